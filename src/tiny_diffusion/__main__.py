@@ -1,0 +1,5 @@
+"""``python -m tiny_diffusion``."""
+
+from .cli import main
+
+main()

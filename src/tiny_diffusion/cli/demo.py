@@ -1,0 +1,53 @@
+"""``tiny-diffusion demo``: the whole road on a text that every Python carries."""
+
+from pathlib import Path
+from pydoc_data import topics as reference
+
+import click
+
+from ..config import ProjectConfig
+from ..files import write_text
+from .options import config_flags, console, resolve
+
+PROMPT = "The following"
+TEMPLATE = "The value of the ____ is an object of the same type."
+
+
+@click.command("demo")
+@click.option("--folder", default="outputs/demo", show_default=True, help="Folder for everything that the demo makes.")
+@config_flags("model", "training", "curriculum", "generation", "evaluation")
+@click.pass_context
+def command(ctx: click.Context, folder: str) -> None:
+    """Prepare Python's own language reference, train for a few minutes, write, fill a gap, and measure."""
+    from ..checkpoint import load_checkpoint
+    from ..runtime import find_device
+    from ..sampling.writer import Writer
+    from . import evaluate, prepare, train
+
+    config = resolve(ctx, ProjectConfig.preset("demo"))
+    root = Path(folder)
+    book = write_reference_text(root / "python_reference.txt")
+    console.rule("prepare")
+    prepare.run(str(book), root / "processed", config, force=False)
+    console.rule("train")
+    train.run(config, root / "processed", root / "run")
+    console.rule("evaluate")
+    path = root / "run" / "best_model.pt"
+    report = evaluate.run(path, root / "processed", config, config.training.device)
+    report.write(root / "run" / "evaluation.json")
+    checkpoint = load_checkpoint(path)
+    writer = Writer(checkpoint.build(find_device(config.training.device)), checkpoint.tokenizer)
+    console.rule("written by the model")
+    click.echo(writer.write(PROMPT, config.generation)[0])
+    console.rule("a gap filled by the model")
+    click.echo(TEMPLATE)
+    click.echo(writer.infill(TEMPLATE, config.generation)[0])
+    console.rule("how good is it?")
+    evaluate.show(report)
+
+
+def write_reference_text(path: Path, characters: int | None = None) -> Path:
+    """Write Python's language reference (the text behind ``help()``) to ``path``, or its first ``characters``."""
+    text = "\n\n".join(reference.topics[name] for name in sorted(reference.topics))
+    write_text(path, text[:characters])
+    return path

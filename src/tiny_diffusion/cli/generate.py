@@ -1,0 +1,84 @@
+"""``tiny-diffusion generate``: write text."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..config import GenerationConfig, ProjectConfig
+from ..errors import UserError
+from .options import config_flags, console, resolve
+
+if TYPE_CHECKING:
+    from ..sampling.writer import Writer
+
+CHECKPOINT_OPTION = click.option(
+    "--checkpoint", default="outputs/best_model.pt", show_default=True, help="The trained model."
+)
+PRESET_OPTION = click.option(
+    "--preset", type=click.Choice(["default", "creative", "conservative", "fast"]), default=None,
+    help="How to draw; without it, the checkpoint's own settings.",
+)
+
+
+@click.command("generate")
+@CHECKPOINT_OPTION
+@click.option("--prompt", default="", help="Text to go on from.")
+@click.option("--interactive", is_flag=True, help="Read prompts line by line; an empty line ends.")
+@PRESET_OPTION
+@click.option("--vocab-level", type=int, default=None, help="The same as --generation.vocab_level.")
+@click.option("--temperature", type=float, default=None, help="The same as --generation.temperature.")
+@click.option("--steps", type=int, default=None, help="The same as --generation.steps.")
+@click.option("--length", type=int, default=None, help="The same as --generation.length.")
+@click.option("--num-samples", type=int, default=None, help="The same as --generation.num_samples.")
+@click.option("--seed", type=int, default=None, help="The same as --generation.seed.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@config_flags("generation")
+@click.pass_context
+def command(
+    ctx: click.Context, checkpoint: str, prompt: str, interactive: bool, preset: str | None, device: str,
+    **short: int | float | None,
+) -> None:
+    """Write text in the book's style, from a prompt or from nothing."""
+    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
+    if not interactive:
+        for text in writer.write(prompt, settings):
+            click.echo(text)
+            click.echo() if settings.num_samples > 1 else None
+        return
+    console.print("a prompt a line; an empty line ends", style="dim")
+    while True:
+        try:
+            line = click.prompt("", default="", show_default=False, prompt_suffix="> ")
+        except click.Abort:  # end of input
+            return
+        if not line:
+            return
+        try:
+            click.echo("\n\n".join(writer.write(line, settings)))
+        except UserError as error:  # a prompt too long ends the line, not the session
+            console.print(f"error: {error}", style="red", markup=False)
+        settings = settings.model_copy(update={"seed": settings.seed + 1})
+
+
+def open_writer(
+    ctx: click.Context, checkpoint: str, preset: str | None, device: str, short: dict[str, int | float | None]
+) -> "tuple[Writer, GenerationConfig]":
+    """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'."""
+    from ..checkpoint import load_checkpoint
+    from ..runtime import find_device
+    from ..sampling.writer import Writer
+
+    check = ProjectConfig.default().override(
+        **{f"generation.{key}": value for key, value in short.items() if value is not None}
+    )
+    resolve(ctx, check)  # wrong flags are refused before the model is read
+    loaded = load_checkpoint(Path(checkpoint))
+    config = loaded.config
+    if preset is not None:
+        chosen: GenerationConfig = getattr(GenerationConfig, preset)()
+        config = config.override(generation=chosen.model_dump(mode="json"))
+    config = config.override(**{f"generation.{key}": value for key, value in short.items() if value is not None})
+    config = resolve(ctx, config)
+    writer = Writer(loaded.build(find_device(device)), loaded.tokenizer)
+    return writer, config.generation

@@ -1,0 +1,20 @@
+"""``tiny-diffusion infill``: fill the gaps of a text."""
+
+import click
+
+from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer
+from .options import config_flags
+
+
+@click.command("infill")
+@click.argument("template")
+@CHECKPOINT_OPTION
+@PRESET_OPTION
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@config_flags("generation")
+@click.pass_context
+def command(ctx: click.Context, template: str, checkpoint: str, preset: str | None, device: str) -> None:
+    """Fill each gap of TEMPLATE, marked by three or more underscores: "It was on a ____ night"."""
+    writer, settings = open_writer(ctx, checkpoint, preset, device, {})
+    for text in writer.infill(template, settings):
+        click.echo(text)

@@ -1,0 +1,84 @@
+"""The command group, its lazy loading, and how errors reach a user."""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from ..errors import UserError, WorldError
+
+# Name of each command, its module and its function: loaded only when asked for, so that help comes at once.
+COMMANDS = {
+    "prepare": ("prepare", "Read a book and make training data of it."),
+    "train": ("train", "Train a model on a prepared book."),
+    "generate": ("generate", "Write text with a trained model."),
+    "infill": ("infill", "Fill the gaps of a text with a trained model."),
+    "evaluate": ("evaluate", "Measure a trained model on held-out text."),
+    "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
+    "config": ("config", "Print a resolved configuration, or all settings."),
+}
+EXIT_WORLD, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands, in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tiny-diffusion", message="%(version)s")
+@click.option("--debug-errors", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def app(ctx: click.Context, debug_errors: bool) -> None:
+    """Train a masked diffusion language model on one book; then write, continue and fill gaps in its style."""
+    ctx.obj = debug_errors
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 fine, 1 the world failed, 2 wrong usage or input, 130 after Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug-errors" in given
+    given = [a for a in given if a != "--debug-errors"]
+    try:
+        code = app.main(args=given, prog_name="tiny-diffusion", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        code = _say(error.format_message(), EXIT_USER, debug)
+    except UserError as error:
+        code = _say(str(error), EXIT_USER, debug)
+    except WorldError as error:
+        code = _say(str(error), EXIT_WORLD, debug)
+    except MemoryError:
+        code = _say("out of memory; take a smaller model or training.micro_batch_size", EXIT_WORLD, debug)
+    except (KeyboardInterrupt, click.Abort):
+        code = _say("interrupted", EXIT_INTERRUPTED, debug)
+    except BrokenPipeError:
+        # The reader of our output went away (| head): end quietly, and keep Python from flushing into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,53 @@
+"""Flags made from the config: each setting of a section is a flag with the config's own help and default."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+
+from ..config import ProjectConfig
+from ..config.reference import describe
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+OVERRIDES = "tiny_diffusion.overrides"
+
+
+def config_flags(*sections: str) -> Callable[[Any], Any]:
+    """Add ``--section.key VALUE`` for every setting of ``sections``, and ``--set key=value`` for any other."""
+
+    def add(function: Any) -> Any:
+        rows = [row for row in describe(ProjectConfig) if row.key.split(".")[0] in sections and "[i]" not in row.key]
+        for row in reversed(rows):
+            function = click.option(
+                f"--{row.key}", expose_value=False, callback=_collect, metavar=f"<{row.type}>",
+                help=f"{row.description}  [default: {row.default}]",
+            )(function)
+        return click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", expose_value=False, callback=_collect_pairs,
+            help="Change any setting, such as curriculum.stages[0].epochs=25; may be given often.",
+        )(function)
+
+    return add
+
+
+def _collect(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta.setdefault(OVERRIDES, []).append(f"{parameter.opts[0].removeprefix('--')}={value}")
+
+
+def _collect_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta.setdefault(OVERRIDES, []).extend(value)
+
+
+def resolve(ctx: click.Context, base: ProjectConfig) -> ProjectConfig:
+    """``base`` with the command line's changes on top."""
+    return base.override_from_args(ctx.meta.get(OVERRIDES, []))
+
+
+CONFIG_OPTION = click.option(
+    "--config", "config_name", default="default", show_default=True, metavar="NAME|FILE",
+    help="A preset (default debug memory_efficient comprehensive cpu_2m cpu_10m cpu_30m ...) or a "
+    ".toml, .yaml or .py file.",
+)

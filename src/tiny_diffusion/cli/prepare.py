@@ -1,0 +1,75 @@
+"""``tiny-diffusion prepare``: a book becomes training data."""
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from ..config import ProjectConfig
+from .options import CONFIG_OPTION, config_flags, console, errors, resolve
+
+
+@click.command("prepare")
+@click.option("--book", required=True, help="The book: .txt (any encoding), .epub, .html, .gz, a URL, or gutenberg:ID.")
+@click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
+@click.option("--force", is_flag=True, help="Prepare again, even when nothing has changed.")
+@CONFIG_OPTION
+@config_flags("pipeline")
+@click.pass_context
+def command(ctx: click.Context, book: str, output: str, force: bool, config_name: str) -> None:
+    """Read a book, split it into training and held-out passages, fit tokenizer and scores on the training part."""
+    config = resolve(ctx, ProjectConfig.preset(config_name))
+    run(book, Path(output), config, force=force)
+
+
+def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> None:
+    """Prepare and print the table."""
+    from ..data.pipeline import prepare
+
+    steps = 0
+    with errors.status("reading the book") as status:
+        for step in prepare(book, output, config.pipeline, force=force):
+            steps += 1
+            status.update(step.name)
+    if steps == 1:
+        console.print(f"{output} is up to date with this book and these settings; nothing to do")
+    show(output, config)
+
+
+def show(folder: Path, config: ProjectConfig) -> None:
+    """Print what lies in a prepared folder, for a person to check."""
+    from ..data.artefacts import load_processed
+    from ..data.curriculum import build_stage
+    from ..data.tokenizer import LEVELS
+    from ..errors import UserError
+
+    data = load_processed(folder)
+    console.print(f"[bold]{data.source}[/bold]: language {data.language}, tokenizer {data.tokenizer.kind}")
+    table = Table("", "passages", "words", "bytes", *[f"tokens L{n} ({data.tokenizer.level_size(n)})" for n in LEVELS])
+    for split in ("train", "validation", "test"):
+        texts = data.texts(split)
+        tokens = [f"{sum(len(data.tokenizer.encode(t, n)) for t in texts):,}" for n in LEVELS]
+        words = sum(len(t.split()) for t in texts)
+        size = sum(len(t.encode("utf-8")) for t in texts)
+        table.add_row(split, str(len(texts)), f"{words:,}", f"{size:,}", *tokens)
+    console.print(table)
+    paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
+    stages = Table("stage", "format", "epochs", "mask rates", "examples", title=f"{len(data.sentences):,} sentences")
+    for stage in config.curriculum.stages:
+        try:
+            count = f"{len(build_stage(stage, data.sentences, data.difficulty, paragraphs)):,}"
+        except UserError as error:
+            count = str(error)
+        low, high = stage.mask_range
+        stages.add_row(stage.name, stage.format, str(stage.epochs), f"{low:.0%}-{high:.0%}", count)
+    console.print(stages)
+    order = data.difficulty.combined.argsort(kind="stable").tolist()
+    for title, chosen in (("easiest", order[:10]), ("hardest", order[::-1][:10])):
+        listing = Table("difficulty", "sentence", title=f"the {title} sentences")
+        for i in chosen:
+            text = data.sentences[i].text
+            shown = text if len(text) <= 100 else text[:97] + "..."
+            listing.add_row(f"{data.difficulty.combined[i]:.3f}", shown.replace("[", r"\["))
+        console.print(listing)
+    for note in data.difficulty.notes:
+        console.print(f"note: {note}", style="yellow")

@@ -1,0 +1,224 @@
+"""``tiny-diffusion train``: the training run, its progress bar, and the two self-tests."""
+
+import math
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ..config import ProjectConfig
+from ..config.memory import estimate_memory
+from .options import CONFIG_OPTION, config_flags, console, errors, resolve
+
+if TYPE_CHECKING:
+    from ..training.events import Finished
+    from ..training.trainer import Trainer
+
+
+@click.command("train")
+@click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
+@click.option("--output", default="outputs", show_default=True, help="Folder for checkpoints, logs and samples.")
+@CONFIG_OPTION
+@click.option("--debug", is_flag=True, help="A small model, one epoch a stage: the same as --config debug.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the estimates, then stop.")
+@click.option("--test", "self_test", is_flag=True, help="Check that the architecture works, within 10 s.")
+@click.option("--test-integration", is_flag=True, help="Run the whole pipeline on a small text, within 30 s.")
+@config_flags("model", "training", "curriculum")
+@click.pass_context
+def command(
+    ctx: click.Context, data_dir: str, output: str, config_name: str, debug: bool, resume: bool, dry_run: bool,
+    self_test: bool, test_integration: bool,
+) -> None:
+    """Train a masked diffusion model (or its autoregressive twin) by the three-stage curriculum."""
+    config = resolve(ctx, ProjectConfig.preset("debug" if debug else config_name))
+    if self_test:
+        check_architecture()
+    elif test_integration:
+        check_pipeline()
+    else:
+        run(config, Path(data_dir), Path(output), resume=resume, dry_run=dry_run)
+
+
+def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = False, dry_run: bool = False) -> None:
+    """Train with a progress bar; raises click.Abort after Ctrl-C, with the state saved."""
+    from ..data.artefacts import load_processed
+    from ..training.folder import locked, move_aside
+    from ..training.trainer import Trainer
+
+    data = load_processed(data_dir)
+    config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
+    if dry_run:
+        click.echo(config.to_toml())
+        describe_run(Trainer(config, data, output))
+        return
+    with locked(output):
+        if not resume:
+            moved = move_aside(output)
+            if moved is not None:
+                console.print(f"the run that was in {output} is now in {moved}")
+        trainer = Trainer(config, data, output, resume=resume)
+        describe_run(trainer)
+        finished = follow(trainer, append=resume)
+    if finished.interrupted:
+        errors.print(f"stopped after step {finished.step}; go on with the same command and --resume")
+        raise click.Abort
+    console.print(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
+
+
+def describe_run(trainer: "Trainer") -> None:
+    """Print the model, the memory and the time that the run will take, and a preset that fits if it is too long."""
+    from ..training.estimate import DAY, estimate_time, preset_within
+
+    config = trainer.config
+    total, embedding = trainer.model.count()
+    memory = estimate_memory(config, trainer.model.vocab_size, device="cuda" if trainer.device.type == "cuda" else "cpu")
+    console.print(
+        f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding of {trainer.model.vocab_size:,} ids), "
+        f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}"
+    )
+    time_estimate = estimate_time(config, trainer.model.vocab_size, trainer.total_steps, trainer.device)
+    u = sum(len(e) for e in trainer.rows.encoded[-1]) / 1e6
+    critical = 2.12e15 * u**2.174
+    console.print(
+        f"{trainer.total_steps:,} steps, about {_duration(time_estimate.seconds)}, {memory.total / 1e9:.2f} GB; "
+        f"{time_estimate.flops:.1e} FLOPs, {time_estimate.flops / critical:,.1f} times the critical compute "
+        f"for {u:.3f}M tokens (an extrapolation at this size)"
+    )
+    if time_estimate.seconds > DAY:
+        fits = preset_within(int(u * 1e6), time_estimate.peak)
+        hint = f"--config {fits} would end within a day" if fits else "no preset would end within a day"
+        errors.print(f"this run cannot finish within a day on this machine; {hint}", style="yellow")
+
+
+def follow(trainer: "Trainer", *, append: bool) -> "Finished":
+    """Read a trainer's events into the log and a progress bar, to the end."""
+    from ..training.events import Finished, Sampled, StageEnded, StepDone
+    from ..training.metrics import RunLog, RunningMetrics
+
+    metrics = RunningMetrics()
+    columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}% {task.description}"))
+    settings = trainer.config.training
+    with (
+        RunLog(trainer.output, tensorboard=settings.tensorboard, append=append) as log,
+        Progress(*columns, console=errors, refresh_per_second=4) as progress,
+        graceful_stop(trainer),
+    ):
+        task = progress.add_task("starting", total=trainer.total_steps, completed=trainer.progress.step)
+        for event in trainer.run():
+            metrics.add(event)
+            log.write(event)
+            if isinstance(event, StepDone):
+                bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
+                progress.update(
+                    task, completed=event.step,
+                    description=f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
+                    f"{metrics.tokens_per_second:,.0f} tok/s {_duration(metrics.seconds_left)} left",
+                )
+            elif isinstance(event, Sampled):
+                errors.print(f"step {event.step}: {event.text[:160]!r}", markup=False, style="dim")
+            elif isinstance(event, StageEnded) and event.early:
+                errors.print(f"stage {event.name} ended early: no better validation")
+            elif isinstance(event, Finished):
+                finished = event
+    return finished
+
+
+@contextmanager
+def graceful_stop(trainer: "Trainer") -> Iterator[None]:
+    """The first Ctrl-C asks the trainer to stop after the step and save; a second one stops at once."""
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        trainer.stop_requested = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def check_architecture() -> None:
+    """Build a small model, take a few steps on fixed ids, and see the loss fall; raises WorldError when not."""
+    import torch
+
+    from ..config import ModelConfig
+    from ..errors import WorldError
+    from ..model.diffusion import diffusion_loss, uniform_rate_masks
+    from ..model.transformer import Transformer
+    from ..runtime import generator_for
+
+    began = time.perf_counter()
+    torch.manual_seed(0)
+    model = Transformer(ModelConfig.smoke(), 528, 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    ids = torch.randint(16, 528, (8, 64), generator=generator_for(0))
+    masked, t = uniform_rate_masks(ids, generator_for(1))
+    losses = []
+    for _ in range(30):
+        loss = diffusion_loss(model, ids, masked, t, weighting="mean") / masked.sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss))
+    total, _ = model.count()
+    if not losses[-1] < 0.8 * losses[0] or abs(losses[0] - math.log(512)) > 0.5:
+        raise WorldError(f"the loss went from {losses[0]:.3f} to {losses[-1]:.3f}; it should begin near log 512 and fall")
+    seconds = time.perf_counter() - began
+    console.print(f"ok: {total:,} parameters, loss {losses[0]:.3f} -> {losses[-1]:.3f} in {seconds:.1f} s")
+
+
+def check_pipeline() -> None:
+    """Prepare, train, resume-load, generate and evaluate on a small text that every Python carries."""
+    from ..checkpoint import load_checkpoint
+    from ..data.artefacts import load_processed
+    from ..data.pipeline import prepare
+    from ..evaluation.report import Report, evaluate
+    from ..runtime import find_device
+    from ..sampling.writer import Writer
+    from ..training.trainer import Trainer
+    from .demo import write_reference_text
+
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        book = write_reference_text(folder / "book.txt", characters=60_000)
+        config = ProjectConfig.smoke()
+        for _ in prepare(book, folder / "processed", config.pipeline):
+            pass
+        data = load_processed(folder / "processed")
+        trainer = Trainer(config, data, folder / "outputs")
+        events = list(trainer.run())
+        checkpoint = load_checkpoint(trainer.best_path)
+        device = find_device(config.training.device)
+        text = Writer(checkpoint.build(device), checkpoint.tokenizer).write("The value", config.generation)[0]
+        settings = config.evaluation.model_copy(update={"windows": 20, "draws": 4, "samples": 2})
+        *_, report = evaluate(checkpoint, data, settings, config.generation, device)
+        assert isinstance(report, Report)
+    console.print(f"wrote: {text!r}", markup=False)
+    console.print(
+        f"ok: {len(data.sentences):,} sentences, {trainer.progress.step} steps, {len(events)} events, test "
+        f"{report.likelihood[0].bits_per_byte:.3f} bits per byte in {time.perf_counter() - began:.1f} s"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as a short text: 42s, 3m10s, 2h05m, 12d."""
+    if math.isnan(seconds):
+        return "?"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 172_800:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86_400} days"

@@ -1,0 +1,48 @@
+"""What all config classes share: frozen, checked, and documented field by field."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from tiny_diffusion.errors import UserError
+
+from .validation import describe_errors
+
+
+class Config(BaseModel):
+    """A frozen group of settings. Unknown keys and values of the wrong type are refused.
+
+    Each field carries its help text in ``Field(description=...)``: the command line's ``--help`` and the
+    generated reference read it there.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        revalidate_instances="always",
+        allow_inf_nan=False,
+        use_attribute_docstrings=False,
+        protected_namespaces=(),
+    )
+
+    def __init__(self, /, **data: Any) -> None:
+        """Check ``data`` and build the group.
+
+        Raises:
+            UserError: a key is unknown or missing, or a value is wrong; one line with the dotted key.
+        """
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise UserError(describe_errors(type(self), error)) from None
+
+    # Nested groups do not pass through this __init__ then, so that errors keep their full key.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_bool_as_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            raise ValueError("should be a number, not true or false")
+        return value

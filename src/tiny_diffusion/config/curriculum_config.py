@@ -1,0 +1,115 @@
+"""The stages of training: what is shown, how much of it is masked, for how long."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from .base import Config
+
+Format = Literal["sentences", "pairs", "paragraphs"]
+
+
+class StageConfig(Config):
+    """One stage of the curriculum."""
+
+    name: str = Field(description="the stage's name in logs")
+    epochs: int = Field(ge=1, description="passes over the stage's data")
+    mask_range: tuple[float, float] = Field(description="lowest and highest mask rate of the stage")
+    format: Format = Field(description="rows made of sentences, of evidence-claim pairs, or of paragraphs")
+    max_complexity: float = Field(
+        1.0, gt=0, le=1, description="highest syntactic-complexity percentile taken"
+    )
+    min_centrality: float = Field(0.0, ge=0, lt=1, description="lowest thematic-centrality percentile taken")
+    max_rarity: float = Field(1.0, gt=0, le=1, description="highest lexical-rarity percentile taken")
+    vocab_level: int = Field(5, ge=1, le=5, description="vocabulary level the stage's text is written in")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.mask_range
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"mask_range={self.mask_range} must rise within (0, 1], such as (0.1, 0.3)")
+        return self
+
+
+FOUNDATIONAL = StageConfig(
+    name="foundational",
+    epochs=50,
+    mask_range=(0.75, 0.90),
+    format="sentences",
+    max_complexity=0.34,
+    min_centrality=0.1,
+    max_rarity=0.9,
+)
+STRUCTURAL = StageConfig(
+    name="structural", epochs=100, mask_range=(0.40, 0.60), format="pairs", max_complexity=0.9
+)
+REFINEMENT = StageConfig(name="refinement", epochs=150, mask_range=(0.10, 0.30), format="paragraphs")
+
+
+class CurriculumConfig(Config):
+    """Stages in order, and how one passes into the next."""
+
+    stages: tuple[StageConfig, ...] = Field(
+        (FOUNDATIONAL, STRUCTURAL, REFINEMENT), min_length=1, description="the stages, in order"
+    )
+    full_range_share: float = Field(
+        0.25, ge=0, le=1, description="share of rows in every stage masked at any rate from 0 to 1"
+    )
+    transition_share: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="first share of a stage over which the earlier stage's rows and rates fade out",
+    )
+    dynamic_scoring: bool = Field(
+        False,
+        description="re-score sentences by the model's own loss after each epoch and take the easier first",
+    )
+    dynamic_weight: float = Field(
+        0.5, ge=0, le=1, description="weight of the model's loss in the dynamic score"
+    )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    @classmethod
+    def three_stage(cls) -> Self:
+        """The description's schedule: 50 + 100 + 150 epochs, masks from high to low."""
+        return cls()
+
+    @classmethod
+    def single_stage(cls) -> Self:
+        """No curriculum: paragraphs at all mask rates, 300 epochs."""
+        stage = StageConfig(name="single", epochs=300, mask_range=(0.001, 1.0), format="paragraphs")
+        return cls(stages=(stage,), full_range_share=0.0, transition_share=0.0)
+
+    @classmethod
+    def fast_debug(cls) -> Self:
+        """The three stages with one epoch each."""
+        return cls(stages=tuple(s.model_copy(update={"epochs": 1}) for s in cls().stages))
+
+    @classmethod
+    def research_config(cls) -> Self:
+        """Three stages that walk up the vocabulary levels, with dynamic scoring and 450 epochs."""
+        return cls(
+            stages=(
+                FOUNDATIONAL.model_copy(update={"vocab_level": 2, "epochs": 75}),
+                STRUCTURAL.model_copy(update={"vocab_level": 3, "epochs": 125}),
+                REFINEMENT.model_copy(update={"epochs": 250}),
+            ),
+            dynamic_scoring=True,
+        )
+
+    @classmethod
+    def cpu(cls, foundational: int, structural: int, refinement: int) -> Self:
+        """Three stages for a small budget: short early ones, masks at all rates in the last."""
+        return cls(
+            stages=(
+                FOUNDATIONAL.model_copy(update={"epochs": foundational}),
+                STRUCTURAL.model_copy(update={"epochs": structural}),
+                REFINEMENT.model_copy(update={"epochs": refinement}),
+            ),
+            full_range_share=0.75,
+        )

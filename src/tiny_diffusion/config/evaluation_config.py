@@ -1,0 +1,52 @@
+"""What is measured, and how closely."""
+
+from typing import Self
+
+from pydantic import Field
+
+from .base import Config
+
+
+class EvaluationConfig(Config):
+    """Held-out likelihood, baselines, style and novelty."""
+
+    draws: int = Field(64, ge=1, description="masks for each window in the likelihood bound")
+    batch_size: int = Field(32, ge=1, description="windows in one forward pass")
+    windows: int = Field(0, ge=0, description="score at most so many test windows; 0: all")
+    samples: int = Field(16, ge=1, description="texts to write for style and novelty")
+    sample_tokens: int = Field(100, ge=8, description="length of those texts, in tokens")
+    bootstrap: int = Field(1000, ge=100, description="resamples behind the 95 % interval")
+    ngram_orders: tuple[int, ...] = Field(
+        (1, 2, 5), min_length=1, description="orders of the n-gram baselines"
+    )
+    split: str = Field(
+        "test", pattern="^(test|validation)$", description="passages to score: test or validation"
+    )
+    max_bits_per_byte: float = Field(1.75, gt=0, description="quality threshold: bits per byte at most")
+    max_sentence_length_distance: float = Field(
+        5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"
+    )
+    max_copied_words: int = Field(
+        15, ge=1, description="quality threshold: longest run copied from the book, in words"
+    )
+    seed: int = Field(0, ge=0, description="seed of masks, samples and bootstrap")
+
+    @classmethod
+    def default(cls) -> Self:
+        """All test windows, 64 draws."""
+        return cls()
+
+    @classmethod
+    def fast(cls) -> Self:
+        """Sixteen draws over at most 100 windows, four texts."""
+        return cls(draws=16, windows=100, samples=4)
+
+    @classmethod
+    def comprehensive(cls) -> Self:
+        """256 draws, 64 texts, n-grams of orders 1 to 6."""
+        return cls(draws=256, samples=64, ngram_orders=(1, 2, 3, 4, 5, 6))
+
+    @classmethod
+    def memory_efficient(cls) -> Self:
+        """Small batches."""
+        return cls(batch_size=4)

@@ -1,0 +1,138 @@
+"""How much memory a training run takes, by arithmetic alone.
+
+With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed-forward width f, V token ids:
+
+* parameters: 4 P bytes (float32); gradients: 4 P; averaged weights (EMA): 4 P where ``ema_decay`` > 0
+* optimizer: AdamW keeps 8 bytes a parameter, Muon 4 bytes a parameter of the blocks' matrices
+* a block keeps for its backward pass, per token: STREAM_COPIES d values of float32 and
+  (WIDTH_COPIES d + FEED_FORWARD_COPIES f) values of the compute type (2 bytes in bfloat16, 4 in float32);
+  with normalised queries and keys QK_NORM_COPIES d float32 more; with dropout two masks of d (of bytes on
+  CUDA, of the compute type on a CPU)
+* activations: L such blocks and BACKWARD_BLOCKS for the gradients under way, or with gradient checkpointing
+  L block inputs (d float32 each) and CHECKPOINT_BLOCKS blocks (both fitted to the peak measured on a CPU);
+  outside the blocks OUTSIDE_COPIES d float32 per token; in bfloat16 a copy of the blocks' matrices; and the
+  head's logits at the masked positions, LOGIT_COPIES times V float32. Of the B T positions, the share of the
+  most masked stage is taken, or all for a causal model.
+* total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
+  (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
+  output table's) and the optimiser's step (gradients, and one temporary copy of what AdamW updates).
+
+The interpreter and torch themselves (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tiny_diffusion.errors import UserError
+
+from .model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from .project import ProjectConfig
+
+Device = Literal["cpu", "cuda"]
+
+FLOAT32 = 4
+BFLOAT16 = 2
+ADAMW_STATES = 2
+MUON_STATES = 1
+STREAM_COPIES = 5
+WIDTH_COPIES = 7
+QK_NORM_COPIES = 3
+OUTSIDE_COPIES = 7
+BACKWARD_BLOCKS = 1
+CHECKPOINT_BLOCKS = 3
+FEED_FORWARD_COPIES = 4
+LOGIT_COPIES = 3
+RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
+GB = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes by use; ``total`` is the peak, not the sum (see the module's text)."""
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    ema: int
+    activations: int
+    total: int
+
+
+def estimate_memory(project: "ProjectConfig", vocab_size: int, *, device: Device = "cpu") -> MemoryEstimate:
+    """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes."""
+    model, training = project.model, project.training
+    count = model.parameters(vocab_size)
+    by_muon = block_matrices(model) if training.optimizer == "muon" else 0
+    by_adamw = count - by_muon
+    parameters = gradients = FLOAT32 * count
+    optimizer = FLOAT32 * (ADAMW_STATES * by_adamw + MUON_STATES * by_muon)
+    ema = FLOAT32 * count if training.ema_decay > 0 else 0
+    activations = _activations(project, vocab_size, device)
+    accumulates = 0 < training.micro_batch_size < training.batch_size
+    early_gradients = gradients if accumulates else FLOAT32 * vocab_size * model.d_model
+    peak = max(activations + early_gradients, gradients + FLOAT32 * by_adamw)
+    return MemoryEstimate(
+        parameters, gradients, optimizer, ema, activations, parameters + optimizer + ema + peak
+    )
+
+
+def fits(project: "ProjectConfig", vocab_size: int, available_bytes: int, *, device: Device = "cpu") -> bool:
+    """Whether the run, with the interpreter and torch, stays within ``available_bytes``."""
+    total = estimate_memory(project, vocab_size, device=device).total
+    return total + RUNTIME_BYTES[device] <= available_bytes
+
+
+def check_memory(project: "ProjectConfig", vocab_size: int, *, device: Device = "cpu") -> None:
+    """Refuse a run that is estimated above ``training.memory_limit_gb`` (0: no limit).
+
+    Raises:
+        UserError: the run is too large; the line says which settings to lower.
+    """
+    limit = project.training.memory_limit_gb
+    if limit == 0 or fits(project, vocab_size, int(limit * GB), device=device):
+        return
+    training = project.training
+    needed = (estimate_memory(project, vocab_size, device=device).total + RUNTIME_BYTES[device]) / GB
+    advice = "" if training.gradient_checkpointing else ", or set training.gradient_checkpointing=true"
+    raise UserError(
+        f"training.memory_limit_gb={limit:g} is below the estimated {needed:.1f} GB with training.batch_size="
+        f"{training.batch_size} and training.micro_batch_size={training.micro_batch_size}: "
+        f"lower training.micro_batch_size{advice}, or take a smaller model"
+    )
+
+
+def block_matrices(model: ModelConfig) -> int:
+    """Number of parameters in the blocks' matrices."""
+    return model.n_layers * (4 * model.d_model**2 + 3 * model.d_model * model.d_ff)
+
+
+def masked_share(project: "ProjectConfig") -> float:
+    """Expected share of positions that need logits, in the most masked stage; 1 for a causal model."""
+    if project.model.causal:
+        return 1.0
+    full = project.curriculum.full_range_share
+    return max(0.5 * full + (1 - full) * sum(stage.mask_range) / 2 for stage in project.curriculum.stages)
+
+
+def _activations(project: "ProjectConfig", vocab_size: int, device: Device) -> int:
+    """Bytes kept for the backward pass of one micro batch, with the head's logits."""
+    model, training = project.model, project.training
+    rows = training.micro_batch_size or training.batch_size
+    tokens = rows * model.context
+    half = training.precision == "bfloat16" or (training.precision == "auto" and device == "cuda")
+    width = BFLOAT16 if half else FLOAT32
+    stream = STREAM_COPIES + (QK_NORM_COPIES if model.qk_norm else 0)
+    block = FLOAT32 * stream * model.d_model
+    block += width * (WIDTH_COPIES * model.d_model + FEED_FORWARD_COPIES * model.d_ff)
+    if model.dropout > 0:
+        block += 2 * model.d_model * (1 if device == "cuda" else width)
+    if training.gradient_checkpointing:
+        per_token = model.n_layers * FLOAT32 * model.d_model + CHECKPOINT_BLOCKS * block
+    else:
+        per_token = (model.n_layers + BACKWARD_BLOCKS) * block
+    per_token += OUTSIDE_COPIES * FLOAT32 * model.d_model
+    casts = BFLOAT16 * block_matrices(model) if half else 0
+    logits = round(tokens * masked_share(project)) * vocab_size * FLOAT32 * LOGIT_COPIES
+    return tokens * per_token + casts + logits

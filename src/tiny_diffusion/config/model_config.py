@@ -1,0 +1,91 @@
+"""The network's shape."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from .base import Config
+
+
+class ModelConfig(Config):
+    """Architecture: a bidirectional (or causal) transformer with RoPE, RMSNorm and SwiGLU."""
+
+    d_model: int = Field(768, ge=8, description="width of the residual stream")
+    n_layers: int = Field(12, ge=1, description="number of transformer blocks")
+    n_heads: int = Field(12, ge=1, description="attention heads; must divide d_model into an even head size")
+    d_ff: int = Field(2816, ge=8, description="width of the SwiGLU feed-forward layer")
+    context: int = Field(512, ge=8, description="longest sequence, in tokens")
+    vocab_level: int = Field(
+        5,
+        ge=1,
+        le=5,
+        description="vocabulary level the model reads and writes: 1-4 hold 512 to 4,096 tokens, 5 all",
+    )
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropout on each block's two outputs and on the embedding"
+    )
+    rope_base: float = Field(10_000.0, gt=1, description="base of the rotary frequencies")
+    qk_norm: bool = Field(
+        False, description="normalise queries and keys (steadier with large learning rates)"
+    )
+    value_residual: bool = Field(False, description="mix the first block's values into each later block's")
+    tie_embeddings: bool = Field(True, description="one matrix for the embedding and the output head")
+    causal: bool = Field(False, description="causal mask: the autoregressive twin instead of diffusion")
+    init_std: float = Field(0.02, gt=0, description="standard deviation of the initial weights")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
+            raise ValueError(
+                f"n_heads={self.n_heads} does not divide d_model={self.d_model} into an even head size; "
+                f"d_model must be a multiple of {2 * self.n_heads}"
+            )
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one head."""
+        return self.d_model // self.n_heads
+
+    def parameters(self, vocab_size: int) -> int:
+        """Number of trainable parameters with a vocabulary of ``vocab_size`` ids."""
+        d, f = self.d_model, self.d_ff
+        block = 4 * d * d + 3 * d * f + 2 * d + (2 * self.head_dim if self.qk_norm else 0)
+        mixing = 2 * (self.n_layers - 1) if self.value_residual else 0
+        tables = 1 if self.tie_embeddings else 2
+        return tables * vocab_size * d + self.n_layers * block + d + mixing
+
+    @classmethod
+    def tiny_125m(cls) -> Self:
+        """The description's full size: 125.4M parameters at 25,000 tokens."""
+        return cls()
+
+    @classmethod
+    def memory_efficient_125m(cls) -> Self:
+        """Deeper and narrower at the same size, for smaller activations: 16 layers of 704, 256 tokens."""
+        return cls(d_model=704, n_layers=16, n_heads=11, d_ff=2176, context=256)
+
+    @classmethod
+    def experimental_125m(cls) -> Self:
+        """Tries normalised queries and keys, value residuals and more depth: 18 layers of 640."""
+        return cls(d_model=640, n_layers=18, n_heads=10, d_ff=2304, qk_norm=True, value_residual=True)
+
+    @classmethod
+    def cpu_2m(cls) -> Self:
+        """About 2M parameters: the recommended size for one book on a CPU."""
+        return cls(d_model=192, n_layers=4, n_heads=3, d_ff=512, context=128, vocab_level=2, qk_norm=True)
+
+    @classmethod
+    def cpu_10m(cls) -> Self:
+        """About 10M parameters."""
+        return cls(d_model=384, n_layers=6, n_heads=6, d_ff=896, context=256, vocab_level=3, qk_norm=True)
+
+    @classmethod
+    def cpu_30m(cls) -> Self:
+        """About 30M parameters."""
+        return cls(d_model=512, n_layers=9, n_heads=8, d_ff=1344, context=256, vocab_level=3, qk_norm=True)
+
+    @classmethod
+    def smoke(cls) -> Self:
+        """A few thousand parameters, for tests and ``--debug`` on a CPU."""
+        return cls(d_model=64, n_layers=2, n_heads=2, d_ff=128, context=64, vocab_level=1, qk_norm=True)

@@ -1,0 +1,235 @@
+"""Changes to a config by dotted keys: from code, from files, from the command line."""
+
+import argparse
+import ast
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+
+from tiny_diffusion.errors import UserError
+
+from .validation import Token, child_annotation, is_group, join_key, show_value, unknown_key
+
+SUFFIXES = (".py", ".toml", ".yaml", ".yml", ".json")
+_PART = re.compile(r"([^\W\d]\w*)((?:\[\d+\])*)")
+
+
+def parse_key(key: str) -> tuple[Token, ...]:
+    """Split ``curriculum.stages[0].epochs`` into ``("curriculum", "stages", 0, "epochs")``.
+
+    Raises:
+        UserError: the key is no dotted path.
+    """
+    tokens: list[Token] = []
+    for part in key.split("."):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise UserError(f"{key!r} is no key: write it like model.d_model or curriculum.stages[0].epochs")
+        tokens.append(match[1])
+        tokens.extend(int(index) for index in re.findall(r"\d+", match[2]))
+    return tuple(tokens)
+
+
+def group_presets(cls: type[BaseModel]) -> list[str]:
+    """Names of the class's presets: its own classmethods that need no argument."""
+    names = [name for name, member in vars(cls).items() if isinstance(member, classmethod)]
+    return [
+        name
+        for name in names
+        if not name.startswith("_") and not inspect.signature(getattr(cls, name)).parameters
+    ]
+
+
+def apply_overrides(
+    cls: type[BaseModel], data: dict[str, Any], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return ``data`` (the JSON form of a ``cls``) with the overrides in it, in order; not yet validated.
+
+    A group takes a mapping (changes only what it names), a preset's name, or a config object.
+
+    Raises:
+        UserError: a key does not exist (the nearest one is named), or an index is out of range.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(data))
+    _set_all(cls, result, (), overrides)
+    return result
+
+
+def _set_all(
+    root: type[BaseModel], data: dict[str, Any], prefix: tuple[Token, ...], items: Mapping[Any, Any]
+) -> None:
+    for key, value in items.items():
+        if not isinstance(key, str):
+            raise UserError(f"{key!r} is no key: keys are text such as model.d_model")
+        _set(root, data, (*prefix, *parse_key(key)), value)
+
+
+def _set(root: type[BaseModel], data: dict[str, Any], tokens: tuple[Token, ...], value: Any) -> None:
+    node: Any = data
+    annotation: Any = root
+    for depth, token in enumerate(tokens):
+        annotation = _child(root, annotation, node, tokens[: depth + 1])
+        if depth < len(tokens) - 1:
+            node = node[token]
+    if is_group(annotation):
+        value = _read_group(annotation, join_key(tokens), value)
+        if isinstance(value, Mapping):
+            _set_all(root, data, tokens, value)
+            return
+    node[tokens[-1]] = read_value(annotation, value)
+
+
+def _child(root: type[BaseModel], annotation: Any, node: Any, path: tuple[Token, ...]) -> Any:
+    """Type of ``path`` whose parent has the type ``annotation`` and the data ``node``."""
+    token, where = path[-1], join_key(path[:-1])
+    if isinstance(token, str):
+        if not is_group(annotation):
+            hint = (
+                f"write {where}[0].{token}" if isinstance(node, list) and node else f"it has no key {token!r}"
+            )
+            raise UserError(f"{join_key(path)}: {where} is not a group of settings; {hint}")
+        if token not in annotation.model_fields:
+            raise UserError(unknown_key(root, path))
+    elif get_origin(annotation) is not tuple or not isinstance(node, list):
+        raise UserError(f"{join_key(path)}: {where} is not a list, so it has no index {token}")
+    elif token >= len(node):
+        raise UserError(f"{join_key(path)}: {where} has {len(node)} items; the last index is {len(node) - 1}")
+    return child_annotation(annotation, token)
+
+
+def _read_group(cls: type[BaseModel], key: str, value: Any) -> Any:
+    """A group's new values as a mapping: from a mapping, a config object, a preset's name, or JSON text."""
+    if isinstance(value, cls):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return value
+    presets = group_presets(cls)
+    if isinstance(value, str):
+        if value in presets:
+            return getattr(cls, value)().model_dump(mode="json")
+        parsed = _from_json(value)
+        if isinstance(parsed, dict):
+            return parsed
+    named = f"the name of a preset ({', '.join(presets)}) or " if presets else ""
+    raise UserError(f"{key}={show_value(value)} should be {named}a group of settings such as {{...}}")
+
+
+def read_value(annotation: Any, value: Any) -> Any:
+    """Read a text by the field's type: text fields take it as it is, all others as JSON where it is JSON."""
+    if not isinstance(value, str) or annotation is str:
+        return value
+    if get_origin(annotation) is Literal and all(isinstance(choice, str) for choice in get_args(annotation)):
+        return value
+    return _from_json(value)
+
+
+def _from_json(text: str) -> Any:
+    """The JSON value of ``text``, or ``text`` itself for the validation to read or refuse."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def arguments_to_overrides(
+    cls: type[BaseModel], args: argparse.Namespace | Mapping[str, Any] | Sequence[str]
+) -> dict[str, Any]:
+    """Overrides from the command line; values that are None (not given) are left out.
+
+    A list holds ``key=value`` texts, a mapping holds keys and values. Of a Namespace, which also holds the
+    program's own arguments, the names with a dot or of a group (``model``) are taken.
+
+    Raises:
+        UserError: a text is not of the form ``key=value``.
+    """
+    if isinstance(args, argparse.Namespace):
+        own = {key: value for key, value in vars(args).items() if "." in key or key in cls.model_fields}
+        return {key: value for key, value in own.items() if value is not None}
+    if isinstance(args, Mapping):
+        return {key: value for key, value in args.items() if value is not None}
+    if isinstance(args, str):
+        args = [args]
+    overrides: dict[str, Any] = {}
+    for item in args:
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"{item!r} is no override: write key=value, such as model.d_model=512")
+        overrides.pop(key.strip(), None)
+        overrides[key.strip()] = value
+    return overrides
+
+
+def read_overrides(path: str | Path) -> dict[str, Any]:
+    """Read overrides from a .py, .toml, .yaml or .json file.
+
+    A ``.py`` file is read, not run: it holds assignments of literals, ``model = {"d_model": 512}`` or
+    ``overrides = {"model.d_model": 512}``.
+
+    Raises:
+        UserError: the file cannot be read, has another suffix, or is not well formed.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"config file {path} should end in one of {', '.join(SUFFIXES)}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read config file {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"config file {path} should be text in UTF-8") from None
+    try:
+        content = _parse(text, suffix)
+    except (ValueError, SyntaxError, yaml.YAMLError, RecursionError, MemoryError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"config file {path} is not well formed: {reason or type(error).__name__}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"config file {path} should hold keys and values, not {show_value(content)}")
+    return content
+
+
+def _parse(text: str, suffix: str) -> Any:
+    if suffix == ".py":
+        return _parse_python(text)
+    if suffix == ".toml":
+        return tomllib.loads(text)
+    if suffix == ".json":
+        return json.loads(text)
+    content = yaml.safe_load(text)
+    return {} if content is None else content
+
+
+def _parse_python(text: str) -> dict[str, Any]:
+    """Top-level assignments of literals; ``overrides = {...}`` stands for its items."""
+    result: dict[str, Any] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, expression = node.targets[0], node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            target, expression = node.target, node.value
+        else:
+            raise ValueError(
+                f"line {node.lineno}: only assignments such as model = {{'d_model': 512}} are read"
+            )
+        if not isinstance(target, ast.Name):
+            raise ValueError(f"line {node.lineno}: assign to a name, such as model or overrides")
+        try:
+            value = ast.literal_eval(expression)
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"line {node.lineno}: {target.id} should be a literal; the file is not run"
+            ) from None
+        if target.id == "overrides" and isinstance(value, dict):
+            result.update(value)
+        else:
+            result[target.id] = value
+    return result

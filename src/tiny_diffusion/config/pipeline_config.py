@@ -1,0 +1,55 @@
+"""From a book to training rows."""
+
+from typing import Literal, Self
+
+from pydantic import Field
+
+from .base import Config
+
+
+class DifficultyWeights(Config):
+    """Weight of each score in the combined difficulty."""
+
+    lexical_rarity: float = Field(0.3, ge=0, description="weight of rare words")
+    syntactic_complexity: float = Field(0.4, ge=0, description="weight of long and nested sentences")
+    argument_structure: float = Field(0.1, ge=0, description="weight of discourse connectives and roles")
+    thematic_centrality: float = Field(0.2, ge=0, description="weight of being far from the book's themes")
+
+
+class PipelineConfig(Config):
+    """Cleaning, splitting, tokenizing, scoring."""
+
+    strip_gutenberg: bool = Field(True, description="remove Project Gutenberg's head and foot")
+    unwrap: bool = Field(True, description="join hard-wrapped lines into paragraphs")
+    drop_headings: bool = Field(True, description="remove chapter headings and tables of contents")
+    language: str = Field("auto", description="two-letter language code, or auto: found out from the text")
+    passage_chars: int = Field(4000, ge=200, description="least length of a passage, the unit of the split")
+    tokenizer: Literal["bpe", "gpt2"] = Field(
+        "bpe",
+        description="bpe: byte-level BPE trained on the book; gpt2: GPT-2's vocabulary pruned to the book",
+    )
+    gpt2_vocab: str = Field("gpt2", description="for tokenizer=gpt2: a file, a folder, or the hub's name")
+    vocab_size: int = Field(25_000, ge=512, description="text tokens of the largest vocabulary level")
+    min_sentence_words: int = Field(2, ge=1, description="shorter sentences make no example of their own")
+    difficulty: DifficultyWeights = Field(DifficultyWeights(), description="weights of the difficulty scores")
+    embedding: Literal["tfidf", "sentence-transformers"] = Field(
+        "tfidf", description="sentence embeddings for centrality; the second needs the embeddings extra"
+    )
+    embedding_dim: int = Field(64, ge=2, description="dimensions of the tfidf embedding")
+    clusters: int = Field(12, ge=1, description="themes (clusters of sentence embeddings)")
+    seed: int = Field(0, ge=0, description="seed of the embedding and the clusters")
+
+    @classmethod
+    def default(cls) -> Self:
+        """All scores, 64 dimensions, 12 themes."""
+        return cls()
+
+    @classmethod
+    def fast_processing(cls) -> Self:
+        """Coarser themes."""
+        return cls(embedding_dim=16, clusters=4)
+
+    @classmethod
+    def high_quality(cls) -> Self:
+        """Sentence embeddings by sentence-transformers, more themes."""
+        return cls(embedding="sentence-transformers", clusters=24)

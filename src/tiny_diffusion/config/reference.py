@@ -1,0 +1,89 @@
+"""The settings as a table: one source for ``--help`` and for the documentation."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from .validation import child_annotation, is_group
+
+_BOUNDS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting: its dotted key, type with bounds, default as text (empty if it must be given), meaning."""
+
+    key: str
+    type: str
+    default: str
+    description: str
+
+
+def describe(cls: type[BaseModel], prefix: str = "") -> list[Row]:
+    """Rows for every setting of ``cls``, groups unfolded to dotted keys; lists of groups as ``[i]``."""
+    rows: list[Row] = []
+    for name, field in cls.model_fields.items():
+        key = f"{prefix}{name}"
+        if is_group(field.annotation):
+            rows += _with_defaults(describe(field.annotation, f"{key}."), key, field)  # type: ignore[arg-type]
+            continue
+        rows.append(Row(key, _type_text(field), _default_text(field), field.description or ""))
+        element = child_annotation(field.annotation, 0)
+        if is_group(element):
+            rows += describe(element, f"{key}[i].")
+    return rows
+
+
+def _with_defaults(rows: list[Row], key: str, field: FieldInfo) -> list[Row]:
+    """Put the parent's own default for the group, where it has one, in place of the group's."""
+    group = field.get_default(call_default_factory=True)
+    if not isinstance(group, BaseModel):
+        return rows
+    result = []
+    for row in rows:
+        value: Any = group
+        parts = row.key.removeprefix(f"{key}.").split(".")
+        if "[i]" not in row.key:
+            for part in parts:
+                value = getattr(value, part)
+            row = Row(row.key, row.type, value_text(value), row.description)
+        result.append(row)
+    return result
+
+
+def value_text(value: Any) -> str:
+    """A value as one would write it in an override; groups in lists by their names."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value_text(item) for item in value) + "]"
+    if isinstance(value, BaseModel):
+        return str(getattr(value, "name", type(value).__name__))
+    return str(value)
+
+
+def _default_text(field: FieldInfo) -> str:
+    return "" if field.is_required() else value_text(field.get_default(call_default_factory=True))
+
+
+def _type_text(field: FieldInfo) -> str:
+    text = _annotation_text(field.annotation)
+    for constraint in field.metadata:
+        for attribute, sign in _BOUNDS:
+            bound = getattr(constraint, attribute, None)
+            if bound is not None:
+                text += f" {sign} {bound}"
+    return text
+
+
+def _annotation_text(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return " | ".join(str(choice) for choice in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        args = get_args(annotation)
+        if len(args) == 2 and args[1] is Ellipsis:
+            return f"list of {_annotation_text(args[0])}"
+        return "[" + ", ".join(_annotation_text(arg) for arg in args) + "]"
+    return str(getattr(annotation, "__name__", annotation))

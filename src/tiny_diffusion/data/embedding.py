@@ -1,0 +1,102 @@
+"""Sentence embeddings and how central each sentence is to the book's themes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.cluster import KMeans
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
+
+from tiny_diffusion.errors import UserError, WorldError
+
+FIT_SENTENCES = 20_000
+"""Most sentences that the SVD and the clusters are fitted on, so that long books stay cheap."""
+MAX_FEATURES = 50_000
+SENTENCE_MODEL = "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Unit rows (or zero rows, for sentences without a kept word): float array [sentences, dimensions]."""
+
+    vectors: np.ndarray
+    notes: list[str]
+
+
+def _sample(count: int, seed: int) -> np.ndarray:
+    """Indices, in order, of at most FIT_SENTENCES of `count` rows."""
+    if count <= FIT_SENTENCES:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, FIT_SENTENCES, replace=False))
+
+
+def _kept_columns(counts: sparse.csr_matrix) -> np.ndarray:
+    """Columns of words in at least two sentences and at most half of them; all columns when none is such."""
+    document_frequency = np.bincount(counts.indices, minlength=counts.shape[1])
+    kept = np.flatnonzero((document_frequency >= 2) & (document_frequency <= counts.shape[0] / 2))
+    if kept.size == 0:
+        return np.arange(counts.shape[1])
+    order = np.argsort(-document_frequency[kept], kind="stable")[:MAX_FEATURES]
+    return np.sort(kept[order])
+
+
+def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> Embedding:
+    """TF-IDF reduced by a truncated SVD.
+
+    `counts` is [sentences, words] with summed duplicates. The dimensions are fewer than `dim` (with a note)
+    when the book has too few sentences or words for them.
+    """
+    notes: list[str] = []
+    counts = counts[:, _kept_columns(counts)]
+    weights = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+    rows = _sample(weights.shape[0], seed)
+    possible = min(rows.size, weights.shape[1]) - 1
+    if possible < dim:
+        notes.append(f"embedding_dim: {max(possible, 1)} instead of {dim}, the book is small")
+    if possible < 1:
+        vectors = np.asarray(weights.sum(axis=1))
+    else:
+        svd = TruncatedSVD(n_components=min(dim, possible), random_state=seed).fit(weights[rows])
+        vectors = svd.transform(weights)
+    return Embedding(normalize(vectors), notes)
+
+
+def embed_with_model(sentences: list[str]) -> Embedding:
+    """Embeddings of the model all-MiniLM-L6-v2 of sentence-transformers.
+
+    Raises UserError when the extra is missing, WorldError when the model cannot be loaded.
+    """
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise UserError(
+            "embedding=sentence-transformers needs an extra: pip install 'tiny-diffusion[embeddings]'"
+        ) from error
+    try:
+        model = SentenceTransformer(SENTENCE_MODEL)
+    except OSError as error:
+        raise WorldError(f"sentence-transformers cannot load {SENTENCE_MODEL!r}: {error}") from error
+    vectors = model.encode(sentences, normalize_embeddings=True, show_progress_bar=False)
+    return Embedding(normalize(np.asarray(vectors, dtype=np.float64)), [])
+
+
+def centrality(vectors: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Cosine of each row to its own cluster's centre, times the cluster's share of all rows; high = central.
+
+    Returns float array [rows] and notes. Clusters are fitted on a sample of a long book; fewer distinct
+    rows than `clusters` lower their number, with a note.
+    """
+    notes: list[str] = []
+    # Rounding makes equal sentences equal again after the rounding errors of the SVD.
+    vectors = np.round(vectors.astype(np.float64), 9)
+    fitted = vectors[_sample(len(vectors), seed)]
+    distinct = len(np.unique(fitted, axis=0))
+    if distinct < clusters:
+        notes.append(f"clusters: {distinct} instead of {clusters}, the book has no more distinct sentences")
+    kmeans = KMeans(min(clusters, distinct), random_state=seed, n_init=4).fit(fitted)
+    labels = kmeans.predict(vectors)
+    share = np.bincount(labels, minlength=kmeans.n_clusters) / len(vectors)
+    cosine = np.einsum("nd,nd->n", vectors, normalize(kmeans.cluster_centers_)[labels])
+    return cosine * share[labels], notes

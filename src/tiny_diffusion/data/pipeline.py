@@ -1,0 +1,98 @@
+"""The recipe from a book to training data, in order: read, clean, SPLIT, then fit everything on the training part."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import PipelineConfig
+from ..errors import UserError
+from .artefacts import Processed, digest, load_processed, read_meta, save_processed, settings_hash
+from .cleaning import clean_book
+from .curriculum import Sentence
+from .difficulty import score_sentences
+from .language import detect_language
+from .loading import Book, read_book
+from .segmentation import split_sentences
+from .splitting import Passage, drop_leaking, make_passages
+from .tokenizer import BookTokenizer
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of preparation that now begins, for a progress display."""
+
+    name: str
+
+
+def prepare(source: str | Path, folder: Path, settings: PipelineConfig, *, force: bool = False) -> Iterator[Step]:
+    """Prepare a book into ``folder``, yielding each step as it begins; an unchanged book and settings do nothing.
+
+    Raises UserError for a book or settings that cannot be used; ``folder`` is then as it was.
+    """
+    yield Step("reading")
+    book = read_book(source)
+    meta = None if force else read_meta(folder)
+    wanted = (digest(book.text), settings_hash(settings))
+    if meta is not None and (meta["text_hash"], meta["settings_hash"]) == wanted:
+        return
+    yield from _prepare(book, folder, settings)
+
+
+def _prepare(book: Book, folder: Path, settings: PipelineConfig) -> Iterator[Step]:
+    yield Step("cleaning")
+    paragraphs = clean_book(
+        book.text,
+        strip_gutenberg=settings.strip_gutenberg,
+        unwrap=settings.unwrap,
+        drop_headings=settings.drop_headings,
+    )
+    if not paragraphs:
+        raise UserError(f"{book.source}: nothing is left of the text after cleaning; is it a book?")
+    language = detect_language("\n".join(paragraphs)) if settings.language == "auto" else settings.language
+    yield Step("splitting into training, validation and test passages")
+    passages = make_passages(paragraphs, language, settings.passage_chars)
+    sentences = training_sentences(passages, language, settings.min_sentence_words)
+    training = [p.text for p in passages if p.split == "train"]
+    yield Step("training the tokenizer")
+    if settings.tokenizer == "bpe":
+        tokenizer = BookTokenizer.train(training, settings.vocab_size)
+    else:
+        tokenizer = BookTokenizer.from_gpt2(training, settings.vocab_size, settings.gpt2_vocab)
+    yield Step("scoring the difficulty of sentences")
+    difficulty = score_sentences([s.text for s in sentences], language, settings)
+    yield Step("writing")
+    data = Processed(
+        passages=passages,
+        sentences=sentences,
+        difficulty=difficulty,
+        tokenizer=tokenizer,
+        pipeline=settings,
+        language=language,
+        source=Path(book.source).name,
+        text_hash=digest(book.text),
+    )
+    save_processed(folder, data)
+
+
+def training_sentences(passages: list[Passage], language: str, min_words: int) -> list[Sentence]:
+    """Sentences of the training passages of at least ``min_words`` words, without those that stand in held-out text.
+
+    Raises UserError when none is left.
+    """
+    found: list[Sentence] = []
+    held_out: list[str] = []
+    for passage in passages:
+        for number, paragraph in enumerate(passage.paragraphs):
+            for index, text in enumerate(split_sentences(paragraph, language)):
+                if passage.split != "train":
+                    held_out.append(text)
+                elif len(text.split()) >= min_words or not text.isascii():
+                    found.append(Sentence(text, passage.index, number, index))
+    keep = drop_leaking([s.text for s in found], held_out)
+    kept = [s for s, k in zip(found, keep, strict=True) if k]
+    if not kept:
+        raise UserError(f"no sentence of {min_words} words or more in the training text; lower pipeline.min_sentence_words")
+    return kept
+
+
+__all__ = ["Step", "load_processed", "prepare", "training_sentences"]

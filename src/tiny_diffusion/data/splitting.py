@@ -1,0 +1,204 @@
+"""Passages and their split into training, validation and test text, made before all else."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ..errors import UserError
+from .segmentation import split_sentences
+
+CYCLE = 20
+TEST_PLACES = (5, 15)
+VALIDATION_PLACES = (10,)
+MIN_PASSAGES = 20
+SMALLEST_PASSAGE = 300
+SHINGLE = 8
+DUPLICATE_SHARE = 0.5
+LEAK_WORDS = 8
+LEAK_SIGNS = 16
+
+_HAN = "\u3040-\u30ff\u3400-\u9fff"
+_UNIT = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+")
+_HAN_SIGN = re.compile(f"[{_HAN}]")
+_APOSTROPHE = re.compile("['’ʼ]")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Consecutive paragraphs that fall on one side: `split` is "train", "validation" or "test"."""
+
+    index: int
+    split: str
+    paragraphs: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The paragraphs, a blank line between."""
+        return "\n\n".join(self.paragraphs)
+
+
+def make_passages(paragraphs: list[str], language: str, min_chars: int) -> list[Passage]:
+    """Pack paragraphs into passages of at least `min_chars` characters and split them by position.
+
+    A book too short for 20 such passages gets shorter ones. Training passages that nearly repeat a held-out
+    one move to its side. Raises UserError for a book that cannot give 20 passages of about 300 characters,
+    for `min_chars` < 1, and when nothing is left to train on because the book repeats itself.
+    """
+    if min_chars < 1:
+        raise UserError(f"passages need at least 1 character, not min_chars={min_chars}")
+    packed = _pack_enough([p for p in paragraphs if p.strip()], language, min_chars)
+    passages = [Passage(i, _split_of(i), tuple(group)) for i, group in enumerate(packed)]
+    passages = _move_duplicates(passages)
+    if not any(p.split == "train" for p in passages):
+        raise UserError(
+            f"the book repeats itself: all of its {len(passages)} passages nearly equal a held-out one, "
+            "so none is left for training; give a text that is not one text repeated"
+        )
+    return passages
+
+
+def drop_leaking(sentences: list[str], held_out: list[str]) -> list[bool]:
+    """Return which training `sentences` to keep: False for those that also stand among `held_out` sentences.
+
+    Only sentences of eight words or more count (of 16 signs or more in Chinese and Japanese), compared
+    without regard to case, punctuation and spacing.
+    """
+    banned = {key for sentence in held_out if (key := _sentence_key(sentence)) is not None}
+    return [(key := _sentence_key(sentence)) is None or key not in banned for sentence in sentences]
+
+
+def _split_of(index: int) -> str:
+    place = index % CYCLE
+    if place in TEST_PLACES:
+        return "test"
+    return "validation" if place in VALIDATION_PLACES else "train"
+
+
+def _pack_enough(paragraphs: list[str], language: str, min_chars: int) -> list[list[str]]:
+    """Pack at `min_chars`, or at the largest smaller size that gives enough passages."""
+    total = sum(len(p) for p in paragraphs)
+    smallest = min(min_chars, SMALLEST_PASSAGE)
+    sentences: dict[int, list[str]] = {}
+    size = min_chars
+    packed = _pack(paragraphs, language, size, sentences)
+    while len(packed) < MIN_PASSAGES and size > smallest:
+        # Passages come out longer than asked for, so the next size starts below the mean and walks down.
+        size = max(smallest, min(int(0.9 * size), total // MIN_PASSAGES))
+        packed = _pack(paragraphs, language, size, sentences)
+    if len(packed) < MIN_PASSAGES:
+        needed = -(-max(total * MIN_PASSAGES // max(len(packed), 1), MIN_PASSAGES * smallest) // 500) * 500
+        raise UserError(
+            f"the book has {total:,} characters of text, too few to hold a part out for testing: "
+            f"about {needed:,} are needed ({MIN_PASSAGES} passages of at least {smallest} characters)"
+        )
+    return packed
+
+
+def _pack(
+    paragraphs: list[str], language: str, size: int, sentences: dict[int, list[str]]
+) -> list[list[str]]:
+    """Greedy packing; `sentences` remembers the sentences of long paragraphs by paragraph number."""
+    passages: list[list[str]] = []
+    current: list[str] = []
+    length = 0
+    for number, paragraph in enumerate(paragraphs):
+        pieces = [paragraph]
+        if len(paragraph) > size:
+            if number not in sentences:
+                sentences[number] = split_sentences(paragraph, language)
+            pieces = _cut_paragraph(paragraph, sentences[number], size)
+        for piece in pieces:
+            current.append(piece)
+            length += len(piece)
+            if length >= size:
+                passages.append(current)
+                current, length = [], 0
+    if current and passages:
+        passages[-1].extend(current)
+    elif current:
+        passages.append(current)
+    return passages
+
+
+def _cut_paragraph(paragraph: str, sentences: list[str], size: int) -> list[str]:
+    """Cut a paragraph at sentence ends into pieces of at least `size` characters (the last: fewer)."""
+    pieces: list[str] = []
+    start = end = 0
+    for sentence in sentences:
+        end = paragraph.index(sentence, end) + len(sentence)
+        if end - start >= size:
+            pieces.extend(_cut_run(paragraph[start:end].strip(), size))
+            start = end
+    rest = paragraph[start:].strip()
+    return [*pieces, rest] if rest else pieces
+
+
+def _cut_run(piece: str, size: int) -> list[str]:
+    """Cut a piece that one overlong sentence makes far longer than `size`, at spaces where there are any."""
+    pieces: list[str] = []
+    start = 0
+    while len(piece) - start > 2 * size:
+        space = piece.rfind(" ", start + 1, start + size + 1)
+        cut = space if space > start else start + size
+        pieces.append(piece[start:cut].strip())
+        start = cut
+    return [*pieces, piece[start:].strip()]
+
+
+def _units(text: str) -> list[str]:
+    """Words in lower case, without punctuation; each Han sign and kana is a word."""
+    return _UNIT.findall(_APOSTROPHE.sub("", text.casefold()))
+
+
+def _shingles(passage: Passage) -> set[str]:
+    words = _units(passage.text)
+    return {" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
+
+
+def _sentence_key(sentence: str) -> str | None:
+    """The sentence's words as one string, or None when it is too short to count as copied."""
+    units = _units(sentence)
+    signs = sum(1 for unit in units if _HAN_SIGN.match(unit))
+    needed = LEAK_SIGNS if 2 * signs > len(units) else LEAK_WORDS
+    return " ".join(units) if len(units) >= needed else None
+
+
+def _move_duplicates(passages: list[Passage]) -> list[Passage]:
+    """Move each training passage that shares over half its shingles with a held-out one to that one's split.
+
+    A moved passage is held out itself from then on, so the search repeats until nothing moves."""
+    shingles = [_shingles(passage) for passage in passages]
+    result = list(passages)
+    fresh = [i for i, passage in enumerate(result) if passage.split != "train"]
+    while fresh:
+        index: dict[str, list[int]] = defaultdict(list)
+        for i in fresh:
+            for shingle in shingles[i]:
+                index[shingle].append(i)
+        moved = []
+        for i, passage in enumerate(result):
+            if passage.split != "train":
+                continue
+            twin = _closest(i, shingles, index)
+            if twin is not None:
+                result[i] = replace(passage, split=result[twin].split)
+                moved.append(i)
+        fresh = moved
+    return result
+
+
+def _closest(i: int, shingles: list[set[str]], index: dict[str, list[int]]) -> int | None:
+    """The held-out passage that shares most with passage `i`, if it shares more than DUPLICATE_SHARE."""
+    shared = Counter(_holders(shingles[i], index))
+    best, share = None, DUPLICATE_SHARE
+    for other, count in sorted(shared.items()):
+        part = count / min(len(shingles[i]), len(shingles[other]))
+        if part > share:
+            best, share = other, part
+    return best
+
+
+def _holders(own: set[str], index: dict[str, list[int]]) -> Iterable[int]:
+    for shingle in own:
+        yield from index.get(shingle, ())

@@ -1,0 +1,228 @@
+"""The book's tokenizer: byte-level BPE whose vocabulary levels nest. It alone says what an id means.
+
+Ids: 0..15 are reserved, then come the text tokens: 256 bytes in byte order, then merged tokens in the order
+in which they were learnt. A level is a prefix of the ids, encoded with a prefix of the merges.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from tiny_diffusion.data.gpt2_vocab import (
+    BYTE_CHARACTERS,
+    IdMerge,
+    index_merges,
+    parse_merges,
+    prune_merges,
+    read_merges,
+    to_byte_level,
+)
+from tiny_diffusion.errors import UserError
+
+MASK, PAD, BOS, EOS, SEP = range(5)
+NUM_RESERVED = 16  # ids 5..15 are spares for control tokens, so that new ones never move the text's ids
+LEVELS = (1, 2, 3, 4, 5)
+
+_LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
+_KINDS = ("bpe", "gpt2")
+_FORMAT = "tiny_diffusion.tokenizer/1"
+_NUM_BYTES = 256
+_MIN_FREQUENCY = 2
+_IDEOGRAPH_LEAD_BYTES = range(0xE3, 0xEA)  # U+3000..U+9FFF: kana and ideographs, written without spaces
+
+
+class BookTokenizer:
+    """Lossless byte-level BPE with nested levels; make one by `train`, `from_gpt2` or `from_json`."""
+
+    def __init__(self, merges: Sequence[IdMerge], kind: str) -> None:
+        """`merges`: pairs of text ids (before the offset) in rank order; `kind`: "bpe" or "gpt2".
+
+        Raises ValueError for an unknown kind, a pair that uses an id not made yet, or a pair given twice.
+        """
+        if kind not in _KINDS:
+            raise ValueError(f"tokenizer kind {kind!r} is not one of {', '.join(_KINDS)}")
+        self.kind = kind
+        self._merges = tuple(merges)
+        self._tokens = [bytes([byte]) for byte in range(_NUM_BYTES)]
+        self._sizes_after: list[int] = []  # text tokens known once merge i is made
+        known = {token: index for index, token in enumerate(self._tokens)}
+        for left, right in self._merges:
+            if not (0 <= left < len(self._tokens) and 0 <= right < len(self._tokens)):
+                raise ValueError(f"merge ({left}, {right}) uses an id that no earlier merge makes")
+            token = self._tokens[left] + self._tokens[right]
+            if token not in known:  # two merges may spell one token: it keeps the id of the first
+                known[token] = len(self._tokens)
+                self._tokens.append(token)
+            self._sizes_after.append(len(self._tokens))
+        if len(set(self._merges)) != len(self._merges):
+            raise ValueError("a merge stands twice in the tokenizer")
+        self._encoders: dict[int, Tokenizer] = {}
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> "BookTokenizer":
+        """Learn up to `vocab_size` text tokens (bytes included) from `texts`; pairs met once are not learnt.
+
+        Raises UserError when `vocab_size` is below 256 or `texts` hold no text.
+        """
+        checked = _checked_texts(texts, vocab_size)
+        learner = Tokenizer(BPE())
+        learner.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=True)
+        trainer = BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=_MIN_FREQUENCY,
+            show_progress=False,
+            special_tokens=[],
+            initial_alphabet=list(BYTE_CHARACTERS),
+        )
+        learner.train_from_iterator(checked, trainer)
+        merges = parse_merges(json.loads(learner.to_str())["model"]["merges"], "trained tokenizer")
+        return cls(index_merges(merges, "trained tokenizer"), "bpe")
+
+    @classmethod
+    def from_gpt2(cls, texts: Iterable[str], vocab_size: int, path: str | Path) -> "BookTokenizer":
+        """GPT-2's vocabulary pruned to the tokens of `texts`, what they are built from, and all bytes.
+
+        `path`: see `gpt2_vocab.read_merges`. Text is always cut into words by GPT-2's own pattern.
+        Raises UserError when `vocab_size` is below 256, `texts` hold no text, or `path` cannot be read.
+        """
+        checked = _checked_texts(texts, vocab_size)
+        merges = read_merges(path)
+        full = cls(index_merges(merges, str(path)), "gpt2")
+        counts: Counter[int] = Counter()
+        for text in checked:
+            counts.update(full.encode(text))
+        by_token = {full.token_bytes(index): count for index, count in counts.items()}
+        return cls(index_merges(prune_merges(merges, by_token, vocab_size), str(path)), "gpt2")
+
+    @property
+    def text_vocab_size(self) -> int:
+        """Number of text tokens, the 256 bytes included."""
+        return len(self._tokens)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, the reserved ones included."""
+        return NUM_RESERVED + len(self._tokens)
+
+    @property
+    def word_starts(self) -> np.ndarray:
+        """bool [vocab_size]: does this id open a new unit for whole-word masking?
+
+        True for tokens that begin with white space, for those that begin with an ideograph or kana (such
+        text has no spaces), and for reserved ids, which belong to no word. Punctuation goes with the word
+        before it.
+        """
+        starts = np.ones(self.vocab_size, dtype=bool)
+        starts[NUM_RESERVED:] = [_starts_word(token) for token in self._tokens]
+        return starts
+
+    def level_size(self, level: int) -> int:
+        """Text tokens of a level: 512, 1024, 2048, 4096 or all, and never more than there are.
+
+        Raises UserError for a level outside 1..5.
+        """
+        if level not in LEVELS:
+            raise UserError(f"vocabulary level {level!r} is not in {LEVELS[0]}..{LEVELS[-1]}")
+        return min(_LEVEL_SIZES.get(level, self.text_vocab_size), self.text_vocab_size)
+
+    def encode(self, text: str, level: int = 5) -> list[int]:
+        """Ids of `text`, all in NUM_RESERVED..NUM_RESERVED + level_size(level) - 1.
+
+        Raises UserError for a level outside 1..5 and for text with lone surrogates.
+        """
+        encoder = self._encoder(self.level_size(level))
+        ids: list[int] = encoder.encode(_checked_text(text), add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of any sequence of ids: reserved ids are skipped, bytes that are no UTF-8 become U+FFFD.
+
+        Raises ValueError for an id outside 0..vocab_size - 1.
+        """
+        return b"".join(self.token_bytes(index) for index in ids).decode("utf-8", errors="replace")
+
+    def token_bytes(self, index: int) -> bytes:
+        """Bytes of one id, empty for a reserved one; raises ValueError for an id out of range."""
+        if not 0 <= index < self.vocab_size:
+            raise ValueError(f"token id {index} is not in 0..{self.vocab_size - 1}")
+        return b"" if index < NUM_RESERVED else self._tokens[index - NUM_RESERVED]
+
+    def to_json(self) -> str:
+        """The whole tokenizer as one line of JSON; equal tokenizers give equal strings."""
+        content = {
+            "format": _FORMAT,
+            "kind": self.kind,
+            "num_reserved": NUM_RESERVED,
+            "merges": [list(pair) for pair in self._merges],
+        }
+        return json.dumps(content, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, serialized: str) -> "BookTokenizer":
+        """Undo `to_json`; raises UserError when the string is not a tokenizer of this format."""
+        try:
+            content = json.loads(serialized)
+        except json.JSONDecodeError as error:
+            raise UserError(f"the tokenizer is not JSON: {error}") from error
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise UserError(f"the tokenizer's JSON is not of the format {_FORMAT!r}")
+        if content.get("num_reserved") != NUM_RESERVED:
+            given = content.get("num_reserved")
+            raise UserError(f"the tokenizer has {given!r} reserved ids, not {NUM_RESERVED}")
+        pairs = content.get("merges")
+        if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+            raise UserError("the tokenizer's merges are not a list of pairs of ids")
+        try:
+            return cls([(left, right) for left, right in pairs], str(content.get("kind")))
+        except ValueError as error:
+            raise UserError(f"the tokenizer's JSON is broken: {error}") from error
+
+    def _encoder(self, size: int) -> Tokenizer:
+        """The encoder over the first `size` text tokens: the merges before the first that goes beyond."""
+        if size not in self._encoders:
+            count = int(np.searchsorted(self._sizes_after, size, side="right"))
+            spelled = [to_byte_level(token) for token in self._tokens[:size]]
+            vocabulary = {token: index + NUM_RESERVED for index, token in enumerate(spelled)}
+            merges = [(spelled[left], spelled[right]) for left, right in self._merges[:count]]
+            encoder = Tokenizer(BPE(vocab=vocabulary, merges=merges))
+            encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=True)
+            self._encoders[size] = encoder
+        return self._encoders[size]
+
+
+def _starts_word(token: bytes) -> bool:
+    first = token.decode("utf-8", errors="replace")[:1]
+    return first.isspace() or token[0] in _IDEOGRAPH_LEAD_BYTES
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(type(index) is int for index in pair)
+
+
+def _checked_text(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"text holds a lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, "
+            "which no UTF-8 text can: decode the book with its right encoding"
+        ) from error
+    return text
+
+
+def _checked_texts(texts: Iterable[str], vocab_size: int) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError("texts must be a collection of strings, not one string")
+    if vocab_size < _NUM_BYTES:
+        raise UserError(f"vocab_size {vocab_size} is too small: the 256 bytes alone need 256 tokens")
+    checked = [_checked_text(text) for text in texts]
+    if not any(checked):
+        raise UserError("there is no text to make a tokenizer from: give at least one text that is not empty")
+    return checked

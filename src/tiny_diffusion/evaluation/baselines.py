@@ -1,0 +1,224 @@
+"""N-gram baselines: interpolated modified Kneser-Ney (Chen and Goodman, 1999) over token ids.
+
+Conventions that change the numbers:
+
+* A sequence and a scored window start fresh: there is no BOS token, so the token at position i < order - 1 is
+  predicted from its i predecessors alone.
+* The token at position i is scored by the Kneser-Ney model of order min(order, i + 1). That model's own top
+  level uses raw counts and only the levels below it use continuation counts: a window starts in the middle of
+  a text, so what stands to the left of a prefix context is unknown, not "a novel context" as in a back-off.
+* A continuation count is the number of distinct left neighbours; the start of a sequence counts as one. So
+  every n-gram that occurred has a continuation count of at least one.
+* The lowest level interpolates with the uniform distribution over `vocab_size`: no id has probability zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tiny_diffusion.errors import UserError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+UNIGRAM_ADDEND = 0.5
+FALLBACK_DISCOUNT = 0.75
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Interpolation terms of one level: p(w|h) = mass[gram(h, w)] + weight[context(h)] * p(w|shorter h).
+
+    Both arrays end with the entry for "never seen" (mass 0, weight 1), which index -1 reaches.
+    """
+
+    mass: FloatArray
+    weight: FloatArray
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The n-grams of one length: `keys[g]` = context id * vocab_size + last id, sorted; g is its id."""
+
+    keys: IntArray
+    raw: _Table
+    continuation: _Table | None
+
+
+def estimate_discounts(counts: IntArray) -> tuple[float, float, float]:
+    """Return the discounts (D1, D2, D3+) of n-grams counted once, twice, and three times or more.
+
+    `counts` has one positive entry for each distinct n-gram. When the modified estimate does not exist, one
+    absolute discount serves all three: n1 / (n1 + 2 n2), or 0.75 when n1 or n2 is zero.
+    """
+    n1, n2, n3, n4 = (int(np.count_nonzero(counts == c)) for c in (1, 2, 3, 4))
+    # Without singletons or pairs the leave-one-out estimate is 0/0, 0 or 1. A discount of 0 would give unseen
+    # ids no probability, one of 1 would erase singletons; 0.75 is the usual value on text.
+    if n1 == 0 or n2 == 0:
+        return (FALLBACK_DISCOUNT,) * 3
+    y = n1 / (n1 + 2 * n2)
+    # n3 = 0 leaves D3+ undefined, and n4 = 0 makes it 3, which would erase the n-grams seen three times.
+    if n3 == 0 or n4 == 0:
+        return (y,) * 3
+    discounts = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+    # Counts-of-counts that do not fall (small vocabularies) can make D2 or D3+ negative: no mass to share.
+    if min(discounts) <= 0:
+        return (y,) * 3
+    return discounts
+
+
+def _kneser_ney_table(counts: IntArray, contexts: IntArray, num_contexts: int) -> _Table:
+    """Discount `counts` [grams], whose context ids are `contexts` [grams], into interpolation terms."""
+    discount = np.asarray((0.0, *estimate_discounts(counts)))[np.minimum(counts, 3)]
+    total = np.bincount(contexts, weights=counts, minlength=num_contexts)
+    freed = np.bincount(contexts, weights=discount, minlength=num_contexts)
+    # A context seen only at the end of a sequence predicts nothing: all weight goes to the shorter context.
+    weight = np.divide(freed, total, out=np.ones(num_contexts), where=total > 0)
+    return _Table(np.append((counts - discount) / total[contexts], 0.0), np.append(weight, 1.0))
+
+
+def _unigram_table(counts: IntArray, vocab_size: int) -> _Table:
+    """Add `UNIGRAM_ADDEND` to each id's count, written as an interpolation with the uniform distribution."""
+    total = counts.sum() + UNIGRAM_ADDEND * vocab_size
+    return _Table(np.append(counts / total, 0.0), np.array([UNIGRAM_ADDEND * vocab_size / total, 1.0]))
+
+
+class KneserNey:
+    """Interpolated modified Kneser-Ney of a given order over the ids 0 .. vocab_size - 1.
+
+    Order 1 is a plain unigram: counts plus one half, which is an interpolation with the uniform distribution.
+    """
+
+    def __init__(self, order: int, vocab_size: int) -> None:
+        """Prepare an empty model; raise `UserError` when `order` or `vocab_size` is below 1."""
+        if order < 1:
+            raise UserError(f"n-gram order {order} is too small: it must be 1 or more")
+        if vocab_size < 1:
+            raise UserError(f"vocab_size {vocab_size} is too small: it must be 1 or more")
+        self.order = order
+        self.vocab_size = vocab_size
+        self._levels: list[_Level] = []
+
+    def fit(self, sequences: Sequence[np.ndarray]) -> None:
+        """Count the n-grams of `sequences` (each 1-D ids), none across two of them; replaces an earlier fit.
+
+        Raises `UserError` when there is no token at all or an id lies outside 0 .. vocab_size - 1.
+        """
+        arrays = [self._checked(sequence) for sequence in sequences]
+        tokens = np.concatenate([np.empty(0, np.int64), *arrays])
+        if tokens.size == 0:
+            raise UserError("cannot fit an n-gram model: the training sequences hold no token")
+        position = np.concatenate([np.arange(len(array)) for array in arrays])
+        context = np.zeros(len(tokens), np.int64)
+        found: list[tuple[IntArray, IntArray, IntArray]] = []
+        for length in range(1, self.order + 1):
+            valid = position >= length - 1
+            keys, grams, counts = np.unique(
+                context[valid] * self.vocab_size + tokens[valid], return_inverse=True, return_counts=True
+            )
+            ids = np.full(len(tokens), -1, np.int64)
+            ids[valid] = grams
+            found.append((keys, counts.astype(np.int64), ids))
+            context = np.concatenate(([-1], ids[:-1]))
+        self._levels = [self._level(found, length, position) for length in range(1, self.order + 1)]
+
+    def log_probs(self, window: np.ndarray) -> FloatArray:
+        """Return log p(token | its predecessors in the window), in nats, shape [len(window)].
+
+        The window starts fresh. Raises `UserError` for ids outside the vocabulary, `RuntimeError` before
+        `fit`.
+        """
+        self._require_fit()
+        tokens = self._checked(window)
+        probability = np.full(len(tokens), 1.0 / self.vocab_size)
+        context = np.zeros(len(tokens), np.int64)
+        for length, level in enumerate(self._levels, start=1):
+            grams = self._find(level.keys, context, tokens)
+            start = length - 1
+            if level.continuation is None:
+                raw = slice(start, None)
+            else:
+                raw = slice(start, length)
+                rest = slice(length, None)
+                table = level.continuation
+                probability[rest] = table.mass[grams[rest]] + table.weight[context[rest]] * probability[rest]
+            probability[raw] = level.raw.mass[grams[raw]] + level.raw.weight[context[raw]] * probability[raw]
+            context = np.concatenate(([-1], grams[:-1])) if len(tokens) else context
+        return np.log(probability)
+
+    def distribution(self, context: np.ndarray) -> FloatArray:
+        """Return p(next id | context), shape [vocab_size], summing to 1.
+
+        Only the last order - 1 ids count; a shorter context is the start of a window. Raises as `log_probs`.
+        """
+        self._require_fit()
+        history = self._checked(context)
+        history = history[max(0, len(history) - self.order + 1) :]
+        probability = np.full(self.vocab_size, 1.0 / self.vocab_size)
+        for length in range(1, len(history) + 2):
+            level = self._levels[length - 1]
+            table = level.continuation
+            if table is None or length == len(history) + 1:
+                table = level.raw
+            identity = self._context_id(history[len(history) - length + 1 :])
+            probability *= table.weight[identity]
+            if identity >= 0:
+                base = identity * self.vocab_size
+                first, last = np.searchsorted(level.keys, [base, base + self.vocab_size])
+                probability[level.keys[first:last] - base] += table.mass[first:last]
+        return probability
+
+    def _level(
+        self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray
+    ) -> _Level:
+        """Build the tables of one length from `found`: keys, counts and per-position ids of each length."""
+        keys, counts, ids = found[length - 1]
+        contexts = keys // self.vocab_size
+        num_contexts = 1 if length == 1 else len(found[length - 2][0])
+        if length == 1:
+            raw = _unigram_table(counts, self.vocab_size)
+        else:
+            raw = _kneser_ney_table(counts, contexts, num_contexts)
+        if length == self.order:
+            return _Level(keys, raw, None)
+        longer = found[length][2]
+        present = longer >= 0
+        suffix = np.empty(len(found[length][0]), np.int64)
+        suffix[longer[present]] = ids[present]
+        neighbours = np.bincount(suffix, minlength=len(keys))
+        neighbours[np.unique(ids[position == length - 1])] += 1
+        return _Level(keys, raw, _kneser_ney_table(neighbours, contexts, num_contexts))
+
+    def _find(self, keys: IntArray, contexts: IntArray, tokens: IntArray) -> IntArray:
+        """Return the n-gram ids of (context, token) pairs, -1 where never seen."""
+        wanted = contexts * self.vocab_size + tokens
+        # An order longer than every training sequence leaves a level without any n-gram.
+        if len(keys) == 0:
+            return np.full(len(tokens), -1, np.int64)
+        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where((contexts >= 0) & (keys[place] == wanted), place, -1)
+
+    def _context_id(self, context: IntArray) -> int:
+        """Return the id of one context of any length (0 for the empty one), -1 when never seen."""
+        identity = np.zeros(1, np.int64)
+        for level, token in zip(self._levels, context, strict=False):
+            identity = self._find(level.keys, identity, np.array([token]))
+        return int(identity[0])
+
+    def _checked(self, ids: np.ndarray) -> IntArray:
+        """Return `ids` as int64 after checking shape, type and range."""
+        array = np.asarray(ids)
+        if array.size == 0:
+            return np.empty(0, np.int64)
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise UserError(f"token ids must be a 1-D array of integers, not {array.ndim}-D {array.dtype}")
+        if array.min() < 0 or array.max() >= self.vocab_size:
+            bad = array.min() if array.min() < 0 else array.max()
+            raise UserError(f"token id {bad} is not in the vocabulary, ids 0 to {self.vocab_size - 1}")
+        return array.astype(np.int64)
+
+    def _require_fit(self) -> None:
+        if not self._levels:
+            raise RuntimeError("KneserNey.fit must be called before scoring")

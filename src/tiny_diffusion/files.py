@@ -1,0 +1,54 @@
+"""Writing files whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import UserError, WorldError
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of ``path`` only when the block ends well (temp file, fsync, rename).
+
+    Raises UserError when the folder cannot be written, WorldError when the disk is full or fails; what stood at
+    ``path`` before is kept in both cases.
+    """
+    make_folder(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except PermissionError as error:
+        raise UserError(f"cannot write into {path.parent}: permission denied") from error
+    except OSError as error:
+        raise WorldError(f"cannot write {path}: {error.strerror}") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise WorldError(f"cannot write {path}: {error.strerror or error}; the file before is kept") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents; raises UserError when it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
+    except OSError as error:
+        raise WorldError(f"cannot make the folder {path}: {error.strerror}") from error

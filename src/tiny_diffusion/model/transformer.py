@@ -1,0 +1,124 @@
+"""The backbone: token ids in, hidden states out, logits where they are asked for.
+
+Shapes: B batch, T tokens, D model width, N gathered positions, V text vocabulary. No noise, no loss here.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..config import ModelConfig
+from .attention import Attention, rotary_tables
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020): silu(gate(x)) * up(x), then down."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=False)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward, each added to the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.d_model)
+        self.attention = Attention(config, layer)
+        self.feed_forward_norm = nn.RMSNorm(config.d_model)
+        self.feed_forward = FeedForward(config)
+        self.dropout = config.dropout
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, first_value: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T, D) -> (B, T, D), and the attention's values."""
+        y, value = self.attention(self.attention_norm(x), cos, sin, mask, first_value)
+        x = x + F.dropout(y, self.dropout, self.training)
+        y = self.feed_forward(self.feed_forward_norm(x))
+        return x + F.dropout(y, self.dropout, self.training), value
+
+
+class Transformer(nn.Module):
+    """Embedding, blocks, final norm and a head over text tokens only.
+
+    The head leaves out the ``reserved`` first ids, so MASK, PAD and the like can be neither predicted nor
+    sampled. ``vocab_size`` counts reserved ids and text tokens.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, config: ModelConfig, vocab_size: int, reserved: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+        self.reserved = reserved
+        self.gradient_checkpointing = False
+        self.embedding = nn.Embedding(vocab_size, config.d_model)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.norm = nn.RMSNorm(config.d_model)
+        self.head = None if config.tie_embeddings else nn.Linear(config.d_model, vocab_size, bias=False)
+        cos, sin = rotary_tables(config.context, config.head_dim, config.rope_base)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Normal weights; the two matrices that write to the residual stream shrink with depth (GPT-2)."""
+        std = self.config.init_std
+        for name, parameter in self.named_parameters():
+            if parameter.dim() < 2:
+                continue
+            residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
+            nn.init.normal_(parameter, std=std / (2 * self.config.n_layers) ** 0.5 if residual else std)
+
+    @property
+    def text_vocab_size(self) -> int:
+        """V: the number of text tokens, the width of the logits."""
+        return self.vocab_size - self.reserved
+
+    def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Hidden states (B, T, D) of ``ids`` (B, T); ``mask`` (B, 1, T, T) allows attention where True.
+
+        Raises ValueError when T is above the context.
+        """
+        t = ids.shape[1]
+        if t > self.config.context:
+            raise ValueError(f"{t} tokens are more than the model's context of {self.config.context}")
+        if mask is not None and self.config.causal:
+            mask = mask & torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
+        x = F.dropout(self.embedding(ids), self.config.dropout, self.training)
+        half = torch.is_autocast_enabled(ids.device.type)
+        dtype = torch.get_autocast_dtype(ids.device.type) if half else x.dtype
+        cos, sin = self.cos[:t].to(dtype), self.sin[:t].to(dtype)
+        first_value: Tensor | None = None
+        for block in self.blocks:
+            if self.gradient_checkpointing and self.training:
+                x, value = checkpoint(block, x, cos, sin, mask, first_value, use_reentrant=False)
+            else:
+                x, value = block(x, cos, sin, mask, first_value)
+            if first_value is None:
+                first_value = value
+        return self.norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits (..., V) over text tokens from hidden states (..., D)."""
+        table = self.embedding.weight if self.head is None else self.head.weight
+        return F.linear(hidden, table[self.reserved :])
+
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (B, T, V) at every position."""
+        return self.logits(self.hidden(ids, mask))
+
+    def count(self) -> tuple[int, int]:
+        """Parameters in all, and those of the embedding."""
+        return sum(p.numel() for p in self.parameters()), self.embedding.weight.numel()

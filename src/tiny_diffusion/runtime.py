@@ -1,0 +1,64 @@
+"""Where and how the arithmetic runs: device, precision, threads."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from .errors import UserError
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of that name; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises UserError for an unknown name or a device that this machine lacks.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"training.device={name!r} is no device; use auto, cpu, cuda, cuda:1 or mps") from error
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False):
+        raise UserError(f"training.device={name!r} is not to be had on this machine; use training.device=auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"training.device={name!r}: this machine has {torch.cuda.device_count()} CUDA device(s)")
+    return device
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """True where bfloat16 matrix products run in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+    return False
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """A context that runs matrix products in bfloat16 where ``precision`` and the machine ask for it."""
+    if precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device)):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def seed_for(*parts: int) -> int:
+    """A 63-bit seed from whole numbers: the same parts always give the same seed, other parts another one.
+
+    Every random draw of a run comes from (seed, purpose, step), so that a resumed run needs no saved generator.
+    """
+    value = 0x9E3779B97F4A7C15
+    for part in parts:  # the SplitMix64 finaliser (Steele et al. 2014), chained
+        value = (value + part + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        value ^= value >> 31
+    return value >> 1
+
+
+def generator_for(*parts: int) -> torch.Generator:
+    """A CPU generator seeded by ``seed_for(*parts)``."""
+    return torch.Generator().manual_seed(seed_for(*parts))

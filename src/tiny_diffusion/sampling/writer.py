@@ -1,0 +1,117 @@
+"""From prompts to text: the tokenizer and the reverse process together."""
+
+import re
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from ..config import GenerationConfig
+from ..data.tokenizer import BOS, MASK, BookTokenizer
+from ..errors import UserError
+from ..model.transformer import Transformer
+from .denoise import DenoisingState, denoise
+from .draw import draw, restrict
+
+GAP = re.compile(r"_{3,}")
+
+
+class Writer:
+    """Writes text with a model and its tokenizer.
+
+    The generator of random numbers is made from ``settings.seed`` at each call: the same call gives the same text.
+    """
+
+    def __init__(self, model: Transformer, tokenizer: BookTokenizer) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.device = next(model.parameters()).device
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Ids of ``prompt``; raises UserError when it leaves no room to write within the context."""
+        ids = self.tokenizer.encode(prompt, self.model.config.vocab_level)
+        if len(ids) >= self.model.config.context:
+            raise UserError(
+                f"the prompt has {len(ids)} tokens and the model's context holds {self.model.config.context}; "
+                f"shorten it to {self.model.config.context - 1} tokens at most"
+            )
+        return ids
+
+    def allowed(self, settings: GenerationConfig) -> int:
+        """Number of text tokens that may be written at ``settings.vocab_level``."""
+        return self.tokenizer.level_size(min(settings.vocab_level, self.model.config.vocab_level))
+
+    def write(self, prompt: str, settings: GenerationConfig) -> list[str]:
+        """``settings.num_samples`` texts that begin with ``prompt`` and go on for ``settings.length`` tokens."""
+        *_, last = self.states(prompt, settings)
+        return [self.tokenizer.decode(row) for row in last.tolist()]
+
+    def states(self, prompt: str, settings: GenerationConfig) -> Iterator[Tensor]:
+        """Every moment of writing: ids (num_samples, tokens so far), MASK where unsettled.
+
+        Text beyond the context is written block by block, each seeing the last half context before it.
+        """
+        generator = torch.Generator().manual_seed(settings.seed)
+        ids = torch.tensor(self.encode_prompt(prompt), dtype=torch.long, device=self.device)
+        done = ids.expand(settings.num_samples, -1)  # (B, tokens so far)
+        wanted = done.shape[1] + settings.length
+        context = self.model.config.context
+        while done.shape[1] < wanted:
+            room_left = wanted <= context or done.shape[1] == len(ids)
+            keep = done.shape[1] if room_left else min(done.shape[1], context // 2)
+            size = min(context - keep, wanted - done.shape[1])
+            seen = done[:, done.shape[1] - keep :]
+            block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
+            settled = block
+            for settled in self._fill(block, keep, settings, generator):
+                yield torch.cat((done[:, : done.shape[1] - keep], settled), dim=1)
+            done = torch.cat((done, settled[:, keep:]), dim=1)
+
+    def infill(self, template: str, settings: GenerationConfig) -> list[str]:
+        """Fill each gap (three or more underscores) of ``template`` with ``settings.gap_tokens`` tokens.
+
+        Raises UserError when there is no gap, or the whole does not fit the context.
+        """
+        if self.model.config.causal:
+            raise UserError("an autoregressive checkpoint cannot fill gaps; train with training.objective=diffusion")
+        pieces = GAP.split(template)
+        if len(pieces) < 2:
+            raise UserError(f"no gap in {template!r}; mark one with three or more underscores: ___")
+        ids: list[int] = []
+        level = self.model.config.vocab_level
+        for i, piece in enumerate(pieces):
+            # A word in the middle of a text is a token that begins with its space: the gap takes that space over.
+            text = piece.rstrip(" ") if i + 1 < len(pieces) else piece
+            ids += self.tokenizer.encode(text, level)
+            ids += [MASK] * settings.gap_tokens if i + 1 < len(pieces) else []
+        if len(ids) > self.model.config.context:
+            raise UserError(f"the template needs {len(ids)} tokens; the context holds {self.model.config.context}")
+        rows = torch.tensor(ids, device=self.device).expand(settings.num_samples, -1)
+        generator = torch.Generator().manual_seed(settings.seed)
+        *_, last = denoise(self.model, rows, settings, generator, self.allowed(settings))
+        return [self.tokenizer.decode(row) for row in last.ids.tolist()]
+
+    def _fill(self, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator) -> Iterator[Tensor]:
+        """States of one block (B, T) whose first ``keep`` tokens are settled."""
+        if self.model.config.causal:
+            yield from self._left_to_right(block, keep, settings, generator)
+            return
+        state: DenoisingState
+        for state in denoise(self.model, block, settings, generator, self.allowed(settings)):
+            yield state.ids
+
+    @torch.no_grad()
+    def _left_to_right(
+        self, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator
+    ) -> Iterator[Tensor]:
+        """The autoregressive twin's way: one token a step, each given those before it."""
+        self.model.eval()
+        block = block.clone()
+        bos = torch.full_like(block[:, :1], BOS)
+        for position in range(keep, block.shape[1]):
+            seen = torch.cat((bos, block[:, :position]), dim=1)[:, -self.model.config.context :]
+            logits = self.model.logits(self.model.hidden(seen)[:, -1]).float() / settings.temperature
+            allowed = self.allowed(settings)
+            kept = restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p)
+            block[:, position] = draw(kept, generator)[0] + self.model.reserved
+            yield block.clone()

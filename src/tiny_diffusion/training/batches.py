@@ -1,0 +1,82 @@
+"""Epochs of rows for each stage: built from the prepared book, the same for the same seed, stage and epoch."""
+
+import torch
+from torch import Tensor
+
+from ..config import ProjectConfig
+from ..data.artefacts import Processed
+from ..data.curriculum import build_stage
+from ..data.difficulty import DynamicScorer
+from ..runtime import generator_for
+from .format_datasets import Rows, chop, concatenate, encode_examples, pack
+from .scheduler import blend
+
+ROWS, BLEND = 1, 2  # purposes of random draws, see runtime.seed_for
+
+
+class StageRows:
+    """All stages' material, encoded once; hands out an epoch's rows."""
+
+    def __init__(self, config: ProjectConfig, data: Processed) -> None:
+        self.config = config
+        paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
+        self.encoded: list[list[list[int]]] = []
+        for stage in config.curriculum.stages:
+            examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
+            level = min(stage.vocab_level, config.model.vocab_level)
+            if stage.format == "paragraphs":
+                # Neighbouring passages read on as in the book: one stream, a blank line between.
+                examples = [("\n\n".join(segments[0] for segments in examples),)]
+            self.encoded.append(encode_examples(examples, data.tokenizer, level))
+        self.scorers = [self._scorer(stage) for stage in range(len(self.encoded))]
+        self.rows_per_epoch = [len(self._rows(stage, 0)) for stage in range(len(self.encoded))]
+
+    def _scorer(self, stage: int) -> DynamicScorer | None:
+        """The dynamic scorer of a stage of separate examples; by length until the model's losses are known."""
+        settings = self.config.curriculum
+        if not settings.dynamic_scoring or settings.stages[stage].format == "paragraphs":
+            return None
+        lengths = torch.tensor([float(len(e)) for e in self.encoded[stage]])
+        ranks = lengths.argsort().argsort().double() / max(1, len(lengths) - 1)
+        return DynamicScorer(ranks.numpy(), settings.dynamic_weight)
+
+    def _rows(self, stage: int, epoch: int) -> Rows:
+        generator = generator_for(self.config.training.seed, ROWS, stage, epoch)
+        context = self.config.model.context
+        encoded = self.encoded[stage]
+        if self.config.curriculum.stages[stage].format == "paragraphs":
+            return chop(torch.tensor(encoded[0]), context, generator)
+        scorer = self.scorers[stage]
+        if scorer is not None:
+            # Competence grows over the stage (Platanios et al. 2019): from the easier half to all examples.
+            share = 0.5 + 0.5 * min(1.0, (epoch + 1) / self.config.curriculum.stages[stage].epochs)
+            easiest = scorer.scores().argsort(kind="stable")[: max(1, round(share * len(encoded)))]
+            encoded = [encoded[i] for i in sorted(easiest.tolist())]
+        return pack(encoded, context, generator)
+
+    def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Rows:
+        """Rows of one epoch: the stage's own, some of the stage's before during a transition, in random order.
+
+        ``written`` (R, T) are the model's own texts; they take the configured share of the rows.
+        """
+        rows = self._rows(stage, epoch)
+        generator = generator_for(self.config.training.seed, BLEND, stage, epoch)
+        own = blend(self.config.curriculum, stage, epoch)
+        if own < 1:
+            before = self._rows(stage - 1, self.config.curriculum.stages[stage - 1].epochs + epoch)
+            rows = _replace(rows, before, 1 - own, generator)
+        if written is not None:
+            share = self.config.training.self_training_share
+            rows = _replace(rows, Rows(written, torch.ones_like(written)), share, generator)
+        wanted = self.rows_per_epoch[stage]
+        order = torch.randperm(len(rows), generator=generator)
+        # Packing differs by a few rows from epoch to epoch; a fixed count keeps the schedule exact.
+        return rows.take(order.repeat(wanted // len(rows) + 1)[:wanted])
+
+
+def _replace(rows: Rows, other: Rows, share: float, generator: torch.Generator) -> Rows:
+    """``rows`` with about ``share`` of them replaced by random ones of ``other``."""
+    count = round(share * len(rows))
+    kept = torch.randperm(len(rows), generator=generator)[: len(rows) - count]
+    taken = torch.randint(0, len(other), (count,), generator=generator)
+    return concatenate([rows.take(kept), other.take(taken)])

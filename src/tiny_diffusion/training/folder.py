@@ -1,0 +1,51 @@
+"""The output folder of a run: one training at a time, older runs moved aside."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import UserError
+from ..files import make_folder
+
+PARTS = ("checkpoints", "logs", "tensorboard", "samples")
+FILES = ("best_model.pt", "evaluation.json")
+ASIDE = "earlier"
+
+
+@contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """Hold the folder for one training; raises UserError when another holds it or it cannot be written."""
+    make_folder(output)
+    lock = FileLock(output / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"another training is writing into {output}; wait for it or give another --output") from error
+    except PermissionError as error:
+        raise UserError(f"cannot write into {output}: permission denied") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def move_aside(output: Path) -> Path | None:
+    """Move an earlier run in ``output`` to ``output/earlier/<its date>``; None when there is none."""
+    present = [output / name for name in (*PARTS, *FILES) if (output / name).exists()]
+    if not present:
+        return None
+    newest = max(path.stat().st_mtime for path in present)
+    stamp = datetime.fromtimestamp(newest).strftime("%Y-%m-%d_%H%M%S")
+    target = output / ASIDE / stamp
+    number = 1
+    while target.exists():
+        number += 1
+        target = output / ASIDE / f"{stamp}_{number}"
+    make_folder(target)
+    for path in present:
+        shutil.move(path, target / path.name)
+    return target

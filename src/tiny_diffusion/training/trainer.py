@@ -1,0 +1,309 @@
+"""The training loop: a generator of events, resumable to the bit.
+
+Every random draw comes from (seed, purpose, step), so the state of a run is its weights, averages, optimiser
+state and counters, and nothing else.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain
+from ..config import ProjectConfig
+from ..data.artefacts import Processed
+from ..data.difficulty import DynamicScorer
+from ..data.tokenizer import BOS
+from ..errors import UserError
+from ..model.autoregressive import autoregressive_nats, next_token_losses
+from ..model.diffusion import diffusion_loss, likelihood_bound, uniform_mask_losses
+from ..runtime import autocast, find_device, generator_for, seed_for
+from ..sampling.writer import Writer
+from .batches import StageRows
+from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
+from .format_datasets import Rows, windows
+from .masking import Masker
+from .optimizers import make_optimizers, update_average
+from .scheduler import learning_rate_scale, mask_range
+
+MASKS, DROPOUT, VALIDATION, RESCORE, WRITE = 3, 4, 5, 6, 7  # purposes of random draws, see runtime.seed_for
+RUN_VERSION = 1
+
+
+@dataclass
+class Progress:
+    """Where the run stands. ``stage_step`` counts the stage's steps; the step of its epoch follows from it."""
+
+    step: int = 0
+    stage: int = 0
+    stage_step: int = 0
+    best: float = math.inf
+    since_best: int = 0
+    finished: bool = False
+
+
+class Trainer:
+    """Trains one model on one prepared book into ``output``; read ``run()`` for its events."""
+
+    def __init__(self, config: ProjectConfig, data: Processed, output: Path, *, resume: bool = False) -> None:
+        self.config, self.data, self.output = config, data, output
+        settings = config.training
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self.device = find_device(settings.device)
+        torch.manual_seed(seed_for(settings.seed))
+        self.model = new_model(config, data.tokenizer).to(self.device)
+        self.model.gradient_checkpointing = settings.gradient_checkpointing
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizers = make_optimizers(self.model, settings)
+        self.rows = StageRows(config, data)
+        self.masker = Masker(settings, config.curriculum.full_range_share, data.tokenizer, self.model.vocab_size)
+        texts = data.texts("validation")
+        self.validation = windows(texts, data.tokenizer, config.model.vocab_level, config.model.context)
+        self.validation_bytes = sum(len(text.encode("utf-8")) for text in texts)
+        self.progress = Progress()
+        self.written: Tensor | None = None
+        self.stop_requested = False
+        if resume:
+            self._restore()
+
+    @property
+    def steps_per_epoch(self) -> list[int]:
+        """Optimiser steps in an epoch of each stage."""
+        return [math.ceil(rows / self.config.training.batch_size) for rows in self.rows.rows_per_epoch]
+
+    @property
+    def stage_steps(self) -> list[int]:
+        """Optimiser steps in each stage, were none ended early."""
+        stages = self.config.curriculum.stages
+        return [n * stage.epochs for n, stage in zip(self.steps_per_epoch, stages, strict=True)]
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole run, were no stage ended early."""
+        return sum(self.stage_steps)
+
+    @property
+    def run_path(self) -> Path:
+        """The file that ``--resume`` reads."""
+        return self.output / "checkpoints" / "last.pt"
+
+    @property
+    def best_path(self) -> Path:
+        """The best checkpoint so far."""
+        return self.output / "best_model.pt"
+
+    def run(self) -> Iterator[Event]:
+        """Train to the end, or until ``stop_requested``; the state is saved before the last event."""
+        while not self.progress.finished and not self.stop_requested:
+            yield from self._epoch()
+        self.save_run()
+        yield Finished(self.progress.step, not self.progress.finished, self.progress.best, self.best_path)
+
+    def _epoch(self) -> Iterator[Event]:
+        """The rest of the current epoch, then what is due at its end."""
+        p, settings = self.progress, self.config.training
+        stage = self.config.curriculum.stages[p.stage]
+        steps = self.steps_per_epoch[p.stage]
+        epoch = p.stage_step // steps
+        if self._writes_itself(epoch):
+            self.written = self._write_rows(epoch)
+        rows = self.rows.epoch(p.stage, epoch, self.written)
+        for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
+            batch = rows.take(torch.arange(start, min(start + settings.batch_size, len(rows))))
+            yield self.train_step(batch, epoch)
+            if self.stop_requested:
+                break
+        if p.stage_step % steps:
+            return
+        epoch += 1
+        last = epoch == stage.epochs
+        if last or epoch % settings.eval_every_epochs == 0:
+            yield self.validate(epoch)
+        if settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0:
+            yield self._sample(epoch)
+        self._rescore(epoch)
+        early = 0 < settings.early_stopping_patience <= p.since_best
+        if last or early:
+            yield StageEnded(p.stage, stage.name, early)
+            p.stage, p.stage_step, p.since_best = p.stage + 1, 0, 0
+            p.finished = p.stage == len(self.config.curriculum.stages)
+        if last or early or epoch % settings.eval_every_epochs == 0:
+            self.save_run()
+
+    def train_step(self, batch: Rows, epoch: int) -> StepDone:
+        """One optimiser step on ``batch``, in micro-batches whose gradients add up to the whole batch's."""
+        p, settings = self.progress, self.config.training
+        began = time.perf_counter()
+        self.model.train()
+        torch.manual_seed(seed_for(settings.seed, DROPOUT, p.step))
+        scale = learning_rate_scale(
+            settings, p.step, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage
+        )
+        generator = generator_for(settings.seed, MASKS, p.step)
+        masked, t = self.masker.draw(batch, mask_range(self.config.curriculum, p.stage, epoch), generator)
+        weight = self._normaliser(batch, masked)
+        size = settings.micro_batch_size or len(batch)
+        total = torch.zeros((), device=self.device)
+        for start in range(0, len(batch), size):
+            part = torch.arange(start, min(start + size, len(batch)))
+            loss = self._loss(batch.take(part), masked[part], t[part]) / weight
+            loss.backward()
+            total += loss.detach()
+        clip = settings.gradient_clipping or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip, foreach=True)
+        self.optimizers.step(scale)
+        # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
+        update_average(self.average, self.model, min(settings.ema_decay, (1 + p.step) / (10 + p.step)))
+        p.step += 1
+        p.stage_step += 1
+        return StepDone(
+            p.step, self.total_steps, p.stage, self.config.curriculum.stages[p.stage].name, epoch + 1, float(total),
+            scale, float(norm), int(batch.scorable.sum()), time.perf_counter() - began,
+        )
+
+    def _normaliser(self, batch: Rows, masked: Tensor) -> int:
+        """What the summed loss of the whole batch is divided by."""
+        if self.config.training.objective == "autoregressive" or self.config.training.loss_weighting == "bound":
+            return int(batch.scorable.sum())
+        return int(masked.sum())
+
+    def _loss(self, batch: Rows, masked: Tensor, t: Tensor) -> Tensor:
+        """Summed training loss of a micro-batch."""
+        settings = self.config.training
+        attention = batch.attention()
+        attention = None if attention is None else attention.to(self.device)
+        ids = batch.ids.to(self.device)
+        with autocast(self.device, settings.precision):
+            if settings.objective == "autoregressive":
+                documents = batch.documents.to(self.device)
+                return next_token_losses(
+                    self.model, ids, BOS, documents, attention, settings.label_smoothing
+                ).sum()
+            return diffusion_loss(
+                self.model, ids, masked.to(self.device), t, weighting=settings.loss_weighting,
+                attention=attention, label_smoothing=settings.label_smoothing,
+            )
+
+    @torch.no_grad()
+    def validate(self, epoch: int) -> Validated:
+        """Score the validation passages on fixed masks with the averaged weights; keep the best checkpoint."""
+        p, settings = self.progress, self.config.training
+        batch = 4 * settings.batch_size
+        with autocast(self.device, settings.precision):
+            if settings.objective == "autoregressive":
+                nats = autoregressive_nats(self.average, self.validation, BOS, batch)
+            else:
+                generator = generator_for(settings.seed, VALIDATION)
+                nats = likelihood_bound(
+                    self.average, self.validation, settings.validation_draws, batch, generator
+                )
+        bits = float(nats.sum()) / math.log(2) / self.validation_bytes
+        best = bits < p.best
+        p.since_best = 0 if best else p.since_best + 1
+        if best:
+            p.best = bits
+            self._save_best(epoch)
+        return Validated(p.step, p.stage, epoch, bits, best)
+
+    def _save_best(self, epoch: int) -> None:
+        meta = {
+            "data": self.data.identity,
+            "source": self.data.source,
+            "language": self.data.language,
+            "step": self.progress.step,
+            "stage": self.progress.stage,
+            "epoch": epoch,
+            "validation_bits_per_byte": self.progress.best,
+        }
+        weights = self.average.state_dict()
+        save_checkpoint(self.best_path, Checkpoint(self.config, self.data.tokenizer, weights, meta))
+
+    def _sample(self, epoch: int) -> Sampled:
+        """Write one text with the averaged weights and keep it."""
+        settings = self.config.generation.model_copy(update={"num_samples": 1})
+        text = Writer(self.average, self.data.tokenizer).write("", settings)[0]
+        folder = self.output / "samples"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"step_{self.progress.step:07d}.txt"
+        path.write_text(text + "\n", encoding="utf-8")
+        return Sampled(self.progress.step, text, path)
+
+    def _writes_itself(self, epoch: int) -> bool:
+        """True when fresh pseudo-data is due: in the last stage, at its start and every ten epochs."""
+        last = self.progress.stage == len(self.config.curriculum.stages) - 1
+        fresh = self.progress.stage_step % self.steps_per_epoch[self.progress.stage] == 0
+        return self.config.training.self_training_share > 0 and last and fresh and epoch % 10 == 0
+
+    def _write_rows(self, epoch: int) -> Tensor:
+        """Rows written by the averaged model itself (R, T), for self-training."""
+        share = self.config.training.self_training_share
+        count = max(1, round(share * self.rows.rows_per_epoch[self.progress.stage]))
+        context = self.config.model.context
+        written = []
+        writer = Writer(self.average, self.data.tokenizer)
+        for start in range(0, count, 64):
+            settings = self.config.generation.model_copy(
+                update={
+                    "num_samples": min(64, count - start),
+                    "length": context,
+                    "seed": seed_for(self.config.training.seed, WRITE, epoch, start),
+                }
+            )
+            *_, last = writer.states("", settings)
+            written.append(last.cpu())
+        return torch.cat(written)
+
+    @torch.no_grad()
+    def _rescore(self, epoch: int) -> None:
+        """Tell the stage's dynamic scorer how hard the averaged model finds each example."""
+        scorer = self.rows.scorers[self.progress.stage]
+        if scorer is None or self.config.training.objective == "autoregressive":
+            return
+        examples = self.rows.encoded[self.progress.stage]
+        generator = generator_for(self.config.training.seed, RESCORE, self.progress.step)
+        with autocast(self.device, self.config.training.precision):
+            losses = uniform_mask_losses(
+                self.average, [torch.tensor(e[: self.config.model.context]) for e in examples], 0.5,
+                4 * self.config.training.batch_size, generator,
+            )
+        scorer.update(list(range(len(examples))), losses.tolist())
+
+    def save_run(self) -> None:
+        """Write all that ``--resume`` needs, whole or not at all."""
+        save_plain(
+            self.run_path,
+            {
+                "format": "tiny_diffusion run",
+                "version": RUN_VERSION,
+                "config": self.config.to_dict(),
+                "data": self.data.identity,
+                "progress": asdict(self.progress),
+                "weights": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizers": self.optimizers.state(),
+                "scorers": [s.to_dict() if s else None for s in self.rows.scorers],
+                "written": self.written,
+            },
+        )
+
+    def _restore(self) -> None:
+        """Take up the run that ``save_run`` left; raises UserError when it belongs to other data or settings."""
+        state = load_plain(self.run_path)
+        if state.get("format") != "tiny_diffusion run" or state.get("version") != RUN_VERSION:
+            raise UserError(f"{self.run_path} is not the state of a run that this program can resume")
+        if state["data"] != self.data.identity:
+            raise UserError(f"{self.run_path} was trained on other data than {self.data.source}; start a new run")
+        if ProjectConfig.from_dict(state["config"]) != self.config:
+            raise UserError(f"{self.run_path} was trained with other settings; resume with the same ones")
+        self.model.load_state_dict(state["weights"])
+        self.average.load_state_dict(state["average"])
+        self.optimizers.restore(state["optimizers"])
+        self.progress = Progress(**state["progress"])
+        self.written = state["written"]
+        self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in state["scorers"]]
