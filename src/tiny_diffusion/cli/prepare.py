@@ -45,13 +45,16 @@ def show(folder: Path, config: ProjectConfig) -> None:
 
     data = load_processed(folder)
     console.print(f"[bold]{data.source}[/bold]: language {data.language}, tokenizer {data.tokenizer.kind}")
-    table = Table("", "passages", "words", "bytes", *[f"tokens L{n} ({data.tokenizer.level_size(n)})" for n in LEVELS])
-    for split in ("train", "validation", "test"):
-        texts = data.texts(split)
-        tokens = [f"{sum(len(data.tokenizer.encode(t, n)) for t in texts):,}" for n in LEVELS]
-        words = sum(len(t.split()) for t in texts)
-        size = sum(len(t.encode("utf-8")) for t in texts)
-        table.add_row(split, str(len(texts)), f"{words:,}", f"{size:,}", *tokens)
+    splits = ("train", "validation", "test")
+    texts = {split: data.texts(split) for split in splits}
+    table = Table("", *splits)
+    table.add_row("passages", *[f"{len(texts[s]):,}" for s in splits])
+    table.add_row("words", *[f"{sum(len(t.split()) for t in texts[s]):,}" for s in splits])
+    table.add_row("bytes", *[f"{sum(len(t.encode('utf-8')) for t in texts[s]):,}" for s in splits])
+    for level in LEVELS:
+        name = f"tokens, level {level} ({data.tokenizer.level_size(level):,} of them)"
+        counts = [sum(len(data.tokenizer.encode(t, level)) for t in texts[s]) for s in splits]
+        table.add_row(name, *[f"{count:,}" for count in counts])
     console.print(table)
     paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
     stages = Table("stage", "format", "epochs", "mask rates", "examples", title=f"{len(data.sentences):,} sentences")

@@ -4,10 +4,10 @@ Shapes: B batch, T tokens, H heads, K head width, D model width.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import ModelConfig
+from .layers import RMSNorm, attend
 
 
 def rotary_tables(context: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -33,8 +33,8 @@ class Attention(nn.Module):
         self.causal = config.causal
         self.qkv = nn.Linear(d, 3 * d, bias=False)
         self.out = nn.Linear(d, d, bias=False)
-        self.q_norm = nn.RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
-        self.k_norm = nn.RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.q_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
         # Zhou et al. 2024 (value residual learning): lambda_own * v + lambda_first * v_of_block_0.
         self.mix = nn.Parameter(torch.tensor([1.0, 0.0])) if config.value_residual and layer else None
 
@@ -48,10 +48,10 @@ class Attention(nn.Module):
         b, t, d = x.shape
         qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)  # (3, B, H, T, K)
         q, k, v = qkv.unbind(0)
-        q = rotate(self.q_norm(q).to(v.dtype), cos, sin)
-        k = rotate(self.k_norm(k).to(v.dtype), cos, sin)
+        q = rotate(self.q_norm(q), cos, sin)
+        k = rotate(self.k_norm(k), cos, sin)
         mixed = v
         if self.mix is not None and first_value is not None:
             mixed = (self.mix[0] * v + self.mix[1] * first_value).to(v.dtype)
-        y = F.scaled_dot_product_attention(q, k, mixed, attn_mask=mask, is_causal=self.causal and mask is None)
+        y = attend(q, k, mixed, mask, self.causal)
         return self.out(y.transpose(1, 2).reshape(b, t, d)), v

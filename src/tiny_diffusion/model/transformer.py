@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..config import ModelConfig
 from .attention import Attention, rotary_tables
+from .layers import RMSNorm, dropout
 
 
 class FeedForward(nn.Module):
@@ -31,20 +32,20 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(config.d_model)
+        self.attention_norm = RMSNorm(config.d_model)
         self.attention = Attention(config, layer)
-        self.feed_forward_norm = nn.RMSNorm(config.d_model)
+        self.feed_forward_norm = RMSNorm(config.d_model)
         self.feed_forward = FeedForward(config)
-        self.dropout = config.dropout
+        self.dropout_rate = config.dropout
 
     def forward(
         self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, first_value: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """(B, T, D) -> (B, T, D), and the attention's values."""
         y, value = self.attention(self.attention_norm(x), cos, sin, mask, first_value)
-        x = x + F.dropout(y, self.dropout, self.training)
+        x = x + dropout(y, self.dropout_rate, self.training)
         y = self.feed_forward(self.feed_forward_norm(x))
-        return x + F.dropout(y, self.dropout, self.training), value
+        return x + dropout(y, self.dropout_rate, self.training), value
 
 
 class Transformer(nn.Module):
@@ -65,7 +66,7 @@ class Transformer(nn.Module):
         self.gradient_checkpointing = False
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.norm = nn.RMSNorm(config.d_model)
+        self.norm = RMSNorm(config.d_model)
         self.head = None if config.tie_embeddings else nn.Linear(config.d_model, vocab_size, bias=False)
         cos, sin = rotary_tables(config.context, config.head_dim, config.rope_base)
         self.register_buffer("cos", cos, persistent=False)
@@ -96,7 +97,7 @@ class Transformer(nn.Module):
             raise ValueError(f"{t} tokens are more than the model's context of {self.config.context}")
         if mask is not None and self.config.causal:
             mask = mask & torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
-        x = F.dropout(self.embedding(ids), self.config.dropout, self.training)
+        x = dropout(self.embedding(ids), self.config.dropout, self.training)
         half = torch.is_autocast_enabled(ids.device.type)
         dtype = torch.get_autocast_dtype(ids.device.type) if half else x.dtype
         cos, sin = self.cos[:t].to(dtype), self.sin[:t].to(dtype)
