@@ -93,8 +93,7 @@ def test_equals_naive_recursion(order: int) -> None:
     for window in windows:
         ids = [int(i) for i in window]
         expected = [
-            math.log(naive.probability(word, tuple(ids[max(0, i - order + 1) : i])))
-            for i, word in enumerate(ids)
+            math.log(naive.probability(word, tuple(ids[max(0, i - order + 1) : i]))) for i, word in enumerate(ids)
         ]
         np.testing.assert_allclose(model.log_probs(window), expected, rtol=1e-10)
 

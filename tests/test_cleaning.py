@@ -87,9 +87,7 @@ def test_title_page_and_contents_go() -> None:
 
 
 def test_contents_in_one_block_with_page_numbers_go() -> None:
-    text = (
-        f"Contents\n\nThe Fog ........ 1\nThe Child   12\nThe Letter   30\n\n{PROSE}\n\nThe Child\n\n{SECOND}"
-    )
+    text = f"Contents\n\nThe Fog ........ 1\nThe Child   12\nThe Letter   30\n\n{PROSE}\n\nThe Child\n\n{SECOND}"
     assert clean(text) == [FLAT, "The Child", " ".join(SECOND.split())]
 
 
@@ -118,8 +116,7 @@ def test_hyphens_at_line_ends() -> None:
         "The ferryman re-\nmembered it well--\nor so he said.\n"
     )
     assert clean(text + "\nHis sister-in-law laughed.")[0] == (
-        "The remembered song of the ferryman and his sister-in-law. "
-        "The ferryman remembered it well--or so he said."
+        "The remembered song of the ferryman and his sister-in-law. The ferryman remembered it well--or so he said."
     )
 
 
@@ -159,9 +156,7 @@ def test_empty_text() -> None:
 def test_no_word_of_random_prose_is_lost() -> None:
     chance = random.Random(3)
     words = [w for w in FLAT.replace("-", "").split() if w.isalpha()]
-    sentences = [
-        " ".join(chance.choices(words, k=chance.randint(4, 20))).capitalize() + "." for _ in range(300)
-    ]
+    sentences = [" ".join(chance.choices(words, k=chance.randint(4, 20))).capitalize() + "." for _ in range(300)]
     assert " ".join(clean("\n\n".join(sentences))) == " ".join(sentences)
 
 

@@ -115,9 +115,7 @@ def test_overrides_set_exactly_what_they_name(changes: dict[str, Any]) -> None:
     changed = base.override(**changes)
     for key in PROPERTIES:
         assert read(changed, key) == changes.get(key, read(base, key))
-    texts = [
-        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changes.items()
-    ]
+    texts = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changes.items()]
     assert base.override_from_args(texts) == changed
     assert ProjectConfig.from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
     restored = {key: read(base, key) for key in changes}
@@ -214,9 +212,7 @@ def test_a_copy_that_skipped_validation_is_caught() -> None:
 
 def test_argument_namespace_mapping_and_order() -> None:
     base = ProjectConfig.default()
-    args = argparse.Namespace(
-        **{"model.n_layers": "4", "training.seed": None, "checkpoint": "x.pt", "model": None}
-    )
+    args = argparse.Namespace(**{"model.n_layers": "4", "training.seed": None, "checkpoint": "x.pt", "model": None})
     assert base.override_from_args(args) == base.override(**{"model.n_layers": 4})
     assert base.override_from_args({"model.n_layers": 4, "training.seed": None}).model.n_layers == 4
     assert base.override_from_args(["model.n_layers=4", "model=cpu_2m"]).model == ModelConfig.cpu_2m()

@@ -12,8 +12,13 @@ from tiny_diffusion.errors import UserError
 
 def stage(form: Format, complexity: float = 1.0, centrality: float = 0.0, rarity: float = 1.0) -> StageConfig:
     return StageConfig(
-        name="try", epochs=1, mask_range=(0.1, 0.3), format=form,
-        max_complexity=complexity, min_centrality=centrality, max_rarity=rarity,
+        name="try",
+        epochs=1,
+        mask_range=(0.1, 0.3),
+        format=form,
+        max_complexity=complexity,
+        min_centrality=centrality,
+        max_rarity=rarity,
     )
 
 
@@ -86,8 +91,11 @@ def test_paragraphs_make_one_example_per_passage_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("limits", "setting"),
-    [((0.1, 0.0, 1.0), "raise max_complexity"), ((1.0, 0.8, 1.0), "lower min_centrality"),
-     ((1.0, 0.0, 0.1), "raise max_rarity")],
+    [
+        ((0.1, 0.0, 1.0), "raise max_complexity"),
+        ((1.0, 0.8, 1.0), "lower min_centrality"),
+        ((1.0, 0.0, 0.1), "raise max_rarity"),
+    ],
 )
 @pytest.mark.parametrize("form", ["sentences", "pairs", "paragraphs"])
 def test_empty_stage_names_itself_and_the_setting(

@@ -57,9 +57,7 @@ def test_same_input_gives_same_scores() -> None:
 
 
 def test_combined_turns_centrality_round() -> None:
-    only = DifficultyWeights(
-        lexical_rarity=0, syntactic_complexity=0, argument_structure=0, thematic_centrality=2
-    )
+    only = DifficultyWeights(lexical_rarity=0, syntactic_complexity=0, argument_structure=0, thematic_centrality=2)
     result = score_sentences(TEXTS, "en", SMALL.model_copy(update={"difficulty": only}))
     assert np.allclose(result.combined, 1 - result.scores["thematic_centrality"])
     mixed = score_sentences(TEXTS, "en", SMALL)
@@ -69,9 +67,7 @@ def test_combined_turns_centrality_round() -> None:
 
 
 def test_all_weights_zero_is_refused() -> None:
-    none = DifficultyWeights(
-        lexical_rarity=0, syntactic_complexity=0, argument_structure=0, thematic_centrality=0
-    )
+    none = DifficultyWeights(lexical_rarity=0, syntactic_complexity=0, argument_structure=0, thematic_centrality=0)
     with pytest.raises(UserError, match="weights"):
         score_sentences(TEXTS, "en", SMALL.model_copy(update={"difficulty": none}))
 

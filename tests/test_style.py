@@ -65,9 +65,7 @@ def test_to_dict_is_json() -> None:
     assert set(data) >= {"generated", "reference", "wasserstein", "ks_statistic", "vocabulary_overlap"}
 
 
-@pytest.mark.parametrize(
-    ("generated", "reference", "side"), [([], LONG, "generated"), (SHORT, ["* *"], "reference")]
-)
+@pytest.mark.parametrize(("generated", "reference", "side"), [([], LONG, "generated"), (SHORT, ["* *"], "reference")])
 def test_refuses_a_side_without_words(generated: list[str], reference: list[str], side: str) -> None:
     with pytest.raises(UserError, match=side):
         compare_style(generated, reference, "en")

@@ -231,8 +231,15 @@ def test_bad_training_input_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": "x"}, {"kind": "x"}, {"num_reserved": 5}, {"merges": [[1]]}, {"merges": [[999, 1]]},
-     {"merges": [[1, 2], [1, 2]]}, {"merges": [[True, 1]]}],
+    [
+        {"format": "x"},
+        {"kind": "x"},
+        {"num_reserved": 5},
+        {"merges": [[1]]},
+        {"merges": [[999, 1]]},
+        {"merges": [[1, 2], [1, 2]]},
+        {"merges": [[True, 1]]},
+    ],
 )
 def test_broken_json_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(UserError):

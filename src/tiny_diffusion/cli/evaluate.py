@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
 @click.option("--output", default=None, help="Where evaluation.json goes; beside the checkpoint if not given.")
 @click.option(
-    "--preset", type=click.Choice(["default", "fast", "comprehensive", "memory_efficient"]), default=None,
+    "--preset",
+    type=click.Choice(["default", "fast", "comprehensive", "memory_efficient"]),
+    default=None,
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
 @click.option("--eval-batch-size", type=int, default=None, help="The same as --evaluation.batch_size.")
@@ -28,8 +30,14 @@ if TYPE_CHECKING:
 @config_flags("evaluation", "generation")
 @click.pass_context
 def command(
-    ctx: click.Context, checkpoint: str, data_dir: str, output: str | None, preset: str | None,
-    eval_batch_size: int | None, eval_samples: int | None, device: str,
+    ctx: click.Context,
+    checkpoint: str,
+    data_dir: str,
+    output: str | None,
+    preset: str | None,
+    eval_batch_size: int | None,
+    eval_samples: int | None,
+    device: str,
 ) -> None:
     """Held-out bits per byte beside n-gram models, style, and copying; writes evaluation.json and prints a table."""
     from ..checkpoint import load_checkpoint
@@ -70,7 +78,9 @@ def run(checkpoint: Path, data_dir: Path, config: ProjectConfig, device: str) ->
 
 def show(report: "Report") -> None:
     """Print the report's tables."""
-    table = Table("model", "bits per byte", "95 % interval", "perplexity per token", title=f"held-out {report.split} text")
+    table = Table(
+        "model", "bits per byte", "95 % interval", "perplexity per token", title=f"held-out {report.split} text"
+    )
     for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
         interval = f"{row.low:.3f}-{row.high:.3f}"
         table.add_row(row.name, f"{row.bits_per_byte:.3f}", interval, f"{row.perplexity:.1f}")
@@ -83,7 +93,9 @@ def show(report: "Report") -> None:
     )
     checks = Table("figure", "measured", "at most", "met", title="thresholds")
     for threshold in report.thresholds:
-        checks.add_row(threshold.name, f"{threshold.value:.2f}", f"{threshold.limit:g}", "yes" if threshold.met else "no")
+        checks.add_row(
+            threshold.name, f"{threshold.value:.2f}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
+        )
     console.print(checks)
     novelty = report.novelty
     console.print(
@@ -95,6 +107,8 @@ def show(report: "Report") -> None:
     generated, reference = report.style["generated"], report.style["reference"]
     assert isinstance(generated, dict) and isinstance(reference, dict)
     for key, value in generated.items():
-        cells = [("-" if v is None else f"{v:.3f}" if isinstance(v, float) else f"{v}") for v in (value, reference[key])]
+        cells = [
+            ("-" if v is None else f"{v:.3f}" if isinstance(v, float) else f"{v}") for v in (value, reference[key])
+        ]
         styles.add_row(key.replace("_", " "), *cells)
     console.print(styles)

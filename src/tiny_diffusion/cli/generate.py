@@ -16,7 +16,9 @@ CHECKPOINT_OPTION = click.option(
     "--checkpoint", default="outputs/best_model.pt", show_default=True, help="The trained model."
 )
 PRESET_OPTION = click.option(
-    "--preset", type=click.Choice(["default", "creative", "conservative", "fast"]), default=None,
+    "--preset",
+    type=click.Choice(["default", "creative", "conservative", "fast"]),
+    default=None,
     help="How to draw; without it, the checkpoint's own settings.",
 )
 
@@ -36,7 +38,12 @@ PRESET_OPTION = click.option(
 @config_flags("generation")
 @click.pass_context
 def command(
-    ctx: click.Context, checkpoint: str, prompt: str, interactive: bool, preset: str | None, device: str,
+    ctx: click.Context,
+    checkpoint: str,
+    prompt: str,
+    interactive: bool,
+    preset: str | None,
+    device: str,
     **short: int | float | None,
 ) -> None:
     """Write text in the book's style, from a prompt or from nothing."""

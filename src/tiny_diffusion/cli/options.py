@@ -21,11 +21,19 @@ def config_flags(*sections: str) -> Callable[[Any], Any]:
         rows = [row for row in describe(ProjectConfig) if row.key.split(".")[0] in sections and "[i]" not in row.key]
         for row in reversed(rows):
             function = click.option(
-                f"--{row.key}", expose_value=False, callback=_collect, metavar=f"<{row.type}>",
+                f"--{row.key}",
+                expose_value=False,
+                callback=_collect,
+                metavar=f"<{row.type}>",
                 help=f"{row.description}  [default: {row.default}]",
             )(function)
         return click.option(
-            "--set", "settings", multiple=True, metavar="KEY=VALUE", expose_value=False, callback=_collect_pairs,
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            expose_value=False,
+            callback=_collect_pairs,
             help="Change any setting, such as curriculum.stages[0].epochs=25; may be given often.",
         )(function)
 
@@ -47,7 +55,11 @@ def resolve(ctx: click.Context, base: ProjectConfig) -> ProjectConfig:
 
 
 CONFIG_OPTION = click.option(
-    "--config", "config_name", default="default", show_default=True, metavar="NAME|FILE",
+    "--config",
+    "config_name",
+    default="default",
+    show_default=True,
+    metavar="NAME|FILE",
     help="A preset (default debug memory_efficient comprehensive cpu_2m cpu_10m cpu_30m ...) or a "
     ".toml, .yaml or .py file.",
 )

@@ -34,8 +34,15 @@ if TYPE_CHECKING:
 @config_flags("model", "training", "curriculum")
 @click.pass_context
 def command(
-    ctx: click.Context, data_dir: str, output: str, config_name: str, debug: bool, resume: bool, dry_run: bool,
-    self_test: bool, test_integration: bool,
+    ctx: click.Context,
+    data_dir: str,
+    output: str,
+    config_name: str,
+    debug: bool,
+    resume: bool,
+    dry_run: bool,
+    self_test: bool,
+    test_integration: bool,
 ) -> None:
     """Train a masked diffusion model (or its autoregressive twin) by the three-stage curriculum."""
     config = resolve(ctx, ProjectConfig.preset("debug" if debug else config_name))
@@ -79,7 +86,9 @@ def describe_run(trainer: "Trainer") -> None:
 
     config = trainer.config
     total, embedding = trainer.model.count()
-    memory = estimate_memory(config, trainer.model.vocab_size, device="cuda" if trainer.device.type == "cuda" else "cpu")
+    memory = estimate_memory(
+        config, trainer.model.vocab_size, device="cuda" if trainer.device.type == "cuda" else "cpu"
+    )
     console.print(
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding of {trainer.model.vocab_size:,} ids), "
         f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}"
@@ -118,7 +127,8 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
             if isinstance(event, StepDone):
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 progress.update(
-                    task, completed=event.step,
+                    task,
+                    completed=event.step,
                     description=f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
                     f"{metrics.tokens_per_second:,.0f} tok/s {_duration(metrics.seconds_left)} left",
                 )
@@ -171,7 +181,9 @@ def check_architecture() -> None:
         losses.append(float(loss))
     total, _ = model.count()
     if not losses[-1] < 0.8 * losses[0] or abs(losses[0] - math.log(512)) > 0.5:
-        raise WorldError(f"the loss went from {losses[0]:.3f} to {losses[-1]:.3f}; it should begin near log 512 and fall")
+        raise WorldError(
+            f"the loss went from {losses[0]:.3f} to {losses[-1]:.3f}; it should begin near log 512 and fall"
+        )
     seconds = time.perf_counter() - began
     console.print(f"ok: {total:,} parameters, loss {losses[0]:.3f} -> {losses[-1]:.3f} in {seconds:.1f} s")
 

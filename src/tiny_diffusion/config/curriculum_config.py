@@ -16,9 +16,7 @@ class StageConfig(Config):
     epochs: int = Field(ge=1, description="passes over the stage's data")
     mask_range: tuple[float, float] = Field(description="lowest and highest mask rate of the stage")
     format: Format = Field(description="rows made of sentences, of evidence-claim pairs, or of paragraphs")
-    max_complexity: float = Field(
-        1.0, gt=0, le=1, description="highest syntactic-complexity percentile taken"
-    )
+    max_complexity: float = Field(1.0, gt=0, le=1, description="highest syntactic-complexity percentile taken")
     min_centrality: float = Field(0.0, ge=0, lt=1, description="lowest thematic-centrality percentile taken")
     max_rarity: float = Field(1.0, gt=0, le=1, description="highest lexical-rarity percentile taken")
     vocab_level: int = Field(5, ge=1, le=5, description="vocabulary level the stage's text is written in")
@@ -40,9 +38,7 @@ FOUNDATIONAL = StageConfig(
     min_centrality=0.1,
     max_rarity=0.9,
 )
-STRUCTURAL = StageConfig(
-    name="structural", epochs=100, mask_range=(0.40, 0.60), format="pairs", max_complexity=0.9
-)
+STRUCTURAL = StageConfig(name="structural", epochs=100, mask_range=(0.40, 0.60), format="pairs", max_complexity=0.9)
 REFINEMENT = StageConfig(name="refinement", epochs=150, mask_range=(0.10, 0.30), format="paragraphs")
 
 
@@ -65,9 +61,7 @@ class CurriculumConfig(Config):
         False,
         description="re-score sentences by the model's own loss after each epoch and take the easier first",
     )
-    dynamic_weight: float = Field(
-        0.5, ge=0, le=1, description="weight of the model's loss in the dynamic score"
-    )
+    dynamic_weight: float = Field(0.5, ge=0, le=1, description="weight of the model's loss in the dynamic score")
 
     @property
     def epochs(self) -> int:

@@ -16,19 +16,13 @@ class EvaluationConfig(Config):
     samples: int = Field(16, ge=1, description="texts to write for style and novelty")
     sample_tokens: int = Field(100, ge=8, description="length of those texts, in tokens")
     bootstrap: int = Field(1000, ge=100, description="resamples behind the 95 % interval")
-    ngram_orders: tuple[int, ...] = Field(
-        (1, 2, 5), min_length=1, description="orders of the n-gram baselines"
-    )
-    split: str = Field(
-        "test", pattern="^(test|validation)$", description="passages to score: test or validation"
-    )
+    ngram_orders: tuple[int, ...] = Field((1, 2, 5), min_length=1, description="orders of the n-gram baselines")
+    split: str = Field("test", pattern="^(test|validation)$", description="passages to score: test or validation")
     max_bits_per_byte: float = Field(1.75, gt=0, description="quality threshold: bits per byte at most")
     max_sentence_length_distance: float = Field(
         5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"
     )
-    max_copied_words: int = Field(
-        15, ge=1, description="quality threshold: longest run copied from the book, in words"
-    )
+    max_copied_words: int = Field(15, ge=1, description="quality threshold: longest run copied from the book, in words")
     seed: int = Field(0, ge=0, description="seed of masks, samples and bootstrap")
 
     @classmethod

@@ -13,14 +13,10 @@ class GenerationConfig(Config):
     sampler: Literal["ancestral", "confidence"] = Field(
         "ancestral", description="order of unmasking: at random (the model's own law) or the surest first"
     )
-    steps: int = Field(
-        64, ge=1, description="denoising steps; more is slower and closer to one token at a time"
-    )
+    steps: int = Field(64, ge=1, description="denoising steps; more is slower and closer to one token at a time")
     temperature: float = Field(0.8, gt=0, description="below 1: safer; above 1: wilder")
     top_k: int = Field(0, ge=0, description="draw among the k likeliest tokens only; 0: among all")
-    top_p: float = Field(
-        0.95, gt=0, le=1, description="draw among the likeliest tokens that hold this probability"
-    )
+    top_p: float = Field(0.95, gt=0, le=1, description="draw among the likeliest tokens that hold this probability")
     length: int = Field(100, ge=1, description="tokens to write after the prompt")
     gap_tokens: int = Field(4, ge=1, description="tokens that fill a gap when infilling")
     num_samples: int = Field(1, ge=1, description="texts to write")

@@ -73,9 +73,7 @@ def estimate_memory(project: "ProjectConfig", vocab_size: int, *, device: Device
     accumulates = 0 < training.micro_batch_size < training.batch_size
     early_gradients = gradients if accumulates else FLOAT32 * vocab_size * model.d_model
     peak = max(activations + early_gradients, gradients + FLOAT32 * by_adamw)
-    return MemoryEstimate(
-        parameters, gradients, optimizer, ema, activations, parameters + optimizer + ema + peak
-    )
+    return MemoryEstimate(parameters, gradients, optimizer, ema, activations, parameters + optimizer + ema + peak)
 
 
 def fits(project: "ProjectConfig", vocab_size: int, available_bytes: int, *, device: Device = "cpu") -> bool:

@@ -40,16 +40,10 @@ def parse_key(key: str) -> tuple[Token, ...]:
 def group_presets(cls: type[BaseModel]) -> list[str]:
     """Names of the class's presets: its own classmethods that need no argument."""
     names = [name for name, member in vars(cls).items() if isinstance(member, classmethod)]
-    return [
-        name
-        for name in names
-        if not name.startswith("_") and not inspect.signature(getattr(cls, name)).parameters
-    ]
+    return [name for name in names if not name.startswith("_") and not inspect.signature(getattr(cls, name)).parameters]
 
 
-def apply_overrides(
-    cls: type[BaseModel], data: dict[str, Any], overrides: Mapping[str, Any]
-) -> dict[str, Any]:
+def apply_overrides(cls: type[BaseModel], data: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``data`` (the JSON form of a ``cls``) with the overrides in it, in order; not yet validated.
 
     A group takes a mapping (changes only what it names), a preset's name, or a config object.
@@ -62,9 +56,7 @@ def apply_overrides(
     return result
 
 
-def _set_all(
-    root: type[BaseModel], data: dict[str, Any], prefix: tuple[Token, ...], items: Mapping[Any, Any]
-) -> None:
+def _set_all(root: type[BaseModel], data: dict[str, Any], prefix: tuple[Token, ...], items: Mapping[Any, Any]) -> None:
     for key, value in items.items():
         if not isinstance(key, str):
             raise UserError(f"{key!r} is no key: keys are text such as model.d_model")
@@ -91,9 +83,7 @@ def _child(root: type[BaseModel], annotation: Any, node: Any, path: tuple[Token,
     token, where = path[-1], join_key(path[:-1])
     if isinstance(token, str):
         if not is_group(annotation):
-            hint = (
-                f"write {where}[0].{token}" if isinstance(node, list) and node else f"it has no key {token!r}"
-            )
+            hint = f"write {where}[0].{token}" if isinstance(node, list) and node else f"it has no key {token!r}"
             raise UserError(f"{join_key(path)}: {where} is not a group of settings; {hint}")
         if token not in annotation.model_fields:
             raise UserError(unknown_key(root, path))
@@ -217,17 +207,13 @@ def _parse_python(text: str) -> dict[str, Any]:
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
             target, expression = node.target, node.value
         else:
-            raise ValueError(
-                f"line {node.lineno}: only assignments such as model = {{'d_model': 512}} are read"
-            )
+            raise ValueError(f"line {node.lineno}: only assignments such as model = {{'d_model': 512}} are read")
         if not isinstance(target, ast.Name):
             raise ValueError(f"line {node.lineno}: assign to a name, such as model or overrides")
         try:
             value = ast.literal_eval(expression)
         except (ValueError, TypeError):
-            raise ValueError(
-                f"line {node.lineno}: {target.id} should be a literal; the file is not run"
-            ) from None
+            raise ValueError(f"line {node.lineno}: {target.id} should be a literal; the file is not run") from None
         if target.id == "overrides" and isinstance(value, dict):
             result.update(value)
         else:

@@ -55,8 +55,7 @@ class ProjectConfig(Config):
         if (objective == "autoregressive") != causal:
             right = "true" if objective == "autoregressive" else "false"
             raise ValueError(
-                f"training.objective={objective} needs model.causal={right}, "
-                f"but model.causal={str(causal).lower()}"
+                f"training.objective={objective} needs model.causal={right}, but model.causal={str(causal).lower()}"
             )
         if self.pipeline.tokenizer == "gpt2" and self.pipeline.vocab_size > GPT2_TOKENS:
             raise ValueError(

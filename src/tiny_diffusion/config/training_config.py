@@ -34,9 +34,7 @@ class TrainingConfig(Config):
         "cosine_with_restarts: a cosine from the peak in each stage; constant",
     )
     decay_share: float = Field(0.5, gt=0, le=1, description="share of the run over which 'linear' decays")
-    min_lr_ratio: float = Field(
-        0.0, ge=0, le=1, description="learning rate at the end, as a share of the peak"
-    )
+    min_lr_ratio: float = Field(0.0, ge=0, le=1, description="learning rate at the end, as a share of the peak")
     restart_decay: float = Field(
         0.7,
         gt=0,
@@ -49,33 +47,19 @@ class TrainingConfig(Config):
         "mean",
         description="mean: plain cross-entropy over masked tokens; bound: weights 1/t, the likelihood bound",
     )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of the target spread over all text tokens"
-    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all text tokens")
     masking_strategy: Literal["uniform", "whole_word", "span", "rare_first"] = Field(
         "uniform", description="which tokens are masked in training; those but uniform are augmentation"
     )
-    strategy_share: float = Field(
-        0.5, ge=0, le=1, description="share of rows masked by a strategy but uniform"
-    )
-    span_length: int = Field(
-        3, ge=1, description="mean length of a span for masking_strategy=span, in tokens"
-    )
-    ema_decay: float = Field(
-        0.99, ge=0, lt=1, description="decay a step of the averaged weights; 0: no averaging"
-    )
+    strategy_share: float = Field(0.5, ge=0, le=1, description="share of rows masked by a strategy but uniform")
+    span_length: int = Field(3, ge=1, description="mean length of a span for masking_strategy=span, in tokens")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay a step of the averaged weights; 0: no averaging")
     precision: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="bfloat16 matrix products where the machine has them fast, else float32"
     )
-    gradient_checkpointing: bool = Field(
-        False, description="recompute blocks in the backward pass to save memory"
-    )
-    device: str = Field(
-        "auto", description="auto (cuda, then mps, then cpu), or a torch device such as cuda:1"
-    )
-    memory_limit_gb: float = Field(
-        0.0, ge=0, description="refuse a run estimated above this many GB; 0: no limit"
-    )
+    gradient_checkpointing: bool = Field(False, description="recompute blocks in the backward pass to save memory")
+    device: str = Field("auto", description="auto (cuda, then mps, then cpu), or a torch device such as cuda:1")
+    memory_limit_gb: float = Field(0.0, ge=0, description="refuse a run estimated above this many GB; 0: no limit")
     seed: int = Field(0, ge=0, description="seed of weights, order and masks")
     eval_every_epochs: int = Field(1, ge=1, description="validate and save every so many epochs")
     validation_draws: int = Field(8, ge=1, description="fixed masks for each validation window")
@@ -92,9 +76,7 @@ class TrainingConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.micro_batch_size > self.batch_size:
-            raise ValueError(
-                f"micro_batch_size={self.micro_batch_size} is above batch_size={self.batch_size}"
-            )
+            raise ValueError(f"micro_batch_size={self.micro_batch_size} is above batch_size={self.batch_size}")
         return self
 
     @classmethod

@@ -60,9 +60,7 @@ def unknown_key(root: type[BaseModel], tokens: tuple[Token, ...]) -> str:
     if not near:
         near = [join_key(path) for path in all_keys(root) if path[-1] == leaf]
     if not near:
-        near = get_close_matches(
-            join_key(tokens), [join_key(path) for path in all_keys(root)], n=1, cutoff=0.6
-        )
+        near = get_close_matches(join_key(tokens), [join_key(path) for path in all_keys(root)], n=1, cutoff=0.6)
     line = f"unknown key {join_key(tokens)}: "
     if near:
         return line + f"did you mean {' or '.join(near)}?"

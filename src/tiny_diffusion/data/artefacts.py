@@ -119,7 +119,9 @@ def load_processed(folder: Path) -> Processed:
             text_hash=str(meta["text_hash"]),
         )
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise UserError(f"the prepared book in {folder} is damaged ({error}); run prepare again with --force") from error
+        raise UserError(
+            f"the prepared book in {folder} is damaged ({error}); run prepare again with --force"
+        ) from error
 
 
 def _lines(rows: list[dict[str, object]]) -> str:

@@ -10,20 +10,14 @@ from .headings import Block, contents_span, is_contents_list, is_numbered_headin
 _LONG_LINE = 120
 _LONG_BLOCK = 40
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
-_PAGE_MARK = re.compile(
-    r"[\[{]\s*(?:pg|page|p|s|seite)\.?\s*[0-9ivxlc]{1,5}\s*[\]}]|\{\d{1,4}\}", re.IGNORECASE
-)
-_ILLUSTRATION = re.compile(
-    r"\[\s*Illustrations?\b[^\[\]]{0,2000}(?:\[[^\[\]]{0,500}\][^\[\]]{0,1000})?\]", re.I
-)
+_PAGE_MARK = re.compile(r"[\[{]\s*(?:pg|page|p|s|seite)\.?\s*[0-9ivxlc]{1,5}\s*[\]}]|\{\d{1,4}\}", re.IGNORECASE)
+_ILLUSTRATION = re.compile(r"\[\s*Illustrations?\b[^\[\]]{0,2000}(?:\[[^\[\]]{0,500}\][^\[\]]{0,1000})?\]", re.I)
 _FOOTNOTE = re.compile(r"\[Footnote[^\[\]:]{0,12}:\s*([^\[\]]{0,20000})\]", re.IGNORECASE)
 _NOTE_BODY = re.compile(r"^[ \t]*\[(\d{1,3}|[a-z*†‡])\][ \t]+\S", re.MULTILINE)
 _NOTE_MARK = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])?\[(?P<key>\d{1,3}|[a-z*†‡])\]")
 _LONE_NUMBER = re.compile(r"[-–—.\[(\s]*(?:\d{1,4}|[ivxl]{2,7})[-–—.\])\s]*")
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
-_ITALICS = re.compile(
-    r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])"
-)
+_ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _HYPHENATED = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)-$")
 _BROKEN_WORD = re.compile(r"[^\W\d_]+-[ \t]*\n[ \t]*[^\W\d_]+")
@@ -207,9 +201,7 @@ def _join_lines(lines: list[str], known: frozenset[str]) -> str:
         elif match := _HYPHENATED.search(before[-80:]):
             if not _keeps_hyphen(match[1], line, known):
                 out[-1] = before[:-1]
-        elif not (
-            before.endswith(("--", "—")) and not before.endswith((" --", " —")) or _both_han(before, line)
-        ):
+        elif not (before.endswith(("--", "—")) and not before.endswith((" --", " —")) or _both_han(before, line)):
             out.append(" ")
         out.append(line)
     return "".join(out)

@@ -32,8 +32,7 @@ _CONNECTIVES: dict[str, dict[str, str]] = {
         "|tandis que|malgré|d'ailleurs|sinon|si|or|en revanche",
     },
     "de": {
-        "claim": "daher|deshalb|also|somit|folglich|demnach|deswegen|infolgedessen|sodass|so dass|mithin"
-        "|kurzum",
+        "claim": "daher|deshalb|also|somit|folglich|demnach|deswegen|infolgedessen|sodass|so dass|mithin|kurzum",
         "evidence": "weil|denn|da|zum beispiel|nämlich|wegen|aufgrund|zumal|etwa|in der tat",
         "contrast": "aber|jedoch|obwohl|obgleich|dennoch|trotzdem|allerdings|hingegen|dagegen|sondern"
         "|während|falls"
@@ -48,20 +47,16 @@ _CONNECTIVES: dict[str, dict[str, str]] = {
         "|en cambio|mas|con todo",
     },
     "it": {
-        "claim": "dunque|quindi|perciò|pertanto|di conseguenza|così che|sicché|insomma|in conclusione"
-        "|per questo",
-        "evidence": "perché|poiché|giacché|per esempio|ad esempio|infatti|siccome|a causa di|dato che"
-        "|visto che",
+        "claim": "dunque|quindi|perciò|pertanto|di conseguenza|così che|sicché|insomma|in conclusione|per questo",
+        "evidence": "perché|poiché|giacché|per esempio|ad esempio|infatti|siccome|a causa di|dato che|visto che",
         "contrast": "ma|però|tuttavia|sebbene|benché|eppure|nondimeno|mentre|invece|al contrario|nonostante"
         "|se"
         "|inoltre|altrimenti|anzi",
     },
     "ru": {
-        "claim": "поэтому|следовательно|таким образом|итак|значит|вследствие этого|так что|стало быть"
-        "|потому и",
+        "claim": "поэтому|следовательно|таким образом|итак|значит|вследствие этого|так что|стало быть|потому и",
         "evidence": "потому что|так как|ибо|например|поскольку|ведь|из-за|благодаря|в самом деле|оттого что",
-        "contrast": "но|однако|хотя|зато|тем не менее|несмотря на|напротив|впрочем|если|а не|иначе"
-        "|кроме того",
+        "contrast": "но|однако|хотя|зато|тем не менее|несмотря на|напротив|впрочем|если|а не|иначе|кроме того",
     },
 }
 
@@ -69,14 +64,11 @@ _SUBORDINATORS: dict[str, str] = {
     "en": "that|which|who|whom|whose|when|where|while|because|although|though|if|unless|since|until|whether"
     "|as"
     "|before|after|lest|whereas|whenever|wherever",
-    "fr": "que|qu'|qui|dont|où|quand|lorsque|lorsqu'|parce|puisque|si|comme|quoique|afin|tandis|lequel"
-    "|laquelle",
-    "de": "dass|daß|welcher|welche|welches|weil|wenn|als|ob|obwohl|während|damit|nachdem|bevor|indem|wo"
-    "|sodass",
+    "fr": "que|qu'|qui|dont|où|quand|lorsque|lorsqu'|parce|puisque|si|comme|quoique|afin|tandis|lequel|laquelle",
+    "de": "dass|daß|welcher|welche|welches|weil|wenn|als|ob|obwohl|während|damit|nachdem|bevor|indem|wo|sodass",
     "es": "que|quien|quienes|cuyo|cuya|donde|cuando|porque|aunque|si|como|mientras|pues|cual|cuales",
     "it": "che|chi|cui|quale|quali|dove|quando|perché|benché|sebbene|se|come|mentre|poiché|finché",
-    "ru": "что|чтобы|который|которая|которое|которые|которого|которой|которых|когда|где|если|хотя|пока|как"
-    "|ибо",
+    "ru": "что|чтобы|который|которая|которое|которые|которого|которой|которых|когда|где|если|хотя|пока|как|ибо",
 }
 
 

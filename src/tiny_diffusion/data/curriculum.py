@@ -14,7 +14,7 @@ from .difficulty import Difficulty
 Example = tuple[str, ...]
 """Segments of one example: one text, or an evidence and its claim (later joined by SEP)."""
 
-_QUOTES = frozenset("\"“”„«»‹›「」『』‘")
+_QUOTES = frozenset('"“”„«»‹›「」『』‘')
 _SPEECH_DASHES = ("—", "–", "―", "- ")
 
 
@@ -74,9 +74,7 @@ def _follows(first: Sentence, second: Sentence) -> bool:
     return answers and _is_speech(first.text) and _is_speech(second.text)
 
 
-def _build_sentences(
-    stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty
-) -> list[Example]:
+def _build_sentences(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> list[Example]:
     kept = _select(stage, "sentences", _limits(stage, difficulty.scores))
     return [(sentences[i].text,) for i in kept]
 
@@ -87,9 +85,7 @@ def _build_pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: 
     The claim is the one with more connectives of consequence than of cause; where both are alike, the more
     general one, that is the more central; where that is alike too, the second. Limits hold for the mean.
     """
-    first = np.array(
-        [i for i in range(len(sentences) - 1) if _follows(sentences[i], sentences[i + 1])], dtype=np.int64
-    )
+    first = np.array([i for i in range(len(sentences) - 1) if _follows(sentences[i], sentences[i + 1])], dtype=np.int64)
     if first.size == 0:
         raise UserError(
             f"stage {stage.name!r} is empty: no paragraph has two sentences in a row to pair; "
@@ -118,9 +114,7 @@ def _build_paragraphs(
     """Whole passages; limits hold for the mean over a passage's sentences."""
     passages = [index for index in sorted(paragraphs_by_passage) if paragraphs_by_passage[index]]
     if not passages:
-        raise UserError(
-            f"stage {stage.name!r} is empty: there are no passages; lower passage_chars or give more text"
-        )
+        raise UserError(f"stage {stage.name!r} is empty: there are no passages; lower passage_chars or give more text")
     if (stage.max_complexity, stage.min_centrality, stage.max_rarity) != (1.0, 0.0, 1.0):
         position = {index: place for place, index in enumerate(passages)}
         known = [i for i, sentence in enumerate(sentences) if sentence.passage in position]

@@ -28,9 +28,7 @@ _CJK_MODULES = {"zh": ("jieba",), "ja": ("MeCab", "ipadic"), "ko": ("MeCab", "me
 _WORDFREQ_NAMES = {"no": "nb"}
 
 # Scripts written without spaces: each character counts as a word.
-_SPACELESS = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
-)
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
 # `re` counts combining marks (vowel signs of Devanagari, Arabic points) as no part of a word.
 _MARKS = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
 _LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"

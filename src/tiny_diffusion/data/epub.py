@@ -17,8 +17,11 @@ MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000
 MAX_RATIO = 200  # prose packs three or four times; a bomb a thousand times and more
 CONTAINER = "META-INF/container.xml"
-_NS = {"c": "urn:oasis:names:tc:opendocument:xmlns:container", "o": "http://www.idpf.org/2007/opf",
-       "dc": "http://purl.org/dc/elements/1.1/"}
+_NS = {
+    "c": "urn:oasis:names:tc:opendocument:xmlns:container",
+    "o": "http://www.idpf.org/2007/opf",
+    "dc": "http://purl.org/dc/elements/1.1/",
+}
 
 
 def epub_text(data: bytes, name: str) -> tuple[str, str | None]:

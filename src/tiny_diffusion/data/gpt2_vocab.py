@@ -193,9 +193,7 @@ def index_merges(merges: Sequence[ByteMerge], where: str) -> list[IdMerge]:
     return indexed
 
 
-def prune_merges(
-    merges: Sequence[ByteMerge], counts: Mapping[bytes, int], vocab_size: int
-) -> list[ByteMerge]:
+def prune_merges(merges: Sequence[ByteMerge], counts: Mapping[bytes, int], vocab_size: int) -> list[ByteMerge]:
     """Keep the merges of the most frequent tokens (by `counts`) and of all that these are built from.
 
     The bytes always stay, and at most `vocab_size` tokens do; a token whose pieces no longer fit is left out

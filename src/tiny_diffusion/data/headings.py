@@ -27,9 +27,7 @@ _ORDINALS = (
     r"primeir[oa]|terceir[oa]|eerste|tweede|derde|första|andra|tredje|første|anden|"
     r"перв\w+|втор\w+|треть\w+|четв[её]рт\w+|пят\w+|шест\w+|седьм\w+|восьм\w+|девят\w+|десят\w+|последн\w+"
 )
-_NUMBER = (
-    rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
-)
+_NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
 _HEADING = re.compile(
     rf"(?:(?:{_KEYWORDS})\.? (?:{_NUMBER}|{_ORDINALS})|(?:{_ORDINALS}|\d{{1,3}}\.) (?:{_KEYWORDS}))"
     r"(?!\w)(?P<tail>.*)",
@@ -154,11 +152,7 @@ def is_contents_list(block: Block) -> bool:
 
 def _is_entry(line: str) -> bool:
     text = line.strip()
-    return (
-        is_numbered_heading(text)
-        or bool(_LEADER.search(line))
-        or (len(text) <= 100 and text[-1] not in '.!?”"')
-    )
+    return is_numbered_heading(text) or bool(_LEADER.search(line)) or (len(text) <= 100 and text[-1] not in '.!?”"')
 
 
 def _words(line: str) -> list[str]:
@@ -179,9 +173,7 @@ def mark_headings(blocks: list[Block]) -> None:
     for i, block in enumerate(blocks):
         flat = block.flat
         titled = is_numbered_heading(block.lines[0]) and all(_is_titled(line) for line in block.lines[1:])
-        block.heading = len(block.lines) <= 3 and (
-            is_named_heading(flat) or is_numbered_heading(flat) or titled
-        )
+        block.heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
         if not block.heading and by_capitals and capitals[i] and len(block.lines) <= 3:
             apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2 or block.after >= 2
             apart = apart or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])

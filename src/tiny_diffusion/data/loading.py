@@ -22,12 +22,20 @@ SAMPLE = 200_000  # bytes of a text that the encoding is judged by
 TIMEOUT = 30.0  # seconds
 GUTENBERG = "https://www.gutenberg.org/cache/epub/{id}/pg{id}.txt"
 BINARY_MAGIC = {
-    b"%PDF": "a PDF", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"\x7fELF": "a program",
-    b"\xd0\xcf\x11\xe0": "an old Office document", b"Rar!": "an archive", b"7z\xbc\xaf": "an archive",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\x7fELF": "a program",
+    b"\xd0\xcf\x11\xe0": "an old Office document",
+    b"Rar!": "an archive",
+    b"7z\xbc\xaf": "an archive",
 }
 _BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
 

@@ -91,7 +91,9 @@ def training_sentences(passages: list[Passage], language: str, min_words: int) -
     keep = drop_leaking([s.text for s in found], held_out)
     kept = [s for s, k in zip(found, keep, strict=True) if k]
     if not kept:
-        raise UserError(f"no sentence of {min_words} words or more in the training text; lower pipeline.min_sentence_words")
+        raise UserError(
+            f"no sentence of {min_words} words or more in the training text; lower pipeline.min_sentence_words"
+        )
     return kept
 
 

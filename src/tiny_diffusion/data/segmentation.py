@@ -29,7 +29,25 @@ ABBREVIATIONS = {
     "it": "sig sigg sig.ra dott prof avv ing pag cap vol s",
 }
 # After these a capital more often begins a new sentence than goes on with the old one.
-NUMBERED = {"no", "nos", "p", "pp", "vol", "vols", "chap", "ch", "fig", "sec", "art", "nr", "s", "стр", "т", "№", "inst"}
+NUMBERED = {
+    "no",
+    "nos",
+    "p",
+    "pp",
+    "vol",
+    "vols",
+    "chap",
+    "ch",
+    "fig",
+    "sec",
+    "art",
+    "nr",
+    "s",
+    "стр",
+    "т",
+    "№",
+    "inst",
+}
 _SETS = {code: frozenset(words.split()) for code, words in ABBREVIATIONS.items()}
 _INITIAL = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]$")
 _TAIL = 40  # characters before a full stop that can matter to whether it ends a sentence

@@ -95,9 +95,7 @@ def _pack_enough(paragraphs: list[str], language: str, min_chars: int) -> list[l
     return packed
 
 
-def _pack(
-    paragraphs: list[str], language: str, size: int, sentences: dict[int, list[str]]
-) -> list[list[str]]:
+def _pack(paragraphs: list[str], language: str, size: int, sentences: dict[int, list[str]]) -> list[list[str]]:
     """Greedy packing; `sentences` remembers the sentences of long paragraphs by paragraph number."""
     passages: list[list[str]] = []
     current: list[str] = []

@@ -170,9 +170,7 @@ class KneserNey:
                 probability[level.keys[first:last] - base] += table.mass[first:last]
         return probability
 
-    def _level(
-        self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray
-    ) -> _Level:
+    def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> _Level:
         """Build the tables of one length from `found`: keys, counts and per-position ids of each length."""
         keys, counts, ids = found[length - 1]
         contexts = keys // self.vocab_size

@@ -88,7 +88,10 @@ def check_same_data(checkpoint: Checkpoint, data: Processed) -> None:
 
 
 def evaluate(
-    checkpoint: Checkpoint, data: Processed, settings: EvaluationConfig, generation: GenerationConfig,
+    checkpoint: Checkpoint,
+    data: Processed,
+    settings: EvaluationConfig,
+    generation: GenerationConfig,
     device: torch.device,
 ) -> Iterator[Step | Report]:
     """Measure a checkpoint, yielding each step as it begins and the report at the end.

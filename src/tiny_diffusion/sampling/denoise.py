@@ -67,9 +67,7 @@ def _candidates(
 ) -> tuple[Tensor, Tensor]:
     """Tokens drawn at the positions ``where`` and their probabilities, both (B, T) and zero elsewhere."""
     logits = model.logits(model.hidden(ids)[where]).float() / settings.temperature  # (N, V)
-    drawn, chances = draw(
-        restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p), generator
-    )
+    drawn, chances = draw(restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p), generator)
     tokens = torch.zeros_like(ids)
     tokens[where] = drawn + model.reserved
     probability = torch.zeros(ids.shape, device=ids.device)

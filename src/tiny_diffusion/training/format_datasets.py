@@ -35,7 +35,7 @@ class Rows:
         """Who may attend to whom (R, 1, T, T): tokens of the same document. None when every row is one document."""
         if bool((self.documents == 1).all()):
             return None
-        return (self.documents[:, None, :, None] == self.documents[:, None, None, :])
+        return self.documents[:, None, :, None] == self.documents[:, None, None, :]
 
 
 def concatenate(parts: Sequence[Rows]) -> Rows:

@@ -12,9 +12,7 @@ from ..model.diffusion import stratified
 from .format_datasets import Rows
 
 
-def draw_rates(
-    rows: int, mask_range: tuple[float, float], full_range_share: float, generator: Generator
-) -> Tensor:
+def draw_rates(rows: int, mask_range: tuple[float, float], full_range_share: float, generator: Generator) -> Tensor:
     """Mask rates (B,): stratified over the stage's range, but over (0, 1] for the given share of rows."""
     full = stratified(rows, generator) < full_range_share
     u = 1 - stratified(rows, generator)  # (0, 1]
@@ -68,9 +66,7 @@ class Masker:
         # BPE merges come by falling frequency: a token's rank stands for its rarity.
         self.rarity = torch.arange(vocab_size) / vocab_size
 
-    def draw(
-        self, batch: Rows, mask_range: tuple[float, float], generator: Generator
-    ) -> tuple[Tensor, Tensor]:
+    def draw(self, batch: Rows, mask_range: tuple[float, float], generator: Generator) -> tuple[Tensor, Tensor]:
         """Masks (B, T) and rates (B,) of ``batch``; ``strategy_share`` of its rows use the strategy."""
         t = draw_rates(len(batch), mask_range, self.full_range_share, generator)
         scorable = batch.scorable

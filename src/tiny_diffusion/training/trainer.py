@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -163,8 +164,16 @@ class Trainer:
         p.step += 1
         p.stage_step += 1
         return StepDone(
-            p.step, self.total_steps, p.stage, self.config.curriculum.stages[p.stage].name, epoch + 1, float(total),
-            scale, float(norm), int(batch.scorable.sum()), time.perf_counter() - began,
+            p.step,
+            self.total_steps,
+            p.stage,
+            self.config.curriculum.stages[p.stage].name,
+            epoch + 1,
+            float(total),
+            scale,
+            float(norm),
+            int(batch.scorable.sum()),
+            time.perf_counter() - began,
         )
 
     def _normaliser(self, batch: Rows, masked: Tensor) -> int:
@@ -182,12 +191,15 @@ class Trainer:
         with autocast(self.device, settings.precision):
             if settings.objective == "autoregressive":
                 documents = batch.documents.to(self.device)
-                return next_token_losses(
-                    self.model, ids, BOS, documents, attention, settings.label_smoothing
-                ).sum()
+                return next_token_losses(self.model, ids, BOS, documents, attention, settings.label_smoothing).sum()
             return diffusion_loss(
-                self.model, ids, masked.to(self.device), t, weighting=settings.loss_weighting,
-                attention=attention, label_smoothing=settings.label_smoothing,
+                self.model,
+                ids,
+                masked.to(self.device),
+                t,
+                weighting=settings.loss_weighting,
+                attention=attention,
+                label_smoothing=settings.label_smoothing,
             )
 
     @torch.no_grad()
@@ -200,9 +212,7 @@ class Trainer:
                 nats = autoregressive_nats(self.average, self.validation, BOS, batch)
             else:
                 generator = generator_for(settings.seed, VALIDATION)
-                nats = likelihood_bound(
-                    self.average, self.validation, settings.validation_draws, batch, generator
-                )
+                nats = likelihood_bound(self.average, self.validation, settings.validation_draws, batch, generator)
         bits = float(nats.sum()) / math.log(2) / self.validation_bytes
         best = bits < p.best
         p.since_best = 0 if best else p.since_best + 1
@@ -269,10 +279,13 @@ class Trainer:
         generator = generator_for(self.config.training.seed, RESCORE, self.progress.step)
         with autocast(self.device, self.config.training.precision):
             losses = uniform_mask_losses(
-                self.average, [torch.tensor(e[: self.config.model.context]) for e in examples], 0.5,
-                4 * self.config.training.batch_size, generator,
+                self.average,
+                [torch.tensor(e[: self.config.model.context]) for e in examples],
+                0.5,
+                4 * self.config.training.batch_size,
+                generator,
             )
-        scorer.update(list(range(len(examples))), losses.tolist())
+        scorer.update(np.arange(len(examples)), losses.numpy())
 
     def save_run(self) -> None:
         """Write all that ``--resume`` needs, whole or not at all."""
