@@ -90,7 +90,7 @@ def describe_run(trainer: "Trainer") -> None:
         config, trainer.model.vocab_size, device="cuda" if trainer.device.type == "cuda" else "cpu"
     )
     console.print(
-        f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding of {trainer.model.vocab_size:,} ids), "
+        f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
         f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}"
     )
     time_estimate = estimate_time(config, trainer.model.vocab_size, trainer.total_steps, trainer.device)

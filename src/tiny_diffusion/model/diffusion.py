@@ -102,7 +102,8 @@ def likelihood_bound(
     """Mean bound in nats of each window, (len(windows),), with ``draws`` stratified masks a window.
 
     The any-order form (Uria et al. 2014; Ou et al. 2024): with k uniform on 1..L and exactly k tokens hidden,
-    L/k times their summed cross-entropy is an unbiased estimate of the bound. Windows of equal length share forward passes; no padding is ever seen by the model.
+    L/k times their summed cross-entropy is an unbiased estimate of the bound. Windows of equal length share
+    forward passes; no padding is ever seen by the model.
     """
     model.eval()
     device = next(model.parameters()).device

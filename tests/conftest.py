@@ -1,0 +1,65 @@
+"""Small material that many tests share: a text of our own making, prepared once, and tiny settings."""
+
+import random
+
+import pytest
+
+from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.data.artefacts import Processed, load_processed
+from tiny_diffusion.data.pipeline import prepare
+
+NOUNS = "miller sailor garden lantern river harbour winter letter orchard window mountain brother kitchen".split()
+VERBS = "carried watched forgot mended painted followed answered counted feared loved left sold".split()
+ADJECTIVES = "old quiet bitter golden narrow heavy patient distant broken early".split()
+LINKS = ["because", "although", "while", "and so", "until", "but"]
+
+
+def make_book(characters: int, seed: int = 0) -> str:
+    """Paragraphs of plain sentences, no two passages alike."""
+    rng = random.Random(seed)
+
+    def clause() -> str:
+        return (
+            f"the {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)} {rng.choice(VERBS)} "
+            f"the {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}"
+        )
+
+    paragraphs: list[str] = []
+    while sum(map(len, paragraphs)) < characters:
+        sentences = []
+        for _ in range(rng.randint(3, 6)):
+            text = clause() if rng.random() < 0.5 else f"{clause()}, {rng.choice(LINKS)} {clause()}"
+            sentences.append(text[0].upper() + text[1:] + ".")
+        paragraphs.append(" ".join(sentences))
+    return "\n\n".join(paragraphs) + "\n"
+
+
+@pytest.fixture(scope="session")
+def book_text() -> str:
+    return make_book(30_000)
+
+
+@pytest.fixture(scope="session")
+def config() -> ProjectConfig:
+    """A run of a second or two on one core's worth of float32."""
+    return ProjectConfig.smoke().override(
+        **{
+            "model.d_model": 32,
+            "model.d_ff": 64,
+            "model.context": 32,
+            "training.precision": "float32",
+            "training.device": "cpu",
+            "training.sample_every_epochs": 0,
+            "curriculum.full_range_share": 0.5,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, book_text: str, config: ProjectConfig) -> Processed:
+    folder = tmp_path_factory.mktemp("prepared")
+    book = folder / "book.txt"
+    book.write_text(book_text, encoding="utf-8")
+    for _ in prepare(book, folder / "processed", config.pipeline):
+        pass
+    return load_processed(folder / "processed")

@@ -1,0 +1,108 @@
+"""A checkpoint rebuilds everything, and nothing that is not one is believed."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, new_model, save_checkpoint, save_plain
+from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.errors import UserError, WorldError
+
+
+@pytest.fixture
+def saved(tmp_path: Path, config: ProjectConfig, data: Processed) -> tuple[Path, Checkpoint]:
+    torch.manual_seed(1)
+    weights = new_model(config, data.tokenizer).state_dict()
+    checkpoint = Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    return tmp_path / "model.pt", checkpoint
+
+
+def test_round_trip(saved: tuple[Path, Checkpoint]) -> None:
+    path, checkpoint = saved
+    loaded = load_checkpoint(path)
+    assert loaded.config == checkpoint.config
+    assert loaded.tokenizer.to_json() == checkpoint.tokenizer.to_json()
+    assert loaded.meta == checkpoint.meta
+    model = loaded.build(torch.device("cpu"))
+    assert all(torch.equal(v, checkpoint.weights[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_checkpoint_cut_short_is_refused(saved: tuple[Path, Checkpoint], share: float) -> None:
+    path, _ = saved
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UserError):
+        load_checkpoint(path)
+
+
+def test_an_unknown_version_and_a_foreign_file_are_refused(tmp_path: Path) -> None:
+    save_plain(tmp_path / "a.pt", {"format": "tiny_diffusion", "version": 99, "weights": {}})
+    with pytest.raises(UserError, match="version 99"):
+        load_checkpoint(tmp_path / "a.pt")
+    save_plain(tmp_path / "b.pt", {"something": 1})
+    with pytest.raises(UserError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "b.pt")
+    with pytest.raises(UserError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "c.pt")
+
+
+class Evil:
+    """Unpickling this would make a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.path,)
+
+
+def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
+    torch.save({"format": "tiny_diffusion", "version": 1, "weights": Evil(tmp_path / "ran")}, tmp_path / "evil.pt")
+    with pytest.raises(UserError, match="refused"):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_full_disk_keeps_the_old_file(saved: tuple[Path, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, checkpoint = saved
+    before = path.read_bytes()
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WorldError, match="No space"):
+        save_checkpoint(path, checkpoint)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_killed_in_the_middle_of_saving_the_old_file_still_loads(saved: tuple[Path, Checkpoint]) -> None:
+    path, checkpoint = saved
+    program = (
+        "import sys, itertools\n"
+        "from pathlib import Path\n"
+        "from tiny_diffusion.checkpoint import load_checkpoint, save_checkpoint\n"
+        "path = Path(sys.argv[1])\n"
+        "checkpoint = load_checkpoint(path)\n"
+        "print('ready', flush=True)\n"
+        "for _ in itertools.count():\n"
+        "    save_checkpoint(path, checkpoint)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+    time.sleep(0.2)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert load_checkpoint(path).meta == checkpoint.meta
