@@ -11,6 +11,8 @@ from tiny_diffusion.data.pipeline import prepare
 NOUNS = "miller sailor garden lantern river harbour winter letter orchard window mountain brother kitchen".split()
 VERBS = "carried watched forgot mended painted followed answered counted feared loved left sold".split()
 ADJECTIVES = "old quiet bitter golden narrow heavy patient distant broken early".split()
+SYLLABLES = "ka lo mi ren tor bel sun gar vi pol dra fen hu ost".split()
+PLACES = [(a + b + c).capitalize() for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES]
 LINKS = ["because", "although", "while", "and so", "until", "but"]
 
 
@@ -21,7 +23,7 @@ def make_book(characters: int, seed: int = 0) -> str:
     def clause() -> str:
         return (
             f"the {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)} {rng.choice(VERBS)} "
-            f"the {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}"
+            f"the {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)} of {rng.choice(PLACES)}"
         )
 
     paragraphs: list[str] = []
@@ -44,11 +46,13 @@ def config() -> ProjectConfig:
     """A run of a second or two on one core's worth of float32."""
     return ProjectConfig.smoke().override(
         **{
+            "pipeline.vocab_size": 1024,
             "model.d_model": 32,
             "model.d_ff": 64,
             "model.context": 32,
             "training.precision": "float32",
             "training.device": "cpu",
+            "training.threads": 1,
             "training.sample_every_epochs": 0,
             "curriculum.full_range_share": 0.5,
         }

@@ -22,6 +22,7 @@ def config_flags(*sections: str) -> Callable[[Any], Any]:
         for row in reversed(rows):
             function = click.option(
                 f"--{row.key}",
+                row.key.replace(".", "__"),  # click's own name for the flag must be an identifier
                 expose_value=False,
                 callback=_collect,
                 metavar=f"<{row.type}>",

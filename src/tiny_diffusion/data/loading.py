@@ -185,7 +185,7 @@ def _legacy(sample: bytes) -> str:
     """
     letters = sum(byte >= 0xC0 for byte in sample)
     marks = sum(0x80 <= byte < 0xC0 for byte in sample)
-    if letters + marks < 0.12 * len(sample):
+    if letters + marks < 0.3 * len(sample):
         undefined = any(byte in b"\x81\x8d\x8f\x90\x9d" for byte in sample)
         western = sample.decode("latin-1" if undefined else "cp1252", errors="replace")
         odd = sum(unicodedata.category(c) in ("Cc", "So", "Sc") and c not in "\t\n\r\f" for c in western)

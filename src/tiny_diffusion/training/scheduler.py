@@ -13,8 +13,8 @@ def learning_rate_scale(
     Warm-up is linear over ``warmup_steps``, at most 5 % of the run. ``linear`` falls over the last
     ``decay_share``; ``cosine_with_restarts`` runs one cosine a stage (Loshchilov & Hutter 2017).
     """
-    warmup = min(config.warmup_steps, max(1, total // 20))
-    rise = min(1.0, (step + 1) / warmup)
+    warmup = min(config.warmup_steps, total // 20)
+    rise = min(1.0, (step + 1) / max(1, warmup))
     low = config.min_lr_ratio
     if config.scheduler == "constant":
         return rise

@@ -1,0 +1,193 @@
+"""Training as a process: resumable to the bit, honest about its splits, each knob felt."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny_diffusion.checkpoint import load_checkpoint
+from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.segmentation import split_sentences
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.training.events import Finished, StageEnded, StepDone, Validated
+from tiny_diffusion.training.folder import locked, move_aside
+from tiny_diffusion.training.trainer import Trainer
+
+
+def losses(trainer: Trainer, stop_after: int | None = None) -> list[float]:
+    found = []
+    for event in trainer.run():
+        if isinstance(event, StepDone):
+            found.append(event.loss)
+            if len(found) == stop_after:
+                trainer.stop_requested = True
+    return found
+
+
+def same_weights(a: Trainer, b: Trainer) -> bool:
+    pairs = [(a.model.state_dict(), b.model.state_dict()), (a.average.state_dict(), b.average.state_dict())]
+    return all(torch.equal(x[key], y[key]) for x, y in pairs for key in x)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.5, 0.93])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    tmp_path: Path, config: ProjectConfig, data: Processed, share: float
+) -> None:
+    config = config.override(**{"curriculum.dynamic_scoring": True, "curriculum.stages[0].epochs": 2})
+    whole = Trainer(config, data, tmp_path / "whole")
+    expected = losses(whole)
+    stop = max(1, int(share * len(expected)))
+    first = Trainer(config, data, tmp_path / "parts")
+    part = losses(first, stop)
+    assert len(part) == stop
+    torch.rand(17)  # whatever happens between the parts must not matter
+    second = Trainer(config, data, tmp_path / "parts", resume=True)
+    assert part + losses(second) == expected
+    assert same_weights(whole, second)
+    best = [load_checkpoint(t.best_path) for t in (whole, second)]
+    assert best[0].meta == best[1].meta
+
+
+def test_resuming_with_other_settings_or_nothing_to_resume_is_refused(
+    tmp_path: Path, config: ProjectConfig, data: Processed
+) -> None:
+    with pytest.raises(UserError, match="no checkpoint"):
+        Trainer(config, data, tmp_path, resume=True)
+    Trainer(config, data, tmp_path).save_run()
+    with pytest.raises(UserError, match="other settings"):
+        Trainer(config.override(**{"training.seed": 9}), data, tmp_path, resume=True)
+
+
+def test_training_learns_and_tells_what_it_does(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+    config = config.override(**{"curriculum.stages[2].epochs": 12, "training.muon_learning_rate": 0.02})
+    trainer = Trainer(config, data, tmp_path)
+    events = list(trainer.run())
+    bits = [e.bits_per_byte for e in events if isinstance(e, Validated)]
+    assert min(bits) < 0.8 * bits[0]
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert [e.step for e in steps] == list(range(1, trainer.total_steps + 1))
+    assert [e.name for e in events if isinstance(e, StageEnded)] == ["foundational", "structural", "refinement"]
+    assert isinstance(events[-1], Finished) and events[-1].best_bits_per_byte == min(bits)
+
+
+@pytest.mark.parametrize("weighting", ["mean", "bound"])
+def test_micro_batches_add_up_to_the_whole_batch(
+    tmp_path: Path, config: ProjectConfig, data: Processed, weighting: str
+) -> None:
+    config = config.override(**{"model.dropout": 0.0, "training.loss_weighting": weighting})
+    whole = losses(Trainer(config, data, tmp_path / "a"), 5)
+    parts = losses(Trainer(config.override(**{"training.micro_batch_size": 3}), data, tmp_path / "b"), 5)
+    assert parts == pytest.approx(whole, rel=1e-4)
+
+
+def test_no_held_out_sentence_is_in_any_stage(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+    held = {
+        s
+        for split in ("validation", "test")
+        for text in data.texts(split)
+        for paragraph in text.split("\n\n")
+        for s in split_sentences(paragraph, data.language)
+        if len(s.split()) >= 8
+    }
+    trainer = Trainer(config, data, tmp_path)
+    assert held and len(trainer.rows.encoded) == 3
+    for stage in trainer.rows.encoded[:2]:
+        for example in stage:
+            text = data.tokenizer.decode(example)
+            assert not any(s in text for s in held)
+    splits = {split: {p.index for p in data.passages if p.split == split} for split in ("train", "validation", "test")}
+    assert {s.passage for s in data.sentences} <= splits["train"]
+    assert not splits["train"] & (splits["validation"] | splits["test"]) and not splits["validation"] & splits["test"]
+    for text in data.texts("test") + data.texts("validation"):
+        assert text not in data.tokenizer.decode(trainer.rows.encoded[2][0])
+
+
+def test_early_stopping_ends_a_stage(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+    config = config.override(
+        **{
+            "curriculum.stages[0].epochs": 50,
+            "training.early_stopping_patience": 2,
+            "training.learning_rate": 1e-12,
+            "training.muon_learning_rate": 1e-12,
+            "training.ema_decay": 0.0,
+        }
+    )
+    events = list(Trainer(config, data, tmp_path).run())
+    first = next(e for e in events if isinstance(e, StageEnded))
+    assert first.early and sum(isinstance(e, StepDone) and e.stage == 0 for e in events) < 200
+
+
+KNOBS = {
+    "training.batch_size": 5, "training.optimizer": "adamw", "training.learning_rate": 0.1,
+    "training.muon_learning_rate": 0.2, "training.weight_decay": 5.0, "training.beta1": 0.5, "training.beta2": 0.5,
+    "training.momentum": 0.5, "training.scheduler": "constant", "training.decay_share": 1.0,
+    "training.min_lr_ratio": 0.9, "training.warmup_steps": 0, "training.gradient_clipping": 0.01,
+    "training.loss_weighting": "bound", "training.label_smoothing": 0.3, "training.masking_strategy": "span",
+    "training.seed": 1, "training.self_training_share": 0.5, "training.ema_decay": 0.5, "training.validation_draws": 7,
+    "curriculum.full_range_share": 1.0, "curriculum.transition_share": 0.9, "curriculum.dynamic_scoring": True,
+    "curriculum.stages[0].mask_range": [0.1, 0.2], "curriculum.stages[0].format": "pairs",
+    "curriculum.stages[0].epochs": 2, "curriculum.stages[0].max_complexity": 0.8,
+    "curriculum.stages[0].min_centrality": 0.5, "curriculum.stages[0].max_rarity": 0.5,
+    "model.d_model": 48, "model.n_layers": 1, "model.n_heads": 1, "model.d_ff": 32, "model.context": 48,
+    "model.vocab_level": 2, "model.dropout": 0.5, "model.rope_base": 50.0, "model.qk_norm": False,
+    "model.value_residual": True, "model.tie_embeddings": False, "model.init_std": 0.2,
+    "training.restart_decay": 0.1, "training.strategy_share": 0.1, "training.span_length": 9,
+    "curriculum.dynamic_weight": 0.0, "curriculum.stages[2].vocab_level": 1,
+}  # fmt: skip
+BASES = {
+    "training.restart_decay": {"training.scheduler": "cosine_with_restarts"},
+    "training.strategy_share": {"training.masking_strategy": "whole_word"},
+    "training.span_length": {"training.masking_strategy": "span"},
+    "training.warmup_steps": {"curriculum.stages[2].epochs": 20},
+    "curriculum.transition_share": {"curriculum.stages[1].epochs": 3},
+    "curriculum.dynamic_scoring": {"curriculum.stages[0].epochs": 2},
+    "curriculum.dynamic_weight": {"curriculum.dynamic_scoring": True, "curriculum.stages[0].epochs": 3},
+    "curriculum.stages[2].vocab_level": {"model.vocab_level": 2},
+}
+
+
+@pytest.mark.parametrize("key", KNOBS)
+def test_each_knob_moves_something(tmp_path: Path, config: ProjectConfig, data: Processed, key: str) -> None:
+    base = config.override(**BASES.get(key, {}))
+    seen = []
+    for name, settings in (("a", base), ("b", base.override(**{key: KNOBS[key]}))):
+        trainer = Trainer(settings, data, tmp_path / name)
+        seen.append([getattr(e, "loss", None) or getattr(e, "bits_per_byte", None) for e in trainer.run()])
+    assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize("strategy", ["whole_word", "span", "rare_first"])
+def test_masking_strategies_hide_only_text(
+    config: ProjectConfig, data: Processed, tmp_path: Path, strategy: str
+) -> None:
+    config = config.override(**{"training.masking_strategy": strategy, "training.strategy_share": 1.0})
+    trainer = Trainer(config, data, tmp_path)
+    for stage in range(3):
+        rows = trainer.rows.epoch(stage, 0)
+        masked, t = trainer.masker.draw(rows, (0.4, 0.6), torch.Generator().manual_seed(0))
+        assert masked.any(1).all() and not masked[~rows.scorable].any()
+        assert ((t > 0) & (t <= 1)).all()
+
+
+def test_the_twin_trains(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+    config = config.override(training={"objective": "autoregressive"}, model={"causal": True})
+    trainer = Trainer(config.override(**{"curriculum.stages[2].epochs": 6}), data, tmp_path)
+    bits = [e.bits_per_byte for e in trainer.run() if isinstance(e, Validated)]
+    assert bits[-1] < 0.9 * bits[0]
+
+
+def test_two_trainings_into_one_folder_are_refused(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(UserError, match="another training"), locked(tmp_path):
+        pass
+
+
+def test_an_earlier_run_is_moved_aside_whole(tmp_path: Path) -> None:
+    assert move_aside(tmp_path) is None
+    for _ in range(2):
+        (tmp_path / "samples").mkdir()
+        (tmp_path / "best_model.pt").write_bytes(b"weights")
+        target = move_aside(tmp_path)
+        assert target is not None and (target / "best_model.pt").read_bytes() == b"weights"
+    assert len(list((tmp_path / "earlier").iterdir())) == 2
+    assert not (tmp_path / "best_model.pt").exists()
