@@ -1,8 +1,10 @@
-# Each target makes the virtual environment and installs by itself.
+# Each target makes the virtual environment and installs by itself, again only when the requirements change.
+# Another Python: make test PYTHON=python3.12; another place: VENV=folder.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-STAMP = $(VENV)/.installed
+STAMP = $(VENV)/.installed-$(notdir $(PYTHON))
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint benchmark clean
 
@@ -23,6 +25,10 @@ clean:
 	./clean.sh all
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@test "$$($(BIN)/python --version)" = "$$($(PYTHON) --version)" || \
+	  { echo "$(VENV) is of another Python than $(PYTHON): run make clean first, or give another VENV" >&2; exit 1; }
+	@echo "installing into $(VENV); this takes a minute or two"
+	@$(INSTALL) -c constraints.txt -e '.[dev]' || \
+	  { echo "the tested versions do not install here; trying the newest ones instead" >&2; $(INSTALL) -e '.[dev]'; }
+	@touch $@

@@ -11,7 +11,7 @@ from safetensors.numpy import save as save_arrays
 
 from ..config import PipelineConfig
 from ..errors import UserError
-from ..files import atomic_write, write_text
+from ..files import atomic_write, make_folder, write_text
 from .curriculum import Sentence
 from .difficulty import Difficulty
 from .splitting import Passage
@@ -62,6 +62,7 @@ def settings_hash(pipeline: PipelineConfig) -> str:
 
 def save_processed(folder: Path, data: Processed) -> None:
     """Write all artefacts; ``meta.json`` comes last, so that a folder without it counts as unfinished."""
+    make_folder(folder)
     (folder / META).unlink(missing_ok=True)
     write_text(folder / TOKENIZER, data.tokenizer.to_json())
     write_text(folder / PASSAGES, _lines([asdict(p) for p in data.passages]))

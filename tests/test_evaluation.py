@@ -1,0 +1,86 @@
+"""The report: what it compares, what it refuses, what it catches."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tiny_diffusion.checkpoint import Checkpoint, new_model
+from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood import held_out, ngram_nats, summarise, uniform_nats
+from tiny_diffusion.evaluation.report import Report, evaluate, measure_novelty, whole_sentences
+
+CPU = torch.device("cpu")
+
+
+def test_windows_score_every_byte_once(data: Processed) -> None:
+    texts = data.texts("test")
+    found = held_out(texts, data.tokenizer, 1, 32, 0)
+    assert found.bytes.sum() == sum(len(t.encode("utf-8")) for t in texts)
+    assert data.tokenizer.decode([i for w in found.windows for i in w.tolist()]) == "".join(texts)
+    assert max(len(w) for w in found.windows) == 32
+    assert len(held_out(texts, data.tokenizer, 1, 32, 5).windows) == 5
+
+
+def test_summary_of_the_uniform_model_is_log_v(data: Processed) -> None:
+    found = held_out(data.texts("test"), data.tokenizer, 1, 32, 0)
+    summary = summarise("uniform", uniform_nats(found, 512), found, 200, 0)
+    assert summary.perplexity == pytest.approx(512)
+    tokens = sum(len(w) for w in found.windows)
+    assert summary.bits_per_byte == pytest.approx(tokens * 9 / found.bytes.sum())
+    assert summary.low <= summary.bits_per_byte <= summary.high
+
+
+def test_interval_covers_the_mean_of_known_noise(data: Processed) -> None:
+    found = held_out(data.texts("test"), data.tokenizer, 1, 32, 0)
+    rng = np.random.default_rng(0)
+    hits = 0
+    for seed in range(100):
+        nats = found.bytes * math.log(2) * (2 + rng.normal(0, 0.5, len(found.bytes)))
+        summary = summarise("noise", nats, found, 200, seed)
+        hits += summary.low <= 2 <= summary.high
+    assert 82 <= hits <= 100  # 95 % nominal, a little less with few windows
+
+
+def test_longer_contexts_help_the_ngrams(data: Processed) -> None:
+    found = held_out(data.texts("test"), data.tokenizer, 1, 32, 0)
+    one, two, five = (ngram_nats(data.texts("train"), found, data.tokenizer, 1, n).sum() for n in (1, 2, 5))
+    assert two < one and five < one
+
+
+def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = new_model(config, data.tokenizer).state_dict()
+    checkpoint = Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
+    settings = config.evaluation.model_copy(update={"draws": 4, "windows": 10, "samples": 3, "batch_size": 2})
+    reports = [list(evaluate(checkpoint, data, settings, config.generation, CPU))[-1] for _ in range(2)]
+    assert reports[0] == reports[1] and isinstance(reports[0], Report)
+    # An untrained model knows nothing: about the uniform one's figure, and no threshold of likelihood met.
+    by_name = {row.name: row.bits_per_byte for row in reports[0].likelihood}
+    assert by_name["diffusion (bound)"] == pytest.approx(by_name["uniform"], rel=0.05)
+    assert not reports[0].thresholds[0].met
+    reports[0].write(tmp_path / "evaluation.json")
+    assert (tmp_path / "evaluation.json").stat().st_size > 1000
+
+
+def test_other_data_is_refused(config: ProjectConfig, data: Processed) -> None:
+    checkpoint = Checkpoint(config, data.tokenizer, {}, {"data": "another", "source": "b.txt"})
+    with pytest.raises(UserError, match="b.txt"):
+        list(evaluate(checkpoint, data, config.evaluation, config.generation, CPU))
+
+
+def test_a_model_that_copies_is_caught(data: Processed) -> None:
+    training, held = data.texts("train"), data.texts("test")
+    copied = measure_novelty([training[0][100:600]], held, training)
+    fresh = measure_novelty(["Zwei Kinder spielten lange im Hof und sangen."], held, training)
+    assert copied.longest_copied_words > 50 > fresh.longest_copied_words
+    assert copied.copied_5gram_share > 0.9 and fresh.copied_5gram_share == 0
+
+
+def test_cut_sentences_do_not_count() -> None:
+    assert whole_sentences("end of one. A whole one. Another. And the beg", "en") == "A whole one. Another."
+    assert whole_sentences("just a piece", "en") == "just a piece"
