@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,10 +18,12 @@ from torch import Tensor
 
 from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain
 from ..config import ProjectConfig
+from ..config.memory import check_memory
 from ..data.artefacts import Processed
 from ..data.difficulty import DynamicScorer
-from ..data.tokenizer import BOS
+from ..data.tokenizer import BOS, NUM_RESERVED
 from ..errors import UserError
+from ..files import write_text
 from ..model.autoregressive import autoregressive_nats, next_token_losses
 from ..model.diffusion import diffusion_loss, likelihood_bound, uniform_mask_losses
 from ..runtime import autocast, find_device, generator_for, seed_for
@@ -57,6 +60,8 @@ class Trainer:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.device = find_device(settings.device)
+        kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
+        check_memory(config, NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level), device=kind)
         torch.manual_seed(seed_for(settings.seed))
         self.model = new_model(config, data.tokenizer).to(self.device)
         self.model.gradient_checkpointing = settings.gradient_checkpointing
@@ -238,10 +243,8 @@ class Trainer:
         """Write one text with the averaged weights and keep it."""
         settings = self.config.generation.model_copy(update={"num_samples": 1})
         text = Writer(self.average, self.data.tokenizer).write("", settings)[0]
-        folder = self.output / "samples"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"step_{self.progress.step:07d}.txt"
-        path.write_text(text + "\n", encoding="utf-8")
+        path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
+        write_text(path, text + "\n")
         return Sampled(self.progress.step, text, path)
 
     def _writes_itself(self, epoch: int) -> bool:
