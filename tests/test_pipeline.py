@@ -1,0 +1,129 @@
+"""The recipe from a book to data: repeatable, idle when nothing changed, each knob felt."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import make_book
+from tiny_diffusion.config import PipelineConfig, ProjectConfig
+from tiny_diffusion.data.artefacts import load_processed
+from tiny_diffusion.data.pipeline import prepare
+from tiny_diffusion.errors import UserError
+
+HEAD = (
+    "The Project Gutenberg EBook of Tales\n\n*** START OF THIS PROJECT GUTENBERG EBOOK TALES ***\n\n"
+    "CHAPTER I\n\nYes.\n\n"
+)
+FOOT = "\n\n*** END OF THIS PROJECT GUTENBERG EBOOK TALES ***\n\nLicence text of the frame.\n"
+
+
+def wrapped(text: str) -> str:
+    """Hard-wrapped at about 60 characters, as Gutenberg's books are."""
+    lines: list[str] = []
+    for paragraph in text.split("\n\n"):
+        line = ""
+        for word in paragraph.split():
+            if len(line) + len(word) > 60:
+                lines.append(line)
+                line = ""
+            line = f"{line} {word}".strip()
+        lines += [line, ""]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("books") / "tales.txt"
+    path.write_text(HEAD + wrapped(make_book(30_000)) + FOOT, encoding="utf-8")
+    return path
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def made(book: Path, folder: Path, settings: PipelineConfig) -> dict[str, bytes]:
+    """All artefacts but meta.json, which repeats the settings themselves."""
+    list(prepare(book, folder, settings))
+    return {name: data for name, data in files(folder).items() if name != "meta.json"}
+
+
+def test_the_same_input_gives_the_same_bytes_and_a_second_run_does_nothing(book: Path, tmp_path: Path) -> None:
+    settings = PipelineConfig()
+    steps = [step.name for step in prepare(book, tmp_path / "a", settings)]
+    assert len(steps) > 4
+    list(prepare(book, tmp_path / "b", settings))
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*")}
+    assert [step.name for step in prepare(book, tmp_path / "a", settings)] == ["reading"]
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*")}
+
+
+KNOBS = {
+    "pipeline.strip_gutenberg": False, "pipeline.unwrap": False, "pipeline.drop_headings": False,
+    "pipeline.language": "fr", "pipeline.passage_chars": 700, "pipeline.vocab_size": 513,
+    "pipeline.min_sentence_words": 12, "pipeline.difficulty.lexical_rarity": 0.9,
+    "pipeline.difficulty.syntactic_complexity": 0.9, "pipeline.difficulty.argument_structure": 0.9,
+    "pipeline.difficulty.thematic_centrality": 0.9, "pipeline.embedding_dim": 3, "pipeline.clusters": 2,
+    "pipeline.seed": 5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KNOBS)
+def test_each_knob_moves_something(book: Path, tmp_path: Path, key: str) -> None:
+    base = ProjectConfig.default()
+    changed = base.override(**{key: KNOBS[key]})
+    assert made(book, tmp_path / "a", base.pipeline) != made(book, tmp_path / "b", changed.pipeline)
+
+
+def test_fitting_sees_training_text_only(book: Path, tmp_path: Path) -> None:
+    """With other held-out text, and the same training text, tokenizer and scores are the same to the byte."""
+    list(prepare(book, tmp_path / "a", PipelineConfig()))
+    data = load_processed(tmp_path / "a")
+    text = book.read_text(encoding="utf-8")
+    swapped = HEAD.removesuffix("Yes.\n\n")
+    for passage in data.passages:
+        for paragraph in passage.paragraphs:
+            new = paragraph if passage.split == "train" else paragraph.swapcase().replace("E", "Z")
+            swapped += new + "\n\n"
+    assert swapped != text
+    other = tmp_path / "other.txt"
+    other.write_text(swapped + FOOT, encoding="utf-8")
+    list(prepare(other, tmp_path / "b", PipelineConfig()))
+    changed = load_processed(tmp_path / "b")
+    assert changed.texts("train") == data.texts("train") and changed.texts("test") != data.texts("test")
+    a, b = files(tmp_path / "a"), files(tmp_path / "b")
+    for name in ("tokenizer/compressed_tokenizer.json", "sentences.jsonl", "difficulty.safetensors"):
+        assert a[name] == b[name]
+
+
+def test_a_damaged_folder_is_refused(book: Path, tmp_path: Path) -> None:
+    list(prepare(book, tmp_path, PipelineConfig()))
+    (tmp_path / "sentences.jsonl").write_text("{broken")
+    with pytest.raises(UserError, match="damaged"):
+        load_processed(tmp_path)
+    (tmp_path / "meta.json").write_text("[]")
+    with pytest.raises(UserError, match="another version"):
+        load_processed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "Старый мельник №{} шёл по узкой дороге. Он думал о доме и о саде своего брата {}. ",
+        "Ο γέρος μυλωνάς {} περπατούσε στον δρόμο. Σκεφτόταν το σπίτι του {}. ",
+        "老磨坊主{}走在狭窄的路上。他想着家和花园{}。",
+        "The 🙂 miller {} sold 🌻🌻 to {} sailors. ",
+    ],
+)
+def test_books_in_any_script(tmp_path: Path, piece: str) -> None:
+    paragraphs = ["".join(piece.format(i * 7 + j, i * 13 % 101) for j in range(5)) for i in range(120)]
+    path = tmp_path / "книга é.txt"
+    path.write_text("\n\n".join(paragraphs), encoding="utf-8")
+    list(prepare(path, tmp_path / "out", PipelineConfig()))
+    data = load_processed(tmp_path / "out")
+    for split in ("train", "validation", "test"):
+        assert data.texts(split)
+        for text in data.texts(split):
+            for level in (1, 3, 5):
+                assert data.tokenizer.decode(data.tokenizer.encode(text, level)) == text
