@@ -1,7 +1,9 @@
 """The text of an EPUB in reading order, read with distrust: it is a zip from anywhere."""
 
 import io
+import lzma
 import posixpath
+import struct
 import urllib.parse
 import zipfile
 import zlib
@@ -11,17 +13,18 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ..errors import UserError
+from .encoding import decode
 from .markup import html_text
 
 MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000
 MAX_RATIO = 200  # prose packs three or four times; a bomb a thousand times and more
 CONTAINER = "META-INF/container.xml"
-_NS = {
-    "c": "urn:oasis:names:tc:opendocument:xmlns:container",
-    "o": "http://www.idpf.org/2007/opf",
-    "dc": "http://purl.org/dc/elements/1.1/",
-}
+# What zipfile raises, besides its own error, for damaged sizes, offsets, names and streams.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError,
+    OverflowError,
+)  # fmt: skip
 
 
 def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
@@ -35,13 +38,18 @@ def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
             _check(archive, name)
             package_path = _package_path(archive, name)
             package = _xml(archive, package_path, name)
-            title = package.findtext(".//dc:title", default=None, namespaces=_NS)
+            title = package.findtext(".//{*}title", default=None)
             chapters = []
             for path in _spine(package, package_path, name):
-                page = _member(archive, path, name)
+                data = _member(archive, path, name)
+                if not data.strip():
+                    continue
+                page = decode(data, f"{name}: {path}")[0]
                 _refuse_entities(page, path, name)
-                chapters.append(html_text(page.decode("utf-8", errors="replace"))[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+                chapters.append(html_text(page)[0])
+    except UserError:
+        raise  # one of the refusals below; as a ValueError it would be caught by the next line
+    except _DAMAGE as error:
         raise UserError(f"{name} is no EPUB, or a damaged one ({error})") from error
     text = "\n\n".join(chapter for chapter in chapters if chapter)
     if not text:
@@ -80,22 +88,23 @@ def _member(archive: zipfile.ZipFile, path: str, name: str) -> bytes:
 
 
 def _xml(archive: zipfile.ZipFile, path: str, name: str) -> Element:
+    data = _member(archive, path, name)
     try:
-        return fromstring(_member(archive, path, name), forbid_dtd=False, forbid_entities=True, forbid_external=True)
+        return fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     except DefusedXmlException as error:
         raise UserError(f"{name}: {path} holds XML entities: refused") from error
-    except ParseError as error:
+    except (ParseError, LookupError, ValueError) as error:
         raise UserError(f"{name}: {path} is damaged XML ({error})") from error
 
 
-def _refuse_entities(page: bytes, path: str, name: str) -> None:
+def _refuse_entities(page: str, path: str, name: str) -> None:
     """A chapter that declares entities is refused too, though the HTML parser would not expand them."""
-    if b"<!ENTITY" in page[:100_000].upper():
+    if "<!ENTITY" in page[:100_000].upper():
         raise UserError(f"{name}: {path} holds XML entities: refused")
 
 
 def _package_path(archive: zipfile.ZipFile, name: str) -> str:
-    root = _xml(archive, CONTAINER, name).find(".//c:rootfile", _NS)
+    root = _xml(archive, CONTAINER, name).find(".//{*}rootfile")
     path = root.get("full-path") if root is not None else None
     if not path:
         raise UserError(f"{name} is no EPUB: {CONTAINER} names no package")
@@ -104,13 +113,13 @@ def _package_path(archive: zipfile.ZipFile, name: str) -> str:
 
 def _spine(package: Element, package_path: str, name: str) -> list[str]:
     folder = posixpath.dirname(package_path)
-    items = {item.get("id"): item.get("href", "") for item in package.findall(".//o:manifest/o:item", _NS)}
+    items = {item.get("id"): item.get("href", "") for item in package.findall(".//{*}manifest/{*}item")}
     paths = []
-    for reference in package.findall(".//o:spine/o:itemref", _NS):
+    for reference in package.findall(".//{*}spine/{*}itemref"):
         href = items.get(reference.get("idref"))
         if href:
             path = urllib.parse.unquote(href.split("#")[0])
             paths.append(_safe(posixpath.normpath(posixpath.join(folder, path)), name))
     if not paths:
         raise UserError(f"{name} is no complete EPUB: its spine is empty")
-    return paths
+    return list(dict.fromkeys(paths))  # a chapter counts once, however often a forged spine repeats it

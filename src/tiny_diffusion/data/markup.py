@@ -22,7 +22,7 @@ class _TextParser(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Open a block, a skipped part, or the title."""
         if tag == "title":
-            self._in_title = True
+            self._in_title = not self._skip or self._skip == ["head"]  # a picture's title is not the page's
         elif tag in SKIPPED:
             self._skip.append(tag)
         elif tag == "body":  # a head that was never closed ends here
@@ -31,6 +31,8 @@ class _TextParser(HTMLParser):
             self.parts.append("\n")
         elif tag in BLOCKS:
             self.parts.append("\n\n")
+        elif tag in ("td", "th"):
+            self.parts.append(" ")
         self._pre += tag == "pre"
 
     def handle_endtag(self, tag: str) -> None:
@@ -56,6 +58,6 @@ def html_text(page: str) -> tuple[str, str | None]:
     parser = _TextParser()
     parser.feed(page)
     parser.close()
-    text = re.sub(r" *\n *", "\n", "".join(parser.parts))
+    text = "\n".join(line.strip(" ") for line in "".join(parser.parts).split("\n"))
     title = " ".join("".join(parser.title).split())
     return re.sub(r"\n{3,}", "\n\n", text).strip(), title or None
