@@ -1,123 +1,227 @@
 """Splitting paragraphs into sentences by rules, for old and new prose in many scripts.
 
 A terminator ends a sentence unless what stands before it is an abbreviation or an initial, or what follows it
-goes on in lower case. Closing quotes and brackets stay with the sentence they close.
+goes on in lower case. Closing quotes and brackets stay with the sentence they close. Every pattern is possessive
+or bounded, so that the work grows with the length of the paragraph, whatever it holds.
 """
 
 import re
+from dataclasses import dataclass
 
-TERMINATORS = ".!?…。！？．｡؟।॥"
-WIDE = "。！？．｡"
-CLOSERS = "\"'”’“»›)]}」』）】》〉"  # “ closes a German quotation
-OPENERS = "\"'“‘„‚«‹([{¿¡—–-「『（【《〈_"
+_TERMINATORS = ".!?…。！？．｡؟।॥۔։።"
+_WIDE = "。！？．｡"
+_UNSPACED = "؟।॥۔።"  # may stand without a space after them
+_CLOSERS = "\"'”’»›)]}」』）】》〉"
+_GERMAN_CLOSERS = "“«‹"  # they open a quotation elsewhere, and a word follows at once
+_ALL_CLOSERS = _CLOSERS + _GERMAN_CLOSERS
+_OPENERS = "\"'”“‘„‚«»‹›([{¿¡—–-「『（【《〈_£$€§*#"
+_SPACE = "[ \u00a0\u202f]"  # French sets a narrow space that does not break before » and !
+_DASHES = ("—", "–", "--")
+_QUOTE_GOES_ON = ("と", "って", "、", "，")  # Japanese and Chinese: the sentence goes on after its quotation
 
-_END = re.compile(
-    rf"(?:[{re.escape(TERMINATORS)}]|(?<=\s)\.(?=\s\.))[{re.escape(TERMINATORS)}]*(?: \.)*[{re.escape(CLOSERS)}]*"
-    rf"(?: [»”](?!\w))?"
-)
-_WORD_BEFORE = re.compile(r"[^\s(\[“\"‘«—–-]*$")
-_NEXT = re.compile(rf"\s*[{re.escape(OPENERS)}\s]*(\S)")
-
-ABBREVIATIONS = {
-    "en": "mr mrs ms messrs mme mlle dr prof rev hon st ste capt col gen lt lieut sgt maj adm cmdr gov sen rep pres "
-    "esq sr jr vs viz cf vol vols chap ch fig figs no nos p pp sec art ed eds trans inst ult prox anon "
-    "jan feb mar apr aug sept sep oct nov dec mon tue wed thu fri sat sun mt ft co inc ltd bros &c i.e e.g",
-    "fr": "m mm mme mmes mlle mlles mgr dr me st ste cf p pp chap vol art no av apr ex fig liv éd",
-    "de": "dr prof hr fr frl st z.b d.h u.a bzw ca vgl nr s bd hrsg jh geb gest abs evtl ggf sog str v",
-    "ru": "г гг т тт д стр св им ул и.о т.е т.д т.п проф акад гр кн др пр",
-    "es": "sr sra srta d dña dr dra ud uds vd pág cap núm vol av",
-    "it": "sig sigg sig.ra dott prof avv ing pag cap vol s",
-}
-# After these a capital more often begins a new sentence than goes on with the old one.
-NUMBERED = {
-    "no",
-    "nos",
-    "p",
-    "pp",
-    "vol",
-    "vols",
-    "chap",
-    "ch",
-    "fig",
-    "sec",
-    "art",
-    "nr",
-    "s",
-    "стр",
-    "т",
-    "№",
-    "inst",
-}
-_SETS = {code: frozenset(words.split()) for code, words in ABBREVIATIONS.items()}
-_INITIAL = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]$")
+_NEXT = re.compile(rf"[{re.escape(_OPENERS)}\s]*+(\S)")
+_NEXT_WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)?")
+_WORD_BEFORE = re.compile(rf"[^\s{re.escape('([{“”‘„‚«»‹¿¡—–_')}\"]*$")
 _TAIL = 40  # characters before a full stop that can matter to whether it ends a sentence
+_HAS_TEXT = re.compile(r"[^\W_]")
+_INITIALS = re.compile(r"(?:[^\W\d_]\.-?){0,4}[^\W\d_]")
+_ROMAN = re.compile(r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_SPEECH = re.compile(
+    r" (?:I|(?:(?:Mr|Mrs|Ms|Dr|Miss|Lady|Lord|Sir)\.? )?([A-Z][\w’'-]{1,30})) "
+    r"(?:said|cried|asked|exclaimed|shouted|whispered|inquired|demanded|murmured)\b"  # who replies did not ask
+    r"(?! (?:nothing|that|for|no|to|from)\b)"
+)
+
+
+def _end_pattern(terminators: str) -> re.Pattern[str]:
+    """A run of terminators, dots with spaces between them, closers, and a guillemet set off by a space."""
+    marks = f"[{re.escape(terminators)}]"
+    closers = rf"(?:[{re.escape(_CLOSERS)}]|[{_GERMAN_CLOSERS}](?!\w))*+"
+    return re.compile(rf"{marks}++(?:{_SPACE}\.)*+{closers}(?:{_SPACE}[»”](?!\w))?")
+
+
+_END = _end_pattern(_TERMINATORS)
+_END_GREEK = _end_pattern(_TERMINATORS + ";\u037e")
+
+# Before a name: never the end of a sentence.
+_TITLES = {
+    "en": "mr mrs ms messrs mme mlle dr prof rev hon ste capt col gen lt lieut sgt maj adm cmdr gov sen rep pres "
+    "viz cf vs i.e e.g mt ft eds",
+    "fr": "m mm mme mmes mlle mlles mgr dr me st ste cf ex",
+    "de": "dr prof hr fr frl st z d h u a m o i v s z.b d.h u.a bzw ca vgl hrsg geb gest evtl ggf sog hl",
+    "ru": "г-н г-жа тт им-ни св ул и.о т.е проф акад ср напр",
+    "es": "sr sra srta d dña dr dra ud uds vd vds",
+    "it": "sig sigg sig.ra dott prof avv ing",
+    "pt": "sr sra srta d dr dra prof v.exa",
+    "nl": "dhr mevr mr dr drs prof bijv d.w.z st",
+}
+# The end of a sentence only before a word that often begins one.
+_MAY_END = {
+    "en": "st ave rd esq sr jr co inc ltd bros ult prox inst etc &c trans",
+    "fr": "etc av apr liv éd",
+    "de": "usw u.s.w str abs jh jhdt",
+    "ru": "г гг д им др пр гр кн т.д т.п в вв обл",
+    "es": "etc núm av",
+    "it": "ecc",
+    "pt": "etc",
+    "nl": "enz",
+}
+# Before a number: the end of a sentence unless one follows.
+_NUMBERED = {
+    "en": "no nos p pp vol vols chap chaps ch fig figs sec art ed c b d ver",
+    "fr": "p pp chap vol art no nos fig n t",
+    "de": "nr s bd bde kap abb art §",
+    "ru": "стр с т гл рис №",
+    "es": "pág págs cap vol n núm art",
+    "it": "pag pagg cap vol n art",
+    "pt": "pág cap vol n art",
+    "nl": "nr blz hfst art",
+}
+_WORDS_TOO = frozenset("no nos art sec fig ed".split())  # the pronoun I after these is no numeral
+_CALENDAR = frozenset(
+    "Jan Feb Mar Apr Jun Jul Aug Sept Sep Oct Nov Dec Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun".split()
+)
+_MONTHS = frozenset("January February March April May June July August September October November December".split())
+_STARTERS = {
+    "en": "the he she it they we you his her its their my our this that these those there then but and yet when "
+    "where why how what who if as at in on after before now here a an nobody everyone everybody someone somebody none "
+    "neither nothing another",
+    "fr": "il elle ils elles je nous vous tu on ce cette ces mais et puis alors les un une dans après quand ainsi",
+    "de": "er sie es ich wir ihr der die das ein eine und aber da dann doch als nun so wenn dieser diese dieses "
+    "man nur niemand seine ihre mein jetzt",
+    "ru": "он она оно они я мы вы ты это этот эта но и а тогда потом когда в на не его её их как вдруг никто",
+    "es": "él ella ellos yo nosotros pero y entonces cuando los las un una no se después",
+    "it": "egli ella essi io noi ma e poi quando gli un una non allora",
+    "pt": "ele ela eles eu nós mas e então quando os as um uma não depois",
+    "nl": "hij zij het wij de een en maar toen dan als er ik",
+}
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The word lists of one language; titles of English stand in every other language's books too."""
+
+    language: str
+    titles: frozenset[str]
+    may_end: frozenset[str]
+    numbered: frozenset[str]
+    starters: frozenset[str]
+
+
+def _words(table: dict[str, str], language: str) -> frozenset[str]:
+    return frozenset(table.get(language, "").split())
+
+
+def _rules(language: str) -> _Rules:
+    known = language if language in _TITLES else "en"
+    return _Rules(
+        language,
+        _words(_TITLES, known) | _words(_TITLES, "en"),
+        _words(_MAY_END, known),
+        _words(_NUMBERED, known),
+        _words(_STARTERS, known),
+    )
+
+
+_RULES = {language: _rules(language) for language in _TITLES}
 
 
 def split_sentences(paragraph: str, language: str = "en") -> list[str]:
-    """Sentences of ``paragraph``, stripped, in order; together they hold all of its text but white space."""
-    abbreviations = _SETS.get(language, frozenset()) | _SETS["en"]
+    """Sentences of ``paragraph``, stripped, in order; together they hold all of its text but white space.
+
+    ``language`` is a two-letter code. One without lists of its own is split by the English lists.
+    """
+    rules = _RULES.get(language) or _rules(language)
+    pattern = _END_GREEK if language == "el" else _END
     found: list[str] = []
     start = 0
-    for match in _END.finditer(paragraph):
-        end = match.end()
-        if match.start() < start or not _ends(paragraph, match, abbreviations, language):
+    for match in pattern.finditer(paragraph):
+        if not _ends(paragraph, match, start, rules) or not _HAS_TEXT.search(paragraph, start, match.end()):
             continue
-        piece = paragraph[start:end].strip()
-        if piece:
-            found.append(piece)
-        start = end
+        found.append(paragraph[start : match.end()].strip())
+        start = match.end()
     rest = paragraph[start:].strip()
     if rest:
         found.append(rest)
     return found
 
 
-def _ends(text: str, match: re.Match[str], abbreviations: frozenset[str], language: str) -> bool:
-    """Whether the terminator of ``match`` ends a sentence."""
+def _ends(text: str, match: re.Match[str], start: int, rules: _Rules) -> bool:
+    """Whether the terminators of ``match`` end the sentence that began at ``start``."""
     end = match.end()
     mark = match.group()
-    if any(c in WIDE for c in mark):
-        return True
-    if end == len(text):
-        return True
     following = _NEXT.match(text, end)
     if following is None:
-        return True
-    gap = text[end : following.start(1)]
-    if " ." in mark and mark[-1] == ".":  # a spaced ellipsis is a pause in the sentence
+        return end == len(text)
+    first, gap = following.group(1), text[end : following.start(1)]
+    if any(c in _WIDE for c in mark):
+        decimal = mark == "．" and first.isdigit() and not gap
+        return not decimal and not (mark[-1] in _ALL_CLOSERS and text.startswith(_QUOTE_GOES_ON, end))
+    if not (first.isupper() or first.isdigit() or _caseless(first)) or not _parted(mark, gap, first):
         return False
-    upper = following.group(1).isupper() or following.group(1).isdigit() or _caseless(following.group(1))
-    if not upper:
-        return False
-    if not gap[:1].isspace() and not (gap.startswith("—") and mark[-1] in CLOSERS):
-        return False
-    if mark.startswith(".") and not mark.startswith(("..", ". .")):
-        return _full_stop_ends(text, match, abbreviations, language, following.group(1), gap)
+    if mark[-1] == "." and any(c.isspace() for c in mark):
+        # A spaced ellipsis is a pause in the sentence, but a fourth dot at its front is the sentence's own end.
+        return mark.startswith(".") and mark.count(".") >= 4 and text[match.start() - 1 : match.start()].isalnum()
+    if mark[0] == "." and mark[1:2] != "." and not any(c.isspace() for c in mark[:2]):
+        next_word = _NEXT_WORD.match(text, following.start(1))
+        return _full_stop_ends(text, match, start, rules, next_word.group() if next_word else "", gap)
+    if rules.language == "en" and mark[-1] in _ALL_CLOSERS and mark[0] in "!?":
+        return not _speech_follows(text, end, rules)
     return True
+
+
+def _parted(mark: str, gap: str, first: str) -> bool:
+    """Whether ``gap`` sets the next sentence off: by a space, a dash after a quotation, or nothing where none is."""
+    if gap[:1].isspace():
+        return True
+    if gap.startswith(_DASHES):
+        return mark[-1] in _ALL_CLOSERS
+    return mark[0] in _UNSPACED or (mark[0] in "!?" and "\u2e80" <= first <= "\u9fff")
+
+
+def _speech_follows(text: str, end: int, rules: _Rules) -> bool:
+    """Whether a capital after a quotation begins its speaker (``I asked``, ``Mr. Gray cried``), not a sentence."""
+    speaker = _SPEECH.match(text, end)
+    return speaker is not None and (speaker.group(1) or "").casefold() not in rules.starters
 
 
 def _full_stop_ends(
-    text: str, match: re.Match[str], abbreviations: frozenset[str], language: str, following: str, gap: str
+    text: str, match: re.Match[str], start: int, rules: _Rules, next_word: str, gap: str
 ) -> bool:
-    """Whether a single full stop ends a sentence rather than an abbreviation, an initial or a number."""
-    before = _WORD_BEFORE.search(text[max(0, match.start() - _TAIL) : match.start()])
-    word = before.group() if before else ""
-    plain = word.casefold().strip("_")
-    if gap.startswith("—") and not any(c in CLOSERS for c in match.group()):
+    """Whether one full stop ends a sentence rather than an abbreviation, an initial or a number."""
+    before = _WORD_BEFORE.search(text, max(start, match.start() - _TAIL), match.start())
+    word = before.group().lstrip("'’") if before else ""
+    if match.group()[-1] in _ALL_CLOSERS or not word:
+        return match.start() > start
+    plain = word.casefold() if len(word) > 1 else word  # P. is an initial, p. a page
+    starts = next_word.casefold() in rules.starters
+    if plain in rules.numbered:
+        return not _is_number(next_word, pronoun=plain in _WORDS_TOO)
+    if plain in rules.titles:
         return False
-    if not word:
-        return match.start() > 0
-    if plain in abbreviations:
-        if plain in NUMBERED:
-            return not (following.isdigit() or following in "IVXLC")
-        return False
-    if language == "de" and word.isdigit():
-        return False
-    if _INITIAL.match(word) and word not in ("I", "я", "Я", "a", "y", "à") and len(word) <= 7:
-        if "." in word:  # M.D., P.S., a.m.: ends when what follows is no name of a person
-            return not word.isupper() or any(c in CLOSERS for c in match.group())
-        return False
+    if word in _CALENDAR:
+        return not (next_word[:1].isdigit() or next_word in _MONTHS or next_word in _CALENDAR)
+    if plain in rules.may_end:
+        return starts
+    if word.isdigit() and before is not None and not text[start : before.start()].strip():
+        return False  # 1. The number of an item in a list
+    if rules.language == "de" and (_ROMAN.fullmatch(word) or word.isdigit() and len(word) < 4):
+        return starts  # an ordinal: am 3. Mai, im XIX. Jahrhundert
+    if _INITIALS.fullmatch(word) and not _caseless(word[0]):
+        return _initials_end(word, starts)
     return True
+
+
+def _initials_end(word: str, starts: bool) -> bool:
+    """Whether the stop after an initial, a chain of them or a one-letter word ends a sentence."""
+    if "." in word:
+        return starts or not word.isupper()  # M.D., U.S. before a name; 7 a.m. before a capital
+    return starts or word in ("I", "Я") or word.islower()
+
+
+def _is_number(word: str, pronoun: bool) -> bool:
+    """Whether ``word`` is a number in figures or Roman; ``pronoun``: a lone I is no numeral."""
+    return word[:1].isdigit() or (_ROMAN.fullmatch(word) is not None and not (pronoun and word == "I"))
 
 
 def _caseless(character: str) -> bool:
