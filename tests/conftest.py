@@ -1,6 +1,7 @@
 """Small material that many tests share: a text of our own making, prepared once, and tiny settings."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -60,10 +61,15 @@ def config() -> ProjectConfig:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, book_text: str, config: ProjectConfig) -> Processed:
+def prepared(tmp_path_factory: pytest.TempPathFactory, book_text: str, config: ProjectConfig) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     book = folder / "book.txt"
     book.write_text(book_text, encoding="utf-8")
     for _ in prepare(book, folder / "processed", config.pipeline):
         pass
-    return load_processed(folder / "processed")
+    return folder / "processed"
+
+
+@pytest.fixture(scope="session")
+def data(prepared: Path) -> Processed:
+    return load_processed(prepared)

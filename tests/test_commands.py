@@ -21,10 +21,13 @@ SMALL = [
 ]  # fmt: skip
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+
+
 def run(folder: Path, *command: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, *command], cwd=folder, capture_output=True, text=True, input=stdin, env=environment
+        [sys.executable, *command], cwd=folder, capture_output=True, text=True, input=stdin, env=environment()
     )
     assert done.returncode == code, done.stderr[-2000:]
     if code == 2:

@@ -28,14 +28,19 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
         raise WorldError(f"cannot write {path}: {error.strerror or error}; the file before is kept") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(file: BinaryIO) -> None:
+    """Bring what was written to the disk, so that a full one shows now."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

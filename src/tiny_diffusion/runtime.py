@@ -1,10 +1,11 @@
 """Where and how the arithmetic runs: device, precision, threads."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-from .errors import UserError
+from .errors import UserError, WorldError
 
 
 def find_device(name: str) -> torch.device:
@@ -32,10 +33,26 @@ def fast_bfloat16(device: torch.device) -> bool:
     """True where bfloat16 matrix products run in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-    return False
+    if device.type != "cpu":
+        return False
+    if not hasattr(torch.cpu, "get_capabilities"):  # older releases know of one way only
+        return torch.cpu._is_avx512_bf16_supported()
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise WorldError where torch says, in one of its ways, that memory is at its end."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's and MPS's have no class of their own
+        if not any(words in str(error) for words in ("out of memory", "can't allocate memory")):
+            raise
+        raise WorldError(
+            "out of memory; lower training.micro_batch_size (or evaluation.batch_size, --num-samples), "
+            "set training.gradient_checkpointing=true, or take a smaller model"
+        ) from error
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -64,9 +64,9 @@ def run(checkpoint: Path, data_dir: Path, config: ProjectConfig, device: str) ->
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
     from ..evaluation.report import Report, evaluate
-    from ..runtime import find_device
+    from ..runtime import find_device, memory_errors
 
-    with errors.status("reading") as status:
+    with memory_errors(), errors.status("reading") as status:
         loaded, data = load_checkpoint(checkpoint), load_processed(data_dir)
         steps = evaluate(loaded, data, config.evaluation, config.generation, find_device(device))
         for event in steps:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
+from ..files import write_text
 from .options import CONFIG_OPTION, config_flags, console, errors, resolve
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def command(
 def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = False, dry_run: bool = False) -> None:
     """Train with a progress bar; raises click.Abort after Ctrl-C, with the state saved."""
     from ..data.artefacts import load_processed
-    from ..training.folder import locked, move_aside
+    from ..runtime import memory_errors
+    from ..training.folder import CONFIG_FILE, locked, move_aside
     from ..training.trainer import Trainer
 
     data = load_processed(data_dir)
@@ -66,12 +68,13 @@ def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = F
         click.echo(config.to_toml())
         describe_run(Trainer(config, data, output))
         return
-    with locked(output):
+    with locked(output), memory_errors():
         if not resume:
             moved = move_aside(output)
             if moved is not None:
                 console.print(f"the run that was in {output} is now in {moved}")
         trainer = Trainer(config, data, output, resume=resume)
+        write_text(output / CONFIG_FILE, config.to_toml())
         describe_run(trainer)
         finished = follow(trainer, append=resume)
     if finished.interrupted:
@@ -143,17 +146,21 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
 
 @contextmanager
 def graceful_stop(trainer: "Trainer") -> Iterator[None]:
-    """The first Ctrl-C asks the trainer to stop after the step and save; a second one stops at once."""
+    """The first Ctrl-C (or SIGTERM) asks the trainer to stop after the step and save; a second one stops at once."""
 
     def ask(signum: int, frame: FrameType | None) -> None:
         trainer.stop_requested = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    before = signal.signal(signal.SIGINT, ask)
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def check_architecture() -> None:

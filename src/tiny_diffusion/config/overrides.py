@@ -37,6 +37,17 @@ def parse_key(key: str) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
+def flatten(data: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested dicts and lists by dotted key, ``curriculum.stages[0].epochs``."""
+    if isinstance(data, dict):
+        parts = [(f"{prefix}.{key}" if prefix else key, value) for key, value in data.items()]
+    elif isinstance(data, list):
+        parts = [(f"{prefix}[{index}]", value) for index, value in enumerate(data)]
+    else:
+        return {prefix: data}
+    return {key: leaf for name, value in parts for key, leaf in flatten(value, name).items()}
+
+
 def group_presets(cls: type[BaseModel]) -> list[str]:
     """Names of the class's presets: its own classmethods that need no argument."""
     names = [name for name, member in vars(cls).items() if isinstance(member, classmethod)]

@@ -6,6 +6,11 @@ from pydantic import Field
 
 from .base import Config
 
+NUM_RESERVED = 16  # ids before the text tokens: the five in use, and spares that keep the text's ids where they are
+GPT2_TOKENS = 50_257
+# Text tokens of the vocabulary levels below the last, which holds all.
+LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
+
 
 class DifficultyWeights(Config):
     """Weight of each score in the combined difficulty."""

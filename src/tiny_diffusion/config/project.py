@@ -16,8 +16,8 @@ from .evaluation_config import EvaluationConfig
 from .generation_config import GenerationConfig
 from .memory import check_memory
 from .model_config import ModelConfig
-from .overrides import SUFFIXES, apply_overrides, arguments_to_overrides, read_overrides
-from .pipeline_config import PipelineConfig
+from .overrides import SUFFIXES, apply_overrides, arguments_to_overrides, flatten, read_overrides
+from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineConfig
 from .training_config import TrainingConfig
 from .writing import to_toml, to_yaml
 
@@ -33,10 +33,6 @@ PRESETS = (
     "demo",
     "smoke",
 )
-RESERVED_IDS = 16
-GPT2_TOKENS = 50_257
-# Text tokens of the vocabulary levels below the last, which holds all (design 4).
-LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
 
 
 class ProjectConfig(Config):
@@ -70,7 +66,7 @@ class ProjectConfig(Config):
     def vocab_size(self) -> int:
         """Token ids at most: the text tokens asked for and the reserved ids. A small book may give fewer."""
         level = LEVEL_SIZES.get(self.model.vocab_level, self.pipeline.vocab_size)
-        return RESERVED_IDS + min(level, self.pipeline.vocab_size)
+        return NUM_RESERVED + min(level, self.pipeline.vocab_size)
 
     @classmethod
     def default(cls) -> Self:
@@ -188,6 +184,12 @@ class ProjectConfig(Config):
         """
         changes = arguments_to_overrides(type(self), args)
         return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
+
+    def differences(self, other: "ProjectConfig") -> dict[str, tuple[Any, Any]]:
+        """Settings that differ, by dotted key: this config's value and the other's."""
+        own, others = flatten(self.to_dict()), flatten(other.to_dict())
+        keys = [*own, *(key for key in others if key not in own)]
+        return {key: (own.get(key), others.get(key)) for key in keys if own.get(key) != others.get(key)}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as nested dicts, lists, texts and numbers; ``from_dict`` reads it back exactly."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from safetensors.numpy import save as save_arrays
 
 from ..config import PipelineConfig
 from ..errors import UserError
-from ..files import atomic_write, make_folder, write_text
+from ..files import atomic_write, sync
 from .curriculum import Sentence
 from .difficulty import Difficulty
 from .splitting import Passage
@@ -61,14 +62,11 @@ def settings_hash(pipeline: PipelineConfig) -> str:
 
 
 def save_processed(folder: Path, data: Processed) -> None:
-    """Write all artefacts; ``meta.json`` comes last, so that a folder without it counts as unfinished."""
-    make_folder(folder)
-    (folder / META).unlink(missing_ok=True)
-    write_text(folder / TOKENIZER, data.tokenizer.to_json())
-    write_text(folder / PASSAGES, _lines([asdict(p) for p in data.passages]))
-    write_text(folder / SENTENCES, _lines([asdict(s) for s in data.sentences]))
-    with atomic_write(folder / SCORES) as file:
-        file.write(save_arrays({**data.difficulty.scores, "combined": data.difficulty.combined}))
+    """Write all artefacts, or leave the folder as it was.
+
+    All are on the disk before the first takes its place, and ``meta.json`` takes it last: a folder without it counts
+    as unfinished.
+    """
     meta = {
         "version": VERSION,
         "source": data.source,
@@ -78,7 +76,19 @@ def save_processed(folder: Path, data: Processed) -> None:
         "pipeline": data.pipeline.model_dump(mode="json"),
         "notes": data.difficulty.notes,
     }
-    write_text(folder / META, json.dumps(meta, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    contents = {
+        META: (json.dumps(meta, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8"),
+        TOKENIZER: data.tokenizer.to_json().encode("utf-8"),
+        PASSAGES: _lines([asdict(p) for p in data.passages]),
+        SENTENCES: _lines([asdict(s) for s in data.sentences]),
+        SCORES: save_arrays({**data.difficulty.scores, "combined": data.difficulty.combined}),
+    }
+    with ExitStack() as stack:  # files take their places in the reverse order
+        for name, content in contents.items():
+            file = stack.enter_context(atomic_write(folder / name))
+            file.write(content)
+            sync(file)
+        (folder / META).unlink(missing_ok=True)
 
 
 def read_meta(folder: Path) -> dict[str, object] | None:
@@ -125,8 +135,8 @@ def load_processed(folder: Path) -> Processed:
         ) from error
 
 
-def _lines(rows: list[dict[str, object]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def _lines(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
 
 
 def _read_lines(path: Path) -> list[dict]:

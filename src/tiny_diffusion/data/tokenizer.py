@@ -15,6 +15,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
+from tiny_diffusion.config.pipeline_config import LEVEL_SIZES, NUM_RESERVED
 from tiny_diffusion.data.gpt2_vocab import (
     BYTE_CHARACTERS,
     IdMerge,
@@ -27,10 +28,8 @@ from tiny_diffusion.data.gpt2_vocab import (
 from tiny_diffusion.errors import UserError
 
 MASK, PAD, BOS, EOS, SEP = range(5)
-NUM_RESERVED = 16  # ids 5..15 are spares for control tokens, so that new ones never move the text's ids
 LEVELS = (1, 2, 3, 4, 5)
 
-_LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
 _KINDS = ("bpe", "gpt2")
 _FORMAT = "tiny_diffusion.tokenizer/1"
 _NUM_BYTES = 256
@@ -130,7 +129,7 @@ class BookTokenizer:
         """
         if level not in LEVELS:
             raise UserError(f"vocabulary level {level!r} is not in {LEVELS[0]}..{LEVELS[-1]}")
-        return min(_LEVEL_SIZES.get(level, self.text_vocab_size), self.text_vocab_size)
+        return min(LEVEL_SIZES.get(level, self.text_vocab_size), self.text_vocab_size)
 
     def encode(self, text: str, level: int = 5) -> list[int]:
         """Ids of `text`, all in NUM_RESERVED..NUM_RESERVED + level_size(level) - 1.

@@ -10,6 +10,7 @@ from ..config import GenerationConfig
 from ..data.tokenizer import BOS, MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
+from ..runtime import memory_errors
 from .denoise import DenoisingState, denoise
 from .draw import draw, restrict
 
@@ -41,6 +42,7 @@ class Writer:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
         return self.tokenizer.level_size(min(settings.vocab_level, self.model.config.vocab_level))
 
+    @memory_errors()
     def write(self, prompt: str, settings: GenerationConfig) -> list[str]:
         """``settings.num_samples`` texts that begin with ``prompt`` and go on for ``settings.length`` tokens."""
         *_, last = self.states(prompt, settings)
@@ -67,6 +69,7 @@ class Writer:
                 yield torch.cat((done[:, : done.shape[1] - keep], settled), dim=1)
             done = torch.cat((done, settled[:, keep:]), dim=1)
 
+    @memory_errors()
     def infill(self, template: str, settings: GenerationConfig) -> list[str]:
         """Fill each gap (three or more underscores) of ``template`` with ``settings.gap_tokens`` tokens.
 

@@ -12,7 +12,8 @@ from ..errors import UserError
 from ..files import make_folder
 
 PARTS = ("checkpoints", "logs", "tensorboard", "samples")
-FILES = ("best_model.pt", "evaluation.json")
+CONFIG_FILE = "config.toml"
+FILES = ("best_model.pt", "evaluation.json", CONFIG_FILE)
 ASIDE = "earlier"
 
 

@@ -37,6 +37,8 @@ from .scheduler import learning_rate_scale, mask_range
 
 MASKS, DROPOUT, VALIDATION, RESCORE, WRITE = 3, 4, 5, 6, 7  # purposes of random draws, see runtime.seed_for
 RUN_VERSION = 1
+# What a resumed run may change: where it runs and what it shows, not what it learns.
+MAY_CHANGE = ("training.device", "training.threads", "training.memory_limit_gb", "training.tensorboard")
 
 
 @dataclass
@@ -315,11 +317,20 @@ class Trainer:
             raise UserError(f"{self.run_path} is not the state of a run that this program can resume")
         if state["data"] != self.data.identity:
             raise UserError(f"{self.run_path} was trained on other data than {self.data.source}; start a new run")
-        if ProjectConfig.from_dict(state["config"]) != self.config:
-            raise UserError(f"{self.run_path} was trained with other settings; resume with the same ones")
+        self._check_same_settings(ProjectConfig.from_dict(state["config"]))
         self.model.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
         self.optimizers.restore(state["optimizers"])
         self.progress = Progress(**state["progress"])
         self.written = state["written"]
         self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in state["scorers"]]
+
+    def _check_same_settings(self, before: ProjectConfig) -> None:
+        """Raise UserError, naming what differs, unless the run began with these settings (but for MAY_CHANGE)."""
+        changed = {key: pair for key, pair in self.config.differences(before).items() if key not in MAY_CHANGE}
+        if changed:
+            listed = [f"{key} is {now} and was {then}" for key, (now, then) in list(changed.items())[:5]]
+            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+            raise UserError(
+                f"{self.run_path} began with other settings: {', '.join(listed)}{more}; resume with the same ones"
+            )

@@ -1,0 +1,73 @@
+"""Each setting of generation and evaluation moves what comes out."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from tiny_diffusion.checkpoint import Checkpoint, new_model
+from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.evaluation.report import Report, evaluate
+from tiny_diffusion.sampling.writer import Writer
+
+GENERATION = {
+    "sampler": "confidence", "steps": 3, "temperature": 2.0, "top_k": 1, "top_p": 0.05, "length": 13,
+    "num_samples": 2, "vocab_level": 1, "seed": 1,
+}  # fmt: skip
+EVALUATION = {
+    "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
+    "ngram_orders": (1,), "split": "validation", "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
+    "max_copied_words": 999, "seed": 1,
+}  # fmt: skip
+FEW = EvaluationConfig(draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2))
+SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
+    config = config.override(**{"model.init_std": 0.3, "model.vocab_level": 2})
+    torch.manual_seed(0)
+    weights = new_model(config, data.tokenizer).state_dict()
+    return Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
+
+
+def test_every_setting_is_listed() -> None:
+    assert set(GENERATION) == set(GenerationConfig.model_fields) - {"gap_tokens"}
+    assert set(EVALUATION) == set(EvaluationConfig.model_fields)
+
+
+@pytest.mark.parametrize("key", GENERATION)
+def test_each_generation_setting_changes_what_is_written(checkpoint: Checkpoint, key: str) -> None:
+    writer = Writer(checkpoint.build(torch.device("cpu")), checkpoint.tokenizer)
+    changed = SHORT.model_copy(update={key: GENERATION[key]})
+    assert writer.write("The old", SHORT) == writer.write("The old", SHORT) != writer.write("The old", changed)
+
+
+def test_a_gap_is_filled_with_so_many_tokens(checkpoint: Checkpoint) -> None:
+    writer = Writer(checkpoint.build(torch.device("cpu")), checkpoint.tokenizer)
+    greedy = SHORT.model_copy(update={"top_k": 1})
+    texts = {n: writer.infill("The ___ sold it.", greedy.model_copy(update={"gap_tokens": n}))[0] for n in (1, 9)}
+    assert len(texts[1]) < len(texts[9])
+
+
+def measure(checkpoint: Checkpoint, data: Processed, settings: EvaluationConfig) -> Report:
+    *_, report = evaluate(checkpoint, data, settings, SHORT, torch.device("cpu"))
+    assert isinstance(report, Report)
+    return report
+
+
+@pytest.mark.parametrize("key", EVALUATION)
+def test_each_evaluation_setting_changes_the_report(checkpoint: Checkpoint, data: Processed, key: str) -> None:
+    first = measure(checkpoint, data, FEW)
+    assert asdict(first) == asdict(measure(checkpoint, data, FEW))
+    assert asdict(first) != asdict(measure(checkpoint, data, FEW.model_copy(update={key: EVALUATION[key]})))
+
+
+def test_thresholds_are_marked_by_their_limits(checkpoint: Checkpoint, data: Processed) -> None:
+    loose = FEW.model_copy(update={k: EVALUATION[k] for k in EVALUATION if k.startswith("max_")})
+    tight = FEW.model_copy(
+        update={"max_bits_per_byte": 0.1, "max_sentence_length_distance": 1e-9, "max_copied_words": 0}
+    )
+    assert [t.met for t in measure(checkpoint, data, loose).thresholds] == [True] * 3
+    assert not measure(checkpoint, data, tight).thresholds[0].met

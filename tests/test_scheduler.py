@@ -1,0 +1,50 @@
+"""Learning rate, blending and mask ranges as exact numbers."""
+
+import math
+
+import pytest
+
+from tiny_diffusion.config import CurriculumConfig, TrainingConfig
+from tiny_diffusion.training.scheduler import blend, learning_rate_scale, mask_range
+
+
+def scale(config: TrainingConfig, step: int, stage_step: int = 0, stage: int = 0) -> float:
+    return learning_rate_scale(config, step, 1000, stage_step, 400, stage)
+
+
+def test_warm_up_is_linear_and_at_most_a_twentieth_of_the_run() -> None:
+    config = TrainingConfig(scheduler="constant", warmup_steps=20)
+    assert [scale(config, s) for s in (0, 9, 19, 500)] == pytest.approx([1 / 20, 10 / 20, 1, 1])
+    long = TrainingConfig(scheduler="constant", warmup_steps=900)
+    assert [scale(long, s) for s in (0, 24, 49, 500)] == pytest.approx([1 / 50, 25 / 50, 1, 1])
+    assert scale(TrainingConfig(scheduler="constant", warmup_steps=0), 0) == 1
+
+
+def test_linear_is_flat_then_falls_to_its_floor() -> None:
+    config = TrainingConfig(scheduler="linear", warmup_steps=0, decay_share=0.4, min_lr_ratio=0.1)
+    expected = [1, 1, 0.1 + 0.9 * 0.5, 0.1]
+    assert [scale(config, s) for s in (0, 600, 800, 1000)] == pytest.approx(expected)
+
+
+def test_cosine_restarts_in_each_stage_from_a_lower_peak() -> None:
+    config = TrainingConfig(scheduler="cosine_with_restarts", warmup_steps=0, min_lr_ratio=0.1, restart_decay=0.5)
+    for stage, peak in ((0, 1.0), (1, 0.5), (2, 0.25)):
+        values = [scale(config, 500, s, stage) for s in (0, 100, 200, 400)]
+        waves = [0.5 * (1 + math.cos(math.pi * x)) for x in (0, 0.25, 0.5, 1)]
+        assert values == pytest.approx([0.1 + (peak - 0.1) * w for w in waves])
+    low = TrainingConfig(scheduler="cosine_with_restarts", warmup_steps=0, min_lr_ratio=0.3, restart_decay=0.5)
+    assert scale(low, 500, 0, 2) == 0.3  # a peak below the floor stays at the floor
+
+
+def test_stages_pass_over_gradually() -> None:
+    config = CurriculumConfig().model_copy(update={"transition_share": 0.04})
+    length = 0.04 * config.stages[1].epochs  # 4 epochs of 100
+    assert blend(config, 0, 0) == 1
+    assert [blend(config, 1, e) for e in (0, 1, 3, 4, 50)] == pytest.approx([1 / (length + 1), 2 / 5, 4 / 5, 1, 1])
+    assert mask_range(config, 0, 0) == config.stages[0].mask_range
+    (old_low, old_high), (low, high) = config.stages[0].mask_range, config.stages[1].mask_range
+    between = (old_low + 0.4 * (low - old_low), old_high + 0.4 * (high - old_high))
+    assert mask_range(config, 1, 1) == pytest.approx(between)
+    assert mask_range(config, 1, 4) == (low, high)
+    sudden = config.model_copy(update={"transition_share": 0.0})
+    assert mask_range(sudden, 2, 0) == config.stages[2].mask_range

@@ -1,0 +1,156 @@
+"""The backbone: who sees whom, what is counted, and that its shorter ways give what the plain ones give."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tiny_diffusion.config import ModelConfig, ProjectConfig
+from tiny_diffusion.config.project import PRESETS
+from tiny_diffusion.data.tokenizer import NUM_RESERVED
+from tiny_diffusion.model.attention import rotary_tables, rotate
+from tiny_diffusion.model.layers import EXPLICIT_TOKENS, attend, dropout
+from tiny_diffusion.model.transformer import Transformer
+
+VOCAB = 40
+SHAPE = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=24, dropout=0.0, init_std=0.3)
+
+
+def build(**changes: object) -> Transformer:
+    torch.manual_seed(3)
+    return Transformer(SHAPE.model_copy(update=changes), VOCAB, NUM_RESERVED).eval()
+
+
+def draw_ids(rows: int, length: int) -> Tensor:
+    return torch.randint(NUM_RESERVED, VOCAB, (rows, length), generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_config_counts_the_models_parameters(name: str) -> None:
+    config = ProjectConfig.preset(name)
+    with torch.device("meta"):
+        model = Transformer(config.model, config.vocab_size, NUM_RESERVED)
+    total, embedding = model.count()
+    assert total == config.model.parameters(config.vocab_size)
+    assert embedding == config.vocab_size * config.model.d_model
+
+
+@pytest.mark.parametrize("changes", [{"tie_embeddings": False}, {"qk_norm": True}, {"value_residual": True}])
+def test_options_count_too(changes: dict[str, bool]) -> None:
+    model = build(**changes)
+    assert model.count()[0] == model.config.parameters(VOCAB) > SHAPE.parameters(VOCAB)
+
+
+@pytest.mark.parametrize("options", [{}, {"qk_norm": True, "value_residual": True}])
+def test_a_causal_model_never_sees_what_comes(options: dict[str, bool]) -> None:
+    model = build(causal=True, **options)
+    ids = draw_ids(1, 12)
+    changed = ids.clone()
+    changed[0, 7] = NUM_RESERVED + (changed[0, 7] - NUM_RESERVED + 1) % (VOCAB - NUM_RESERVED)
+    before, after = model(ids), model(changed)
+    assert torch.equal(before[:, :7], after[:, :7])
+    assert (before[:, 7:] != after[:, 7:]).any(-1).all()
+
+
+def test_a_bidirectional_model_sees_both_sides() -> None:
+    model = build()
+    ids = draw_ids(1, 12)
+    for place in (0, 11):
+        changed = ids.clone()
+        changed[0, place] = NUM_RESERVED + (changed[0, place] - NUM_RESERVED + 1) % (VOCAB - NUM_RESERVED)
+        assert (model(ids) != model(changed)).any(-1).all()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_packed_documents_give_what_each_gives_alone(causal: bool) -> None:
+    model = build(causal=causal, value_residual=True)
+    ids = draw_ids(1, 20)
+    documents = torch.tensor([[1] * 5 + [2] * 9 + [3] * 6])
+    attention = documents[:, None, :, None] == documents[:, None, None, :]
+    packed = model(ids, attention)
+    for start, end in ((0, 5), (5, 14), (14, 20)):  # rotary positions are relative: the offset does not matter
+        torch.testing.assert_close(packed[:, start:end], model(ids[:, start:end]), rtol=1e-4, atol=1e-5)
+
+
+def test_recomputed_blocks_give_the_same_gradients_under_dropout() -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        model = build(dropout=0.3).train()
+        model.gradient_checkpointing = checkpointing
+        torch.manual_seed(11)
+        model(draw_ids(3, 24)).square().mean().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    assert all(a is not None and torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_no_logit_for_a_reserved_id_and_none_beyond_the_context() -> None:
+    model = build()
+    assert model(draw_ids(2, 6)).shape == (2, 6, VOCAB - NUM_RESERVED)
+    with pytest.raises(ValueError, match="25 tokens"):
+        model(draw_ids(1, 25))
+
+
+def test_logits_of_gathered_positions_are_those_of_all() -> None:
+    model = build()
+    ids = draw_ids(2, 10)
+    where = torch.rand(ids.shape, generator=torch.Generator().manual_seed(0)) < 0.4
+    torch.testing.assert_close(model.logits(model.hidden(ids)[where]), model(ids)[where])
+
+
+def test_rotation_depends_on_distance_alone() -> None:
+    cos, sin = rotary_tables(32, 8, 100.0)
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(1, 1, 1, 8, generator=generator), torch.randn(1, 1, 1, 8, generator=generator)
+    products = [
+        (rotate(q, cos[[i]], sin[[i]]) * rotate(k, cos[[i + 3]], sin[[i + 3]])).sum().item() for i in (0, 7, 28)
+    ]
+    assert products == pytest.approx([products[0]] * 3, rel=1e-5)
+
+
+def masks(length: int) -> dict[str, Tensor | None]:
+    documents = torch.arange(length) // 5
+    return {"none": None, "documents": (documents[:, None] == documents[None, :])[None, None]}
+
+
+@pytest.mark.parametrize("length", [16, EXPLICIT_TOKENS + 1])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kind", ["none", "documents"])
+def test_bfloat16_attention_equals_the_fused_kernels_in_float32(length: int, causal: bool, kind: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(2, 2, length, 8, generator=generator) for _ in range(3))
+    mask = masks(length)[kind]
+    if mask is not None and causal:
+        mask = mask & torch.ones(length, length, dtype=torch.bool).tril()
+    plain = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal and mask is None)
+    torch.testing.assert_close(attend(q, k, v, mask, causal), plain)
+    half = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask, causal).float()
+    torch.testing.assert_close(half, plain, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.001])
+def test_dropout_keeps_the_expectation(rate: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(400_000)
+    y = dropout(x, rate, training=True)
+    rounded = max(1, round(rate * 256)) / 256
+    assert y[y > 0].unique().tolist() == pytest.approx([1 / (1 - rounded)])
+    assert float((y == 0).float().mean()) == pytest.approx(rounded, abs=5 * (rounded / len(x)) ** 0.5)
+    assert torch.equal(dropout(x, rate, training=False), x) and dropout(x, 0.0, training=True) is x
+
+
+def test_the_residual_writers_start_smaller() -> None:
+    torch.manual_seed(0)
+    model = Transformer(SHAPE.model_copy(update={"d_model": 64, "n_layers": 8, "init_std": 0.02}), VOCAB, NUM_RESERVED)
+    block = model.blocks[0]
+    assert block.attention.qkv.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert block.attention.out.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
+
+
+def test_a_copy_shares_nothing_with_its_model() -> None:
+    model = build()
+    average = copy.deepcopy(model)
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    assert not torch.equal(next(model.parameters()), next(average.parameters()))
