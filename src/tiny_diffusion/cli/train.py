@@ -85,12 +85,16 @@ def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = F
 
 def describe_run(trainer: "Trainer") -> None:
     """Print the model, the memory and the time that the run will take, and a preset that fits if it is too long."""
+    from ..runtime import fast_bfloat16
     from ..training.estimate import DAY, estimate_time, preset_within
 
     config = trainer.config
     total, embedding = trainer.model.count()
     memory = estimate_memory(
-        config, trainer.model.vocab_size, device="cuda" if trainer.device.type == "cuda" else "cpu"
+        config,
+        trainer.model.vocab_size,
+        device="cuda" if trainer.device.type == "cuda" else "cpu",
+        bfloat16=fast_bfloat16(trainer.device),
     )
     console.print(
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "

@@ -2,21 +2,22 @@
 
 With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed-forward width f, V token ids:
 
-* parameters: 4 P bytes (float32); gradients: 4 P; averaged weights (EMA): 4 P where ``ema_decay`` > 0
+* parameters: 4 P bytes (float32); gradients: 4 P; averaged weights: 4 P (kept even where ``ema_decay`` is 0)
 * optimizer: AdamW keeps 8 bytes a parameter, Muon 4 bytes a parameter of the blocks' matrices
 * a block keeps for its backward pass, per token: STREAM_COPIES d values of float32 and
   (WIDTH_COPIES d + FEED_FORWARD_COPIES f) values of the compute type (2 bytes in bfloat16, 4 in float32);
-  with normalised queries and keys QK_NORM_COPIES d float32 more; with dropout two masks of d (of bytes on
-  CUDA, of the compute type on a CPU)
+  in bfloat16 HALF_COPIES d float32 more (inputs of the casts), with normalised queries and keys QK_NORM_COPIES d;
+  with dropout two masks of d (of bytes on CUDA, of the compute type on a CPU)
 * activations: L such blocks and BACKWARD_BLOCKS for the gradients under way, or with gradient checkpointing
   L block inputs (d float32 each) and CHECKPOINT_BLOCKS blocks (both fitted to the peak measured on a CPU);
   outside the blocks OUTSIDE_COPIES d float32 per token; in bfloat16 a copy of the blocks' matrices; and the
   head's logits at the masked positions, LOGIT_COPIES times V float32. Of the B T positions, the share of the
-  most masked stage is taken, or all for a causal model.
+  most masked stage is taken, or all for a causal model. All of it times OVERHEAD, what the allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
   output table's) and the optimiser's step (gradients, and one temporary copy of what AdamW updates).
 
+HALF_COPIES and the CPU's OVERHEAD are fitted to ``benchmarks/memory.py``; CUDA's OVERHEAD is not measured.
 The interpreter and torch themselves (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
 """
 
@@ -39,11 +40,13 @@ MUON_STATES = 1
 STREAM_COPIES = 5
 WIDTH_COPIES = 7
 QK_NORM_COPIES = 3
+HALF_COPIES = 4
 OUTSIDE_COPIES = 7
 BACKWARD_BLOCKS = 1
 CHECKPOINT_BLOCKS = 3
 FEED_FORWARD_COPIES = 4
 LOGIT_COPIES = 3
+OVERHEAD: dict[Device, float] = {"cpu": 1.25, "cuda": 1.0}
 RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
 GB = 1_000_000_000
 
@@ -60,16 +63,23 @@ class MemoryEstimate:
     total: int
 
 
-def estimate_memory(project: "ProjectConfig", vocab_size: int, *, device: Device = "cpu") -> MemoryEstimate:
-    """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes."""
+def estimate_memory(
+    project: "ProjectConfig", vocab_size: int, *, device: Device = "cpu", bfloat16: bool | None = None
+) -> MemoryEstimate:
+    """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes.
+
+    ``bfloat16`` says what ``training.precision="auto"`` means on this machine; unknown, a CPU counts as float32.
+    """
     model, training = project.model, project.training
     count = model.parameters(vocab_size)
     by_muon = block_matrices(model) if training.optimizer == "muon" else 0
     by_adamw = count - by_muon
     parameters = gradients = FLOAT32 * count
     optimizer = FLOAT32 * (ADAMW_STATES * by_adamw + MUON_STATES * by_muon)
-    ema = FLOAT32 * count if training.ema_decay > 0 else 0
-    activations = _activations(project, vocab_size, device)
+    ema = FLOAT32 * count
+    precision = training.precision
+    half = precision == "bfloat16" or (precision == "auto" and (device == "cuda" if bfloat16 is None else bfloat16))
+    activations = _activations(project, vocab_size, device, half)
     accumulates = 0 < training.micro_batch_size < training.batch_size
     early_gradients = gradients if accumulates else FLOAT32 * vocab_size * model.d_model
     peak = max(activations + early_gradients, gradients + FLOAT32 * by_adamw)
@@ -114,14 +124,13 @@ def masked_share(project: "ProjectConfig") -> float:
     return max(0.5 * full + (1 - full) * sum(stage.mask_range) / 2 for stage in project.curriculum.stages)
 
 
-def _activations(project: "ProjectConfig", vocab_size: int, device: Device) -> int:
+def _activations(project: "ProjectConfig", vocab_size: int, device: Device, half: bool) -> int:
     """Bytes kept for the backward pass of one micro batch, with the head's logits."""
     model, training = project.model, project.training
     rows = training.micro_batch_size or training.batch_size
     tokens = rows * model.context
-    half = training.precision == "bfloat16" or (training.precision == "auto" and device == "cuda")
     width = BFLOAT16 if half else FLOAT32
-    stream = STREAM_COPIES + (QK_NORM_COPIES if model.qk_norm else 0)
+    stream = STREAM_COPIES + HALF_COPIES * half + QK_NORM_COPIES * model.qk_norm
     block = FLOAT32 * stream * model.d_model
     block += width * (WIDTH_COPIES * model.d_model + FEED_FORWARD_COPIES * model.d_ff)
     if model.dropout > 0:
@@ -133,4 +142,4 @@ def _activations(project: "ProjectConfig", vocab_size: int, device: Device) -> i
     per_token += OUTSIDE_COPIES * FLOAT32 * model.d_model
     casts = BFLOAT16 * block_matrices(model) if half else 0
     logits = round(tokens * masked_share(project)) * vocab_size * FLOAT32 * LOGIT_COPIES
-    return tokens * per_token + casts + logits
+    return round(OVERHEAD[device] * (tokens * per_token + casts + logits))

@@ -1,0 +1,90 @@
+"""The memory estimate against the measured peak of real training steps: ``python benchmarks/memory.py``.
+
+Each case is a process of its own (Linux only: it reads /proc). Prints the growth of resident memory over the process
+after imports, at its peak, beside the estimate, in GB, and their ratio.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CASES = {
+    "cpu_2m, bfloat16": ["training.precision=bfloat16"],
+    "cpu_2m, float32": ["training.precision=float32"],
+    "cpu_10m, bfloat16": ["training.precision=bfloat16"],
+    "cpu_10m, float32": ["training.precision=float32"],
+    "cpu_10m, checkpointing": ["training.precision=float32", "training.gradient_checkpointing=true"],
+    "cpu_30m, bfloat16": ["training.precision=bfloat16"],
+    "cpu_30m, float32": ["training.precision=float32"],
+    "cpu_30m, checkpointing": ["training.precision=float32", "training.gradient_checkpointing=true"],
+    "default, batch of 4": ["training.precision=float32", "training.batch_size=4"],
+    "default, passes of 2 rows, checkpointing": [
+        "training.precision=float32",
+        "training.batch_size=4",
+        "training.micro_batch_size=2",
+        "training.gradient_checkpointing=true",
+    ],
+}
+
+
+def read_status(name: str) -> int:
+    """Bytes that /proc/self/status gives under ``name`` (VmRSS now, VmHWM at the peak)."""
+    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(name))
+    return int(line.split()[1]) * 1024
+
+
+def measure(preset: str, changes: list[str], folder: Path) -> str:
+    """Train two steps of the first and of the last stage; measured, estimated GB and their ratio, as a line."""
+    import torch
+
+    from tiny_diffusion.config import ProjectConfig
+    from tiny_diffusion.config.memory import estimate_memory
+    from tiny_diffusion.data.artefacts import load_processed
+    from tiny_diffusion.training.trainer import Trainer
+
+    data = load_processed(folder)
+    layer = torch.nn.Linear(64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(torch.randn(4, 64)).sum().backward()
+    torch.optim.AdamW(layer.parameters()).step()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = read_status("VmRSS")
+    trainer = Trainer(ProjectConfig.preset(preset).override_from_args(changes), data, folder / "outputs")
+    for stage in (0, len(trainer.stage_steps) - 1):
+        trainer.progress.stage = stage
+        rows = trainer.rows.epoch(stage, 10**6)
+        for _ in range(2):
+            trainer.train_step(rows.take(torch.arange(trainer.config.training.batch_size) % len(rows)), 10**6)
+    peak = read_status("VmHWM") - before
+    estimate = estimate_memory(trainer.config, trainer.model.vocab_size, device="cpu").total
+    return f"{peak / 1e9:8.3f} {estimate / 1e9:8.3f} {estimate / peak:6.2f}"
+
+
+def main() -> None:
+    """Measure every case in a fresh process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(measure(arguments.case.split(",")[0], CASES[arguments.case], arguments.data))
+        return
+    from tiny_diffusion.cli.demo import write_reference_text
+    from tiny_diffusion.config import PipelineConfig
+    from tiny_diffusion.data.pipeline import prepare
+
+    with tempfile.TemporaryDirectory() as name:
+        book = write_reference_text(Path(name) / "book.txt")
+        for _ in prepare(book, Path(name) / "processed", PipelineConfig()):
+            pass
+        print(f"{'':42} measured estimate ratio")
+        for case in CASES:
+            command = [sys.executable, __file__, "--case", case, "--data", str(Path(name) / "processed")]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            print(f"{case:42} {done.stdout.strip()}")
+
+
+if __name__ == "__main__":
+    main()
