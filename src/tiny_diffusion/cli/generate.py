@@ -1,7 +1,8 @@
 """``tiny-diffusion generate``: write text."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,19 +24,28 @@ PRESET_OPTION = click.option(
 )
 
 
+def short_flags(*names: str) -> Callable[[Any], Any]:
+    """Add ``--name`` beside ``--generation.name`` for the settings that people change most."""
+
+    def add(function: Any) -> Any:
+        for name in reversed(names):
+            kind = GenerationConfig.model_fields[name].annotation
+            flag = "--" + name.replace("_", "-")
+            option = click.option(flag, type=kind, default=None, help=f"The same as --generation.{name}.")
+            function = option(function)
+        return function
+
+    return add
+
+
 @click.command("generate")
 @CHECKPOINT_OPTION
 @click.option("--prompt", default="", help="Text to go on from.")
 @click.option("--interactive", is_flag=True, help="Read prompts line by line; an empty line ends.")
 @PRESET_OPTION
-@click.option("--vocab-level", type=int, default=None, help="The same as --generation.vocab_level.")
-@click.option("--temperature", type=float, default=None, help="The same as --generation.temperature.")
-@click.option("--steps", type=int, default=None, help="The same as --generation.steps.")
-@click.option("--length", type=int, default=None, help="The same as --generation.length.")
-@click.option("--num-samples", type=int, default=None, help="The same as --generation.num_samples.")
-@click.option("--seed", type=int, default=None, help="The same as --generation.seed.")
+@short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("generation")
+@config_flags("generation", without=("generation.gap_tokens",))
 @click.pass_context
 def command(
     ctx: click.Context,

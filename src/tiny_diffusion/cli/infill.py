@@ -2,7 +2,7 @@
 
 import click
 
-from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer
+from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
 
 
@@ -10,11 +10,19 @@ from .options import config_flags
 @click.argument("template")
 @CHECKPOINT_OPTION
 @PRESET_OPTION
+@short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("generation")
+@config_flags("generation", without=("generation.length",))
 @click.pass_context
-def command(ctx: click.Context, template: str, checkpoint: str, preset: str | None, device: str) -> None:
+def command(
+    ctx: click.Context,
+    template: str,
+    checkpoint: str,
+    preset: str | None,
+    device: str,
+    **short: int | float | None,
+) -> None:
     """Fill each gap of TEMPLATE, marked by three or more underscores: "It was on a ____ night"."""
-    writer, settings = open_writer(ctx, checkpoint, preset, device, {})
+    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
     for text in writer.infill(template, settings):
         click.echo(text)

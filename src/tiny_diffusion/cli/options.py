@@ -14,11 +14,15 @@ errors = Console(stderr=True, highlight=False)
 OVERRIDES = "tiny_diffusion.overrides"
 
 
-def config_flags(*sections: str) -> Callable[[Any], Any]:
-    """Add ``--section.key VALUE`` for every setting of ``sections``, and ``--set key=value`` for any other."""
+def config_flags(*sections: str, without: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    """Add ``--section.key VALUE`` for every setting of ``sections``, and ``--set key=value`` for any other.
+
+    ``without``: settings that do nothing in this command.
+    """
 
     def add(function: Any) -> Any:
         rows = [row for row in describe(ProjectConfig) if row.key.split(".")[0] in sections and "[i]" not in row.key]
+        rows = [row for row in rows if row.key not in without]
         for row in reversed(rows):
             function = click.option(
                 f"--{row.key}",
