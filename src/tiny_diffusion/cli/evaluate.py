@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ..config import EvaluationConfig, ProjectConfig
 from .generate import CHECKPOINT_OPTION
-from .options import config_flags, console, errors, resolve
+from .options import config_flags, console, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..evaluation.report import Report
@@ -56,7 +56,7 @@ def command(
     report = run(Path(checkpoint), Path(data_dir), config, device)
     report.write(target)
     show(report)
-    console.print(f"written to {target}")
+    say(f"written to {target}")
 
 
 def run(checkpoint: Path, data_dir: Path, config: ProjectConfig, device: str) -> "Report":
@@ -86,7 +86,7 @@ def show(report: "Report") -> None:
         table.add_row(row.name, f"{row.bits_per_byte:.3f}", interval, f"{row.perplexity:.1f}")
     console.print(table)
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
-    console.print(
+    say(
         f"{report.windows} windows of up to {report.window_tokens} tokens, {report.bytes_per_token:.2f} bytes a token, "
         f"{report.draws} draws a window{rough}; at vocabulary level 1 the model's perplexity is "
         f"{report.perplexity_at_level_1:.1f}"
@@ -98,10 +98,9 @@ def show(report: "Report") -> None:
         )
     console.print(checks)
     novelty = report.novelty
-    console.print(
+    say(
         f"longest run copied from the book: {novelty.longest_copied_words} words "
         f"(held-out text itself: {novelty.held_out_longest_copied_words}): {novelty.longest_copied_text!r}",
-        markup=False,
     )
     styles = Table("style", "generated", "book", title="style")
     generated, reference = report.style["generated"], report.style["reference"]

@@ -8,7 +8,7 @@ import click
 
 from ..config import GenerationConfig, ProjectConfig
 from ..errors import UserError
-from .options import config_flags, console, resolve
+from .options import config_flags, resolve, say
 
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
@@ -63,7 +63,7 @@ def command(
             click.echo(text)
             click.echo() if settings.num_samples > 1 else None
         return
-    console.print("a prompt a line; an empty line ends", style="dim")
+    say("a prompt a line; an empty line ends", style="dim")
     while True:
         try:
             line = click.prompt("", default="", show_default=False, prompt_suffix="> ")
@@ -74,7 +74,7 @@ def command(
         try:
             click.echo("\n\n".join(writer.write(line, settings)))
         except UserError as error:  # a prompt too long ends the line, not the session
-            console.print(f"error: {error}", style="red", markup=False)
+            say(f"error: {error}", style="red")
         settings = settings.model_copy(update={"seed": settings.seed + 1})
 
 

@@ -14,6 +14,11 @@ errors = Console(stderr=True, highlight=False)
 OVERRIDES = "tiny_diffusion.overrides"
 
 
+def say(text: str, *, to: Console = console, style: str | None = None) -> None:
+    """Print a sentence as it stands: no markup (a path may hold brackets), and no line breaks in a pipe."""
+    to.print(text, style=style, markup=False, soft_wrap=True)
+
+
 def config_flags(*sections: str, without: tuple[str, ...] = ()) -> Callable[[Any], Any]:
     """Add ``--section.key VALUE`` for every setting of ``sections``, and ``--set key=value`` for any other.
 

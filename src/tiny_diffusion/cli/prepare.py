@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 
 from ..config import ProjectConfig
-from .options import CONFIG_OPTION, config_flags, console, errors, resolve
+from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
 
 
 @click.command("prepare")
@@ -32,7 +32,7 @@ def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> None:
             steps += 1
             status.update(step.name)
     if steps == 1:
-        console.print(f"{output} is up to date with this book and these settings; nothing to do")
+        say(f"{output} is up to date with this book and these settings; nothing to do")
     show(output, config)
 
 
@@ -44,7 +44,7 @@ def show(folder: Path, config: ProjectConfig) -> None:
     from ..errors import UserError
 
     data = load_processed(folder)
-    console.print(f"[bold]{data.source}[/bold]: language {data.language}, tokenizer {data.tokenizer.kind}")
+    say(f"{data.source}: language {data.language}, tokenizer {data.tokenizer.kind}")
     splits = ("train", "validation", "test")
     texts = {split: data.texts(split) for split in splits}
     table = Table("", *splits)
@@ -75,4 +75,4 @@ def show(folder: Path, config: ProjectConfig) -> None:
             listing.add_row(f"{data.difficulty.combined[i]:.3f}", shown.replace("[", r"\["))
         console.print(listing)
     for note in data.difficulty.notes:
-        console.print(f"note: {note}", style="yellow")
+        say(f"note: {note}", style="yellow")

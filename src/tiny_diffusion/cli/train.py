@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
 from ..files import write_text
-from .options import CONFIG_OPTION, config_flags, console, errors, resolve
+from .options import CONFIG_OPTION, config_flags, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..training.events import Finished
@@ -72,15 +72,15 @@ def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = F
         if not resume:
             moved = move_aside(output)
             if moved is not None:
-                console.print(f"the run that was in {output} is now in {moved}")
+                say(f"the run that was in {output} is now in {moved}")
         trainer = Trainer(config, data, output, resume=resume)
         write_text(output / CONFIG_FILE, config.to_toml())
         describe_run(trainer)
         finished = follow(trainer, append=resume)
     if finished.interrupted:
-        errors.print(f"stopped after step {finished.step}; go on with the same command and --resume")
+        say(f"stopped after step {finished.step}; go on with the same command and --resume", to=errors)
         raise click.Abort
-    console.print(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
+    say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
 
 
 def describe_run(trainer: "Trainer") -> None:
@@ -96,27 +96,27 @@ def describe_run(trainer: "Trainer") -> None:
         device="cuda" if trainer.device.type == "cuda" else "cpu",
         bfloat16=fast_bfloat16(trainer.device),
     )
-    console.print(
+    say(
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
-        f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}"
+        f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
     )
     time_estimate = estimate_time(config, trainer.model.vocab_size, trainer.total_steps, trainer.device)
     u = sum(len(e) for e in trainer.rows.encoded[-1]) / 1e6
     critical = 2.12e15 * u**2.174
-    console.print(
+    say(
         f"{trainer.total_steps:,} steps, about {_duration(time_estimate.seconds)}, {memory.total / 1e9:.2f} GB; "
         f"{time_estimate.flops:.1e} FLOPs, {time_estimate.flops / critical:,.1f} times the critical compute "
-        f"for {u:.3f}M tokens (an extrapolation at this size)"
+        f"for {u:.3f}M tokens (an extrapolation at this size)",
     )
     if time_estimate.seconds > DAY:
         fits = preset_within(int(u * 1e6), time_estimate.peak)
         hint = f"--config {fits} would end within a day" if fits else "no preset would end within a day"
-        errors.print(f"this run cannot finish within a day on this machine; {hint}", style="yellow")
+        say(f"this run cannot finish within a day on this machine; {hint}", style="yellow", to=errors)
 
 
 def follow(trainer: "Trainer", *, append: bool) -> "Finished":
     """Read a trainer's events into the log and a progress bar, to the end."""
-    from ..training.events import Finished, Sampled, StageEnded, StepDone
+    from ..training.events import Finished, Sampled, StageEnded, StepDone, Validated
     from ..training.metrics import RunLog, RunningMetrics
 
     metrics = RunningMetrics()
@@ -127,22 +127,25 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
         Progress(*columns, console=errors, refresh_per_second=4) as progress,
         graceful_stop(trainer),
     ):
-        task = progress.add_task("starting", total=trainer.total_steps, completed=trainer.progress.step)
+        state = "starting"
+        task = progress.add_task(state, total=trainer.total_steps, completed=trainer.progress.step)
         for event in trainer.run():
             metrics.add(event)
             log.write(event)
             if isinstance(event, StepDone):
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
-                progress.update(
-                    task,
-                    completed=event.step,
-                    description=f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
-                    f"{metrics.tokens_per_second:,.0f} tok/s {_duration(metrics.seconds_left)} left",
+                state = (
+                    f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
+                    f"{metrics.tokens_per_second:,.0f} tok/s {_duration(metrics.seconds_left)} left"
                 )
+                progress.update(task, completed=event.step, description=state)
+            elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
+                say(f"step {event.step}/{trainer.total_steps}: {state}", to=errors)
             elif isinstance(event, Sampled):
-                errors.print(f"step {event.step}: {event.text[:160]!r}", markup=False, style="dim")
+                text = " ".join(event.text.split())
+                say(f"step {event.step} writes: {text[:160]}", style="dim", to=errors)
             elif isinstance(event, StageEnded) and event.early:
-                errors.print(f"stage {event.name} ended early: no better validation")
+                say(f"stage {event.name} ended early: no better validation", to=errors)
             elif isinstance(event, Finished):
                 finished = event
     return finished
@@ -196,7 +199,7 @@ def check_architecture() -> None:
             f"the loss went from {losses[0]:.3f} to {losses[-1]:.3f}; it should begin near log 512 and fall"
         )
     seconds = time.perf_counter() - began
-    console.print(f"ok: {total:,} parameters, loss {losses[0]:.3f} -> {losses[-1]:.3f} in {seconds:.1f} s")
+    say(f"ok: {total:,} parameters, loss {losses[0]:.3f} -> {losses[-1]:.3f} in {seconds:.1f} s")
 
 
 def check_pipeline() -> None:
@@ -226,8 +229,8 @@ def check_pipeline() -> None:
         settings = config.evaluation.model_copy(update={"windows": 20, "draws": 4, "samples": 2})
         *_, report = evaluate(checkpoint, data, settings, config.generation, device)
         assert isinstance(report, Report)
-    console.print(f"wrote: {text!r}", markup=False)
-    console.print(
+    say(f"wrote: {text!r}")
+    say(
         f"ok: {len(data.sentences):,} sentences, {trainer.progress.step} steps, {len(events)} events, test "
         f"{report.likelihood[0].bits_per_byte:.3f} bits per byte in {time.perf_counter() - began:.1f} s"
     )
