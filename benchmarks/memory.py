@@ -71,8 +71,8 @@ def main() -> None:
     if arguments.case:
         print(measure(arguments.case.split(",")[0], CASES[arguments.case], arguments.data))
         return
-    from tiny_diffusion.cli.demo import write_reference_text
     from tiny_diffusion.config import PipelineConfig
+    from tiny_diffusion.data.example import write_reference_text
     from tiny_diffusion.data.pipeline import prepare
 
     with tempfile.TemporaryDirectory() as name:

@@ -1,12 +1,10 @@
 """``tiny-diffusion demo``: the whole road on a text that every Python carries."""
 
 from pathlib import Path
-from pydoc_data import topics as reference
 
 import click
 
 from ..config import ProjectConfig
-from ..files import write_text
 from .options import config_flags, console, resolve
 
 PROMPT = "The following"
@@ -20,6 +18,7 @@ TEMPLATE = "The value of the ____ is an object of the same type."
 def command(ctx: click.Context, folder: str) -> None:
     """Prepare Python's own language reference, train for a few minutes, write, fill a gap, and measure."""
     from ..checkpoint import load_checkpoint
+    from ..data.example import write_reference_text
     from ..runtime import find_device
     from ..sampling.writer import Writer
     from . import evaluate, prepare, train
@@ -44,10 +43,3 @@ def command(ctx: click.Context, folder: str) -> None:
     click.echo(writer.infill(TEMPLATE, config.generation)[0])
     console.rule("how good is it?")
     evaluate.show(report)
-
-
-def write_reference_text(path: Path, characters: int | None = None) -> Path:
-    """Write Python's language reference (the text behind ``help()``) to ``path``, or its first ``characters``."""
-    text = "\n\n".join(reference.topics[name] for name in sorted(reference.topics))
-    write_text(path, text[:characters])
-    return path

@@ -206,12 +206,12 @@ def check_pipeline() -> None:
     """Prepare, train, resume-load, generate and evaluate on a small text that every Python carries."""
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
+    from ..data.example import write_reference_text
     from ..data.pipeline import prepare
     from ..evaluation.report import Report, evaluate
     from ..runtime import find_device
     from ..sampling.writer import Writer
     from ..training.trainer import Trainer
-    from .demo import write_reference_text
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:

@@ -22,14 +22,13 @@ The interpreter and torch themselves (RUNTIME_BYTES) are not in the estimate; ``
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from tiny_diffusion.errors import UserError
 
+from .curriculum_config import CurriculumConfig
 from .model_config import ModelConfig
-
-if TYPE_CHECKING:
-    from .project import ProjectConfig
+from .training_config import TrainingConfig
 
 Device = Literal["cpu", "cuda"]
 
@@ -51,6 +50,22 @@ RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
 GB = 1_000_000_000
 
 
+class RunSettings(Protocol):
+    """What a run's memory depends on; a ``ProjectConfig`` has it."""
+
+    @property
+    def model(self) -> ModelConfig:
+        """The model's shape."""
+
+    @property
+    def training(self) -> TrainingConfig:
+        """Batch, precision, optimizer."""
+
+    @property
+    def curriculum(self) -> CurriculumConfig:
+        """The stages' mask rates."""
+
+
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes by use; ``total`` is the peak, not the sum (see the module's text)."""
@@ -64,7 +79,7 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    project: "ProjectConfig", vocab_size: int, *, device: Device = "cpu", bfloat16: bool | None = None
+    project: RunSettings, vocab_size: int, *, device: Device = "cpu", bfloat16: bool | None = None
 ) -> MemoryEstimate:
     """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes.
 
@@ -86,13 +101,13 @@ def estimate_memory(
     return MemoryEstimate(parameters, gradients, optimizer, ema, activations, parameters + optimizer + ema + peak)
 
 
-def fits(project: "ProjectConfig", vocab_size: int, available_bytes: int, *, device: Device = "cpu") -> bool:
+def fits(project: RunSettings, vocab_size: int, available_bytes: int, *, device: Device = "cpu") -> bool:
     """Whether the run, with the interpreter and torch, stays within ``available_bytes``."""
     total = estimate_memory(project, vocab_size, device=device).total
     return total + RUNTIME_BYTES[device] <= available_bytes
 
 
-def check_memory(project: "ProjectConfig", vocab_size: int, *, device: Device = "cpu") -> None:
+def check_memory(project: RunSettings, vocab_size: int, *, device: Device = "cpu") -> None:
     """Refuse a run that is estimated above ``training.memory_limit_gb`` (0: no limit).
 
     Raises:
@@ -116,7 +131,7 @@ def block_matrices(model: ModelConfig) -> int:
     return model.n_layers * (4 * model.d_model**2 + 3 * model.d_model * model.d_ff)
 
 
-def masked_share(project: "ProjectConfig") -> float:
+def masked_share(project: RunSettings) -> float:
     """Expected share of positions that need logits, in the most masked stage; 1 for a causal model."""
     if project.model.causal:
         return 1.0
@@ -124,7 +139,7 @@ def masked_share(project: "ProjectConfig") -> float:
     return max(0.5 * full + (1 - full) * sum(stage.mask_range) / 2 for stage in project.curriculum.stages)
 
 
-def _activations(project: "ProjectConfig", vocab_size: int, device: Device, half: bool) -> int:
+def _activations(project: RunSettings, vocab_size: int, device: Device, half: bool) -> int:
     """Bytes kept for the backward pass of one micro batch, with the head's logits."""
     model, training = project.model, project.training
     rows = training.micro_batch_size or training.batch_size
