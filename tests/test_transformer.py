@@ -11,7 +11,7 @@ from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.config.project import PRESETS
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.model.attention import rotary_tables, rotate
-from tiny_diffusion.model.layers import EXPLICIT_TOKENS, attend, dropout
+from tiny_diffusion.model.layers import EXPLICIT_TOKENS, RMSNorm, attend, dropout, swiglu
 from tiny_diffusion.model.transformer import Transformer
 
 VOCAB = 40
@@ -127,6 +127,30 @@ def test_bfloat16_attention_equals_the_fused_kernels_in_float32(length: int, cau
     torch.testing.assert_close(attend(q, k, v, mask, causal), plain)
     half = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask, causal).float()
     torch.testing.assert_close(half, plain, rtol=0.05, atol=0.05)
+
+
+def test_the_norm_equals_torchs_own_with_its_gradients() -> None:
+    generator = torch.Generator().manual_seed(2)
+    norm = RMSNorm(8).double()
+    x = torch.randn(2, 5, 8, generator=generator, dtype=torch.double, requires_grad=True)
+    with torch.no_grad():
+        norm.weight.copy_(torch.rand(8, generator=generator) + 0.5)
+    eps = torch.finfo(torch.float32).eps
+    torch.testing.assert_close(norm(x), F.rms_norm(x, (8,), norm.weight, eps))
+    assert torch.autograd.gradcheck(norm, (x,))
+    assert torch.autograd.gradcheck(lambda w: torch.func.functional_call(norm, {"weight": w}, (x,)), (norm.weight,))
+    flat = x.detach().float().transpose(0, 1)  # rows that do not lie one after another
+    torch.testing.assert_close(norm.float()(flat), F.rms_norm(flat, (8,), norm.weight, eps))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert norm(flat).dtype == torch.bfloat16
+        torch.testing.assert_close(norm(flat), F.rms_norm(flat, (8,), norm.weight, eps).bfloat16())
+
+
+def test_the_gated_unit_equals_its_formula_with_its_gradients() -> None:
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(2, 3, 12, generator=generator, dtype=torch.double, requires_grad=True)
+    torch.testing.assert_close(swiglu(x), F.silu(x[..., :6]) * x[..., 6:])
+    assert torch.autograd.gradcheck(swiglu, (x,))
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.001])

@@ -1,20 +1,79 @@
 """Small layers that the platform's own do slowly or imprecisely in bfloat16 on a CPU."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 LEVELS = 256  # one random byte a value
 EXPLICIT_TOKENS = 256  # beyond it the matrix of scores costs more memory than it saves time
 
 
+class _RMSNorm(torch.autograd.Function):
+    """y = w x r with r = (mean(x^2) + eps)^-1/2, over the last dimension, and its gradients in few passes.
+
+    With g the gradient of y, t = g x and c = mean(w t) r^2: dx = r (w g - c x), dw = sum(r t).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+        rows = x.detach().flatten(0, -2)
+        wide = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+        norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        r = torch.rsqrt(norm * norm / x.shape[-1] + eps)
+        ctx.save_for_backward(rows, weight, r)
+        ctx.shape = x.shape
+        return (wide * r).mul_(weight).to(dtype).view(x.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        rows, weight, r = ctx.saved_tensors
+        wide, g = rows.to(r.dtype), gradient.reshape(rows.shape).to(r.dtype)
+        t = g * wide
+        c = (t @ weight)[:, None] * (r * r / rows.shape[-1])
+        dw = r.squeeze(1) @ t
+        dx = torch.mul(g, weight, out=t).addcmul_(wide, c, value=-1).mul_(r)
+        return dx.to(rows.dtype).view(ctx.shape), dw, None, None
+
+
 class RMSNorm(nn.RMSNorm):
-    """Root-mean-square norm (Zhang & Sennrich 2019) whose weight follows the input's type."""
+    """Root-mean-square norm (Zhang & Sennrich 2019); under autocast it hands on the products' type."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., D) -> (..., D), in the type of ``x``."""
-        weight = None if self.weight is None else self.weight.to(x.dtype)
-        return F.rms_norm(x, self.normalized_shape, weight, self.eps)
+        """(..., D) -> (..., D), in autocast's type where that is on, else in that of ``x``."""
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        eps = torch.finfo(torch.float32).eps if self.eps is None else self.eps
+        return _RMSNorm.apply(x, self.weight, eps, dtype)
+
+
+class _SwiGLU(torch.autograd.Function):
+    """silu(gate) * up of a (..., 2 F) tensor; keeps its input alone, and writes both gradients into one tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_up)
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate).mul_(up)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (gate_up,) = ctx.saved_tensors
+        gate, up = gate_up.chunk(2, dim=-1)
+        found = torch.empty_like(gate_up)
+        into_gate, into_up = found.chunk(2, dim=-1)
+        torch.mul(F.silu(gate), gradient, out=into_up)
+        torch.ops.aten.silu_backward.grad_input(gradient * up, gate, grad_input=into_gate)
+        return found
+
+
+def swiglu(gate_up: Tensor) -> Tensor:
+    """silu(gate) * up (Shazeer 2020) of (..., 2 F), gate first: (..., F)."""
+    return _SwiGLU.apply(gate_up)
 
 
 def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
