@@ -10,8 +10,8 @@ from torch import Tensor
 from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.config.project import PRESETS
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
-from tiny_diffusion.model.attention import rotary_tables, rotate
-from tiny_diffusion.model.layers import EXPLICIT_TOKENS, RMSNorm, attend, dropout, swiglu
+from tiny_diffusion.model.attention import rotary_tables
+from tiny_diffusion.model.layers import EXPLICIT_TOKENS, RMSNorm, attend, dropout, rotate, swiglu
 from tiny_diffusion.model.transformer import Transformer
 
 VOCAB = 40
@@ -107,6 +107,14 @@ def test_rotation_depends_on_distance_alone() -> None:
         (rotate(q, cos[[i]], sin[[i]]) * rotate(k, cos[[i + 3]], sin[[i + 3]])).sum().item() for i in (0, 7, 28)
     ]
     assert products == pytest.approx([products[0]] * 3, rel=1e-5)
+
+
+def test_rotation_is_complex_multiplication_with_its_gradients() -> None:
+    cos, sin = (table.double() for table in rotary_tables(5, 8, 100.0))
+    x = torch.randn(2, 3, 5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.double, requires_grad=True)
+    turned = torch.complex(x[..., :4], x[..., 4:]) * torch.complex(cos, sin)
+    torch.testing.assert_close(rotate(x, cos, sin), torch.cat((turned.real, turned.imag), -1))
+    assert torch.autograd.gradcheck(lambda z: rotate(z, cos, sin), (x,))
 
 
 def masks(length: int) -> dict[str, Tensor | None]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import ModelConfig
-from .layers import RMSNorm, attend
+from .layers import RMSNorm, attend, rotate
 
 
 def rotary_tables(context: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -15,12 +15,6 @@ def rotary_tables(context: int, head_dim: int, base: float) -> tuple[Tensor, Ten
     frequencies = base ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
     angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
     return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the two halves of each head of ``x`` (B, H, T, K) by position."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
 class Attention(nn.Module):

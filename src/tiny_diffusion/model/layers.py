@@ -50,6 +50,34 @@ class RMSNorm(nn.RMSNorm):
         return _RMSNorm.apply(x, self.weight, eps, dtype)
 
 
+class _Rotation(torch.autograd.Function):
+    """Turn each pair (a, b) of the two halves by an angle; the gradient turns back, so nothing is kept of ``x``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turn(x, cos, sin, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turn(gradient, cos, sin, -1), None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor, direction: int) -> Tensor:
+    found = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    (a, b), (into_a, into_b) = x.chunk(2, dim=-1), found.chunk(2, dim=-1)
+    torch.mul(a, cos, out=into_a).addcmul_(b, sin, value=-direction)
+    torch.mul(b, cos, out=into_b).addcmul_(a, sin, value=direction)
+    return found
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the two halves of each head of ``x`` (B, H, T, K) by position; tables (T, K / 2) in the type of ``x``."""
+    return _Rotation.apply(x, cos, sin)
+
+
 class _SwiGLU(torch.autograd.Function):
     """silu(gate) * up of a (..., 2 F) tensor; keeps its input alone, and writes both gradients into one tensor."""
 
