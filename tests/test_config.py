@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tiny_diffusion.config import (
@@ -126,6 +126,8 @@ def test_overrides_set_exactly_what_they_name(changes: dict[str, Any]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("\x85")
+@example("na\u00efve \u2028 \U0001f600")
 def test_any_text_survives_toml_and_yaml(text: str) -> None:
     config = ProjectConfig.default().override(**{"curriculum.stages[0].name": text})
     assert ProjectConfig.from_dict(tomllib.loads(config.to_toml())) == config

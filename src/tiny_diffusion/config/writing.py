@@ -8,7 +8,7 @@ import yaml
 
 def to_yaml(data: dict[str, Any]) -> str:
     """Write nested settings as YAML, in their order."""
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(data, sort_keys=False)  # ASCII: unescaped, U+0085 would be read back as a line break
 
 
 def to_toml(data: dict[str, Any]) -> str:
