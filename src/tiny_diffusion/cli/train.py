@@ -103,8 +103,11 @@ def describe_run(trainer: "Trainer") -> None:
     time_estimate = estimate_time(config, trainer.model.vocab_size, trainer.total_steps, trainer.device)
     u = sum(len(e) for e in trainer.rows.encoded[-1]) / 1e6
     critical = 2.12e15 * u**2.174
+    kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.total_steps:,} steps, about {_duration(time_estimate.seconds)}, {memory.total / 1e9:.2f} GB; "
+        f"{trainer.total_steps:,} steps, about {_duration(time_estimate.seconds)}; at the peak "
+        f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
+        f"{memory.activations / 1e9:.2f} activations); "
         f"{time_estimate.flops:.1e} FLOPs, {time_estimate.flops / critical:,.1f} times the critical compute "
         f"for {u:.3f}M tokens (an extrapolation at this size)",
     )
