@@ -55,9 +55,15 @@ def memory_errors() -> Iterator[None]:
         ) from error
 
 
+def product_dtype(device: torch.device, precision: str) -> torch.dtype:
+    """The type of matrix products: bfloat16 where ``precision`` and the machine ask for it, else float32."""
+    half = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
+    return torch.bfloat16 if half else torch.float32
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """A context that runs matrix products in bfloat16 where ``precision`` and the machine ask for it."""
-    if precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device)):
+    """A context that runs matrix products in ``product_dtype``."""
+    if product_dtype(device, precision) == torch.bfloat16:
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
