@@ -10,9 +10,7 @@ from tiny_diffusion.data.tokenizer import NUM_RESERVED, PAD, SEP
 from tiny_diffusion.training.format_datasets import Rows, chop, concatenate, encode_examples, pack, windows
 
 CONTEXT = 16
-EXAMPLES = st.lists(
-    st.lists(st.integers(NUM_RESERVED, 500), min_size=1, max_size=3 * CONTEXT), min_size=1, max_size=30
-)
+EXAMPLES = st.lists(st.lists(st.integers(NUM_RESERVED, 500), min_size=1, max_size=3 * CONTEXT), min_size=1, max_size=30)
 
 
 def documents(rows: Rows) -> list[list[int]]:

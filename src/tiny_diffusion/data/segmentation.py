@@ -185,9 +185,7 @@ def _speech_follows(text: str, end: int, rules: _Rules) -> bool:
     return speaker is not None and (speaker.group(1) or "").casefold() not in rules.starters
 
 
-def _full_stop_ends(
-    text: str, match: re.Match[str], start: int, rules: _Rules, next_word: str, gap: str
-) -> bool:
+def _full_stop_ends(text: str, match: re.Match[str], start: int, rules: _Rules, next_word: str, gap: str) -> bool:
     """Whether one full stop ends a sentence rather than an abbreviation, an initial or a number."""
     before = _WORD_BEFORE.search(text, max(start, match.start() - _TAIL), match.start())
     word = before.group().lstrip("'’") if before else ""
