@@ -87,7 +87,7 @@ def ours(size: Size, rows: Rows) -> Way:
     generator = torch.Generator().manual_seed(0)
     masked, t = uniform_rate_masks(rows.ids, generator)
     masked &= rows.scorable
-    attention = rows.attention()
+    attention = rows.attention(CPU)
 
     def step() -> None:
         with autocast(CPU, SETTINGS.precision):

@@ -28,6 +28,8 @@ class ToyModel(torch.nn.Module):
     """Gives the exact conditionals of a joint over LENGTH positions, whatever is masked; ids are 1..TOKENS."""
 
     reserved = RESERVED
+    device = torch.device("cpu")
+    table = torch.eye(TOKENS, dtype=torch.float64)
 
     def __init__(self, joint: Tensor) -> None:
         super().__init__()

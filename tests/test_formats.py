@@ -32,12 +32,12 @@ def test_packing_keeps_every_token_of_every_example(examples: list[list[int]], s
 
 def test_attention_stays_within_a_document() -> None:
     rows = pack([[20, 21, 22], [30, 31]], CONTEXT, torch.Generator().manual_seed(0))
-    allowed = rows.attention()
+    allowed = rows.attention(torch.device("cpu"))
     assert len(rows) == 1 and allowed is not None
     for i in range(5):
         for j in range(CONTEXT):
             assert bool(allowed[0, 0, i, j]) == (int(rows.documents[0, i]) == int(rows.documents[0, j]))
-    assert Rows(rows.ids, torch.ones_like(rows.ids)).attention() is None
+    assert Rows(rows.ids, torch.ones_like(rows.ids)).attention(torch.device("cpu")) is None
 
 
 def test_segments_are_joined_by_separators_that_are_not_scored(data: Processed) -> None:

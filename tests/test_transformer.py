@@ -1,6 +1,7 @@
 """The backbone: who sees whom, what is counted, and that its shorter ways give what the plain ones give."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.config.project import PRESETS
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.model.attention import rotary_tables
-from tiny_diffusion.model.layers import EXPLICIT_TOKENS, RMSNorm, attend, dropout, rotate, swiglu
+from tiny_diffusion.model.layers import EXPLICIT_TOKENS, RMSNorm, add_with_dropout, attend, draw_dropped, dropout, rotate, swiglu
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.runtime import can_compile
 
 VOCAB = 40
 SHAPE = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=24, dropout=0.0, init_std=0.3)
@@ -164,12 +166,45 @@ def test_the_gated_unit_equals_its_formula_with_its_gradients() -> None:
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.001])
 def test_dropout_keeps_the_expectation(rate: float) -> None:
     torch.manual_seed(0)
-    x = torch.ones(400_000)
-    y = dropout(x, rate, training=True)
+    x = torch.ones(400_001)
+    dropped = draw_dropped((400_001,), rate, x.device)
+    y = dropout(x, dropped, rate)
     rounded = max(1, round(rate * 256)) / 256
     assert y[y > 0].unique().tolist() == pytest.approx([1 / (1 - rounded)])
     assert float((y == 0).float().mean()) == pytest.approx(rounded, abs=5 * (rounded / len(x)) ** 0.5)
-    assert torch.equal(dropout(x, rate, training=False), x) and dropout(x, 0.0, training=True) is x
+    torch.testing.assert_close(add_with_dropout(x, x, dropped, rate), x + y)
+    assert torch.equal(add_with_dropout(x, x, None, rate), x + x)
+
+
+def test_dropout_strikes_in_training_only_and_each_layer_for_itself() -> None:
+    model = build(dropout=0.3)
+    ids = draw_ids(2, 20)
+    assert torch.equal(model(ids), build(dropout=0.0)(ids))
+    torch.manual_seed(0)
+    assert not torch.equal(model.train()(ids), model(ids))
+    masks = draw_dropped((5, 4, 16), 0.5, ids.device)
+    assert all(not torch.equal(a, b) for a, b in itertools.pairwise(masks))
+
+
+@pytest.mark.parametrize(("options", "packed"), [({}, False), ({"qk_norm": True, "value_residual": True}, True)])
+def test_compiled_blocks_give_what_plain_ones_give(options: dict[str, bool], packed: bool) -> None:
+    if not can_compile(torch.device("cpu")):
+        pytest.skip("needs a C++ compiler")
+    documents = (torch.arange(24) // 7)[None].expand(3, -1)
+    mask = documents[:, None, :, None] == documents[:, None, None, :] if packed else None
+    found = []
+    for compiled in (False, True):
+        model = build(dropout=0.2, **options).train()
+        if compiled:
+            model.compile_blocks(3, 24)
+        torch.manual_seed(1)
+        out = model(draw_ids(3, 24), mask)
+        out.square().mean().backward()
+        other = model(draw_ids(2, 9)).detach()  # of another shape: not compiled, and no error
+        assert other.shape == (2, 9, VOCAB - NUM_RESERVED)
+        found.append([out.detach(), *(p.grad for p in model.parameters())])
+    for plain, fast in zip(*found, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_the_residual_writers_start_smaller() -> None:

@@ -1,9 +1,13 @@
 """Where and how the arithmetic runs: device, precision, threads."""
 
+import importlib.util
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
 from .errors import UserError, WorldError
 
@@ -41,6 +45,24 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
+def can_compile(device: torch.device) -> bool:
+    """True where ``torch.compile`` has what it needs: a C++ compiler on a CPU, Triton on CUDA."""
+    if device.type == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    compilers = (os.environ.get("CXX", "g++"), "g++", "clang++", "cl")
+    return device.type == "cpu" and any(shutil.which(name) for name in compilers)
+
+
+@contextmanager
+def compile_errors() -> Iterator[None]:
+    """Raise WorldError where ``torch.compile`` fails at its first use."""
+    try:
+        yield
+    except torch._dynamo.exc.BackendCompilerFailed as error:
+        reason = str(error).strip().splitlines()[0]
+        raise WorldError(f"torch.compile failed ({reason}); set training.compile=off") from error
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Raise WorldError where torch says, in one of its ways, that memory is at its end."""
@@ -53,6 +75,13 @@ def memory_errors() -> Iterator[None]:
             "out of memory; lower training.micro_batch_size (or evaluation.batch_size, --num-samples), "
             "set training.gradient_checkpointing=true, or take a smaller model"
         ) from error
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor`` on ``device``; from the CPU to CUDA by pinned memory, so that the host need not wait."""
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def product_dtype(device: torch.device, precision: str) -> torch.dtype:

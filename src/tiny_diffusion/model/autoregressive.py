@@ -9,10 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..runtime import send
+from .head_loss import head_loss
 from .transformer import Transformer
 
 
-def next_token_losses(
+def _shifted(ids: Tensor, bos: int, documents: Tensor | None) -> Tensor:
+    """``ids`` (B, T) one place to the right, ``bos`` before each document."""
+    inputs = torch.cat((torch.full_like(ids[:, :1], bos), ids[:, :-1]), dim=1)
+    if documents is not None:
+        begins = documents[:, 1:] != documents[:, :-1]
+        inputs[:, 1:] = inputs[:, 1:].masked_fill(begins, bos)
+    return inputs
+
+
+def next_token_loss(
     model: Transformer,
     ids: Tensor,
     bos: int,
@@ -20,28 +31,30 @@ def next_token_losses(
     attention: Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy in nats of each token given those before it in its document, (B, T).
+    """Summed cross-entropy in nats of each text token given those before it in its document, a scalar for training.
 
-    The input is ``ids`` shifted right; the first token of each document (``documents`` (B, T) numbers them; one
-    a row when None) follows ``bos``. Reserved ids inside ``ids`` (padding, SEP) score zero.
+    The input is ``ids`` (B, T) shifted right; the first token of each document (``documents`` (B, T) numbers them; one
+    a row when None) follows ``bos``. Reserved ids inside ``ids`` (padding, SEP) are not scored.
     """
-    inputs = torch.cat((torch.full_like(ids[:, :1], bos), ids[:, :-1]), dim=1)
-    if documents is not None:
-        begins = documents[:, 1:] != documents[:, :-1]
-        inputs[:, 1:] = inputs[:, 1:].masked_fill(begins, bos)
-    logits = model.logits(model.hidden(inputs, attention)).float()  # (B, T, V)
-    targets = (ids - model.reserved).masked_fill(ids < model.reserved, -100)
-    losses = F.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100, label_smoothing=label_smoothing
-    )
-    return losses.view_as(ids)
+    device = model.device
+    hidden = model.hidden(send(_shifted(ids, bos, documents), device), attention)
+    index = (ids >= model.reserved).flatten().nonzero().squeeze(1)
+    targets = send(ids.flatten().index_select(0, index) - model.reserved, device)
+    rows = hidden.flatten(0, 1).index_select(0, send(index, device))
+    return head_loss(rows, model.table, targets, smoothing=label_smoothing)
+
+
+def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:
+    """Cross-entropy in nats of each token given those before it in its row, (B, T); the first follows ``bos``."""
+    logits = model.logits(model.hidden(_shifted(ids, bos, None))).float()  # (B, T, V)
+    return F.cross_entropy(logits.flatten(0, 1), (ids - model.reserved).flatten(), reduction="none").view_as(ids)
 
 
 @torch.no_grad()
 def autoregressive_nats(model: Transformer, windows: Sequence[Tensor], bos: int, batch_size: int) -> Tensor:
     """Exact negative log-likelihood in nats of each window, (len(windows),), each starting fresh after BOS."""
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     totals = torch.zeros(len(windows), dtype=torch.float64)
     by_length: dict[int, list[int]] = {}
     for i, window in enumerate(windows):

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from ..runtime import send
+from .head_loss import head_loss
 from .transformer import Transformer
 
 MASK_ID = 0
@@ -43,19 +45,28 @@ def stratified(count: int, generator: Generator) -> Tensor:
     return ((torch.randperm(count, generator=generator) + offsets) / count).float()
 
 
-def masked_cross_entropy(
-    model: Transformer, ids: Tensor, masked: Tensor, attention: Tensor | None = None, label_smoothing: float = 0.0
-) -> Tensor:
+def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Tensor:
     """Cross-entropy in nats at the masked positions only, (N,), in row-major order.
 
     ``ids`` (B, T) are the clean tokens, ``masked`` (B, T) tells which are hidden. Logits are computed for those
     N positions alone.
     """
-    hidden = model.hidden(ids.masked_fill(masked, MASK_ID), attention)
+    hidden, targets = _hidden_at(model, ids, masked, None)
+    return F.cross_entropy(model.logits(hidden).float(), targets, reduction="none")
+
+
+def _hidden_at(model: Transformer, ids: Tensor, masked: Tensor, attention: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Hidden states (N, D) and targets (N,) at the masked positions.
+
+    Where ``ids`` and ``masked`` lie on the CPU and the model on a GPU, the positions are found on the CPU: finding them
+    on the GPU would stop the host until all work under way is done.
+    """
+    device = model.device
     index = masked.flatten().nonzero().squeeze(1)
-    logits = model.logits(hidden.flatten(0, 1).index_select(0, index)).float()  # (N, V)
     targets = ids.flatten().index_select(0, index) - model.reserved
-    return F.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
+    noisy = send(ids.masked_fill(masked, MASK_ID), device)
+    hidden = model.hidden(noisy, attention)
+    return hidden.flatten(0, 1).index_select(0, send(index, device)), send(targets, device)
 
 
 def diffusion_loss(
@@ -74,13 +85,13 @@ def diffusion_loss(
     schedule's weight at its row's time ``t`` (B,); divided by the number of scorable tokens its expectation is
     the negative likelihood bound in nats a token. The sum is left whole so that micro-batches add up exactly.
     """
-    losses = masked_cross_entropy(model, ids, masked, attention, label_smoothing)
-    if weighting == "mean":
-        return losses.sum()
+    if weighting not in ("mean", "bound"):
+        raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
+    hidden, targets = _hidden_at(model, ids, masked, attention)
+    weights = None
     if weighting == "bound":
-        weights = MaskSchedule().weight(t).to(losses.device)
-        return (losses * weights[masked.nonzero()[:, 0]]).sum()
-    raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
+        weights = send(MaskSchedule().weight(t)[masked.nonzero()[:, 0]], hidden.device)
+    return head_loss(hidden, model.table, targets, weights=weights, smoothing=label_smoothing)
 
 
 def uniform_rate_masks(ids: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -106,7 +117,7 @@ def likelihood_bound(
     forward passes; no padding is ever seen by the model.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     totals = torch.zeros(len(windows), dtype=torch.float64)
     masks = [exact_masks(len(window), draws, generator) for window in windows]
     by_length: dict[int, list[int]] = {}
@@ -138,7 +149,7 @@ def uniform_mask_losses(
 ) -> Tensor:
     """Mean cross-entropy in nats of each example with exactly ``rate`` of its text tokens hidden, (len(examples),)."""
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     found = torch.zeros(len(examples), dtype=torch.float64)
     by_length: dict[int, list[int]] = {}
     for i, example in enumerate(examples):

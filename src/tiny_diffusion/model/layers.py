@@ -1,5 +1,9 @@
-"""Small layers that the platform's own do slowly or imprecisely in bfloat16 on a CPU."""
+"""Small layers that the platform's own do slowly or imprecisely in bfloat16 on a CPU.
 
+Each with a gradient of its own has a plain form beside it, which is what ``torch.compile`` sees: it fuses that itself.
+"""
+
+import math
 from typing import Any
 
 import torch
@@ -47,6 +51,8 @@ class RMSNorm(nn.RMSNorm):
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         eps = torch.finfo(torch.float32).eps if self.eps is None else self.eps
+        if torch.compiler.is_compiling():
+            return (x * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + eps) * self.weight).to(dtype)
         return _RMSNorm.apply(x, self.weight, eps, dtype)
 
 
@@ -75,6 +81,9 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor, direction: int) -> Tensor:
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the two halves of each head of ``x`` (B, H, T, K) by position; tables (T, K / 2) in the type of ``x``."""
+    if torch.compiler.is_compiling():
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
     return _Rotation.apply(x, cos, sin)
 
 
@@ -101,24 +110,39 @@ class _SwiGLU(torch.autograd.Function):
 
 def swiglu(gate_up: Tensor) -> Tensor:
     """silu(gate) * up (Shazeer 2020) of (..., 2 F), gate first: (..., F)."""
+    if torch.compiler.is_compiling():
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate) * up
     return _SwiGLU.apply(gate_up)
 
 
-def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Dropout; on a CPU with one random byte a value, four times faster than torch's.
+def draw_dropped(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
+    """Where dropout at ``rate`` strikes, a boolean tensor of ``shape``, from one random byte a value.
 
-    The rate is then rounded to a multiple of 1/256, and what is kept is scaled by the rounded rate: the
-    expectation is exact. A rate above zero never rounds to zero.
+    The rate is rounded to a multiple of 1/256, but never to zero. One draw serves all layers of a step: on a CPU it
+    takes eight bytes from each random number, four times faster than torch's dropout.
     """
-    if not training or rate == 0:
-        return x
-    if x.device.type != "cpu":
-        return F.dropout(x, rate, training)
-    dropped = max(1, round(rate * LEVELS))
-    count = x.numel()
+    if device.type != "cpu":
+        return torch.randint(0, LEVELS, shape, dtype=torch.uint8, device=device) < _dropped_levels(rate)
+    count = math.prod(shape)
     words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), 2**63 - 1)
-    keep = words.view(torch.uint8)[:count].view(x.shape) >= dropped
-    return x * (keep * (LEVELS / (LEVELS - dropped))).to(x.dtype)
+    return words.view(torch.uint8)[:count].view(shape) < _dropped_levels(rate)
+
+
+def _dropped_levels(rate: float) -> int:
+    return max(1, round(rate * LEVELS))
+
+
+def dropout(x: Tensor, dropped: Tensor, rate: float) -> Tensor:
+    """``x`` with zeros where ``dropped``, the rest scaled by the rounded rate, so that the expectation is exact."""
+    return x.masked_fill(dropped, 0) * (LEVELS / (LEVELS - _dropped_levels(rate)))
+
+
+def add_with_dropout(x: Tensor, y: Tensor, dropped: Tensor | None, rate: float) -> Tensor:
+    """``x`` plus ``y`` under dropout; the scaling goes into the sum, which saves a pass over memory."""
+    if dropped is None:
+        return x + y
+    return torch.add(x, y.masked_fill(dropped, 0), alpha=LEVELS / (LEVELS - _dropped_levels(rate)))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..config import ModelConfig
 from .attention import Attention, rotary_tables
-from .layers import RMSNorm, dropout, swiglu
+from .layers import RMSNorm, add_with_dropout, draw_dropped, dropout, swiglu
 
 
 class FeedForward(nn.Module):
@@ -38,13 +38,19 @@ class Block(nn.Module):
         self.dropout_rate = config.dropout
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, first_value: Tensor | None
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None,
+        first_value: Tensor | None,
+        dropped: tuple[Tensor | None, Tensor | None],
     ) -> tuple[Tensor, Tensor]:
-        """(B, T, D) -> (B, T, D), and the attention's values."""
+        """(B, T, D) -> (B, T, D), and the attention's values; ``dropped``: where dropout strikes the two outputs."""
         y, value = self.attention(self.attention_norm(x), cos, sin, mask, first_value)
-        x = x + dropout(y, self.dropout_rate, self.training)
+        x = add_with_dropout(x, y, dropped[0], self.dropout_rate)
         y = self.feed_forward(self.feed_forward_norm(x))
-        return x + dropout(y, self.dropout_rate, self.training), value
+        return add_with_dropout(x, y, dropped[1], self.dropout_rate), value
 
 
 class Transformer(nn.Module):
@@ -63,6 +69,7 @@ class Transformer(nn.Module):
         self.vocab_size = vocab_size
         self.reserved = reserved
         self.gradient_checkpointing = False
+        self.compiled_shape: tuple[int, int] | None = None
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model)
@@ -96,24 +103,47 @@ class Transformer(nn.Module):
             raise ValueError(f"{t} tokens are more than the model's context of {self.config.context}")
         if mask is not None and self.config.causal:
             mask = mask & torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
-        x = dropout(self.embedding(ids), self.config.dropout, self.training)
+        x = self.embedding(ids)
         half = torch.is_autocast_enabled(ids.device.type)
         dtype = torch.get_autocast_dtype(ids.device.type) if half else x.dtype
         cos, sin = self.cos[:t].to(dtype), self.sin[:t].to(dtype)
+        dropped: list[Tensor | None] = [None] * (2 * len(self.blocks))
+        if self.training and self.config.dropout:
+            first, *rest = draw_dropped((len(dropped) + 1, *x.shape), self.config.dropout, x.device).unbind(0)
+            x, dropped = dropout(x, first, self.config.dropout), list(rest)
         first_value: Tensor | None = None
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
+            # Other shapes than the compiled one would each take a compilation of their own.
+            call = block if tuple(ids.shape) == self.compiled_shape else block.forward
+            drops = (dropped[2 * i], dropped[2 * i + 1])
             if self.gradient_checkpointing and self.training:
-                x, value = checkpoint(block, x, cos, sin, mask, first_value, use_reentrant=False)
+                x, value = checkpoint(call, x, cos, sin, mask, first_value, drops, use_reentrant=False)
             else:
-                x, value = block(x, cos, sin, mask, first_value)
+                x, value = call(x, cos, sin, mask, first_value, drops)
             if first_value is None:
                 first_value = value
         return self.norm(x)
 
+    def compile_blocks(self, rows: int, length: int) -> None:
+        """From now on run the blocks through ``torch.compile`` for ids of (rows, length); others run as before."""
+        self.compiled_shape = (rows, length)
+        for block in self.blocks:
+            block.compile(dynamic=False)
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) over text tokens from hidden states (..., D)."""
+        return F.linear(hidden, self.table)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.embedding.weight.device
+
+    @property
+    def table(self) -> Tensor:
+        """The head's rows (V, D), one for each text token."""
         table = self.embedding.weight if self.head is None else self.head.weight
-        return F.linear(hidden, table[self.reserved :])
+        return table[self.reserved :]
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) at every position."""

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..data.tokenizer import PAD, SEP, BookTokenizer
+from ..runtime import send
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,15 @@ class Rows:
         """Where a text token stands (R, T): all but PAD and SEP."""
         return (self.ids != PAD) & (self.ids != SEP)
 
-    def attention(self) -> Tensor | None:
-        """Who may attend to whom (R, 1, T, T): tokens of the same document. None when every row is one document."""
+    def attention(self, device: torch.device) -> Tensor | None:
+        """Who may attend to whom (R, 1, T, T), on ``device``: tokens of the same document.
+
+        None when every row is one document.
+        """
         if bool((self.documents == 1).all()):
             return None
-        return self.documents[:, None, :, None] == self.documents[:, None, None, :]
+        documents = send(self.documents, device)
+        return documents[:, None, :, None] == documents[:, None, None, :]
 
 
 def concatenate(parts: Sequence[Rows]) -> Rows:

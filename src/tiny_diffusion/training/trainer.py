@@ -24,7 +24,7 @@ from ..data.difficulty import DynamicScorer
 from ..data.tokenizer import BOS, NUM_RESERVED
 from ..errors import UserError
 from ..files import write_text
-from ..model.autoregressive import autoregressive_nats, next_token_losses
+from ..model.autoregressive import autoregressive_nats, next_token_loss
 from ..model.diffusion import diffusion_loss, likelihood_bound, uniform_mask_losses
 from ..runtime import autocast, find_device, generator_for, seed_for
 from ..sampling.writer import Writer
@@ -192,17 +192,15 @@ class Trainer:
     def _loss(self, batch: Rows, masked: Tensor, t: Tensor) -> Tensor:
         """Summed training loss of a micro-batch."""
         settings = self.config.training
-        attention = batch.attention()
-        attention = None if attention is None else attention.to(self.device)
-        ids = batch.ids.to(self.device)
+        attention = batch.attention(self.device)
         with autocast(self.device, settings.precision):
             if settings.objective == "autoregressive":
-                documents = batch.documents.to(self.device)
-                return next_token_losses(self.model, ids, BOS, documents, attention, settings.label_smoothing).sum()
+                smoothing = settings.label_smoothing
+                return next_token_loss(self.model, batch.ids, BOS, batch.documents, attention, smoothing)
             return diffusion_loss(
                 self.model,
-                ids,
-                masked.to(self.device),
+                batch.ids,
+                masked,
                 t,
                 weighting=settings.loss_weighting,
                 attention=attention,

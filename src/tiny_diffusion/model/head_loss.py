@@ -1,0 +1,95 @@
+"""Cross-entropy from hidden states, in pieces that stay in the cache: the logits of all rows never exist at once.
+
+Shapes: N rows, D model width, V text vocabulary.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Rows at once: few enough for a CPU's cache, many enough to keep CUDA busy.
+ROWS = {"cpu": 256, "cuda": 4096}
+OTHER_ROWS = 1024
+
+
+def rows_at_once(device: torch.device) -> int:
+    """How many rows have their logits at the same time on this kind of device."""
+    return ROWS.get(device.type, OTHER_ROWS)
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Sum of w_i (-log softmax(h_i E^T)[target_i]), whose gradients are made on the way forward, piece by piece.
+
+    The gradient of a row's logits is w (p - q), with q the (smoothed) target: each piece gives it while its p lies in
+    the cache, and adds to the table's gradient; backward only scales both.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float
+    ) -> Tensor:
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        sums = torch.float64 if dtype == torch.float64 else torch.float32
+        with torch.autocast(kind, enabled=False):
+            return _HeadLoss._pieces(ctx, hidden, table, targets, weights, smoothing, dtype, sums)
+
+    @staticmethod
+    def _pieces(
+        ctx: Any,
+        hidden: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+        sums: torch.dtype,
+    ) -> Tensor:
+        cast_table = table.to(dtype)
+        gradient = torch.empty_like(hidden)
+        table_gradient = torch.zeros(table.shape, dtype=sums, device=table.device)
+        total = torch.zeros((), dtype=sums, device=hidden.device)
+        size = rows_at_once(hidden.device)
+        for start in range(0, len(hidden), size):
+            piece = slice(start, start + size)
+            rows, wanted = hidden[piece].to(dtype), targets[piece, None]
+            weight = None if weights is None else weights[piece, None].to(sums)
+            log_p = F.log_softmax((rows @ cast_table.T).to(sums), dim=1)  # (n, V)
+            losses = -(1 - smoothing) * log_p.gather(1, wanted)
+            if smoothing:
+                losses -= smoothing * log_p.mean(1, keepdim=True)
+            total += losses.sum() if weight is None else (losses * weight).sum()
+            p = log_p.exp_()
+            if smoothing:
+                p -= smoothing / p.shape[1]
+            p.scatter_add_(1, wanted, torch.full_like(losses, smoothing - 1))
+            if weight is not None:
+                p *= weight
+            back = p.to(dtype)
+            gradient[piece] = back @ cast_table
+            if dtype == sums:
+                table_gradient.addmm_(back.T, rows)
+            else:
+                table_gradient += back.T @ rows
+        ctx.save_for_backward(gradient, table_gradient.to(table.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        gradient, table_gradient = ctx.saved_tensors
+        return gradient * scale.to(gradient.dtype), table_gradient * scale.to(table_gradient.dtype), None, None, None
+
+
+def head_loss(
+    hidden: Tensor, table: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` (N, D) @ ``table`` (V, D).
+
+    Row i counts ``weights[i]`` times; ``smoothing`` spreads that share of the target over all V. Under autocast the
+    products run in its type, sums in float32. Equal to ``F.cross_entropy`` and its gradients, at a share of the memory.
+    """
+    return _HeadLoss.apply(hidden, table, targets, weights, smoothing)
