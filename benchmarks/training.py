@@ -23,7 +23,7 @@ from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import autocast, fast_bfloat16
 from tiny_diffusion.training.format_datasets import Rows, pack
-from tiny_diffusion.training.optimizers import make_optimizers
+from tiny_diffusion.training.optimizers import clip_gradients, make_optimizers
 
 CPU = torch.device("cpu")
 PADDED = 512  # what the usual code pads sentences to
@@ -93,7 +93,7 @@ def ours(size: Size, rows: Rows) -> Way:
         with autocast(CPU, SETTINGS.precision):
             loss = diffusion_loss(model, rows.ids, masked, t, weighting="mean", attention=attention)
         (loss / masked.sum()).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
+        clip_gradients(list(model.parameters()), SETTINGS.gradient_clipping)
         optimizers.step(1.0)
 
     tokens, positions = int(rows.scorable.sum()), rows.ids.numel()

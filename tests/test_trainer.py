@@ -9,7 +9,10 @@ from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.segmentation import split_sentences
-from tiny_diffusion.errors import UserError
+from tiny_diffusion.errors import UserError, WorldError
+from tiny_diffusion.runtime import can_compile
+from tiny_diffusion.training import compiling
+from tiny_diffusion.training.compiling import wants_compile
 from tiny_diffusion.training.events import Finished, StageEnded, StepDone, Validated
 from tiny_diffusion.training.folder import locked, move_aside
 from tiny_diffusion.training.trainer import Trainer
@@ -116,6 +119,63 @@ def test_early_stopping_ends_a_stage(tmp_path: Path, config: ProjectConfig, data
     events = list(Trainer(config, data, tmp_path).run())
     first = next(e for e in events if isinstance(e, StageEnded))
     assert first.early and sum(isinstance(e, StepDone) and e.stage == 0 for e in events) < 200
+
+
+def test_steps_in_flight_change_nothing_but_when_they_are_told(
+    tmp_path: Path, config: ProjectConfig, data: Processed
+) -> None:
+    plain, ahead = (Trainer(config, data, tmp_path / name) for name in ("plain", "ahead"))
+    ahead.steps_in_flight = 2
+    assert losses(ahead) == losses(plain) and same_weights(plain, ahead)
+    stopped = Trainer(config, data, tmp_path / "stopped")
+    stopped.steps_in_flight = 2
+    assert len(losses(stopped, 3)) == 5 and stopped.progress.step == 5  # those under way are told too
+    assert losses(Trainer(config, data, tmp_path / "stopped", resume=True)) == losses_after(plain, 5)
+
+
+def losses_after(trainer: Trainer, step: int) -> list[float]:
+    """The losses that a finished trainer's settings give after ``step``, in a run of their own."""
+    return losses(Trainer(trainer.config, trainer.data, trainer.output / "again"))[step:]
+
+
+def test_a_compiled_run_learns_the_same(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+    if not can_compile(torch.device("cpu")):
+        pytest.skip("needs a C++ compiler")
+    config = config.override(**{"training.batch_size": 8})
+    plain, compiled = (
+        Trainer(config.override(**{"training.compile": choice}), data, tmp_path / choice) for choice in ("off", "on")
+    )
+    assert losses(compiled, 12) == pytest.approx(losses(plain, 12), rel=1e-4)
+
+
+def test_compilation_is_chosen_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, config, steps = torch.device("cpu"), ProjectConfig.cpu_2m(), 5_000
+
+    def chosen(choice: str, steps: int) -> bool:
+        return wants_compile(config.override(**{"training.compile": choice}), 1040, steps, cpu)
+
+    monkeypatch.setattr(compiling, "can_compile", lambda device: True)
+    for fast in (False, True):
+        monkeypatch.setattr(compiling, "fast_bfloat16", lambda device, fast=fast: fast)
+        assert [chosen(c, steps) for c in ("auto", "on", "off")] == [fast, True, False]
+        assert not chosen("auto", 10)
+    monkeypatch.setattr(compiling, "can_compile", lambda device: False)
+    assert not chosen("auto", steps)
+    with pytest.raises(UserError, match=r"C\+\+ compiler"):
+        chosen("on", steps)
+
+
+def test_a_failing_compiler_ends_in_one_line(
+    tmp_path: Path, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no such header")
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx", fail)
+    trainer = Trainer(config.override(**{"training.compile": "on"}), data, tmp_path)
+    with pytest.raises(WorldError, match=r"training\.compile=off"):
+        losses(trainer)
 
 
 KNOBS = {

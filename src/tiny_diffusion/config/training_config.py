@@ -57,6 +57,10 @@ class TrainingConfig(Config):
     precision: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="bfloat16 matrix products where the machine has them fast, else float32"
     )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="torch.compile for the blocks; auto: where it was seen to pay (bfloat16 CPUs and CUDA, long runs)",
+    )
     gradient_checkpointing: bool = Field(False, description="recompute blocks in the backward pass to save memory")
     device: str = Field("auto", description="auto (cuda, then mps, then cpu), or a torch device such as cuda:1")
     memory_limit_gb: float = Field(0.0, ge=0, description="refuse a run estimated above this many GB; 0: no limit")

@@ -87,9 +87,10 @@ class _HeadLoss(torch.autograd.Function):
 def head_loss(
     hidden: Tensor, table: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
 ) -> Tensor:
-    """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` (N, D) @ ``table`` (V, D).
+    """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` @ ``table``^T (N, V).
 
-    Row i counts ``weights[i]`` times; ``smoothing`` spreads that share of the target over all V. Under autocast the
-    products run in its type, sums in float32. Equal to ``F.cross_entropy`` and its gradients, at a share of the memory.
+    ``hidden`` is (N, D), ``table`` (V, D). Row i counts ``weights[i]`` times; ``smoothing`` spreads that share of the
+    target over all V. Under autocast the products run in its type, sums in float32. Equal to ``F.cross_entropy`` and
+    its gradients, at a share of the memory.
     """
     return _HeadLoss.apply(hidden, table, targets, weights, smoothing)

@@ -45,7 +45,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update of all parameters that have a gradient."""
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = {}
+            by_shape: dict[torch.Size, list[Tensor]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     by_shape.setdefault(parameter.shape, []).append(parameter)
@@ -55,7 +55,7 @@ class Muon(torch.optim.Optimizer):
                 torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(members, list(updates.to(members[0].dtype)), alpha=-group["lr"] * scale)
 
-    def _directions(self, members: list[nn.Parameter], momentum: float) -> list[Tensor]:
+    def _directions(self, members: list[Tensor], momentum: float) -> list[Tensor]:
         """Nesterov's look-ahead of each gradient; brings the momentum up to date."""
         gradients = [p.grad for p in members if p.grad is not None]
         for parameter in members:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..config import TrainingConfig
 from ..model.transformer import Transformer
@@ -62,6 +62,20 @@ def make_optimizers(model: Transformer, config: TrainingConfig) -> Optimizers:
         dtype=product_dtype(matrices[0].device, config.precision),
     )
     return Optimizers([muon, adamw], [config.muon_learning_rate, config.learning_rate])
+
+
+@torch.no_grad()
+def clip_gradients(parameters: list[nn.Parameter], largest: float) -> Tensor:
+    """Scale all gradients so that their norm is at most ``largest`` (0: leave them); the norm before, a scalar.
+
+    On a CPU gradients within the bound are not touched: multiplying them by one is a pass over memory for nothing.
+    On a GPU to look at the norm would be to wait for it.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    if largest and (norm.device.type != "cpu" or float(norm) > largest):
+        torch.nn.utils.clip_grads_with_norm_(parameters, largest, norm, foreach=True)
+    return norm
 
 
 @torch.no_grad()

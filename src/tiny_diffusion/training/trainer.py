@@ -7,8 +7,9 @@ state and counters, and nothing else.
 import copy
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,13 +27,14 @@ from ..errors import UserError
 from ..files import write_text
 from ..model.autoregressive import autoregressive_nats, next_token_loss
 from ..model.diffusion import diffusion_loss, likelihood_bound, uniform_mask_losses
-from ..runtime import autocast, find_device, generator_for, seed_for
+from ..runtime import autocast, compile_errors, find_device, generator_for, seed_for
 from ..sampling.writer import Writer
 from .batches import StageRows
+from .compiling import wants_compile
 from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows, windows
 from .masking import Masker
-from .optimizers import make_optimizers, update_average
+from .optimizers import clip_gradients, make_optimizers, update_average
 from .scheduler import learning_rate_scale, mask_range
 
 MASKS, DROPOUT, VALIDATION, RESCORE, WRITE = 3, 4, 5, 6, 7  # purposes of random draws, see runtime.seed_for
@@ -53,6 +55,21 @@ class Progress:
     finished: bool = False
 
 
+@dataclass(frozen=True)
+class RunningStep:
+    """A step whose loss and gradient norm may still lie on a busy GPU."""
+
+    event: StepDone
+    loss: Tensor
+    norm: Tensor
+    began: float
+
+    def done(self) -> StepDone:
+        """The event with its figures; waits for the GPU."""
+        loss, norm = float(self.loss), float(self.norm)
+        return replace(self.event, loss=loss, gradient_norm=norm, seconds=time.perf_counter() - self.began)
+
+
 class Trainer:
     """Trains one model on one prepared book into ``output``; read ``run()`` for its events."""
 
@@ -70,6 +87,8 @@ class Trainer:
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizers = make_optimizers(self.model, settings)
         self.rows = StageRows(config, data)
+        # On CUDA a step's figures are read while the next one runs, so that the GPU never waits for the host.
+        self.steps_in_flight = 1 if self.device.type == "cuda" else 0
         self.masker = Masker(settings, config.curriculum.full_range_share, data.tokenizer, self.model.vocab_size)
         texts = data.texts("validation")
         self.validation = windows(texts, data.tokenizer, config.model.vocab_level, config.model.context)
@@ -79,6 +98,9 @@ class Trainer:
         self.stop_requested = False
         if resume:
             self._restore()
+        self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
+        if self.compiled:
+            self.model.compile_blocks(settings.micro_batch_size or settings.batch_size, config.model.context)
 
     @property
     def steps_per_epoch(self) -> list[int]:
@@ -122,11 +144,16 @@ class Trainer:
         if self._writes_itself(epoch):
             self.written = self._write_rows(epoch)
         rows = self.rows.epoch(p.stage, epoch, self.written)
+        running: deque[RunningStep] = deque()
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
             batch = rows.take(torch.arange(start, min(start + settings.batch_size, len(rows))))
-            yield self.train_step(batch, epoch)
+            running.append(self.train_step(batch, epoch))
+            if len(running) > self.steps_in_flight:
+                yield running.popleft().done()
             if self.stop_requested:
                 break
+        while running:
+            yield running.popleft().done()
         if p.stage_step % steps:
             return
         epoch += 1
@@ -144,8 +171,11 @@ class Trainer:
         if last or early or epoch % settings.eval_every_epochs == 0:
             self.save_run()
 
-    def train_step(self, batch: Rows, epoch: int) -> StepDone:
-        """One optimiser step on ``batch``, in micro-batches whose gradients add up to the whole batch's."""
+    def train_step(self, batch: Rows, epoch: int) -> RunningStep:
+        """One optimiser step on ``batch``, in micro-batches whose gradients add up to the whole batch's.
+
+        On CUDA the step may still run when this returns.
+        """
         p, settings = self.progress, self.config.training
         began = time.perf_counter()
         self.model.train()
@@ -160,28 +190,30 @@ class Trainer:
         total = torch.zeros((), device=self.device)
         for start in range(0, len(batch), size):
             part = torch.arange(start, min(start + size, len(batch)))
-            loss = self._loss(batch.take(part), masked[part], t[part]) / weight
-            loss.backward()
+            with compile_errors():
+                loss = self._loss(batch.take(part), masked[part], t[part]) / weight
+                loss.backward()
             total += loss.detach()
-        clip = settings.gradient_clipping or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip, foreach=True)
+        norm = clip_gradients(list(self.model.parameters()), settings.gradient_clipping)
         self.optimizers.step(scale)
         # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
         update_average(self.average, self.model, min(settings.ema_decay, (1 + p.step) / (10 + p.step)))
         p.step += 1
         p.stage_step += 1
-        return StepDone(
+        stage = self.config.curriculum.stages[p.stage].name
+        done = StepDone(
             p.step,
             self.total_steps,
             p.stage,
-            self.config.curriculum.stages[p.stage].name,
+            stage,
             epoch + 1,
-            float(total),
+            math.nan,
             scale,
-            float(norm),
+            math.nan,
             int(batch.scorable.sum()),
-            time.perf_counter() - began,
+            0.0,
         )
+        return RunningStep(done, total, norm, began)
 
     def _normaliser(self, batch: Rows, masked: Tensor) -> int:
         """What the summed loss of the whole batch is divided by."""
