@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from .blind_session import WIDTH
 from .options import console, say
 
 if TYPE_CHECKING:
@@ -32,10 +31,8 @@ def show_report(found: "BlindReport") -> None:
     origin = found.origin
     say(f"{origin.book} against {Path(origin.checkpoint).name}, passages of {origin.made}")
     if found.scores:
-        table = _table(
-            "who tells the book from the model",
-            *("rater", "right", "accuracy", "95 % interval", "model taken for book", "book taken for model"),
-        )
+        columns = ("rater", "right", "accuracy", "95 % interval", "model taken for book", "book taken for model")
+        table = Table(*columns, title="who tells the book from the model")
         for s in found.scores:
             shares = (f"{s.accuracy:.0%}", f"{s.interval[0]:.0%} to {s.interval[1]:.0%}")
             table.add_row(s.rater, f"{s.right} of {s.answers}", *shares, f"{s.fooled:.0%}", f"{s.doubted:.0%}")
@@ -45,22 +42,19 @@ def show_report(found: "BlindReport") -> None:
         low, high = found.resampled_accuracy
         say(f"all raters, over other raters and passages too (bootstrap): {low:.0%} to {high:.0%}")
     if found.differences:
-        table = _table("ratings, 1 to 5", "aspect", "raters", "book", "model", "book less model", "95 % interval")
+        table = Table("aspect", "raters", "book", "model", "book less model", "95 % interval", title="ratings, 1 to 5")
         for d in found.differences:
             cells = (f"{d.real:.2f}", f"{d.generated:.2f}", f"{d.difference:+.2f}")
             table.add_row(d.aspect, str(d.raters), *cells, f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}")
         console.print(table)
     if found.agreement:
-        table = _table("agreement between raters (Krippendorff's alpha)", "question", "raters", "alpha")
+        table = Table("question", "raters", "alpha", title="Krippendorff's alpha")
         for a in found.agreement:
             table.add_row(a.question, str(a.raters), "undefined" if a.alpha is None else f"{a.alpha:.2f}")
         console.print(table)
+        say("agreement between raters: 1 perfect, 0 no better than chance")
     for p in found.progress:
         if p.done < p.total:
             say(f"{p.rater}: {p.done} of {p.total} passages, not finished, not counted")
     if not found.scores:
         say("nobody has finished yet")
-
-
-def _table(title: str, *columns: str) -> Table:
-    return Table(*columns, title=title, width=min(console.width, WIDTH))

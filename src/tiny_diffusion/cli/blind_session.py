@@ -40,7 +40,6 @@ def ask_all(store: "AnswerStore", rater: str) -> bool:
         if key == "u":
             if not store.undo(rater):
                 say("there is no answer to take back", style="dim")
-            shown = 0
         elif key in choices:
             store.record(question, choices[key])
         else:
@@ -86,7 +85,7 @@ def show_score(store: "AnswerStore", rater: str) -> None:
     wrong = [a for a in answers if a.said_real != a.real]
     if not wrong:
         return
-    table = Table("no.", "truth", "you said", "begins with", title="what fooled you", width=min(console.width, WIDTH))
+    table = Table("no.", "truth", "you said", "begins with", title="what fooled you")
     for answer in wrong:
         said = [VERDICTS["r"] if kind else VERDICTS["g"] for kind in (answer.real, answer.said_real)]
         beginning = answer.text if len(answer.text) <= BEGINNING else answer.text[: BEGINNING - 3].rstrip() + "..."

@@ -145,10 +145,9 @@ def check_unchanged(
     from ..data.artefacts import load_processed
 
     origin = store.origin
-    wanted = kept_settings(resolve(ctx, ProjectConfig.default().override(**origin.settings).override(**changes)))
-    differing = [
-        f"{key} {origin.settings[key]}, not {wanted[key]}" for key in KEPT if wanted[key] != origin.settings[key]
-    ]
+    base = ProjectConfig.default().override(**origin.settings)
+    has, wanted = kept_settings(base), kept_settings(resolve(ctx, base.override(**changes)))
+    differing = [f"{key} {has[key]}, not {wanted[key]}" for key in KEPT if has[key] != wanted[key]]
     if _given(ctx, "checkpoint") and file_hash(Path(checkpoint)) != origin.checkpoint_hash:
         differing.append(f"another checkpoint than {checkpoint} (then at {origin.checkpoint})")
     if _given(ctx, "data_dir") and load_processed(Path(data_dir)).identity != origin.data:
@@ -172,7 +171,7 @@ def run(store: "AnswerStore", rater: str, rate: bool | None) -> None:
         settings, origin = store.origin.settings, store.origin
         say(f"{question.total} passages of {settings['evaluation.blind_words']} words each, of two kinds:")
         say(f"some from {origin.book}, some written by a model ({Path(origin.checkpoint).name}, {origin.made})")
-        say("one key an answer; u takes the last one back; q stops, and the same command goes on", style="dim")
+        say("one key an answer; u takes the last one back; q stops: go on any time", style="dim")
         if not ask_all(store, rater):
             left = next(p for p in store.progress() if p.rater == rater)
             say(f"\n{left.done} of {left.total} passages done; the answers are kept in {store.path}")

@@ -21,6 +21,7 @@ from .answers_file import ASPECTS, SCHEMA, begun, check_file, connect, sqlite_er
 
 QUESTIONS = ("verdict", *ASPECTS)
 LONGEST_NAME = 20
+ALL_RATERS = "all raters"  # the row of everybody in a report: nobody's name
 # An answer that a rater still owes: of those who rate, all four; of others, the verdict.
 OPEN = f"(verdict IS NULL OR (rates = 1 AND ({' OR '.join(f'{aspect} IS NULL' for aspect in ASPECTS)})))"
 
@@ -244,10 +245,10 @@ class AnswerStore:
 
 
 def checked_name(name: str) -> str:
-    """A rater's name, stripped and composed; raises UserError for one that is empty, long or not printable."""
+    """A rater's name, stripped and composed; raises UserError for one that is empty, long, not printable or taken."""
     name = unicodedata.normalize("NFC", name.strip())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise UserError(f"--rater {name!r} is no name: give 1 to {LONGEST_NAME} printable characters")
+    if not name or len(name) > LONGEST_NAME or not name.isprintable() or name == ALL_RATERS:
+        raise UserError(f"--rater {name!r} cannot be a name: give 1 to {LONGEST_NAME} printable characters")
     return name
 
 

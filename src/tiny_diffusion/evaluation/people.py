@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from .answers import ASPECTS, Answer, AnswerStore, Origin, Progress
+from .answers import ALL_RATERS, Answer, AnswerStore, Origin, Progress
+from .answers_file import ASPECTS
 
 VERSION = 1
 CONFIDENCE = 0.95
@@ -18,7 +19,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Score:
-    """How well one rater (or all: "all raters") told the book from the model.
+    """How well one rater (or all, ``ALL_RATERS``) told the book from the model.
 
     ``interval``: Wilson, 95 %. ``fooled``: share of the model's passages taken for the book's; ``doubted``: the
     reverse.
@@ -84,7 +85,7 @@ def report(store: AnswerStore, resamples: int) -> BlindReport:
         version=VERSION,
         origin=store.origin,
         progress=store.progress(),
-        scores=[*scores, score("all raters", answers)] if several else scores,
+        scores=[*scores, score(ALL_RATERS, answers)] if several else scores,
         resampled_accuracy=bootstrap_mean(real, right, resamples, seed) if several else None,
         differences=[rating_difference(rated, aspect, resamples, seed) for aspect in ASPECTS] if rated else [],
         agreement=_agreement(answers) if several else [],
