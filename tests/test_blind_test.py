@@ -312,6 +312,17 @@ def test_other_settings_are_refused_with_a_way_out(desk: Desk, flags: list[str],
     assert desk.call("--rater", "bob", *desk.making, typed="r\n").exit_code == 0  # the same flags again are fine
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_model_writes(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiny_diffusion.evaluation.blind_passages.write_passages", None)
+    (tmp_path / "folder").mkdir()
+    for place, words in (("folder", "cannot open"), ("folder/x/blind.sqlite", "cannot make the folder")):
+        (tmp_path / "folder" / "x").touch()
+        refused = Desk(tmp_path / place, []).call("--rater", "anna", *desk.making)
+        assert isinstance(refused.exception, UserError) and words in str(refused.exception)
+
+
 def test_another_checkpoint_is_refused(desk: Desk, tmp_path: Path, trained: Path) -> None:
     desk.call("--rater", "anna", *desk.making)
     (tmp_path / "other.pt").write_bytes(trained.read_bytes() + b"x")

@@ -99,6 +99,7 @@ def make(
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
     from ..evaluation.answers import AnswerStore, Origin
+    from ..evaluation.answers_file import check_writable
     from ..evaluation.blind_passages import mix, real_passages, write_passages
     from ..evaluation.report import check_same_data
     from ..runtime import find_device
@@ -110,6 +111,7 @@ def make(
     settings = config.evaluation
     half = settings.blind_passages // 2
     real = real_passages(data.texts("test"), data.language, settings.blind_words, half, settings.seed)
+    check_writable(path)  # before the writing, which takes long
     writer = Writer(loaded.build(find_device(device)), loaded.tokenizer)
     pieces = write_passages(writer, data, settings, config.generation)
     generated = list(track(pieces, "writing passages", total=half, console=errors, transient=True))

@@ -9,7 +9,7 @@ import random
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ class Progress:
     total: int
 
 
-class AnswerStore:
+class AnswerStore(AbstractContextManager["AnswerStore"]):
     """An open blind test. Use as a context manager, or call ``close``."""
 
     def __init__(self, path: Path) -> None:
@@ -115,9 +115,6 @@ class AnswerStore:
                 connection.close()
         return cls(path)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -152,8 +149,9 @@ class AnswerStore:
         )
         if row is None:
             return None
-        ask = QUESTIONS[row[2:].index(None)]
-        return Question(rater, row[0], self._count(rater), row[1], ask)
+        position, text, *given = row
+        [(total,)] = self._all("SELECT count(*) FROM answer WHERE rater = ?", rater)
+        return Question(rater, position, total, text, ask=QUESTIONS[given.index(None)])
 
     def record(self, question: Question, value: str | int) -> None:
         """Keep an answer: "real" or "generated" for a verdict, 1 to 5 for an aspect.
@@ -215,9 +213,6 @@ class AnswerStore:
             return Origin(**json.loads(row[0] if row else ""))
         except (TypeError, ValueError) as error:
             raise sqlite3.DatabaseError("its settings cannot be read") from error
-
-    def _count(self, rater: str) -> int:
-        return int(self._all("SELECT count(*) FROM answer WHERE rater = ?", rater)[0][0])
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         found = self._all(f"{query} LIMIT 1" if query.startswith("SELECT") else query, *values)

@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import UserError, WorldError
+from ..files import make_folder
 
 APPLICATION_ID = 0x74644254
 SCHEMA_VERSION = 1
@@ -45,6 +46,14 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def check_writable(path: Path) -> None:
+    """Raise UserError or WorldError when nothing can be written at ``path``; leaves an empty file or what is there."""
+    make_folder(path.parent)
+    with sqlite_errors(path), closing(connect(path, "rwc")) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
 
 
 def check_file(connection: sqlite3.Connection, path: Path) -> None:
