@@ -100,7 +100,10 @@ def test_config_prints_what_it_reads_back(checkout: Path) -> None:
     assert "training.seed" in run(checkout, "-m", "tiny_diffusion", "config", "--reference").stdout
 
 
-@pytest.mark.parametrize("command", ["", "prepare", "train", "generate", "infill", "evaluate", "demo", "config"])
+COMMANDS = ["", "prepare", "train", "generate", "infill", "evaluate", "blind-test", "demo", "config"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
     code = (
         "import sys; from tiny_diffusion.cli import main\n"
@@ -126,6 +129,9 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["generate", "--prompt", "word " * 400], "context"),
         (["infill", "no gap"], "no gap"),
         (["evaluate", "--data-dir", "other"], "not what the checkpoint was trained on"),
+        (["blind-test"], "--rater NAME"),
+        (["blind-test", "--rater", "anna", "--passages", "3"], "evaluation.blind_passages=3"),
+        (["blind-test", "--report"], "no blind test"),
         (["unknown"], "No such command"),
     ],
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--eval-batch-size", type=int, default=None, help="The same as --evaluation.batch_size.")
 @click.option("--eval-samples", type=int, default=None, help="Windows scored and texts written at most.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("evaluation", "generation")
+@config_flags("evaluation", "generation", without=("evaluation.blind_passages", "evaluation.blind_words"))
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": ("generate", "Write text with a trained model."),
     "infill": ("infill", "Fill the gaps of a text with a trained model."),
     "evaluate": ("evaluate", "Measure a trained model on held-out text."),
+    "blind-test": ("blind_test", "Ask people which passages are the book's and which are a model's."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
     "config": ("config", "Print a resolved configuration, or all settings."),
 }

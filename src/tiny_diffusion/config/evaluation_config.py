@@ -8,7 +8,7 @@ from .base import Config
 
 
 class EvaluationConfig(Config):
-    """Held-out likelihood, baselines, style and novelty."""
+    """Held-out likelihood, baselines, style, novelty and the blind test."""
 
     draws: int = Field(64, ge=1, description="masks for each window in the likelihood bound")
     batch_size: int = Field(32, ge=1, description="windows in one forward pass")
@@ -23,6 +23,10 @@ class EvaluationConfig(Config):
         5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"
     )
     max_copied_words: int = Field(15, ge=1, description="quality threshold: longest run copied from the book, in words")
+    blind_passages: int = Field(
+        20, ge=2, multiple_of=2, description="passages of the blind test, half of them the book's"
+    )
+    blind_words: int = Field(60, ge=5, description="words in each passage of the blind test")
     seed: int = Field(0, ge=0, description="seed of masks, samples and bootstrap")
 
     @classmethod

@@ -18,9 +18,9 @@ DUPLICATE_SHARE = 0.5
 LEAK_WORDS = 8
 LEAK_SIGNS = 16
 
-_HAN = "\u3040-\u30ff\u3400-\u9fff"
-_UNIT = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+")
-_HAN_SIGN = re.compile(f"[{_HAN}]")
+HAN = "\u3040-\u30ff\u3400-\u9fff"  # kana and Han signs, for a character class: each counts as a word
+_UNIT = re.compile(rf"[{HAN}]|[^\W_{HAN}]+")
+_HAN_SIGN = re.compile(f"[{HAN}]")
 _APOSTROPHE = re.compile("['’ʼ]")
 
 
