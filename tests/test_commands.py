@@ -100,7 +100,10 @@ def test_config_prints_what_it_reads_back(checkout: Path) -> None:
     assert "training.seed" in run(checkout, "-m", "tiny_diffusion", "config", "--reference").stdout
 
 
-@pytest.mark.parametrize("command", ["", "prepare", "train", "generate", "infill", "evaluate", "demo", "config"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "prepare", "train", "generate", "infill", "evaluate", "twin", "compare", "ablation", "demo", "config"],
+)
 def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
     code = (
         "import sys; from tiny_diffusion.cli import main\n"
@@ -126,6 +129,14 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["generate", "--prompt", "word " * 400], "context"),
         (["infill", "no gap"], "no gap"),
         (["evaluate", "--data-dir", "other"], "not what the checkpoint was trained on"),
+        (["ablation", "--data-dir", "none"], "no prepared book"),
+        (["ablation", "--epochs", "0"], "ablation_epochs"),
+        (["ablation", "--set", "curriculum.full_range_share=1"], "does nothing"),
+        (["compare", "--no-plot", "--epochs", "9,3"], "must rise"),
+        (["compare", "--no-plot", "--sizes", "cpu_3m"], "cpu_2m"),
+        (["compare", "--no-plot", "--set", "training.max_steps=3"], "does nothing"),
+        (["twin", "--checkpoint", "outputs/best_model.pt", "--config", "cpu_2m"], "not both"),
+        (["twin", "--checkpoint", "outputs/best_model.pt", "--data-dir", "other"], "not what the checkpoint"),
         (["unknown"], "No such command"),
     ],
 )

@@ -11,6 +11,7 @@ from .studies import (
     DRY_RUN,
     OUTPUT,
     STUDY_CONFIG,
+    UNREAD,
     follow_study,
     show_plan,
     show_table,
@@ -26,7 +27,7 @@ from .studies import (
 @study_flag("--epochs", "study.ablation_epochs")
 @study_flag("--seeds", "study.seeds")
 @DRY_RUN
-@config_flags("model", "training", "evaluation")
+@config_flags("model", "training", "evaluation", without=UNREAD)
 @click.pass_context
 def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dry_run: bool) -> None:
     """Train the described schedule, the same with full-range masks, reversed, none, and its last stage alone.
@@ -37,10 +38,11 @@ def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dr
     from ..studies.ablation import ablation_plan, ablation_rows, ablation_runs
     from ..studies.plan import Lengths
     from ..studies.runs import Store
+    from ..studies.seeds import seeds_note
     from ..studies.tables import ablation_table, write_study
 
     data = load_processed(Path(data_dir))
-    config = study_config(ctx, ProjectConfig.preset(config_name), data, curriculum=False)
+    config = study_config(ctx, ProjectConfig.preset(config_name), data)
     store, lengths = Store(Path(output) / "runs", data, config.evaluation), Lengths(data)
     runs = ablation_runs(config, lengths)
     plan = ablation_plan(runs)
@@ -51,7 +53,7 @@ def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dr
     rows = ablation_rows(config, runs, store.find)
     table = ablation_table(rows)
     show_table(table)
-    note = next(row.against.sentence for row in rows if row.against is not None)
+    note = seeds_note(config.study.seeds)
     say(note)
     text = f"{table.markdown()}\n{note}\n"
     for path in write_study(Path(output), "ablation", config, data, store, plan, rows, text):

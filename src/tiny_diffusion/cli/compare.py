@@ -11,6 +11,7 @@ from .studies import (
     DRY_RUN,
     OUTPUT,
     STUDY_CONFIG,
+    UNREAD,
     follow_study,
     show_plan,
     show_table,
@@ -33,7 +34,7 @@ from .studies import (
 @click.option("--plot", "kind", type=click.Choice(["svg", "png"]), default="svg", show_default=True, help="Drawing.")
 @click.option("--no-plot", is_flag=True, help="Draw nothing; else the extra 'report' is needed.")
 @DRY_RUN
-@config_flags("model", "training", "evaluation")
+@config_flags("model", "training", "evaluation", without=UNREAD)
 @click.pass_context
 def command(
     ctx: click.Context, data_dir: str, output: str, config_name: str, kind: str, no_plot: bool, dry_run: bool
@@ -53,11 +54,11 @@ def command(
         new_figure()  # a missing extra is told now, not after hours
     data = load_processed(Path(data_dir))
     base = ProjectConfig.preset(config_name)
-    config = study_config(ctx, base, data, curriculum=False)
+    config = study_config(ctx, base, data)
     sizes = {config_name: config}
     if config.study.sizes:
         shaped = {size: base.override(model=size) for size in config.study.sizes}
-        sizes = {size: study_config(ctx, each, data, curriculum=False) for size, each in shaped.items()}
+        sizes = {size: study_config(ctx, each, data) for size, each in shaped.items()}
     store, lengths = Store(Path(output) / "runs", data, config.evaluation), Lengths(data)
     if dry_run:
         show_plan(lambda find: compare_plan(sizes, find), store, lengths)
@@ -66,7 +67,7 @@ def command(
     results = [size_result(size, each, lengths, store.find) for size, each in sizes.items()]
     text = ""
     for result in results:
-        table, lines = compare_table(result), compare_lines(result)
+        table, lines = compare_table(result), compare_lines(sizes[result.size], result)
         show_table(table)
         for line in lines:
             say(line)

@@ -58,13 +58,36 @@ def _number(text: str) -> Any:
         return text
 
 
-def study_config(ctx: click.Context, base: ProjectConfig, data: "Processed", *, curriculum: bool) -> ProjectConfig:
-    """``base`` with the command line's changes, on this data; a curriculum is refused where the study sets its own."""
-    given = [item.partition("=")[0] for item in ctx.meta.get(OVERRIDES, [])]
-    unread = [key for key in given if key.split(".")[0] == "curriculum"]
-    if unread and not curriculum:
-        raise UserError(f"{unread[0]}: this study sets the curriculum of its runs itself")
-    return resolve(ctx, base).override(pipeline=data.pipeline.model_dump(mode="json"))
+# Settings that a study sets itself, or that do nothing in it.
+UNREAD = (
+    "model.causal",
+    "training.objective",
+    "training.early_stopping_patience",
+    "training.max_steps",
+    "training.sample_every_epochs",
+    "training.tensorboard",
+    "evaluation.samples",
+    "evaluation.sample_tokens",
+    "evaluation.ngram_orders",
+    "evaluation.max_bits_per_byte",
+    "evaluation.max_sentence_length_distance",
+    "evaluation.max_copied_words",
+)
+SWEPT = ("model.dropout", "training.weight_decay", "training.eval_every_epochs")
+
+
+def study_config(
+    ctx: click.Context, base: ProjectConfig, data: "Processed", unread: tuple[str, ...] = (*UNREAD, "curriculum")
+) -> ProjectConfig:
+    """``base`` with the command line's changes, on this data; raises UserError for settings that would do nothing."""
+    for item in ctx.meta.get(OVERRIDES, []):
+        key = item.partition("=")[0]
+        if key in unread or key.split(".")[0] in unread:
+            raise UserError(f"{key} does nothing here: this study sets it itself, or does not need it")
+    config = resolve(ctx, base).override(pipeline=data.pipeline.model_dump(mode="json"))
+    if config.training.objective != "diffusion":
+        raise UserError(f"training.objective={config.training.objective}: a study begins with the diffusion model")
+    return config
 
 
 def show_table(table: "StudyTable") -> None:
@@ -91,8 +114,8 @@ def show_plan(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
         table.add_row(escape(run.label), *cells)
     console.print(table)
     say(
-        f"{len(runs)} runs, about {duration(left)} left to do with threads={runs[0].config.training.threads or 'auto'} "
-        "(a twin's run ends early when it overfits, so at most)"
+        f"{len(runs)} runs, about {duration(left)} left to do"
+        + (", less where a twin ends early" if any(run.config.model.causal for run in runs) else "")
     )
 
 
@@ -107,7 +130,7 @@ def follow_study(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
         task = progress.add_task("reading", total=None)
         try:
             for done, total, state in _progress(execute(plan, store), store, lengths):
-                progress.update(task, completed=done, total=total, description=escape(state))
+                progress.update(task, completed=done, total=total, description=escape(state[: errors.width - 20]))
         except Interrupted:
             progress.stop()
             say("stopped; what is done is kept, and the same command goes on from here", to=errors)
@@ -137,9 +160,10 @@ def _progress(events: Any, store: "Store", lengths: "Lengths") -> Iterator[tuple
             )  # only what was done here: neither kept steps nor the rest of a run ended early
             done = before + work * event.step / event.total
             left = duration((total - done) * (time.perf_counter() - began) / worked)
-            yield done, total, f"{title}: loss {metrics.loss:.2f} {metrics.tokens_per_second:,.0f} tok/s, {left} left"
+            state = f"{metrics.loss:.2f} nats {metrics.tokens_per_second:,.0f} tok/s {left} left"
+            yield done, total, f"{state}, {title}"
         elif isinstance(event, Scoring):
-            yield before + work, total, f"{title}: scoring"
+            yield before + work, total, f"scoring {title}"
         elif isinstance(event, RunDone):
             best, test = event.result.best, event.result.test.bits_per_byte
             say(f"{title}: validation {best.bits_per_byte:.3f} at epoch {best.epoch}, test {test:.3f}", to=errors)

@@ -41,7 +41,10 @@ StudyEvent = Event | Scoring | RunStarted | RunDone
 
 def distinct(runs: list[Run], store: Store) -> list[Run]:
     """The plan's runs, each once: two labels may stand for the same settings."""
-    return list({store.key(run): run for run in reversed(runs)}.values())[::-1]
+    first: dict[str, Run] = {}
+    for run in runs:
+        first.setdefault(store.key(run), run)
+    return list(first.values())
 
 
 def execute(plan: Plan, store: Store) -> Generator[StudyEvent, None, None]:

@@ -133,7 +133,7 @@ class Store:
         trainer = Trainer(run.config, self.data, folder, resume=resume)
         write_text(folder / CONFIG_FILE, run.config.to_toml())
         if resume:  # steps after the saved state are done again
-            rows = [r for r in _read_log(log) if r["step"] <= trainer.progress.step]
+            rows = [r for r in _read_log(log, trainer.progress.step) if r["step"] <= trainer.progress.step]
             write_text(log, "".join(json.dumps(r) + "\n" for r in rows))
         with RunLog(folder, tensorboard=False, append=resume) as writer:
             for event in trainer.run():
@@ -146,10 +146,9 @@ class Store:
             raise Interrupted
         if math.isinf(event.best_bits_per_byte):
             raise WorldError(f"{run.label}: no validation gave a number; lower the learning rate")
-        rows = _read_log(log)
-        if sum(r["event"] == "StepDone" for r in rows) != event.step:
-            raise UserError(f"{log} is not whole: delete the folder {folder}, and the run is done again")
-        return _trained(rows, run.config, trainer.model.vocab_size) | {"parameters": trainer.model.count()[0]}
+        return _trained(_read_log(log, event.step), run.config, trainer.model.vocab_size) | {
+            "parameters": trainer.model.count()[0]
+        }
 
     def _scoring(self) -> dict[str, Any]:
         return self.evaluation.model_dump(mode="json", include=set(SCORING))
@@ -189,10 +188,16 @@ class Store:
             ) from error
 
 
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    """Rows of a run's log; a last line cut short by a crash is left out."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+def _read_log(path: Path, steps: int) -> list[dict[str, Any]]:
+    """Rows of a run's log, without a last line cut short by a crash; raises UserError when one of ``steps`` lacks."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        whole = {r["step"] for r in rows if r["event"] == "StepDone"} >= set(range(1, steps + 1))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is not whole: delete the folder {path.parents[1]}, and the run is done again")
+    return rows
 
 
 def _trained(rows: list[dict[str, Any]], config: ProjectConfig, vocab_size: int) -> dict[str, Any]:

@@ -33,16 +33,16 @@ class Paired:
 
     def __str__(self) -> str:
         if self.low is None:
-            return f"{self.mean:+.3f} (one seed)"
+            return f"{self.mean:+.3f}"
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
-    @property
-    def sentence(self) -> str:
-        """How far the difference can be trusted, in words."""
-        if self.low is None:
-            return "one seed: nothing is known of the spread between seeds"
-        rough = f"; {self.seeds} seeds make a rough interval" if self.seeds < ROUGH else ""
-        return f"lower in {self.lower} of {self.seeds} seeds, 95 % interval by bootstrap over paired seeds{rough}"
+
+def seeds_note(seeds: int) -> str:
+    """How far differences over so many seeds can be trusted, in words."""
+    if seeds == 1:
+        return "one seed: nothing is known of the spread between seeds"
+    rough = ", rough with so few" if seeds < ROUGH else ""
+    return f"95 % intervals of differences by bootstrap over {seeds} paired seeds{rough}; ± is a standard deviation"
 
 
 def spread(values: Sequence[float]) -> Spread:

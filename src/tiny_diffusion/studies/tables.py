@@ -13,6 +13,8 @@ from .ablation import AblationRow
 from .compare import Crossing, SizeResult
 from .plan import Lookup
 from .runs import Run, RunResult, Store
+from .seeds import seeds_note
+from .twin import Setting
 
 VERSION = 1  # of the JSON of a study
 
@@ -31,18 +33,41 @@ class Table:
         return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def run_table(title: str, runs: Sequence[Run], find: Lookup) -> Table:
-    """Each run with its best epoch, its compute and both figures; best validation first."""
-    done = [(run, result) for run in runs if (result := find(run)) is not None]
+def twin_table(title: str, runs: Sequence[Run], find: Lookup) -> Table:
+    """Each twin with its settings, its best epoch, the compute it took, and both figures; best validation first."""
+    done = [(run.config, result) for run in runs if (result := find(run)) is not None]
     done.sort(key=lambda pair: pair[1].best.bits_per_byte)
-    head = ("run", "best at", "epochs", "FLOPs", "valid. bpb", "test bpb")
-    return Table(title, head, tuple(_run_row(run, result) for run, result in done))
+    head = ("epochs", "dropout", "decay", "seed", "best at", "FLOPs used", "valid. bpb", "test bpb")
+    return Table(title, head, tuple(_twin_row(config, result) for config, result in done))
 
 
-def _run_row(run: Run, result: RunResult) -> tuple[str, ...]:
+def _twin_row(config: ProjectConfig, result: RunResult) -> tuple[str, ...]:
     test = f"{result.test.bits_per_byte:.3f} [{result.test.low:.3f}, {result.test.high:.3f}]"
-    best = result.best
-    return (run.label, str(best.epoch), str(result.epochs), f"{result.flops:.1e}", f"{best.bits_per_byte:.3f}", test)
+    equal = " (equal compute)" if config.training.max_steps else ""
+    return (
+        f"{config.curriculum.epochs}{equal}",
+        f"{config.model.dropout:g}",
+        f"{config.training.weight_decay:g}",
+        str(config.training.seed),
+        str(result.best.epoch),
+        f"{result.flops:.1e}",
+        f"{result.best.bits_per_byte:.3f}",
+        test,
+    )
+
+
+def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
+    """A warning where the sweep's winner is the largest value tried: a larger one may be better still."""
+    tried = {
+        "study.twin_dropouts": (setting.dropout, config.study.twin_dropouts),
+        "study.twin_weight_decays": (setting.weight_decay, config.study.twin_weight_decays),
+        "study.twin_epochs": (setting.epochs, config.study.twin_epochs),
+    }
+    return [
+        f"{key}: the largest value tried, {value:g}, won; the twin may be better with a larger one"
+        for key, (value, values) in tried.items()
+        if value == max(values)
+    ]
 
 
 def ablation_table(rows: Sequence[AblationRow]) -> Table:
@@ -77,7 +102,7 @@ def compare_table(result: SizeResult) -> Table:
     return Table(title, head, tuple(rows))
 
 
-def compare_lines(result: SizeResult) -> list[str]:
+def compare_lines(config: ProjectConfig, result: SizeResult) -> list[str]:
     """The crossover, measured and by the formula, and how sure it is."""
     last, best = result.diffusion[-1], min(result.twin, key=lambda p: p.validation.mean)
     kept = f"dropout {result.setting.dropout:g}, weight decay {result.setting.weight_decay:g}"
@@ -88,7 +113,9 @@ def compare_lines(result: SizeResult) -> list[str]:
         f"formula: {result.critical_flops:.1e} FLOPs for {result.unique_tokens / 1e6:.3f}M unique tokens "
         "(an extrapolation at this size)",
         f"diffusion at {last.epochs} epochs minus the twin at its best: {result.difference} bits per byte of "
-        f"validation; {result.difference.sentence}",
+        f"validation, lower in {result.difference.lower} of {result.difference.seeds} seeds",
+        seeds_note(result.difference.seeds),
+        *edge_lines(config, result.setting),
     ]
 
 
@@ -97,8 +124,8 @@ def _crossing(found: Crossing | None, result: SizeResult) -> str:
         return f"none within the grid (up to {result.diffusion[-1].epochs} epochs)"
     ratio = f"{found.flops / result.critical_flops:,.1f} times the formula's"
     if found.at_first:
-        return f"below from the first grid point on, {found.epochs:g} epochs, {found.flops:.1e} FLOPs"
-    return f"at about {found.epochs:.1f} epochs, {found.flops:.1e} FLOPs, {ratio}"
+        return f"already below at the first grid point, {found.epochs:g} epochs, {found.flops:.1e} FLOPs"
+    return f"first below at about {found.epochs:.1f} epochs, {found.flops:.1e} FLOPs, {ratio}"
 
 
 def write_study(
