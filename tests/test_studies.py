@@ -349,7 +349,8 @@ def test_the_comparison_finds_the_crossing_and_draws_it(tmp_path: Path, base: Pr
     base = base.override(study={"epochs": [1, 5, 20], "seeds": 2, "twin_epochs": [6, 30]})
     find = made_up(curves)
     plan = compare_plan({"small": base}, find)
-    assert all(run.label.startswith("small: ") for run in plan)
+    both = compare_plan({"small": base, "large": base.override(**{"model.d_model": 64})}, find)
+    assert {run.label.split(": ")[0] for run in both} == {"small", "large"} and len(both) == 2 * len(plan)
     # Eight of the sweep; for each seed three of diffusion and four of the twin, its best length among them.
     assert len(plan) == 8 + 2 * (3 + 4)
     result = size_result("small", base, lengths, find)

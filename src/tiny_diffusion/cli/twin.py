@@ -78,7 +78,7 @@ def command(
         return
     follow_study(lambda find: twin_plan(config, steps, lengths, find), store, lengths)
     runs = distinct(twin_plan(config, steps, lengths, store.find), store)
-    table = twin_table(f"autoregressive twin; equal compute: {flops:.1e} FLOPs", runs, store.find)
+    table = twin_table(f"autoregressive twin, bits per byte; equal compute: {flops:.1e} FLOPs", runs, store.find)
     show_table(table)
     best, result = best_of(runs, store.find)
     target = Path(twin_output) / "best_model.pt"

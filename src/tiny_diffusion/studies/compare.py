@@ -98,7 +98,7 @@ def compare_plan(sizes: Mapping[str, ProjectConfig], find: Lookup) -> list[Run]:
         for size, config in sizes.items():
             for same in grid(config, find, config.training.seed + number)[::-1]:
                 runs += [(size, run) for run in same.values()]
-    return [replace(run, label=f"{size}: {run.label}") for size, run in runs]
+    return [replace(run, label=f"{size}: {run.label}") if len(sizes) > 1 else run for size, run in runs]
 
 
 def size_result(size: str, config: ProjectConfig, lengths: Lengths, find: Lookup) -> SizeResult:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from statistics import median
 
+import torch
+
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
@@ -117,4 +119,6 @@ def speed(runs: list[Run], store: Store) -> float:
     if known:
         return median(result.flops / result.seconds for result in known)
     training = runs[0].config.training
+    if training.threads:
+        torch.set_num_threads(training.threads)
     return measure_peak(find_device(training.device), training.precision) * UTILISATION

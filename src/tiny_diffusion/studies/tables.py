@@ -34,10 +34,10 @@ class Table:
 
 
 def twin_table(title: str, runs: Sequence[Run], find: Lookup) -> Table:
-    """Each twin with its settings, its best epoch, the compute it took, and both figures; best validation first."""
+    """Each twin with its settings, its best epoch, the compute it took, and both bits per byte; best validation first."""
     done = [(run.config, result) for run in runs if (result := find(run)) is not None]
     done.sort(key=lambda pair: pair[1].best.bits_per_byte)
-    head = ("epochs", "dropout", "decay", "seed", "best at", "FLOPs used", "valid. bpb", "test bpb")
+    head = ("epochs", "drop", "decay", "seed", "best", "FLOPs", "valid.", "test")
     return Table(title, head, tuple(_twin_row(config, result) for config, result in done))
 
 
