@@ -55,7 +55,7 @@ def command(
     data = load_processed(Path(data_dir))
     base = ProjectConfig.preset(config_name)
     config = study_config(ctx, base, data)
-    sizes = {config_name: config}
+    sizes = {Path(config_name).stem: config}
     if config.study.sizes:
         shaped = {size: base.override(model=size) for size in config.study.sizes}
         sizes = {size: study_config(ctx, each, data) for size, each in shaped.items()}

@@ -45,6 +45,10 @@ def draw_compare(results: Sequence[SizeResult], target: Path) -> None:
     )
     for axis, name in zip(axes, ("epochs", "training FLOPs"), strict=True):
         axis.set(xscale="log", xlabel=name)
+    ticks = sorted({p.epochs for result in results for p in (*result.diffusion, *result.twin)})
+    axes[0].set_xticks(ticks, [str(t) for t in ticks])
+    axes[0].minorticks_off()
+    axes[1].tick_params(axis="x", which="minor", labelbottom=False)
     axes[0].set_ylabel("validation bits per byte")
     axes[0].legend(fontsize=8)
     _save(figure, target)

@@ -34,7 +34,7 @@ class Table:
 
 
 def twin_table(title: str, runs: Sequence[Run], find: Lookup) -> Table:
-    """Each twin with its settings, its best epoch, the compute it took, and both bits per byte; best validation first."""
+    """Each twin with its settings, best epoch, compute taken, and both bits per byte; best validation first."""
     done = [(run.config, result) for run in runs if (result := find(run)) is not None]
     done.sort(key=lambda pair: pair[1].best.bits_per_byte)
     head = ("epochs", "drop", "decay", "seed", "best", "FLOPs", "valid.", "test")
