@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import make_book
+from tiny_diffusion.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -100,10 +101,7 @@ def test_config_prints_what_it_reads_back(checkout: Path) -> None:
     assert "training.seed" in run(checkout, "-m", "tiny_diffusion", "config", "--reference").stdout
 
 
-COMMANDS = ["", "prepare", "train", "generate", "infill", "evaluate", "blind-test", "demo", "config"]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
     code = (
         "import sys; from tiny_diffusion.cli import main\n"
@@ -132,6 +130,14 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["blind-test"], "--rater NAME"),
         (["blind-test", "--rater", "anna", "--passages", "3"], "evaluation.blind_passages=3"),
         (["blind-test", "--report"], "no blind test"),
+        (["ablation", "--data-dir", "none"], "no prepared book"),
+        (["ablation", "--epochs", "0"], "ablation_epochs"),
+        (["ablation", "--set", "curriculum.full_range_share=1"], "does nothing"),
+        (["compare", "--no-plot", "--epochs", "9,3"], "must rise"),
+        (["compare", "--no-plot", "--sizes", "cpu_3m"], "cpu_2m"),
+        (["compare", "--no-plot", "--set", "training.max_steps=3"], "does nothing"),
+        (["twin", "--checkpoint", "outputs/best_model.pt", "--config", "cpu_2m"], "not both"),
+        (["twin", "--checkpoint", "outputs/best_model.pt", "--data-dir", "other"], "not what the checkpoint"),
         (["unknown"], "No such command"),
     ],
 )

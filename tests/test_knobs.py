@@ -23,11 +23,13 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
     settings.GenerationConfig: ("sampling",),
     settings.PipelineConfig: ("data",),
     settings.EvaluationConfig: ("evaluation",),
+    settings.StudyConfig: ("studies",),
 }
 # Single settings with their only reader: the estimate refuses a run, and the command line opens the logs.
 ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "memory_limit_gb"): "config/memory.py",
     (settings.TrainingConfig, "tensorboard"): "cli/train.py",
+    (settings.StudyConfig, "sizes"): "cli/compare.py",
 }
 OWN = ("self", "torch", "np", "math")
 

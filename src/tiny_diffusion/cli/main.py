@@ -18,6 +18,9 @@ COMMANDS = {
     "infill": ("infill", "Fill the gaps of a text with a trained model."),
     "evaluate": ("evaluate", "Measure a trained model on held-out text."),
     "blind-test": ("blind_test", "Ask people which passages are the book's and which are a model's."),
+    "twin": ("twin", "Train the autoregressive twin at its best, by a sweep of its own."),
+    "compare": ("compare", "Find where diffusion passes its twin, over lengths, sizes and seeds."),
+    "ablation": ("ablation", "Compare the curriculum's schedules at equal compute."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
     "config": ("config", "Print a resolved configuration, or all settings."),
 }

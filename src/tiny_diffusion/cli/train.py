@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn
@@ -86,7 +86,7 @@ def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = F
 def describe_run(trainer: "Trainer") -> None:
     """Print the model, the memory and the time that the run will take, and a preset that fits if it is too long."""
     from ..runtime import fast_bfloat16
-    from ..training.estimate import DAY, estimate_time, preset_within
+    from ..training.estimate import DAY, critical_flops, estimate_time, preset_within
 
     config = trainer.config
     total, embedding = trainer.model.count()
@@ -101,18 +101,18 @@ def describe_run(trainer: "Trainer") -> None:
         f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
     )
     time_estimate = estimate_time(config, trainer.model.vocab_size, trainer.total_steps, trainer.device)
-    u = sum(len(e) for e in trainer.rows.encoded[-1]) / 1e6
-    critical = 2.12e15 * u**2.174
+    unique = sum(len(e) for e in trainer.rows.encoded[-1])
+    ratio = time_estimate.flops / critical_flops(unique)
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.total_steps:,} steps, about {_duration(time_estimate.seconds)}; at the peak "
+        f"{trainer.total_steps:,} steps, about {duration(time_estimate.seconds)}; at the peak "
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
-        f"{time_estimate.flops:.1e} FLOPs, {time_estimate.flops / critical:,.1f} times the critical compute "
-        f"for {u:.3f}M tokens (an extrapolation at this size)",
+        f"{time_estimate.flops:.1e} FLOPs, {ratio:,.1f} times the critical compute "
+        f"for {unique / 1e6:.3f}M tokens (an extrapolation at this size)",
     )
     if time_estimate.seconds > DAY:
-        fits = preset_within(int(u * 1e6), time_estimate.peak)
+        fits = preset_within(unique, time_estimate.peak)
         hint = f"--config {fits} would end within a day" if fits else "no preset would end within a day"
         say(f"this run cannot finish within a day on this machine; {hint}", style="yellow", to=errors)
 
@@ -139,7 +139,7 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
                     f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
-                    f"{metrics.tokens_per_second:,.0f} tok/s {_duration(metrics.seconds_left)} left"
+                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(metrics.seconds_left)} left"
                 )
                 progress.update(task, completed=event.step, description=state)
             elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
@@ -154,12 +154,18 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
     return finished
 
 
+class Stoppable(Protocol):
+    """What ends after its current step when asked to."""
+
+    stop_requested: bool
+
+
 @contextmanager
-def graceful_stop(trainer: "Trainer") -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks the trainer to stop after the step and save; a second one stops at once."""
+def graceful_stop(process: Stoppable) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks for a stop after the step, with all saved; a second one stops at once."""
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        trainer.stop_requested = True
+        process.stop_requested = True
         restore()
 
     def restore() -> None:
@@ -239,7 +245,7 @@ def check_pipeline() -> None:
     )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Seconds as a short text: 42s, 3m10s, 2h05m, 12d."""
     if math.isnan(seconds):
         return "?"

@@ -7,6 +7,7 @@ from .generation_config import GenerationConfig
 from .model_config import ModelConfig
 from .pipeline_config import PipelineConfig
 from .project import ProjectConfig
+from .study_config import StudyConfig
 from .training_config import TrainingConfig
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "PipelineConfig",
     "ProjectConfig",
     "StageConfig",
+    "StudyConfig",
     "TrainingConfig",
 ]

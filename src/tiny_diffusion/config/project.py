@@ -18,6 +18,7 @@ from .memory import check_memory
 from .model_config import ModelConfig
 from .overrides import SUFFIXES, apply_overrides, arguments_to_overrides, flatten, read_overrides
 from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineConfig
+from .study_config import StudyConfig
 from .training_config import TrainingConfig
 from .writing import to_toml, to_yaml
 
@@ -36,7 +37,7 @@ PRESETS = (
 
 
 class ProjectConfig(Config):
-    """Everything that a run depends on. Later changes win: file, then command line, then code, as called."""
+    """Everything that a run or a study depends on. Later changes win: file, then command line, then code, as called."""
 
     model: ModelConfig = Field(ModelConfig(), description="the network's shape")
     training: TrainingConfig = Field(TrainingConfig(), description="how the weights are learnt")
@@ -44,6 +45,7 @@ class ProjectConfig(Config):
     generation: GenerationConfig = Field(GenerationConfig(), description="how text is drawn")
     pipeline: PipelineConfig = Field(PipelineConfig(), description="from a book to training rows")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="what is measured")
+    study: StudyConfig = Field(StudyConfig(), description="what the studies of many runs try")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

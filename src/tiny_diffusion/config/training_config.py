@@ -65,6 +65,9 @@ class TrainingConfig(Config):
     device: str = Field("auto", description="auto (cuda, then mps, then cpu), or a torch device such as cuda:1")
     memory_limit_gb: float = Field(0.0, ge=0, description="refuse a run estimated above this many GB; 0: no limit")
     seed: int = Field(0, ge=0, description="seed of weights, order and masks")
+    max_steps: int = Field(
+        0, ge=0, description="end after so many optimiser steps, schedule included, even within an epoch; 0: all epochs"
+    )
     eval_every_epochs: int = Field(1, ge=1, description="validate and save every so many epochs")
     validation_draws: int = Field(8, ge=1, description="fixed masks for each validation window")
     early_stopping_patience: int = Field(

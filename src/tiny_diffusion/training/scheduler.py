@@ -1,8 +1,19 @@
 """Learning rate, stage blending and mask range as pure functions of where the run stands."""
 
 import math
+from collections.abc import Sequence
 
-from ..config import CurriculumConfig, TrainingConfig
+from ..config import CurriculumConfig, ProjectConfig, TrainingConfig
+
+
+def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[int]:
+    """Optimiser steps planned for each stage: all its epochs, cut where ``training.max_steps`` ends the run."""
+    settings = config.training
+    steps: list[int] = []
+    for rows, stage in zip(rows_per_epoch, config.curriculum.stages, strict=True):
+        whole = math.ceil(rows / settings.batch_size) * stage.epochs
+        steps.append(min(whole, settings.max_steps - sum(steps)) if settings.max_steps else whole)
+    return steps
 
 
 def learning_rate_scale(

@@ -35,7 +35,7 @@ from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows, windows
 from .masking import Masker
 from .optimizers import clip_gradients, make_optimizers, update_average
-from .scheduler import learning_rate_scale, mask_range
+from .scheduler import learning_rate_scale, mask_range, stage_steps
 
 MASKS, DROPOUT, VALIDATION, RESCORE, WRITE = 3, 4, 5, 6, 7  # purposes of random draws, see runtime.seed_for
 RUN_VERSION = 1
@@ -110,8 +110,7 @@ class Trainer:
     @property
     def stage_steps(self) -> list[int]:
         """Optimiser steps in each stage, were none ended early."""
-        stages = self.config.curriculum.stages
-        return [n * stage.epochs for n, stage in zip(self.steps_per_epoch, stages, strict=True)]
+        return stage_steps(self.config, self.rows.rows_per_epoch)
 
     @property
     def total_steps(self) -> int:
@@ -150,14 +149,15 @@ class Trainer:
             running.append(self.train_step(batch, epoch))
             if len(running) > self.steps_in_flight:
                 yield running.popleft().done()
-            if self.stop_requested:
+            if self.stop_requested or p.step == self.total_steps:
                 break
         while running:
             yield running.popleft().done()
-        if p.stage_step % steps:
+        spent = p.step == self.total_steps
+        if p.stage_step % steps and not spent:
             return
         epoch += 1
-        last = epoch == stage.epochs
+        last = spent or epoch == stage.epochs
         if last or epoch % settings.eval_every_epochs == 0:
             yield self.validate(epoch)
         if settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0:
@@ -167,7 +167,7 @@ class Trainer:
         if last or early:
             yield StageEnded(p.stage, stage.name, early)
             p.stage, p.stage_step, p.since_best = p.stage + 1, 0, 0
-            p.finished = p.stage == len(self.config.curriculum.stages)
+            p.finished = spent or p.stage == len(self.config.curriculum.stages)
         if last or early or epoch % settings.eval_every_epochs == 0:
             self.save_run()
 

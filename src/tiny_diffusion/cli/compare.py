@@ -1,0 +1,81 @@
+"""``tiny-diffusion compare``: where diffusion passes its autoregressive twin."""
+
+from pathlib import Path
+
+import click
+
+from ..config import ProjectConfig
+from .options import config_flags, say
+from .studies import (
+    DATA_DIR,
+    DRY_RUN,
+    OUTPUT,
+    STUDY_CONFIG,
+    UNREAD,
+    follow_study,
+    show_plan,
+    show_table,
+    study_config,
+    study_flag,
+)
+
+
+@click.command("compare")
+@DATA_DIR
+@OUTPUT
+@STUDY_CONFIG
+@study_flag("--epochs", "study.epochs")
+@study_flag("--sizes", "study.sizes")
+@study_flag("--seeds", "study.seeds")
+@study_flag("--dropouts", "study.twin_dropouts")
+@study_flag("--weight-decays", "study.twin_weight_decays")
+@study_flag("--twin-epochs", "study.twin_epochs")
+@study_flag("--patience", "study.twin_patience")
+@click.option("--plot", "kind", type=click.Choice(["svg", "png"]), default="svg", show_default=True, help="Drawing.")
+@click.option("--no-plot", is_flag=True, help="Draw nothing; else the extra 'report' is needed.")
+@DRY_RUN
+@config_flags("model", "training", "evaluation", without=UNREAD)
+@click.pass_context
+def command(
+    ctx: click.Context, data_dir: str, output: str, config_name: str, kind: str, no_plot: bool, dry_run: bool
+) -> None:
+    """Train diffusion and its twin on paragraphs for each number of epochs, and find where the curves cross.
+
+    The twin's dropout and weight decay come from a sweep of its own. Ctrl-C at any time: the same command goes on.
+    """
+    from ..data.artefacts import load_processed
+    from ..studies.compare import compare_plan, size_result
+    from ..studies.plan import Lengths
+    from ..studies.plots import draw_compare, new_figure
+    from ..studies.runs import Store
+    from ..studies.tables import compare_lines, compare_table, write_study
+
+    if not (no_plot or dry_run):
+        new_figure()  # a missing extra is told now, not after hours
+    data = load_processed(Path(data_dir))
+    base = ProjectConfig.preset(config_name)
+    config = study_config(ctx, base, data)
+    sizes = {Path(config_name).stem: config}
+    if config.study.sizes:
+        shaped = {size: base.override(model=size) for size in config.study.sizes}
+        sizes = {size: study_config(ctx, each, data) for size, each in shaped.items()}
+    store, lengths = Store(Path(output) / "runs", data, config.evaluation), Lengths(data)
+    if dry_run:
+        show_plan(lambda find: compare_plan(sizes, find), store, lengths)
+        return
+    follow_study(lambda find: compare_plan(sizes, find), store, lengths)
+    results = [size_result(size, each, lengths, store.find) for size, each in sizes.items()]
+    text = ""
+    for result in results:
+        table, lines = compare_table(result), compare_lines(sizes[result.size], result)
+        show_table(table)
+        for line in lines:
+            say(line)
+        text += f"{table.markdown()}\n" + "".join(f"- {line}\n" for line in lines) + "\n"
+    runs = compare_plan(sizes, store.find)
+    paths = write_study(Path(output), "compare", config, data, store, runs, results, text)
+    if not no_plot:
+        paths.append(Path(output) / f"compare.{kind}")
+        draw_compare(results, paths[-1])
+    for path in paths:
+        say(f"written to {path}")

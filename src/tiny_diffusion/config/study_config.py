@@ -1,0 +1,42 @@
+"""What the studies of many runs try."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from .base import Config
+
+
+class StudyConfig(Config):
+    """Grids of the studies: the autoregressive twin's sweep, the crossover, the curriculum ablation."""
+
+    seeds: int = Field(1, ge=1, description="runs of each setting, with seeds from training.seed on")
+    epochs: tuple[int, ...] = Field(
+        (5, 10, 20, 40), min_length=1, description="compare: lengths of training, each a run with its own schedule"
+    )
+    sizes: tuple[str, ...] = Field((), description="compare: presets of the model; none given: the config's own model")
+    ablation_epochs: int = Field(20, ge=1, description="ablation: compute of each schedule, in epochs of paragraphs")
+    twin_epochs: tuple[int, ...] = Field((6, 12), min_length=1, description="the twin's sweep: lengths of training")
+    twin_dropouts: tuple[float, ...] = Field((0.1, 0.3), min_length=1, description="the twin's sweep: dropout rates")
+    twin_weight_decays: tuple[float, ...] = Field(
+        (0.1, 0.5), min_length=1, description="the twin's sweep: weight decays"
+    )
+    twin_patience: int = Field(
+        3, ge=0, description="end a twin's run after so many epochs without a better validation; 0: never"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("epochs", "twin_epochs"):
+            value = getattr(self, name)
+            if value[0] < 1 or any(b <= a for a, b in zip(value, value[1:], strict=False)):
+                raise ValueError(f"{name}={list(value)} must rise from 1 or more, such as [5, 10, 20]")
+        if not all(0 <= rate < 1 for rate in self.twin_dropouts):
+            raise ValueError(f"twin_dropouts={list(self.twin_dropouts)} must lie in [0, 1)")
+        if min(self.twin_weight_decays) < 0:
+            raise ValueError(f"twin_weight_decays={list(self.twin_weight_decays)} must not be negative")
+        for name in ("sizes", "twin_dropouts", "twin_weight_decays"):
+            value = getattr(self, name)
+            if len(set(value)) < len(value):
+                raise ValueError(f"{name}={list(value)} holds a value twice")
+        return self

@@ -1,0 +1,124 @@
+"""A study as a plan: the list of its runs, as a pure function of what is known; so it can be left and taken up."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from ..config import ProjectConfig
+from ..data.artefacts import Processed
+from ..data.tokenizer import NUM_RESERVED
+from ..runtime import find_device
+from ..training.batches import StageRows
+from ..training.estimate import UTILISATION, measure_peak, run_flops
+from ..training.events import Event
+from ..training.scheduler import stage_steps
+from .runs import Interrupted, Run, RunResult, Scoring, Store
+
+Lookup = Callable[[Run], RunResult | None]
+# Later runs may depend on the results of earlier ones: until these are known they stand with likely settings.
+Plan = Callable[[Lookup], list[Run]]
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Run number ``index`` (from 1) of the plan's distinct runs begins, or goes on."""
+
+    index: int
+    runs: tuple[Run, ...]
+    run: Run
+
+
+@dataclass(frozen=True)
+class RunDone:
+    """A run is finished and kept."""
+
+    run: Run
+    result: RunResult
+
+
+StudyEvent = Event | Scoring | RunStarted | RunDone
+
+
+def distinct(runs: list[Run], store: Store) -> list[Run]:
+    """The plan's runs, each once: two labels may stand for the same settings."""
+    first: dict[str, Run] = {}
+    for run in runs:
+        first.setdefault(store.key(run), run)
+    return list(first.values())
+
+
+def execute(plan: Plan, store: Store) -> Generator[StudyEvent, None, None]:
+    """Do the plan's runs that are not kept yet, in order.
+
+    Raises Interrupted when ``store.stop_requested`` was set, with everything saved.
+    """
+    while True:
+        runs = distinct(plan(store.find), store)
+        waiting = [run for run in runs if store.find(run) is None]
+        if not waiting:
+            return
+        if store.stop_requested:
+            raise Interrupted
+        yield RunStarted(len(runs) - len(waiting) + 1, tuple(runs), waiting[0])
+        yield RunDone(waiting[0], (yield from store.train(waiting[0])))
+
+
+class Lengths:
+    """Rows, steps and compute of runs on one book before they are made; encodes each kind of rows once."""
+
+    def __init__(self, data: Processed) -> None:
+        self.data = data
+        self._rows: dict[str, StageRows] = {}
+        self._sizes: dict[tuple[str, int], int] = {}
+
+    def rows(self, config: ProjectConfig) -> StageRows:
+        """The rows that a run of ``config`` reads; epochs matter only to dynamic scoring."""
+        curriculum = config.curriculum
+        if not curriculum.dynamic_scoring:
+            curriculum = curriculum.model_copy(
+                update={"stages": tuple(s.model_copy(update={"epochs": 1}) for s in curriculum.stages)}
+            )
+        key = repr((config.model.context, config.model.vocab_level, config.training.seed, curriculum))
+        if key not in self._rows:
+            self._rows[key] = StageRows(config, self.data)
+        return self._rows[key]
+
+    def steps_per_epoch(self, config: ProjectConfig) -> list[int]:
+        """Optimiser steps in an epoch of each stage."""
+        batch = config.training.batch_size
+        return [-(-rows // batch) for rows in self.rows(config).rows_per_epoch]
+
+    def steps(self, config: ProjectConfig) -> int:
+        """Optimiser steps planned for the whole run."""
+        return sum(stage_steps(config, self.rows(config).rows_per_epoch))
+
+    def flops(self, config: ProjectConfig, steps: int) -> float:
+        """Training FLOPs of so many steps."""
+        return run_flops(config, NUM_RESERVED + self.data.tokenizer.level_size(config.model.vocab_level), steps)
+
+    def work(self, run: Run, store: Store) -> float:
+        """FLOPs of training and test scoring together: a forward pass is a third of a step."""
+        config, settings = run.config, store.evaluation
+        windows = self._tokens(settings.split, config.model.vocab_level) / config.model.context
+        rows = min(windows, settings.windows or windows) * (1 if config.model.causal else settings.draws)
+        steps = self.steps(config) + rows / config.training.batch_size / 3
+        return self.flops(config, 1) * steps
+
+    def _tokens(self, split: str, level: int) -> int:
+        if (split, level) not in self._sizes:
+            tokenizer = self.data.tokenizer
+            self._sizes[split, level] = sum(len(tokenizer.encode(t, level)) for t in self.data.texts(split))
+        return self._sizes[split, level]
+
+
+def speed(runs: list[Run], store: Store) -> float:
+    """Training FLOPs a second on this machine: as the kept runs went, else from a quick measurement."""
+    known = [result for run in runs if (result := store.find(run)) is not None]
+    if known:
+        return median(result.flops / result.seconds for result in known)
+    training = runs[0].config.training
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    return measure_peak(find_device(training.device), training.precision) * UTILISATION

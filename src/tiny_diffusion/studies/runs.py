@@ -1,0 +1,224 @@
+"""One training run of a study, kept: found again by its settings, resumed where it was interrupted.
+
+Each run has a folder of its own, named by a hash of the data and of all settings but those that say where it runs.
+``logs/metrics.jsonl`` and the trainer's state hold an unfinished run; ``result.json`` a finished one.
+"""
+
+import json
+import math
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import load_checkpoint
+from ..config import EvaluationConfig, ProjectConfig, StudyConfig
+from ..config.overrides import flatten
+from ..data.artefacts import Processed, digest
+from ..errors import UserError, WorldError
+from ..evaluation.likelihood import Likelihood, held_out, model_nats, summarise
+from ..files import write_text
+from ..runtime import autocast, find_device
+from ..training.estimate import run_flops
+from ..training.events import Event, Finished
+from ..training.folder import CONFIG_FILE, locked
+from ..training.metrics import RunLog
+from ..training.trainer import MAY_CHANGE, Trainer
+
+VERSION = 1  # of result.json, and of what its figures mean: part of a run's hash
+SCORING = ("split", "windows", "draws", "bootstrap", "seed")  # evaluation settings that move the test figure
+
+
+class Interrupted(Exception):
+    """The study was asked to stop; what is done so far is saved, and the same call goes on from there."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training to be done: its name in tables, and its whole configuration, made by ``study_run``."""
+
+    label: str
+    config: ProjectConfig
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Training of a run is over; its best checkpoint is now scored on held-out text."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Point:
+    """A validation: optimiser steps, epochs begun (of all stages), bits per byte, training FLOPs so far."""
+
+    step: int
+    epoch: int
+    bits_per_byte: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run came to. ``tokens`` are real tokens shown, ``seconds`` those of the optimiser steps."""
+
+    steps: int
+    epochs: int
+    tokens: int
+    parameters: int
+    flops: float
+    seconds: float
+    curve: tuple[Point, ...]
+    best: Point
+    test: Likelihood
+    checkpoint: Path
+
+
+def study_run(label: str, config: ProjectConfig, **changes: Any) -> Run:
+    """A run of ``config`` with ``changes``; settings that do not move its training stand at their defaults."""
+    neutral = {"study": StudyConfig(), "evaluation": EvaluationConfig(), "training.sample_every_epochs": 0}
+    return Run(label, config.override(**neutral, **changes))
+
+
+class Store:
+    """The folder of kept runs on one prepared book. Set ``stop_requested`` to end the run after its current step."""
+
+    def __init__(self, root: Path, data: Processed, evaluation: EvaluationConfig) -> None:
+        self.root, self.data, self.evaluation = root, data, evaluation
+        self.stop_requested = False
+        self._known: dict[str, RunResult] = {}
+
+    def key(self, run: Run) -> str:
+        """The run's hash: equal exactly for equal data and settings, but for those that say where it runs."""
+        settings = {k: v for k, v in flatten(run.config.to_dict()).items() if k not in MAY_CHANGE}
+        return digest(json.dumps([VERSION, self.data.identity, settings], sort_keys=True))[:16]
+
+    def folder(self, run: Run) -> Path:
+        """Where the run is kept."""
+        return self.root / self.key(run)
+
+    def find(self, run: Run) -> RunResult | None:
+        """The result of a run that is finished and scored as ``evaluation`` asks; None when there is none."""
+        key = self.key(run)
+        if key not in self._known:
+            record = self._read(run)
+            if record is None or record["scoring"] != self._scoring():
+                return None
+            self._known[key] = self._result(run, record)
+        return self._known[key]
+
+    def train(self, run: Run) -> Generator[Event | Scoring, None, RunResult]:
+        """Train and score a run, or what is left of it; yields the trainer's events.
+
+        Raises Interrupted, with the state saved, when ``stop_requested`` was set; WorldError when no validation
+        gave a number.
+        """
+        folder = self.folder(run)
+        with locked(folder):
+            record = self._read(run)
+            if record is None:
+                record = {"version": VERSION, "source": self.data.source, "data": self.data.identity}
+                record |= {"config": run.config.to_dict(), "trained": (yield from self._train(run))}
+            yield Scoring(run)
+            record |= {"scoring": self._scoring(), "test": asdict(self._score(run))}
+            write_text(folder / "result.json", json.dumps(record, indent=1) + "\n")
+            (folder / "checkpoints" / "last.pt").unlink(missing_ok=True)  # no resuming any more: save the disk
+        self._known[self.key(run)] = self._result(run, record)
+        return self._known[self.key(run)]
+
+    def _train(self, run: Run) -> Generator[Event, None, dict[str, Any]]:
+        folder = self.folder(run)
+        log = folder / "logs" / "metrics.jsonl"
+        resume = (folder / "checkpoints" / "last.pt").exists()
+        trainer = Trainer(run.config, self.data, folder, resume=resume)
+        write_text(folder / CONFIG_FILE, run.config.to_toml())
+        if resume:  # steps after the saved state are done again
+            rows = [r for r in _read_log(log, trainer.progress.step) if r["step"] <= trainer.progress.step]
+            write_text(log, "".join(json.dumps(r) + "\n" for r in rows))
+        with RunLog(folder, tensorboard=False, append=resume) as writer:
+            for event in trainer.run():
+                if hasattr(event, "step"):
+                    writer.write(event)
+                yield event
+                trainer.stop_requested = self.stop_requested
+        assert isinstance(event, Finished)
+        if event.interrupted:
+            raise Interrupted
+        if math.isinf(event.best_bits_per_byte):
+            raise WorldError(f"{run.label}: no validation gave a number; lower the learning rate")
+        return _trained(_read_log(log, event.step), run.config, trainer.model.vocab_size) | {
+            "parameters": trainer.model.count()[0]
+        }
+
+    def _scoring(self) -> dict[str, Any]:
+        return self.evaluation.model_dump(mode="json", include=set(SCORING))
+
+    def _score(self, run: Run) -> Likelihood:
+        """Protocol 1 on the held-out text, by the best checkpoint."""
+        settings = self.evaluation
+        device = find_device(run.config.training.device)
+        checkpoint = load_checkpoint(self.folder(run) / "best_model.pt")
+        model = checkpoint.build(device)
+        texts, level = self.data.texts(settings.split), run.config.model.vocab_level
+        windows = held_out(texts, checkpoint.tokenizer, level, run.config.model.context, settings.windows)
+        with autocast(device, run.config.training.precision):
+            nats = model_nats(model, windows, settings.draws, settings.batch_size, settings.seed)
+        return summarise(run.label, nats, windows, settings.bootstrap, settings.seed)
+
+    def _read(self, run: Run) -> dict[str, Any] | None:
+        path = self.folder(run) / "result.json"
+        if not path.exists():
+            return None
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path} is damaged; delete the folder {path.parent}, and the run is done again") from error
+        return dict(record)
+
+    def _result(self, run: Run, record: dict[str, Any]) -> RunResult:
+        trained, path = record["trained"], self.folder(run) / "best_model.pt"
+        try:
+            curve = tuple(Point(**p) for p in trained["curve"])
+            best = min(curve, key=lambda p: p.bits_per_byte)
+            figures = trained | {"curve": curve}
+            return RunResult(**figures, best=best, test=Likelihood(**record["test"]), checkpoint=path)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path.parent}/result.json is damaged: delete that folder, and it is done again"
+            ) from error
+
+
+def _read_log(path: Path, steps: int) -> list[dict[str, Any]]:
+    """Rows of a run's log, without a last line cut short by a crash; raises UserError when one of ``steps`` lacks."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        whole = {r["step"] for r in rows if r["event"] == "StepDone"} >= set(range(1, steps + 1))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is not whole: delete the folder {path.parents[1]}, and the run is done again")
+    return rows
+
+
+def _trained(rows: list[dict[str, Any]], config: ProjectConfig, vocab_size: int) -> dict[str, Any]:
+    """Figures of a finished run from its log."""
+    epochs: set[tuple[int, int]] = set()
+    steps = tokens = 0
+    seconds = 0.0
+    curve = []
+    for row in rows:
+        if row["event"] == "StepDone":
+            steps = row["step"]
+            tokens += row["tokens"]
+            seconds += row["seconds"]
+            epochs.add((row["stage"], row["epoch"]))
+        elif row["event"] == "Validated" and math.isfinite(row["bits_per_byte"]):
+            curve.append(Point(steps, len(epochs), row["bits_per_byte"], run_flops(config, vocab_size, steps)))
+    return {
+        "steps": steps,
+        "epochs": len(epochs),
+        "tokens": tokens,
+        "flops": run_flops(config, vocab_size, steps),
+        "seconds": seconds,
+        "curve": [asdict(point) for point in curve],
+    }
