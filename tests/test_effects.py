@@ -21,7 +21,7 @@ EVALUATION = {
     "max_copied_words": 999, "seed": 1,
 }  # fmt: skip
 FEW = EvaluationConfig(draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2))
-SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0)
+SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0, precision="float32")
 
 
 @pytest.fixture(scope="module")

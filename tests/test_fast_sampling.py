@@ -18,7 +18,7 @@ from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
 
 TEXT = 3
-PLAIN = GenerationConfig(temperature=1.0, top_p=1.0)
+PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
 SAMPLERS = ["ancestral", "first_hitting", "confidence"]
 
 

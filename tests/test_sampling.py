@@ -113,10 +113,11 @@ def test_writing_goes_on_from_the_prompt_and_repeats_by_seed(writer: Writer) -> 
     assert writer.write("The old miller", settings.model_copy(update={"seed": 5})) != texts
 
 
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("length", [1, 20, 31, 32, 33, 100])
-def test_length_is_honoured_beyond_the_context(writer: Writer, length: int) -> None:
+def test_length_is_honoured_beyond_the_context(writer: Writer, length: int, cached: bool) -> None:
     prompt = writer.tokenizer.encode("The old", 1)
-    *_, last = writer.states("The old", GenerationConfig(length=length, steps=3))
+    *_, last = writer.states("The old", GenerationConfig(length=length, steps=3, cache_context=cached))
     assert last.shape == (1, len(prompt) + length)
     assert last[0, : len(prompt)].tolist() == prompt
     assert (last >= NUM_RESERVED).all()
