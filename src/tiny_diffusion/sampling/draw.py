@@ -6,7 +6,7 @@ Shapes: N rows, V text vocabulary.
 import torch
 from torch import Generator, Tensor
 
-HEAD = 256  # the nucleus is looked for among so many likeliest tokens first: ordering all takes ten times as long
+HEAD = 256  # the nucleus is looked for among so many likeliest tokens first: ordering all takes up to ten times as long
 
 
 def restrict(logits: Tensor, *, allowed: int, top_k: int, top_p: float) -> Tensor:
