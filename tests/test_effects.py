@@ -13,7 +13,7 @@ from tiny_diffusion.sampling.writer import Writer
 
 GENERATION = {
     "sampler": "confidence", "steps": 3, "temperature": 2.0, "top_k": 1, "top_p": 0.05, "length": 13,
-    "num_samples": 2, "vocab_level": 1, "seed": 1,
+    "num_samples": 2, "vocab_level": 1, "seed": 1, "cache_context": True, "precision": "bfloat16",
 }  # fmt: skip
 EVALUATION = {
     "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
@@ -22,7 +22,7 @@ EVALUATION = {
 }  # fmt: skip
 BLIND = {"blind_passages", "blind_words"}  # read by the blind test only: see test_blind_passages.py
 FEW = EvaluationConfig(draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2))
-SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0)
+SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0, precision="float32")
 
 
 @pytest.fixture(scope="module")

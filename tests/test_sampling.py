@@ -25,7 +25,7 @@ def test_frequencies_match_a_known_distribution_down_to_rare_tokens() -> None:
     counts = torch.bincount(tokens, minlength=5).double()
     chi2 = float(((counts - n * p) ** 2 / (n * p)).sum())
     assert chi2 < 4 + 5 * 8**0.5
-    assert torch.allclose(chances, p.double()[tokens], rtol=1e-5)
+    assert torch.allclose(chances, p[tokens], rtol=1e-5)
 
 
 def test_rare_tokens_of_a_large_vocabulary_keep_their_probability() -> None:
@@ -59,7 +59,7 @@ def model() -> Transformer:
     return Transformer(ModelConfig.smoke(), 16 + 512, 16)
 
 
-@pytest.mark.parametrize("sampler", ["ancestral", "confidence"])
+@pytest.mark.parametrize("sampler", ["ancestral", "first_hitting", "confidence"])
 @pytest.mark.parametrize("steps", [1, 7, 64])
 def test_every_mask_is_filled_and_fixed_tokens_stay(model: Transformer, sampler: str, steps: int) -> None:
     # Raised reserved logits must not matter: a MASK that can win the draw stays for ever.
@@ -77,9 +77,10 @@ def test_every_mask_is_filled_and_fixed_tokens_stay(model: Transformer, sampler:
         assert torch.equal(before.ids[settled], after.ids[settled])
 
 
-def test_confidence_settles_an_equal_share_each_step(model: Transformer) -> None:
+@pytest.mark.parametrize("sampler", ["first_hitting", "confidence"])
+def test_an_equal_share_is_settled_each_step(model: Transformer, sampler: str) -> None:
     rows = torch.full((2, 40), MASK_ID)
-    settings = GenerationConfig(sampler="confidence", steps=8)
+    settings = GenerationConfig(sampler=sampler, steps=8)  # type: ignore[arg-type]
     left = [int((s.ids[0] == MASK_ID).sum()) for s in denoise(model, rows, settings, generator(), 512)]
     assert left == [35, 30, 25, 20, 15, 10, 5, 0]
 
@@ -112,10 +113,11 @@ def test_writing_goes_on_from_the_prompt_and_repeats_by_seed(writer: Writer) -> 
     assert writer.write("The old miller", settings.model_copy(update={"seed": 5})) != texts
 
 
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("length", [1, 20, 31, 32, 33, 100])
-def test_length_is_honoured_beyond_the_context(writer: Writer, length: int) -> None:
+def test_length_is_honoured_beyond_the_context(writer: Writer, length: int, cached: bool) -> None:
     prompt = writer.tokenizer.encode("The old", 1)
-    *_, last = writer.states("The old", GenerationConfig(length=length, steps=3))
+    *_, last = writer.states("The old", GenerationConfig(length=length, steps=3, cache_context=cached))
     assert last.shape == (1, len(prompt) + length)
     assert last[0, : len(prompt)].tolist() == prompt
     assert (last >= NUM_RESERVED).all()

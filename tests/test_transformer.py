@@ -12,6 +12,7 @@ from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.config.project import PRESETS
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.model.attention import rotary_tables
+from tiny_diffusion.model.cache import KeyValueCache
 from tiny_diffusion.model.layers import (
     EXPLICIT_TOKENS,
     RMSNorm,
@@ -108,6 +109,47 @@ def test_logits_of_gathered_positions_are_those_of_all() -> None:
     ids = draw_ids(2, 10)
     where = torch.rand(ids.shape, generator=torch.Generator().manual_seed(0)) < 0.4
     torch.testing.assert_close(model.logits(model.hidden(ids)[where]), model(ids)[where])
+
+
+@pytest.mark.parametrize("options", [{}, {"qk_norm": True, "value_residual": True}, {"n_layers": 1}])
+def test_a_last_block_for_some_positions_gives_what_the_full_one_gives(options: dict[str, object]) -> None:
+    model = build(**options)
+    ids = draw_ids(3, 20)
+    positions = torch.tensor([[0, 7, 19], [3, 3, 4], [19, 1, 0]])
+    full = model.hidden(ids)
+    found = model.hidden(ids, positions=positions)
+    assert torch.allclose(found, full[torch.arange(3)[:, None], positions], atol=1e-5)
+    with pytest.raises(ValueError, match="causal"):
+        build(causal=True).hidden(ids, positions=positions)
+
+
+@pytest.mark.parametrize("options", [{}, {"qk_norm": True, "value_residual": True}])
+@pytest.mark.parametrize("pieces", [[12, 1, 1, 1], [1, 5, 9], [15]])
+def test_a_causal_pass_in_pieces_gives_what_one_pass_gives(options: dict[str, object], pieces: list[int]) -> None:
+    model = build(causal=True, **options)
+    ids = draw_ids(2, 15)
+    cache = KeyValueCache(20)
+    found = []
+    for piece in ids.split(pieces, dim=1):
+        found.append(model.hidden(piece, cache=cache))
+        cache.length += piece.shape[1]
+    assert torch.allclose(torch.cat(found, dim=1), model.hidden(ids), atol=1e-5)
+    with pytest.raises(ValueError, match="context"):
+        model.hidden(draw_ids(2, 10), cache=cache)
+
+
+def test_kept_keys_and_values_are_exact_until_the_text_behind_them_changes() -> None:
+    model = build(value_residual=True)
+    ids = draw_ids(2, 16)
+    cache = KeyValueCache(16)
+    full = model.hidden(ids, cache=cache)
+    cache.length = 10
+    for _ in range(2):  # the second pass writes over the first one's
+        assert torch.allclose(model.hidden(ids[:, 10:], cache=cache), full[:, 10:], atol=1e-5)
+    changed = ids.clone()
+    changed[:, 12] = NUM_RESERVED + (changed[:, 12] - NUM_RESERVED + 1) % (VOCAB - NUM_RESERVED)
+    found, exact = model.hidden(changed[:, 10:], cache=cache), model.hidden(changed)[:, 10:]
+    assert not torch.allclose(found, exact, atol=1e-3)
 
 
 def test_rotation_depends_on_distance_alone() -> None:

@@ -12,7 +12,7 @@ from .options import config_flags
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("generation", without=("generation.length",))
+@config_flags("generation", without=("generation.length", "generation.cache_context"))
 @click.pass_context
 def command(
     ctx: click.Context,

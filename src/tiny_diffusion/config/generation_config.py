@@ -10,8 +10,10 @@ from .base import Config
 class GenerationConfig(Config):
     """Sampling."""
 
-    sampler: Literal["ancestral", "confidence"] = Field(
-        "ancestral", description="order of unmasking: at random (the model's own law) or the surest first"
+    sampler: Literal["ancestral", "first_hitting", "confidence"] = Field(
+        "ancestral",
+        description="order of unmasking: at random, at random in equal shares (with as many steps as tokens the "
+        "model's own law, exactly), or the surest first",
     )
     steps: int = Field(64, ge=1, description="denoising steps; more is slower and closer to one token at a time")
     temperature: float = Field(0.8, gt=0, description="below 1: safer; above 1: wilder")
@@ -21,6 +23,14 @@ class GenerationConfig(Config):
     gap_tokens: int = Field(4, ge=1, description="tokens that fill a gap when infilling")
     num_samples: int = Field(1, ge=1, description="texts to write")
     vocab_level: int = Field(5, ge=1, le=5, description="write with the tokens of this vocabulary level only")
+    cache_context: bool = Field(
+        False,
+        description="keep keys and values of the text before a block while the block is written: faster for long "
+        "texts, approximate",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"
+    )
     seed: int = Field(0, ge=0, description="seed of the draw")
 
     @classmethod

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..config import ModelConfig
-from .attention import Attention, rotary_tables
+from .attention import Attention, rotary_tables, take
+from .cache import KeyValueCache
 from .layers import RMSNorm, add_with_dropout, draw_dropped, dropout, swiglu
 
 
@@ -45,9 +46,15 @@ class Block(nn.Module):
         mask: Tensor | None,
         first_value: Tensor | None,
         dropped: tuple[Tensor | None, Tensor | None],
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """(B, T, D) -> (B, T, D), and the attention's values; ``dropped``: where dropout strikes the two outputs."""
-        y, value = self.attention(self.attention_norm(x), cos, sin, mask, first_value)
+        """(B, T, D) -> (B, T, D), or (B, M, D) at ``positions`` (B, M), and the attention's values.
+
+        ``dropped``: where dropout strikes the two outputs.
+        """
+        y, value = self.attention(self.attention_norm(x), cos, sin, mask, first_value, positions, cache)
+        x = x if positions is None else take(x, positions)
         x = add_with_dropout(x, y, dropped[0], self.dropout_rate)
         y = self.feed_forward(self.feed_forward_norm(x))
         return add_with_dropout(x, y, dropped[1], self.dropout_rate), value
@@ -93,33 +100,46 @@ class Transformer(nn.Module):
         """V: the number of text tokens, the width of the logits."""
         return self.vocab_size - self.reserved
 
-    def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def hidden(
+        self,
+        ids: Tensor,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
         """Hidden states (B, T, D) of ``ids`` (B, T); ``mask`` (B, 1, T, T) allows attention where True.
 
-        Raises ValueError when T is above the context.
+        ``positions`` (B, M) ask for the states there alone, (B, M, D): the last block then computes queries and
+        feed-forward for those only. ``ids`` follow the tokens that ``cache`` keeps, and see them.
+        Raises ValueError when the tokens in all are above the context, or a causal model gets positions.
         """
-        t = ids.shape[1]
-        if t > self.config.context:
-            raise ValueError(f"{t} tokens are more than the model's context of {self.config.context}")
-        if mask is not None and self.config.causal:
-            mask = mask & torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
+        t, start = ids.shape[1], cache.length if cache is not None else 0
+        if start + t > self.config.context:
+            raise ValueError(f"{start + t} tokens are more than the model's context of {self.config.context}")
+        if self.config.causal and positions is not None:
+            raise ValueError("a causal model gives the states of all its tokens")
+        if self.config.causal and (mask is not None or start):
+            seen = torch.ones(t, start + t, dtype=torch.bool, device=ids.device).tril(start)
+            mask = seen if mask is None else mask & seen
         x = self.embedding(ids)
         half = torch.is_autocast_enabled(ids.device.type)
         dtype = torch.get_autocast_dtype(ids.device.type) if half else x.dtype
-        cos, sin = self.cos[:t].to(dtype), self.sin[:t].to(dtype)
+        cos, sin = self.cos[start : start + t].to(dtype), self.sin[start : start + t].to(dtype)
         dropped: list[Tensor | None] = [None] * (2 * len(self.blocks))
         if self.training and self.config.dropout:
             first, *rest = draw_dropped((len(dropped) + 1, *x.shape), self.config.dropout, x.device).unbind(0)
             x, dropped = dropout(x, first, self.config.dropout), list(rest)
         first_value: Tensor | None = None
+        whole = positions is None and cache is None
         for i, block in enumerate(self.blocks):
             # Other shapes than the compiled one would each take a compilation of their own.
-            call = block if tuple(ids.shape) == self.compiled_shape else block.forward
+            call = block if whole and tuple(ids.shape) == self.compiled_shape else block.forward
             drops = (dropped[2 * i], dropped[2 * i + 1])
             if self.gradient_checkpointing and self.training:
                 x, value = checkpoint(call, x, cos, sin, mask, first_value, drops, use_reentrant=False)
             else:
-                x, value = call(x, cos, sin, mask, first_value, drops)
+                wanted = positions if i + 1 == len(self.blocks) else None
+                x, value = call(x, cos, sin, mask, first_value, drops, wanted, cache)
             if first_value is None:
                 first_value = value
         return self.norm(x)

@@ -7,12 +7,13 @@ import torch
 from torch import Generator, Tensor
 
 from ..config import GenerationConfig
-from ..data.tokenizer import BOS, MASK, BookTokenizer
+from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import memory_errors
-from .denoise import DenoisingState, denoise
-from .draw import draw, restrict
+from .denoise import denoise
+from .left_to_right import left_to_right
+from .predictor import cast_once
 
 GAP = re.compile(r"_{3,}")
 
@@ -54,6 +55,7 @@ class Writer:
         Text beyond the context is written block by block, each seeing the last half context before it.
         """
         generator = torch.Generator().manual_seed(settings.seed)
+        model = cast_once(self.model, settings.precision)
         ids = torch.tensor(self.encode_prompt(prompt), dtype=torch.long, device=self.device)
         done = ids.expand(settings.num_samples, -1)  # (B, tokens so far)
         wanted = done.shape[1] + settings.length
@@ -65,7 +67,7 @@ class Writer:
             seen = done[:, done.shape[1] - keep :]
             block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
             settled = block
-            for settled in self._fill(block, keep, settings, generator):
+            for settled in self._fill(model, block, keep, settings, generator):
                 yield torch.cat((done[:, : done.shape[1] - keep], settled), dim=1)
             done = torch.cat((done, settled[:, keep:]), dim=1)
 
@@ -91,30 +93,17 @@ class Writer:
             raise UserError(f"the template needs {len(ids)} tokens; the context holds {self.model.config.context}")
         rows = torch.tensor(ids, device=self.device).expand(settings.num_samples, -1)
         generator = torch.Generator().manual_seed(settings.seed)
-        *_, last = denoise(self.model, rows, settings, generator, self.allowed(settings))
+        model = cast_once(self.model, settings.precision)
+        *_, last = denoise(model, rows, settings, generator, self.allowed(settings))
         return [self.tokenizer.decode(row) for row in last.ids.tolist()]
 
-    def _fill(self, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator) -> Iterator[Tensor]:
-        """States of one block (B, T) whose first ``keep`` tokens are settled."""
-        if self.model.config.causal:
-            yield from self._left_to_right(block, keep, settings, generator)
-            return
-        state: DenoisingState
-        for state in denoise(self.model, block, settings, generator, self.allowed(settings)):
-            yield state.ids
-
-    @torch.no_grad()
-    def _left_to_right(
-        self, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator
+    def _fill(
+        self, model: Transformer, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator
     ) -> Iterator[Tensor]:
-        """The autoregressive twin's way: one token a step, each given those before it."""
-        self.model.eval()
-        block = block.clone()
-        bos = torch.full_like(block[:, :1], BOS)
-        for position in range(keep, block.shape[1]):
-            seen = torch.cat((bos, block[:, :position]), dim=1)[:, -self.model.config.context :]
-            logits = self.model.logits(self.model.hidden(seen)[:, -1]).float() / settings.temperature
-            allowed = self.allowed(settings)
-            kept = restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p)
-            block[:, position] = draw(kept, generator)[0] + self.model.reserved
-            yield block.clone()
+        """States of one block (B, T) whose first ``keep`` tokens are settled."""
+        allowed = self.allowed(settings)
+        if model.config.causal:
+            yield from left_to_right(model, block, keep, settings, generator, allowed)
+            return
+        for state in denoise(model, block, settings, generator, allowed, keep):
+            yield state.ids

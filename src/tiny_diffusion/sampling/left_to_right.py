@@ -1,0 +1,52 @@
+"""The autoregressive twin's way to write: one token a step, each given those before it.
+
+Shapes: B rows, T tokens, V text vocabulary.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+
+from ..config import GenerationConfig
+from ..data.tokenizer import BOS
+from ..model.cache import KeyValueCache
+from ..model.transformer import Transformer
+from ..runtime import autocast
+from .draw import draw, restrict
+from .predictor import float_logits
+
+
+def left_to_right(
+    model: Transformer, block: Tensor, kept: int, settings: GenerationConfig, generator: Generator, allowed: int
+) -> Iterator[Tensor]:
+    """Write ``block`` (B, T) behind its first ``kept`` tokens; ids (B, T) after each.
+
+    Keys and values of what stands already are kept, so that a step costs one token's pass.
+    """
+    model.eval()
+    cache = KeyValueCache(model.config.context)
+    new = torch.cat((torch.full_like(block[:, :1], BOS), block[:, :kept]), dim=1)
+    for position in range(kept, block.shape[1]):
+        tokens = _next_tokens(model, new, cache, settings, generator, allowed)
+        new = tokens[:, None]
+        block = torch.cat((block[:, :position], new, block[:, position + 1 :]), dim=1)
+        yield block
+
+
+@torch.inference_mode()
+def _next_tokens(
+    model: Transformer,
+    new: Tensor,
+    cache: KeyValueCache,
+    settings: GenerationConfig,
+    generator: Generator,
+    allowed: int,
+) -> Tensor:
+    """The token (B,) drawn after the tokens in ``cache`` and ``new``, which are cached too."""
+    with autocast(new.device, settings.precision):
+        hidden = model.hidden(new, cache=cache)[:, -1]
+    cache.length += new.shape[1]
+    logits = float_logits(model, hidden) / settings.temperature  # (B, V)
+    drawn = draw(restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p), generator)[0]
+    return drawn + model.reserved
