@@ -18,6 +18,14 @@ class EvaluationConfig(Config):
     bootstrap: int = Field(1000, ge=100, description="resamples behind the 95 % interval")
     ngram_orders: tuple[int, ...] = Field((1, 2, 5), min_length=1, description="orders of the n-gram baselines")
     split: str = Field("test", pattern="^(test|validation)$", description="passages to score: test or validation")
+    book_pieces: int = Field(
+        40, ge=10, description="pieces of the book, made like the samples, that tell how much it differs from itself"
+    )
+    delta_words: int = Field(100, ge=1, description="commonest words, and word pairs, that Burrows' Delta counts")
+    type_token_window: int = Field(100, ge=1, description="words within which distinct ones are counted")
+    rare_zipf: float = Field(
+        3.0, ge=0, le=8, description="a word is rare below this frequency: log10 of occurrences in 10^9 words"
+    )
     max_bits_per_byte: float = Field(1.75, gt=0, description="quality threshold: bits per byte at most")
     max_sentence_length_distance: float = Field(
         5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"
