@@ -26,6 +26,21 @@ class EvaluationConfig(Config):
     rare_zipf: float = Field(
         3.0, ge=0, le=8, description="a word is rare below this frequency: log10 of occurrences in 10^9 words"
     )
+    novelty_orders: tuple[int, ...] = Field(
+        tuple(range(2, 13)), min_length=1, description="lengths n of the n-grams looked up in the training text"
+    )
+    copied_sentence_words: int = Field(8, ge=1, description="shortest sentence that can count as copied, in words")
+    novelty_steps: tuple[int, ...] = Field(
+        (8, 32), description="denoising steps at which novelty is measured too; empty: none"
+    )
+    sentence_gap: int = Field(5, ge=2, description="sentences apart, for likeness at a distance and names carried over")
+    coherence_dim: int = Field(64, ge=2, description="dimensions of the sentence embedding")
+    distinct_orders: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="orders n of distinct-n")
+    repeat_order: int = Field(4, ge=1, description="length of the n-grams that count as repeated within a text")
+    temperatures: tuple[float, ...] = Field(
+        (0.6, 0.8, 1.0, 1.2), description="temperatures of the frontier of quality and diversity; empty: none"
+    )
+    judge_order: int = Field(5, ge=1, description="order of the n-gram model behind generative perplexity")
     max_bits_per_byte: float = Field(1.75, gt=0, description="quality threshold: bits per byte at most")
     max_sentence_length_distance: float = Field(
         5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"

@@ -41,9 +41,12 @@ class Measure:
 
 
 def calibrate(name: str, distance: Callable[[Prose], float], pieces: Sequence[Prose]) -> Measure:
-    """A measure whose own distance is the 95 % quantile over `pieces` of the book."""
-    own = np.array([distance(piece) for piece in pieces])
-    return Measure(name, distance, float(np.quantile(own, OWN_QUANTILE)))
+    """A measure whose own distance is the 95 % quantile over `pieces` of the book.
+
+    Where the pieces do not differ at all (a book without any speech) it is one: a deviation, or a word.
+    """
+    own = float(np.quantile([distance(piece) for piece in pieces], OWN_QUANTILE))
+    return Measure(name, distance, own if own > 0 else 1.0)
 
 
 @dataclass(frozen=True, eq=False)
