@@ -8,7 +8,7 @@ from .base import Config
 
 
 class EvaluationConfig(Config):
-    """Held-out likelihood, baselines, style and novelty."""
+    """Held-out likelihood, baselines, style, coherence and novelty."""
 
     draws: int = Field(64, ge=1, description="masks for each window in the likelihood bound")
     batch_size: int = Field(32, ge=1, description="windows in one forward pass")
@@ -55,13 +55,19 @@ class EvaluationConfig(Config):
 
     @classmethod
     def fast(cls) -> Self:
-        """Sixteen draws over at most 100 windows, four texts."""
-        return cls(draws=16, windows=100, samples=4)
+        """Sixteen draws over at most 100 windows, four texts at one temperature and number of steps."""
+        return cls(draws=16, windows=100, samples=4, novelty_steps=(), temperatures=())
 
     @classmethod
     def comprehensive(cls) -> Self:
-        """256 draws, 64 texts, n-grams of orders 1 to 6."""
-        return cls(draws=256, samples=64, ngram_orders=(1, 2, 3, 4, 5, 6))
+        """256 draws, 64 texts, n-grams of orders 1 to 6, more steps and temperatures."""
+        return cls(
+            draws=256,
+            samples=64,
+            ngram_orders=(1, 2, 3, 4, 5, 6),
+            novelty_steps=(4, 16, 64, 256),
+            temperatures=(0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2),
+        )
 
     @classmethod
     def memory_efficient(cls) -> Self:

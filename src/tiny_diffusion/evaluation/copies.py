@@ -108,11 +108,13 @@ class CopyIndex:
 
 
 def excerpt(text: str, start: int, end: int) -> str:
-    """The part of `text` that holds its words `start` to `end` (exclusive), as written but for white space."""
-    kept, count = [], 0
-    for token in _TOKEN.findall(text):
-        found = len(split_words(token))
-        if count + found > start and count < end:
-            kept.append(token)
-        count += found
-    return " ".join(kept)
+    """The part of `text` that holds its words `start` to `end` (exclusive), as written."""
+    first, last, count = None, 0, 0
+    for token in _TOKEN.finditer(text):
+        if count >= end:
+            break
+        count += len(split_words(token.group()))
+        if count > start:
+            first = token.start() if first is None else first
+            last = token.end()
+    return "" if first is None else text[first:last]

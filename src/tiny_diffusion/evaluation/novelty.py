@@ -82,11 +82,9 @@ def measure_novelty(
     if not generated:
         raise UserError("cannot measure novelty: there is no generated text, at least one is needed")
     matches = index.match(generated)
-    size = max(1, sum(len(m.words) for m in matches) // len(matches))
-    pieces = cut(held, size, len(generated))
     return NoveltyReport(
         generated=_copying(generated, matches, index, language, settings),
-        held_out=measure_copying(pieces, index, language, settings),
+        held_out=measure_copying(cut_like(generated, held), index, language, settings),
         nearest=_nearest(generated, matches, index),
         by_steps=[
             StepsNovelty(steps, measure_copying(texts, index, language, settings))
@@ -114,6 +112,12 @@ def ngram_share(matches: Iterable[Matches], n: int) -> float | None:
         total += max(0, len(match.words) - n + 1)
         found += int((match.length >= n).sum())
     return found / total if total else None
+
+
+def cut_like(generated: list[str], held: list[str]) -> list[str]:
+    """`held` cut into pieces of the mean number of words of the generated texts, at most as many as those."""
+    words = sum(len(split_words(text)) for text in generated)
+    return cut(held, max(1, words // len(generated)), len(generated))
 
 
 def cut(texts: list[str], words: int, count: int) -> list[str]:
