@@ -48,7 +48,7 @@ def command(
     other_books: tuple[str, ...],
     device: str,
 ) -> None:
-    """Held-out bits per byte beside n-gram models, style, coherence, copying; writes evaluation.json and prints a table."""
+    """Held-out bits per byte beside n-grams, style, coherence and copying; writes evaluation.json, prints tables."""
     from ..checkpoint import load_checkpoint
 
     resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
@@ -151,7 +151,7 @@ def _show_style(style: "StyleReport") -> None:
     others.add_row("(this book)", "", f"{style.delta:.2f}", f"{style.held_out_delta:.2f}")
     for book in style.other_books:
         deltas = (f"{book.delta_to_generated:.2f}", f"{book.delta_to_held_out:.2f}")
-        others.add_row(escape(book.name), f"{book.score:.0f}", *deltas)
+        others.add_row(escape(Path(book.name).name), f"{book.score:.0f}", *deltas)
     console.print(others)
 
 

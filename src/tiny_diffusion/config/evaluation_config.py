@@ -14,7 +14,9 @@ class EvaluationConfig(Config):
     batch_size: int = Field(32, ge=1, description="windows in one forward pass")
     windows: int = Field(0, ge=0, description="score at most so many test windows; 0: all")
     samples: int = Field(16, ge=1, description="texts to write for style and novelty")
-    sample_tokens: int = Field(100, ge=8, description="length of those texts, in tokens")
+    sample_tokens: int = Field(
+        256, ge=8, description="length of those texts, in tokens; figures of sentences apart need several sentences"
+    )
     bootstrap: int = Field(1000, ge=100, description="resamples behind the 95 % interval")
     ngram_orders: tuple[int, ...] = Field((1, 2, 5), min_length=1, description="orders of the n-gram baselines")
     split: str = Field("test", pattern="^(test|validation)$", description="passages to score: test or validation")

@@ -66,10 +66,10 @@ class SentenceLikeness:
 
     def apart(self, prose: Prose, gap: int) -> float | None:
         """Mean cosine of sentences `gap` apart in the same text; None where no text has so many sentences."""
-        vectors = self.embed(prose)
         pairs = [(i, i + gap) for first, end in prose.runs.tolist() for i in range(first, end - gap)]
         if not pairs:
             return None
+        vectors = self.embed(prose)
         one, other = np.array(pairs).T
         return float(np.einsum("nd,nd->n", vectors[one], vectors[other]).mean())
 
@@ -125,7 +125,7 @@ def _measures(
     measures: dict[str, Callable[[Prose], float | None]] = {
         "likeness of neighbours": lambda prose: likeness.apart(prose, 1),
         f"likeness {gap} apart": lambda prose: likeness.apart(prose, gap),
-        f"names carried over {gap}": lambda prose: carry_over(prose, names, gap),
+        f"names taken up within {gap}": lambda prose: carry_over(prose, names, gap),
         "connectives in 100 words": lambda prose: connectives_per_100(prose, language),
     }
     for n in settings.distinct_orders:

@@ -93,9 +93,7 @@ def measure_novelty(
     )
 
 
-def measure_copying(
-    texts: Sequence[str], index: CopyIndex, language: str, settings: EvaluationConfig
-) -> Copying:
+def measure_copying(texts: Sequence[str], index: CopyIndex, language: str, settings: EvaluationConfig) -> Copying:
     """Longest run, n-grams and sentences of `texts` that stand in the indexed text. `language`: two letters."""
     return _copying(texts, index.match(texts), index, language, settings)
 

@@ -14,7 +14,7 @@ KINDS: dict[str, str] = {
     "exclamation": "!！",
     "dash": "—–―",
     "ellipsis": "…",
-    "quotation": "\"“”„«»‹›「」『』",
+    "quotation": '"“”„«»‹›「」『』',
     "bracket": "()[]（）【】",
     "hyphen": "-‐‑",
     "apostrophe": "'’‘ʼ",

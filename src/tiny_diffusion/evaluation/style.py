@@ -4,10 +4,12 @@ The book is cut into pieces made like the generated texts: as many runs of whole
 random places of the training text. Each part of the score is a distance d(text, book); the same distance of the
 pieces tells how much the book differs from itself at this size, and its 95 % quantile is the part's own distance q:
 
-    part = 100 * min(1, q / d)        score = mean of the parts
+    part = 100 * min(1, q / d)        score = geometric mean of the parts
 
-So 100 means "as near as the book's own pieces lie", 50 "twice as far off as they ever lie". The held-out text, cut
-alike, scores near 100, and stands beside the generated text as a check, as do other books when given.
+So 100 means "as near as nearly all of the book's own pieces lie", 50 "twice as far off as that". The mean is geometric
+so that no part makes up for another that is far off. The held-out text, cut alike, scores near 100, and stands beside
+the generated text as a check, as do other books when given. The fewer words are measured, the wider the book's own
+pieces spread, and the milder the score.
 """
 
 from dataclasses import dataclass
@@ -122,15 +124,15 @@ def measure_style(
     delta = _by_words(words, pieces, text)
     measures = _measures(book, pieces, text, delta, vocabulary, settings)
     own = draw_pieces(read["held-out"], text, settings.book_pieces, settings.seed)
-    held_parts = {m.name: float(np.mean([m.score(piece).score for piece in own])) for m in measures}
+    own_parts = [[measure.score(piece) for measure in measures] for piece in own]
     parts = [measure.score(text) for measure in measures]
     style = partial(_text_style, language=language, window=window, zipf=settings.rare_zipf)
     types = set(text.all_words)
     return StyleReport(
-        score=float(np.mean([part.score for part in parts])),
+        score=total(parts),
         parts=parts,
-        held_out_score=float(np.mean(list(held_parts.values()))),
-        held_out_parts=held_parts,
+        held_out_score=float(np.mean([total(row) for row in own_parts])),
+        held_out_parts={same[0].name: float(np.mean([p.score for p in same])) for same in zip(*own_parts, strict=True)},
         lengths=_lengths(text, own, book),
         delta=delta.distance(text),
         held_out_delta=float(np.mean([delta.distance(piece) for piece in own])),
@@ -143,6 +145,11 @@ def measure_style(
             for name, other in (other_books or {}).items()
         ],
     )
+
+
+def total(parts: list[Part]) -> float:
+    """The geometric mean of the parts' scores."""
+    return float(np.exp(np.mean([np.log(part.score) for part in parts])))
 
 
 def _read(name: str, texts: list[str], language: str) -> Prose:
@@ -196,16 +203,15 @@ def _vocabulary(prose: Prose, language: str, window: int, zipf: float) -> FloatA
 def _lengths(text: Prose, own: list[Prose], book: Prose) -> Lengths:
     lengths, book_lengths = text.lengths, book.lengths
     test = ks_2samp(lengths, book_lengths)
-    halves = [np.concatenate([book.lengths[a:b] for a, b in book.runs[i::2].tolist()] or [[]]) for i in (0, 1)]
-    two = len(book.runs) > 1
+    halves = [book.take(book.runs[i::2]).lengths for i in (0, 1) if len(book.runs) > 1]
     return Lengths(
         wasserstein=float(wasserstein_distance(lengths, book_lengths)),
         ks=float(test.statistic),
         ks_p_value=float(test.pvalue),
         held_out_wasserstein=float(np.mean([wasserstein_distance(p.lengths, book_lengths) for p in own])),
         held_out_ks=float(np.mean([ks_2samp(p.lengths, book_lengths).statistic for p in own])),
-        halves_wasserstein=float(wasserstein_distance(*halves)) if two else None,
-        halves_ks=float(ks_2samp(*halves).statistic) if two else None,
+        halves_wasserstein=float(wasserstein_distance(*halves)) if halves else None,
+        halves_ks=float(ks_2samp(*halves).statistic) if halves else None,
     )
 
 
@@ -245,7 +251,7 @@ def _other(
     distances = [burrows_delta(delta.of(p)[delta.kept], there, delta.scale) for p in (text, *own)]
     return OtherBook(
         name=name,
-        score=float(np.mean([measure.score(piece).score for measure in measures for piece in pieces])),
+        score=float(np.mean([total([measure.score(piece) for measure in measures]) for piece in pieces])),
         delta_to_generated=distances[0],
         delta_to_held_out=float(np.mean(distances[1:])),
     )

@@ -2,9 +2,11 @@
 
 import re
 from collections import Counter
+from functools import cache
+from itertools import islice
 
 import numpy as np
-from wordfreq import available_languages, get_frequency_dict, top_n_list
+from wordfreq import available_languages, get_frequency_dict
 
 from ..errors import UserError
 from .words import split_words
@@ -14,6 +16,13 @@ FUNCTION_WORDS = 50
 _WORDFREQ_NAMES = {"no": "nb"}
 # Elided words ("l'homme", "don't") fall apart into what a frequency list holds; single letters tell nothing.
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
+
+
+@cache
+def _frequencies(language: str) -> dict[str, float] | None:
+    """Shares of words in general use, commonest first; None where wordfreq has no list for `language`."""
+    name = _WORDFREQ_NAMES.get(language, language)
+    return get_frequency_dict(name) if name in available_languages() else None
 
 
 def type_token_ratio(words: list[str], window: int) -> float:
@@ -51,11 +60,10 @@ def rare_word_share(sentences: list[str], language: str, zipf: float) -> float:
     Words are runs of two letters or more; one that the list lacks is rare. NaN where wordfreq has no list for
     `language`, or `sentences` hold no such word.
     """
-    name = _WORDFREQ_NAMES.get(language, language)
+    table = _frequencies(language)
     words = [word for sentence in sentences for word in _LETTERS.findall(sentence.casefold())]
-    if name not in available_languages() or not words:
+    if table is None or not words:
         return float("nan")
-    table = get_frequency_dict(name)
     least = 10.0 ** (zipf - 9)
     return sum(word not in table or table[word] < least for word in words) / len(words)
 
@@ -68,8 +76,9 @@ def function_word_share(words: list[str], language: str) -> float | None:
     """
     if not words:
         raise UserError("cannot measure function words: the text holds no word")
-    name = _WORDFREQ_NAMES.get(language, language)
-    if name not in available_languages():
+    table = _frequencies(language)
+    if table is None:
         return None
-    common = {word for entry in top_n_list(name, FUNCTION_WORDS) for word in split_words(entry)}
+    # The table is in falling order of frequency.
+    common = {word for entry in islice(table, FUNCTION_WORDS) for word in split_words(entry)}
     return sum(word in common for word in words) / len(words)
