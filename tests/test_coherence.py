@@ -17,7 +17,12 @@ from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.embedding import embed_tfidf, fit_tfidf
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.coherence import CoherenceReport, SentenceLikeness, connectives_per_100, measure_coherence
+from tiny_diffusion.evaluation.coherence import (
+    CoherenceReport,
+    SentenceLikeness,
+    connectives_per_100,
+    measure_coherence,
+)
 from tiny_diffusion.evaluation.frontier import Judge, measure_frontier, token_entropy
 from tiny_diffusion.evaluation.names import carry_over, fit_names
 from tiny_diffusion.evaluation.prose import read_prose
@@ -87,7 +92,12 @@ def test_loops_equal_a_naive_search(words: list[str]) -> None:
 
 
 def test_names_and_whether_they_go_on() -> None:
-    training = ["The old House fell.", "A house is a house.", "Then Anna saw Sir Robert.", "They said: Come here, Robert."]
+    training = [
+        "The old House fell.",
+        "A house is a house.",
+        "Then Anna saw Sir Robert.",
+        "They said: Come here, Robert.",
+    ]
     names = fit_names(training)
     # "House" is a common word in capitals here, "Then" and "Come" stand at a beginning.
     assert names.in_sentence("Then the House of Anna Smith fell. “Come!”") == {"anna", "smith"}
@@ -100,7 +110,9 @@ def test_names_and_whether_they_go_on() -> None:
 
 
 def test_likeness_of_sentences() -> None:
-    training = read_prose(["The ship sailed the sea. The sea was rough. The cook baked bread. The bread was good."] * 2, "en")
+    training = read_prose(
+        ["The ship sailed the sea. The sea was rough. The cook baked bread. The bread was good."] * 2, "en"
+    )
     likeness = SentenceLikeness(training, 3, 0)
     same = read_prose(["The ship sailed the sea. The cook baked bread. The ship sailed the sea."], "en")
     assert likeness.apart(same, 2) == pytest.approx(1)

@@ -258,5 +258,3 @@ def test_a_language_without_lists(data: Processed) -> None:
     assert report.score > 80 and report.generated.dialogue_share > 0
     unknown = measure_style(SHORT, LONG, LONG, "und", SETTINGS)
     assert unknown.generated.rare_word_share is None and unknown.generated.function_word_share is None
-
-
