@@ -149,7 +149,7 @@ def measure_style(
 
 def total(parts: list[Part]) -> float:
     """The geometric mean of the parts' scores."""
-    return float(np.exp(np.mean([np.log(part.score) for part in parts])))
+    return float(100 * np.exp(np.mean([np.log(part.score / 100) for part in parts])))
 
 
 def _read(name: str, texts: list[str], language: str) -> Prose:
