@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
+from tiny_diffusion.cli.evaluate import show
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
@@ -72,6 +73,20 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     assert all(point.perplexity > 2 * reports[0].frontier.held_out.perplexity for point in reports[0].frontier.points)
     reports[0].write(tmp_path / "evaluation.json")
     assert (tmp_path / "evaluation.json").stat().st_size > 1000
+
+
+def test_an_autoregressive_model_has_no_steps(
+    config: ProjectConfig, data: Processed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config.override(**{"training.objective": "autoregressive", "model.causal": True})
+    weights = new_model(config, data.tokenizer).state_dict()
+    checkpoint = Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
+    few = {"windows": 5, "samples": 2, "sample_tokens": 16, "ngram_orders": (1,), "novelty_steps": (2,)}
+    settings = config.evaluation.model_copy(update=few)
+    *_, report = evaluate(checkpoint, data, settings, config.generation, CPU)
+    assert isinstance(report, Report) and report.novelty.by_steps == []
+    show(report)
+    assert "autoregressive twin" in capsys.readouterr().out
 
 
 def test_other_data_is_refused(config: ProjectConfig, data: Processed) -> None:

@@ -128,6 +128,8 @@ def test_features_and_score_by_hand() -> None:
     assert (features.centre.tolist(), features.scale.tolist()) == ([2], [1])  # of 1 and 3 words
     assert [features.distance(p) for p in parts] == [1, 1, 0]
     assert fit_features(lambda p: np.array([float("nan")]), parts, parts[0]) is None
+    some = fit_features(lambda p: np.array([np.nan if p is parts[0] else len(p.all_words)]), parts[1:], parts[1])
+    assert some is not None and some.distance(parts[0]) == 1
     measure = calibrate("x", lambda p: float(len(p.all_words)), parts[:1])
     assert [round(measure.score(p).score, 3) for p in parts] == [100, 33.333, 50]
     assert calibrate("x", lambda p: 0.0, parts).own == 1
@@ -256,5 +258,8 @@ def test_a_language_without_lists(data: Processed) -> None:
     chinese = ["山很高。水很深。" * 20, "他说：「我不知道。」她走了。" * 10]
     report = measure_style(chinese, chinese, chinese * 3, "zh", SETTINGS)
     assert report.score > 80 and report.generated.dialogue_share > 0
+    # Another book too short for the window of words.
+    short = measure_style(chinese, chinese, chinese * 3, "zh", SETTINGS, {"short": "山。"}).other_books[0]
+    assert 0 < short.score < 60
     unknown = measure_style(SHORT, LONG, LONG, "und", SETTINGS)
     assert unknown.generated.rare_word_share is None and unknown.generated.function_word_share is None

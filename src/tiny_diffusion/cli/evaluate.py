@@ -166,8 +166,8 @@ def _show_coherence(coherence: "CoherenceReport") -> None:
 
 
 def _show_novelty(novelty: "NoveltyReport") -> None:
-    by_steps = [(f"{row.steps} steps", row.copying) for row in novelty.by_steps]
-    columns = [*by_steps, ("held-out text", novelty.held_out)]
+    written = [(f"{row.steps} steps", row.copying) for row in novelty.by_steps] or [("generated", novelty.generated)]
+    columns = [*written, ("held-out text", novelty.held_out)]
     table = Table("found in the training text", *[name for name, _ in columns], title="novelty")
     table.add_row("longest run (words)", *[str(copying.longest_words) for _, copying in columns])
     for i, gram in enumerate(novelty.held_out.ngrams):

@@ -62,8 +62,12 @@ class Features:
     scale: FloatArray
 
     def distance(self, prose: Prose) -> float:
-        """Burrows' Delta over the kept figures between `prose` and the mean piece of the book."""
-        return burrows_delta(self.of(prose)[self.kept], self.centre, self.scale)
+        """Burrows' Delta over the kept figures between `prose` and the mean piece of the book.
+
+        A figure that `prose` lacks (another book too short for a window) counts as one deviation off.
+        """
+        figures = self.of(prose)[self.kept]
+        return burrows_delta(np.where(np.isnan(figures), self.centre + self.scale, figures), self.centre, self.scale)
 
 
 def fit_features(of: Callable[[Prose], FloatArray], pieces: Sequence[Prose], generated: Prose) -> Features | None:

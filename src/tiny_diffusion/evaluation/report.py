@@ -2,9 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -23,6 +25,8 @@ from .frontier import Frontier, Judge, measure_frontier
 from .likelihood import Likelihood, held_out, model_nats, ngram_nats, summarise, uniform_nats
 from .novelty import NoveltyReport, cut_like, measure_novelty
 from .style import StyleReport, measure_style
+
+Value = TypeVar("Value", int, float)
 
 VERSION = 2
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
@@ -122,20 +126,14 @@ def evaluate(
     style = measure_style(whole, texts, training, language, settings, other_books)
     yield Step("coherence")
     coherence = measure_coherence(whole, texts, training, language, settings)
-    by_steps: dict[int, list[str]] = {generation.steps: samples}
+    write = partial(write_samples, model, checkpoint, settings)
     # An autoregressive model writes token by token: it has no steps to vary.
-    for steps in () if model.config.causal else settings.novelty_steps:
-        yield Step(f"writing in {steps} steps")
-        if steps not in by_steps:
-            by_steps[steps] = write_samples(model, checkpoint, settings, generation.model_copy(update={"steps": steps}))
+    steps = () if model.config.causal else (generation.steps, *settings.novelty_steps)
+    by_steps = yield from _vary("steps", steps, generation, samples, write)
     yield Step("novelty")
     novelty = measure_novelty(samples, texts, CopyIndex(training), language, settings, by_steps)
-    by_temperature: dict[float, list[str]] = {generation.temperature: samples}
-    for heat in settings.temperatures:
-        yield Step(f"writing at temperature {heat:g}")
-        if heat not in by_temperature:
-            how = generation.model_copy(update={"temperature": heat})
-            by_temperature[heat] = write_samples(model, checkpoint, settings, how)
+    temperatures = (generation.temperature, *settings.temperatures)
+    by_temperature = yield from _vary("temperature", temperatures, generation, samples, write)
     yield Step("frontier")
     judge = Judge(training, tokenizer, level, settings.judge_order)
     frontier = measure_frontier(by_temperature, cut_like(samples, texts), judge)
@@ -175,6 +173,25 @@ def write_samples(
         )
         samples += writer.write("", how)
     return samples
+
+
+def _vary(
+    name: str,
+    values: Iterable[Value],
+    generation: GenerationConfig,
+    samples: list[str],
+    write: Callable[[GenerationConfig], list[str]],
+) -> Generator[Step, None, dict[Value, list[str]]]:
+    """Texts for each value of one setting of ``generation``, whose own value gave ``samples``."""
+    found: dict[Value, list[str]] = {}
+    for value in sorted(set(values)):
+        how = generation.model_copy(update={name: value})
+        if how == generation:
+            found[value] = samples
+        else:
+            yield Step(f"writing samples with {name} {value:g}")
+            found[value] = write(how)
+    return found
 
 
 def whole_sentences(text: str, language: str) -> str:

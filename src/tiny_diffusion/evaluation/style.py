@@ -17,7 +17,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import ks_2samp, wasserstein_distance
+from scipy.stats import wasserstein_distance
 
 from ..config import EvaluationConfig
 from ..errors import UserError
@@ -25,6 +25,7 @@ from .calibration import Features, Measure, Part, calibrate, fit_features
 from .delta import burrows_delta, commonest, frequencies, word_pairs
 from .prose import Prose, draw_pieces, read_prose, trim
 from .readability import readability
+from .sentence_lengths import Lengths, compare_lengths
 from .vocabulary import function_word_share, hapax_share, rare_word_share, type_token_ratio, zipf_slope
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,23 +47,6 @@ class TextStyle:
     dialogue_share: float
     lix: float
     letters_per_word: float
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Distances between sentence-length distributions: Wasserstein's in words, Kolmogorov and Smirnov's in [0, 1].
-
-    `held_out` is the held-out text's, in pieces made like the generated text; `halves` that of the book's odd and
-    even passages, None for a book of one passage.
-    """
-
-    wasserstein: float
-    ks: float
-    ks_p_value: float
-    held_out_wasserstein: float
-    held_out_ks: float
-    halves_wasserstein: float | None
-    halves_ks: float | None
 
 
 @dataclass(frozen=True)
@@ -115,15 +99,14 @@ def measure_style(
     read = {side: _read(f"the {side} texts", texts, language) for side, texts in sides.items()}
     book = read["training"]
     text = trim(read["generated"], int(read["held-out"].lengths.sum()))
-    window = min(settings.type_token_window, int(text.lengths.sum()), int(read["held-out"].lengths.sum()))
     pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
+    own = draw_pieces(read["held-out"], text, settings.book_pieces, settings.seed)
     # A run stops at a sentence's end, so that a piece can be a little shorter than the text.
-    window = min([window, *(int(piece.lengths.sum()) for piece in pieces)])
+    window = min([settings.type_token_window, *(int(p.lengths.sum()) for p in (text, *pieces, *own))])
     vocabulary = partial(_vocabulary, language=language, window=window, zipf=settings.rare_zipf)
     words = commonest(book.all_words, settings.delta_words)
     delta = _by_words(words, pieces, text)
     measures = _measures(book, pieces, text, delta, vocabulary, settings)
-    own = draw_pieces(read["held-out"], text, settings.book_pieces, settings.seed)
     own_parts = [[measure.score(piece) for measure in measures] for piece in own]
     parts = [measure.score(text) for measure in measures]
     style = partial(_text_style, language=language, window=window, zipf=settings.rare_zipf)
@@ -133,7 +116,7 @@ def measure_style(
         parts=parts,
         held_out_score=float(np.mean([total(row) for row in own_parts])),
         held_out_parts={same[0].name: float(np.mean([p.score for p in same])) for same in zip(*own_parts, strict=True)},
-        lengths=_lengths(text, own, book),
+        lengths=compare_lengths(text, own, book),
         delta=delta.distance(text),
         held_out_delta=float(np.mean([delta.distance(piece) for piece in own])),
         vocabulary_overlap=len(types & set(book.all_words)) / len(types),
@@ -198,21 +181,6 @@ def _vocabulary(prose: Prose, language: str, window: int, zipf: float) -> FloatA
     words = prose.all_words
     ratio = type_token_ratio(words, window) if len(words) >= window else float("nan")
     return np.array([ratio, hapax_share(words), zipf_slope(words), rare_word_share(prose.sentences, language, zipf)])
-
-
-def _lengths(text: Prose, own: list[Prose], book: Prose) -> Lengths:
-    lengths, book_lengths = text.lengths, book.lengths
-    test = ks_2samp(lengths, book_lengths)
-    halves = [book.take(book.runs[i::2]).lengths for i in (0, 1) if len(book.runs) > 1]
-    return Lengths(
-        wasserstein=float(wasserstein_distance(lengths, book_lengths)),
-        ks=float(test.statistic),
-        ks_p_value=float(test.pvalue),
-        held_out_wasserstein=float(np.mean([wasserstein_distance(p.lengths, book_lengths) for p in own])),
-        held_out_ks=float(np.mean([ks_2samp(p.lengths, book_lengths).statistic for p in own])),
-        halves_wasserstein=float(wasserstein_distance(*halves)) if halves else None,
-        halves_ks=float(ks_2samp(*halves).statistic) if halves else None,
-    )
 
 
 def _text_style(prose: Prose, language: str, window: int, zipf: float) -> TextStyle:
