@@ -86,7 +86,11 @@ def test_evaluate(checkout: Path) -> None:
     names = {row["name"] for row in report["likelihood"]}
     assert names == {"diffusion (bound)", "unigram", "bigram", "5-gram Kneser-Ney", "uniform"}
     assert all(name in table for name in names)
-    run(checkout, *EVALUATE, "--preset", "fast", "--generation.steps", "2")
+    other = ["--other-books", "other.txt"]
+    (checkout / "other.txt").write_text("Nobody came. Who would? It rained, and rained again.\n" * 40, encoding="utf-8")
+    table = run(checkout, *EVALUATE, "--preset", "fast", "--generation.steps", "2", *other).stdout
+    assert all(word in table for word in ("other.txt", "sentence length", "held-out text", "12-grams", "entropy"))
+    assert "missing.txt" in run(checkout, *EVALUATE, "--other-books", "missing.txt", code=2).stderr
 
 
 def test_the_self_tests(checkout: Path) -> None:

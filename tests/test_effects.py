@@ -18,10 +18,16 @@ GENERATION = {
 EVALUATION = {
     "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
     "ngram_orders": (1,), "split": "validation", "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
-    "max_copied_words": 999, "seed": 1,
+    "max_copied_words": 999, "seed": 1, "book_pieces": 11, "delta_words": 5, "type_token_window": 3,
+    "rare_zipf": 7.0, "novelty_orders": (1,), "copied_sentence_words": 1, "novelty_steps": (3,),
+    "sentence_gap": 2, "coherence_dim": 3, "distinct_orders": (4,), "repeat_order": 1, "temperatures": (0.5,),
+    "judge_order": 2,
 }  # fmt: skip
 BLIND = {"blind_passages", "blind_words"}  # read by the blind test only: see test_blind_passages.py
-FEW = EvaluationConfig(draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2))
+FEW = EvaluationConfig(
+    draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2), book_pieces=10,
+    novelty_steps=(), temperatures=(),
+)  # fmt: skip
 SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0, precision="float32")
 
 
@@ -58,10 +64,19 @@ def measure(checkpoint: Checkpoint, data: Processed, settings: EvaluationConfig)
     return report
 
 
-@pytest.mark.parametrize("key", EVALUATION)
-def test_each_evaluation_setting_changes_the_report(checkpoint: Checkpoint, data: Processed, key: str) -> None:
-    first = measure(checkpoint, data, FEW)
+@pytest.fixture(scope="module")
+def first(checkpoint: Checkpoint, data: Processed) -> Report:
+    return measure(checkpoint, data, FEW)
+
+
+def test_the_same_settings_give_the_same_report(checkpoint: Checkpoint, data: Processed, first: Report) -> None:
     assert asdict(first) == asdict(measure(checkpoint, data, FEW))
+
+
+@pytest.mark.parametrize("key", EVALUATION)
+def test_each_evaluation_setting_changes_the_report(
+    checkpoint: Checkpoint, data: Processed, first: Report, key: str
+) -> None:
     assert asdict(first) != asdict(measure(checkpoint, data, FEW.model_copy(update={key: EVALUATION[key]})))
 
 

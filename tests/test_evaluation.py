@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
+from tiny_diffusion.cli.evaluate import show
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood import held_out, ngram_nats, summarise, uniform_nats
-from tiny_diffusion.evaluation.report import Report, evaluate, measure_novelty, whole_sentences
+from tiny_diffusion.evaluation.report import Report, evaluate, whole_sentences
 
 CPU = torch.device("cpu")
 
@@ -57,14 +58,35 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     weights = new_model(config, data.tokenizer).state_dict()
     checkpoint = Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
     settings = config.evaluation.model_copy(update={"draws": 4, "windows": 10, "samples": 3, "batch_size": 2})
+    settings = settings.model_copy(update={"novelty_steps": (2,), "temperatures": (0.5, 1.5)})
     reports = [list(evaluate(checkpoint, data, settings, config.generation, CPU))[-1] for _ in range(2)]
     assert reports[0] == reports[1] and isinstance(reports[0], Report)
     # An untrained model knows nothing: about the uniform one's figure, and no threshold of likelihood met.
     by_name = {row.name: row.bits_per_byte for row in reports[0].likelihood}
     assert by_name["diffusion (bound)"] == pytest.approx(by_name["uniform"], rel=0.05)
     assert not reports[0].thresholds[0].met
+    steps, temperature = config.generation.steps, config.generation.temperature
+    assert [row.steps for row in reports[0].novelty.by_steps] == sorted((2, steps))
+    assert [point.temperature for point in reports[0].frontier.points] == sorted((0.5, 1.5, temperature))
+    # Noise is not like the book.
+    assert reports[0].style.score < reports[0].style.held_out_score
+    assert all(point.perplexity > 2 * reports[0].frontier.held_out.perplexity for point in reports[0].frontier.points)
     reports[0].write(tmp_path / "evaluation.json")
     assert (tmp_path / "evaluation.json").stat().st_size > 1000
+
+
+def test_an_autoregressive_model_has_no_steps(
+    config: ProjectConfig, data: Processed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config.override(**{"training.objective": "autoregressive", "model.causal": True})
+    weights = new_model(config, data.tokenizer).state_dict()
+    checkpoint = Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
+    few = {"windows": 5, "samples": 2, "sample_tokens": 16, "ngram_orders": (1,), "novelty_steps": (2,)}
+    settings = config.evaluation.model_copy(update=few)
+    *_, report = evaluate(checkpoint, data, settings, config.generation, CPU)
+    assert isinstance(report, Report) and report.novelty.by_steps == []
+    show(report)
+    assert "autoregressive twin" in capsys.readouterr().out
 
 
 def test_other_data_is_refused(config: ProjectConfig, data: Processed) -> None:
@@ -73,14 +95,8 @@ def test_other_data_is_refused(config: ProjectConfig, data: Processed) -> None:
         list(evaluate(checkpoint, data, config.evaluation, config.generation, CPU))
 
 
-def test_a_model_that_copies_is_caught(data: Processed) -> None:
-    training, held = data.texts("train"), data.texts("test")
-    copied = measure_novelty([training[0][100:600]], held, training)
-    fresh = measure_novelty(["Zwei Kinder spielten lange im Hof und sangen."], held, training)
-    assert copied.longest_copied_words > 50 > fresh.longest_copied_words
-    assert copied.copied_5gram_share > 0.9 and fresh.copied_5gram_share == 0
-
-
 def test_cut_sentences_do_not_count() -> None:
     assert whole_sentences("end of one. A whole one. Another. And the beg", "en") == "A whole one. Another."
+    assert whole_sentences("One. Two here.\n\nThree. Four", "en") == "Two here.\n\nThree."
+    assert whole_sentences("One.\n\n\nTwo here.\n\nThree", "en") == "Two here."
     assert whole_sentences("just a piece", "en") == "just a piece"

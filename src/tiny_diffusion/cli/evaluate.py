@@ -4,14 +4,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
-from ..config import EvaluationConfig, ProjectConfig
+from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from .generate import CHECKPOINT_OPTION
 from .options import config_flags, console, errors, resolve, say
 
 if TYPE_CHECKING:
+    from ..evaluation.coherence import CoherenceReport
+    from ..evaluation.frontier import Frontier
+    from ..evaluation.novelty import NoveltyReport
     from ..evaluation.report import Report
+    from ..evaluation.style import StyleReport
 
 
 @click.command("evaluate")
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
 )
 @click.option("--eval-batch-size", type=int, default=None, help="The same as --evaluation.batch_size.")
 @click.option("--eval-samples", type=int, default=None, help="Windows scored and texts written at most.")
+@click.option(
+    "--other-books", multiple=True, metavar="BOOK", help="Hold the style against this book too; may be given often."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @config_flags("evaluation", "generation", without=("evaluation.blind_passages", "evaluation.blind_words"))
 @click.pass_context
@@ -37,9 +45,10 @@ def command(
     preset: str | None,
     eval_batch_size: int | None,
     eval_samples: int | None,
+    other_books: tuple[str, ...],
     device: str,
 ) -> None:
-    """Held-out bits per byte beside n-gram models, style, and copying; writes evaluation.json and prints a table."""
+    """Held-out bits per byte beside n-grams, style, coherence and copying; writes evaluation.json, prints tables."""
     from ..checkpoint import load_checkpoint
 
     resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
@@ -53,13 +62,15 @@ def command(
         config = config.override(**{"evaluation.windows": eval_samples, "evaluation.samples": eval_samples})
     config = resolve(ctx, config)
     target = Path(output) if output else Path(checkpoint).with_name("evaluation.json")
-    report = run(Path(checkpoint), Path(data_dir), config, device)
+    report = run(Path(checkpoint), Path(data_dir), config, device, other_books)
     report.write(target)
     show(report)
     say(f"written to {target}")
 
 
-def run(checkpoint: Path, data_dir: Path, config: ProjectConfig, device: str) -> "Report":
+def run(
+    checkpoint: Path, data_dir: Path, config: ProjectConfig, device: str, other_books: tuple[str, ...] = ()
+) -> "Report":
     """Evaluate with a line that tells the step."""
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
@@ -68,12 +79,27 @@ def run(checkpoint: Path, data_dir: Path, config: ProjectConfig, device: str) ->
 
     with memory_errors(), errors.status("reading") as status:
         loaded, data = load_checkpoint(checkpoint), load_processed(data_dir)
-        steps = evaluate(loaded, data, config.evaluation, config.generation, find_device(device))
+        others = {name: _cleaned(name, data.pipeline) for name in other_books}
+        steps = evaluate(loaded, data, config.evaluation, config.generation, find_device(device), others)
         for event in steps:
             if isinstance(event, Report):
                 return event
             status.update(event.name)
     raise AssertionError("an evaluation ends with its report")
+
+
+def _cleaned(book: str, pipeline: PipelineConfig) -> str:
+    """The text of another book, cleaned as the model's own was."""
+    from ..data.cleaning import clean_book
+    from ..data.loading import read_book
+
+    paragraphs = clean_book(
+        read_book(book).text,
+        strip_gutenberg=pipeline.strip_gutenberg,
+        unwrap=pipeline.unwrap,
+        drop_headings=pipeline.drop_headings,
+    )
+    return "\n\n".join(paragraphs)
 
 
 def show(report: "Report") -> None:
@@ -97,17 +123,67 @@ def show(report: "Report") -> None:
             threshold.name, f"{threshold.value:.2f}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
         )
     console.print(checks)
-    novelty = report.novelty
-    say(
-        f"longest run copied from the book: {novelty.longest_copied_words} words "
-        f"(held-out text itself: {novelty.held_out_longest_copied_words}): {novelty.longest_copied_text!r}",
-    )
-    styles = Table("style", "generated", "book", title="style")
-    generated, reference = report.style["generated"], report.style["reference"]
-    assert isinstance(generated, dict) and isinstance(reference, dict)
-    for key, value in generated.items():
-        cells = [
-            ("-" if v is None else f"{v:.3f}" if isinstance(v, float) else f"{v}") for v in (value, reference[key])
-        ]
-        styles.add_row(key.replace("_", " "), *cells)
-    console.print(styles)
+    _show_style(report.style)
+    _show_coherence(report.coherence)
+    _show_novelty(report.novelty)
+    _show_frontier(report.frontier)
+
+
+def _cell(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _show_style(style: "StyleReport") -> None:
+    table = Table("part", "distance", "book's own", "score", "held-out text", title="style, 0 to 100")
+    for part in style.parts:
+        held = style.held_out_parts[part.name]
+        table.add_row(part.name, f"{part.distance:.2f}", f"{part.own:.2f}", f"{part.score:.0f}", f"{held:.0f}")
+    table.add_row("all", "", "", f"{style.score:.0f}", f"{style.held_out_score:.0f}")
+    console.print(table)
+    figures = Table("figure", "generated", "held-out text")
+    for key, value in vars(style.generated).items():
+        cells = [f"{v}" if isinstance(v, int) else _cell(v) for v in (value, getattr(style.held_out, key))]
+        figures.add_row(key.replace("_", " "), *cells)
+    console.print(figures)
+    if not style.other_books:
+        return
+    others = Table("other book", "score", "Delta to generated", "to held-out text", title="other books")
+    others.add_row("(this book)", "", f"{style.delta:.2f}", f"{style.held_out_delta:.2f}")
+    for book in style.other_books:
+        deltas = (f"{book.delta_to_generated:.2f}", f"{book.delta_to_held_out:.2f}")
+        others.add_row(escape(Path(book.name).name), f"{book.score:.0f}", *deltas)
+    console.print(others)
+
+
+def _show_coherence(coherence: "CoherenceReport") -> None:
+    table = Table("figure", "generated", "held-out text", "its spread", title="coherence")
+    for figure in coherence.figures:
+        table.add_row(figure.name, _cell(figure.generated), _cell(figure.held_out), _cell(figure.spread))
+    console.print(table)
+    loop = coherence.loop
+    if loop.words:
+        say(f"longest loop: {loop.words} words go round in {loop.period}: {loop.phrase!r}")
+
+
+def _show_novelty(novelty: "NoveltyReport") -> None:
+    written = [(f"{row.steps} steps", row.copying) for row in novelty.by_steps] or [("generated", novelty.generated)]
+    columns = [*written, ("held-out text", novelty.held_out)]
+    table = Table("found in the training text", *[name for name, _ in columns], title="novelty")
+    table.add_row("longest run (words)", *[str(copying.longest_words) for _, copying in columns])
+    for i, gram in enumerate(novelty.held_out.ngrams):
+        table.add_row(f"{gram.n}-grams", *[_cell(copying.ngrams[i].share) for _, copying in columns])
+    table.add_row("whole sentences", *[_cell(copying.copied_sentence_share) for _, copying in columns])
+    console.print(table)
+    nearest = novelty.nearest
+    if nearest is not None:
+        side = Table("most copied sample", "training text", title=f"longest copied run: {nearest.words} words")
+        side.add_row(*[escape(" ".join(t.split())) for t in (nearest.sample_text, nearest.training_text)])
+        console.print(side)
+
+
+def _show_frontier(frontier: "Frontier") -> None:
+    table = Table("temperature", "perplexity (n-gram)", "entropy (nats)", "distinct-2", title="generative perplexity")
+    for point in (*frontier.points, frontier.held_out):
+        name = "held-out text" if point.temperature is None else f"{point.temperature:g}"
+        table.add_row(name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2))
+    console.print(table)

@@ -235,7 +235,8 @@ def check_pipeline() -> None:
         checkpoint = load_checkpoint(trainer.best_path)
         device = find_device(config.training.device)
         text = Writer(checkpoint.build(device), checkpoint.tokenizer).write("The value", config.generation)[0]
-        settings = config.evaluation.model_copy(update={"windows": 20, "draws": 4, "samples": 2})
+        few = {"windows": 20, "draws": 4, "samples": 2, "novelty_steps": (), "temperatures": ()}
+        settings = config.evaluation.model_copy(update=few)
         *_, report = evaluate(checkpoint, data, settings, config.generation, device)
         assert isinstance(report, Report)
     say(f"wrote: {text!r}")

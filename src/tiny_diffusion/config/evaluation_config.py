@@ -8,16 +8,41 @@ from .base import Config
 
 
 class EvaluationConfig(Config):
-    """Held-out likelihood, baselines, style, novelty and the blind test."""
+    """Held-out likelihood, baselines, style, coherence, novelty and the blind test."""
 
     draws: int = Field(64, ge=1, description="masks for each window in the likelihood bound")
     batch_size: int = Field(32, ge=1, description="windows in one forward pass")
     windows: int = Field(0, ge=0, description="score at most so many test windows; 0: all")
     samples: int = Field(16, ge=1, description="texts to write for style and novelty")
-    sample_tokens: int = Field(100, ge=8, description="length of those texts, in tokens")
+    sample_tokens: int = Field(
+        256, ge=8, description="length of those texts, in tokens; figures of sentences apart need several sentences"
+    )
     bootstrap: int = Field(1000, ge=100, description="resamples behind the 95 % interval")
     ngram_orders: tuple[int, ...] = Field((1, 2, 5), min_length=1, description="orders of the n-gram baselines")
     split: str = Field("test", pattern="^(test|validation)$", description="passages to score: test or validation")
+    book_pieces: int = Field(
+        40, ge=10, description="pieces of the book, made like the samples, that tell how much it differs from itself"
+    )
+    delta_words: int = Field(100, ge=1, description="commonest words, and word pairs, that Burrows' Delta counts")
+    type_token_window: int = Field(100, ge=1, description="words within which distinct ones are counted")
+    rare_zipf: float = Field(
+        3.0, ge=0, le=8, description="a word is rare below this frequency: log10 of occurrences in 10^9 words"
+    )
+    novelty_orders: tuple[int, ...] = Field(
+        tuple(range(2, 13)), min_length=1, description="lengths n of the n-grams looked up in the training text"
+    )
+    copied_sentence_words: int = Field(8, ge=1, description="shortest sentence that can count as copied, in words")
+    novelty_steps: tuple[int, ...] = Field(
+        (8, 32), description="denoising steps at which novelty is measured too; empty: none"
+    )
+    sentence_gap: int = Field(5, ge=2, description="sentences apart, for likeness at a distance and names carried over")
+    coherence_dim: int = Field(64, ge=2, description="dimensions of the sentence embedding")
+    distinct_orders: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="orders n of distinct-n")
+    repeat_order: int = Field(4, ge=1, description="length of the n-grams that count as repeated within a text")
+    temperatures: tuple[float, ...] = Field(
+        (0.6, 0.8, 1.0, 1.2), description="temperatures of the frontier of quality and diversity; empty: none"
+    )
+    judge_order: int = Field(5, ge=1, description="order of the n-gram model behind generative perplexity")
     max_bits_per_byte: float = Field(1.75, gt=0, description="quality threshold: bits per byte at most")
     max_sentence_length_distance: float = Field(
         5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"
@@ -36,13 +61,19 @@ class EvaluationConfig(Config):
 
     @classmethod
     def fast(cls) -> Self:
-        """Sixteen draws over at most 100 windows, four texts."""
-        return cls(draws=16, windows=100, samples=4)
+        """Sixteen draws over at most 100 windows, four texts at one temperature and number of steps."""
+        return cls(draws=16, windows=100, samples=4, novelty_steps=(), temperatures=())
 
     @classmethod
     def comprehensive(cls) -> Self:
-        """256 draws, 64 texts, n-grams of orders 1 to 6."""
-        return cls(draws=256, samples=64, ngram_orders=(1, 2, 3, 4, 5, 6))
+        """256 draws, 64 texts, n-grams of orders 1 to 6, more steps and temperatures."""
+        return cls(
+            draws=256,
+            samples=64,
+            ngram_orders=(1, 2, 3, 4, 5, 6),
+            novelty_steps=(4, 16, 64, 256),
+            temperatures=(0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2),
+        )
 
     @classmethod
     def memory_efficient(cls) -> Self:

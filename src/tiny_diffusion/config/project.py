@@ -132,7 +132,7 @@ class ProjectConfig(Config):
         return cls.cpu_2m().override(
             curriculum=CurriculumConfig.cpu(1, 1, 24).model_dump(mode="json"),
             training={"eval_every_epochs": 4, "sample_every_epochs": 8},
-            evaluation={"draws": 16, "samples": 8},
+            evaluation={"draws": 16, "samples": 8, "novelty_steps": [16], "temperatures": [0.6, 1.0]},
         )
 
     @classmethod

@@ -42,25 +42,47 @@ def _kept_columns(counts: sparse.csr_matrix) -> np.ndarray:
     return np.sort(kept[order])
 
 
-def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> Embedding:
-    """TF-IDF reduced by a truncated SVD.
+@dataclass(frozen=True, eq=False)
+class TfidfEmbedding:
+    """TF-IDF reduced by a truncated SVD, fitted on the sentences of one text and good for those of any other.
 
-    `counts` is [sentences, words] with summed duplicates. The dimensions are fewer than `dim` (with a note)
-    when the book has too few sentences or words for them.
+    columns: the words kept. svd: None where the text was too small for one: a sentence is then its summed weight.
+    """
+
+    columns: np.ndarray
+    weights: TfidfTransformer
+    svd: TruncatedSVD | None
+    notes: list[str]
+
+    def transform(self, counts: sparse.csr_matrix) -> np.ndarray:
+        """Unit rows (or zero rows) [sentences, dimensions] of counts [sentences, words] over the words fitted."""
+        weights = self.weights.transform(counts[:, self.columns])
+        return normalize(np.asarray(weights.sum(axis=1)) if self.svd is None else self.svd.transform(weights))
+
+
+def fit_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> TfidfEmbedding:
+    """Fit an embedding on word counts [sentences, words] with summed duplicates.
+
+    The dimensions are fewer than `dim` (with a note) when the book has too few sentences or words for them.
     """
     notes: list[str] = []
-    counts = counts[:, _kept_columns(counts)]
-    weights = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+    columns = _kept_columns(counts)
+    transformer = TfidfTransformer(sublinear_tf=True)
+    weights = transformer.fit_transform(counts[:, columns])
     rows = _sample(weights.shape[0], seed)
     possible = min(rows.size, weights.shape[1]) - 1
     if possible < dim:
         notes.append(f"embedding_dim: {max(possible, 1)} instead of {dim}, the book is small")
-    if possible < 1:
-        vectors = np.asarray(weights.sum(axis=1))
-    else:
+    svd = None
+    if possible >= 1:
         svd = TruncatedSVD(n_components=min(dim, possible), random_state=seed).fit(weights[rows])
-        vectors = svd.transform(weights)
-    return Embedding(normalize(vectors), notes)
+    return TfidfEmbedding(columns, transformer, svd, notes)
+
+
+def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> Embedding:
+    """Embed the sentences that the embedding is fitted on; `counts` and `dim` as for `fit_tfidf`."""
+    fitted = fit_tfidf(counts, dim, seed)
+    return Embedding(fitted.transform(counts), fitted.notes)
 
 
 def embed_with_model(sentences: list[str]) -> Embedding:

@@ -1,98 +1,163 @@
-"""Novelty: how much of a text was copied word for word from its source."""
+"""Novelty: how much of the generated text was copied word for word, with the held-out text as the floor.
 
-import unicodedata
+Any two texts of one author share runs of words. So every figure stands beside the same figure of the held-out text,
+cut into pieces as long as the generated texts, and as many.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from pydivsufsort import divsufsort, kasai
+from ..config import EvaluationConfig
+from ..data.segmentation import split_sentences
+from ..errors import UserError
+from .copies import CopyIndex, Matches, excerpt
+from .words import split_words
 
-from tiny_diffusion.errors import UserError
-
-_APOSTROPHES = "'\u2018\u2019\u02bc"
-# Scripts written without spaces, where one character stands for one word: kana, Han and their extensions.
-_UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
-
-
-class _WordCharacters(dict[int, str]):
-    """A table for `str.translate` that fills itself: keeps word characters, turns the rest into spaces."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        category = unicodedata.category(character)
-        if character in _APOSTROPHES or category == "Cf":
-            value = ""
-        elif any(low <= code <= high for low, high in _UNSPACED):
-            value = f" {character} "
-        else:
-            value = character if category[0] in "LMN" else " "
-        self[code] = value
-        return value
-
-
-_TABLE = _WordCharacters()
+MARGIN = 20
+"""Words shown before and after a copied run."""
 
 
 @dataclass(frozen=True)
-class CopiedRun:
-    """The longest run shared with the source: its length in words, and these words (folded, spaced)."""
+class NgramShare:
+    """Share of the n-grams that stand in the training text, each occurrence counted; None where there is none."""
 
+    n: int
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Copying:
+    """Copying by some texts. `longest_words` over all of them; `sentences`: those long enough to be looked up."""
+
+    texts: int
     words: int
-    text: str
+    longest_words: int
+    longest_text: str
+    ngrams: list[NgramShare]
+    sentences: int
+    copied_sentence_share: float | None
 
 
-def split_words(text: str) -> list[str]:
-    """Return the words of `text`, NFC, case-folded and without punctuation.
+@dataclass(frozen=True)
+class CopiedPassage:
+    """The most copied sample beside the training text that it follows: numbers in their lists, and excerpts."""
 
-    Apostrophes vanish ("don't" is "dont"), other punctuation parts words; each Han or kana character is
-    a word.
+    sample: int
+    passage: int
+    words: int
+    sample_text: str
+    training_text: str
+
+
+@dataclass(frozen=True)
+class StepsNovelty:
+    """Copying by texts that were written in so many denoising steps."""
+
+    steps: int
+    copying: Copying
+
+
+@dataclass(frozen=True)
+class NoveltyReport:
+    """Copying by the generated texts and by the held-out text, and by the number of sampling steps."""
+
+    generated: Copying
+    held_out: Copying
+    nearest: CopiedPassage | None
+    by_steps: list[StepsNovelty]
+
+
+def measure_novelty(
+    generated: list[str],
+    held: list[str],
+    index: CopyIndex,
+    language: str,
+    settings: EvaluationConfig,
+    by_steps: dict[int, list[str]] | None = None,
+) -> NoveltyReport:
+    """Look up `generated`, and other texts by their number of steps, in the index of the training text.
+
+    Raises `UserError` when there is no generated text.
     """
-    folded = unicodedata.normalize("NFC", text.casefold())
-    return folded.translate(_TABLE).split()
+    if not generated:
+        raise UserError("cannot measure novelty: there is no generated text, at least one is needed")
+    matches = index.match(generated)
+    return NoveltyReport(
+        generated=_copying(generated, matches, index, language, settings),
+        held_out=measure_copying(cut_like(generated, held), index, language, settings),
+        nearest=_nearest(generated, matches, index),
+        by_steps=[
+            StepsNovelty(steps, measure_copying(texts, index, language, settings))
+            for steps, texts in sorted((by_steps or {}).items())
+        ],
+    )
 
 
-def longest_copied_run(text: str, source: str) -> CopiedRun:
-    """Return the longest run of whole words of `text` that stands in `source` too.
-
-    Case, punctuation and line breaks do not matter. Of several longest runs one is returned, always the same;
-    a text that shares no word with the source gives `CopiedRun(0, "")`.
-    """
-    words, source_words = split_words(text), split_words(source)
-    if not words or not source_words:
-        return CopiedRun(0, "")
-    identity: dict[str, int] = {}
-    ids = [identity.setdefault(word, len(identity) + 1) for word in source_words]
-    boundary = len(ids)
-    # The separator 0 occurs once, so no common prefix of two suffixes runs across the boundary.
-    ids.append(0)
-    ids.extend(identity.setdefault(word, len(identity) + 1) for word in words)
-    joined = np.asarray(ids, dtype=np.int64)
-    suffixes = np.asarray(divsufsort(joined), dtype=np.int64)
-    common = np.asarray(kasai(joined, suffixes), dtype=np.int64)[: len(joined) - 1]
-    # The longest common run is the common prefix of some two neighbours, one from each side of the boundary.
-    from_text = suffixes > boundary
-    common = np.where(from_text[:-1] != from_text[1:], common, 0)
-    length = int(common.max())
-    if length == 0:
-        return CopiedRun(0, "")
-    best = np.flatnonzero(common == length)
-    start = int(np.maximum(suffixes[best], suffixes[best + 1]).min()) - boundary - 1
-    return CopiedRun(length, " ".join(words[start : start + length]))
+def measure_copying(texts: Sequence[str], index: CopyIndex, language: str, settings: EvaluationConfig) -> Copying:
+    """Longest run, n-grams and sentences of `texts` that stand in the indexed text. `language`: two letters."""
+    return _copying(texts, index.match(texts), index, language, settings)
 
 
-def copied_ngram_share(text: str, source: str, n: int) -> float:
-    """Return the share, in [0, 1], of the word n-grams of `text` that stand in `source` too.
+def ngram_share(matches: Iterable[Matches], n: int) -> float | None:
+    """Share of the word n-grams, each occurrence counted, that stand in the source; None without any n-gram.
 
-    Each occurrence counts. A text of fewer than `n` words has no n-gram, so none is copied: 0.0.
     Raises `UserError` when `n` is below 1.
     """
     if n < 1:
         raise UserError(f"n-gram length {n} is too small: it must be 1 or more")
-    grams = _ngrams(split_words(text), n)
-    if not grams:
-        return 0.0
-    known = set(_ngrams(split_words(source), n))
-    return sum(gram in known for gram in grams) / len(grams)
+    found = total = 0
+    for match in matches:
+        total += max(0, len(match.words) - n + 1)
+        found += int((match.length >= n).sum())
+    return found / total if total else None
 
 
-def _ngrams(words: list[str], n: int) -> list[tuple[str, ...]]:
-    return list(zip(*(words[offset:] for offset in range(n)), strict=False))
+def cut_like(generated: list[str], held: list[str]) -> list[str]:
+    """`held` cut into pieces of the mean number of words of the generated texts, at most as many as those."""
+    words = sum(len(split_words(text)) for text in generated)
+    return cut(held, max(1, words // len(generated)), len(generated))
+
+
+def cut(texts: list[str], words: int, count: int) -> list[str]:
+    """At most `count` pieces of `words` words, evenly spread over `texts`, none across two of them.
+
+    A text shorter than that is a piece of its own.
+    """
+    pieces = []
+    for text in texts:
+        length = len(split_words(text))
+        starts = range(0, max(length - words, 0) + 1, words)
+        pieces += [excerpt(text, start, start + words) for start in starts] if length else []
+    return [pieces[i * len(pieces) // count] for i in range(count)] if len(pieces) > count else pieces
+
+
+def _copying(
+    texts: Sequence[str], matches: list[Matches], index: CopyIndex, language: str, settings: EvaluationConfig
+) -> Copying:
+    longest = max(matches, key=lambda match: match.longest, default=None)
+    words = longest.longest if longest is not None else 0
+    start = int(longest.length.argmax()) if longest is not None and words else 0
+    sentences = [s for text in texts for part in text.split("\n\n") for s in split_sentences(part, language)]
+    looked_up = [m for m in index.match(sentences) if len(m.words) >= settings.copied_sentence_words]
+    copied = sum(match.longest == len(match.words) for match in looked_up)
+    return Copying(
+        texts=len(texts),
+        words=sum(len(match.words) for match in matches),
+        longest_words=words,
+        longest_text=" ".join(longest.words[start : start + words]) if longest is not None else "",
+        ngrams=[NgramShare(n, ngram_share(matches, n)) for n in settings.novelty_orders],
+        sentences=len(looked_up),
+        copied_sentence_share=copied / len(looked_up) if looked_up else None,
+    )
+
+
+def _nearest(texts: list[str], matches: list[Matches], index: CopyIndex) -> CopiedPassage | None:
+    """Where the longest run of all was copied from; None when no word stands in the training text."""
+    sample = max(range(len(texts)), key=lambda i: matches[i].longest)
+    match = matches[sample]
+    if match.longest == 0:
+        return None
+    start = int(match.length.argmax())
+    passage, training_text = index.passage(int(match.place[start]), match.longest, MARGIN)
+    sample_text = excerpt(texts[sample], start - MARGIN, start + match.longest + MARGIN)
+    return CopiedPassage(sample, passage, match.longest, sample_text, training_text)

@@ -1,10 +1,12 @@
-"""The whole evaluation of one checkpoint: likelihood, style, novelty, thresholds."""
+"""The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -17,11 +19,16 @@ from ..files import write_text
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from ..sampling.writer import Writer
+from .coherence import CoherenceReport, measure_coherence
+from .copies import CopyIndex
+from .frontier import Frontier, Judge, measure_frontier
 from .likelihood import Likelihood, held_out, model_nats, ngram_nats, summarise, uniform_nats
-from .novelty import copied_ngram_share, longest_copied_run
-from .style import StyleComparison, compare_style
+from .novelty import NoveltyReport, cut_like, measure_novelty
+from .style import StyleReport, measure_style
 
-VERSION = 1
+Value = TypeVar("Value", int, float)
+
+VERSION = 2
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
 
 
@@ -33,17 +40,6 @@ class Threshold:
     value: float
     limit: float
     met: bool
-
-
-@dataclass(frozen=True)
-class Novelty:
-    """Copying by generated text, beside the held-out text's own figures as the floor."""
-
-    longest_copied_words: int
-    longest_copied_text: str
-    held_out_longest_copied_words: int
-    copied_5gram_share: float
-    held_out_copied_5gram_share: float
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,10 @@ class Report:
     parameters: int
     likelihood: list[Likelihood]
     perplexity_at_level_1: float
-    style: dict[str, object]
-    novelty: Novelty
+    style: StyleReport
+    coherence: CoherenceReport
+    novelty: NoveltyReport
+    frontier: Frontier
     thresholds: list[Threshold]
     samples: list[str] = field(default_factory=list)
 
@@ -93,10 +91,12 @@ def evaluate(
     settings: EvaluationConfig,
     generation: GenerationConfig,
     device: torch.device,
+    other_books: dict[str, str] | None = None,
 ) -> Iterator[Step | Report]:
     """Measure a checkpoint, yielding each step as it begins and the report at the end.
 
-    Raises UserError when the checkpoint was trained on other data.
+    ``other_books``: texts by name that the style is held against too. Raises UserError when the checkpoint was
+    trained on other data.
     """
     check_same_data(checkpoint, data)
     model = checkpoint.build(device)
@@ -120,9 +120,23 @@ def evaluate(
 
     yield Step("writing samples")
     samples = write_samples(model, checkpoint, settings, generation)
-    yield Step("style and novelty")
-    style = compare_style([whole_sentences(s, data.language) for s in samples], texts, data.language)
-    novelty = measure_novelty(samples, texts, data.texts("train"))
+    training, language = data.texts("train"), data.language
+    yield Step("style")
+    whole = [whole_sentences(s, language) for s in samples]
+    style = measure_style(whole, texts, training, language, settings, other_books)
+    yield Step("coherence")
+    coherence = measure_coherence(whole, texts, training, language, settings)
+    write = partial(write_samples, model, checkpoint, settings)
+    # An autoregressive model writes token by token: it has no steps to vary.
+    steps = () if model.config.causal else (generation.steps, *settings.novelty_steps)
+    by_steps = yield from _vary("steps", steps, generation, samples, write)
+    yield Step("novelty")
+    novelty = measure_novelty(samples, texts, CopyIndex(training), language, settings, by_steps)
+    temperatures = (generation.temperature, *settings.temperatures)
+    by_temperature = yield from _vary("temperature", temperatures, generation, samples, write)
+    yield Step("frontier")
+    judge = Judge(training, tokenizer, level, settings.judge_order)
+    frontier = measure_frontier(by_temperature, cut_like(samples, texts), judge)
     tokens = sum(len(w) for w in windows.windows)
     passages = len(set(windows.passage.tolist()))
     yield Report(
@@ -137,8 +151,10 @@ def evaluate(
         parameters=model.count()[0],
         likelihood=found,
         perplexity_at_level_1=_level_1_perplexity(found[0].bits_per_byte, checkpoint, texts),
-        style=style.to_dict(),
+        style=style,
+        coherence=coherence,
         novelty=novelty,
+        frontier=frontier,
         thresholds=_thresholds(found[0], style, novelty, settings),
         samples=samples,
     )
@@ -159,34 +175,36 @@ def write_samples(
     return samples
 
 
+def _vary(
+    name: str,
+    values: Iterable[Value],
+    generation: GenerationConfig,
+    samples: list[str],
+    write: Callable[[GenerationConfig], list[str]],
+) -> Generator[Step, None, dict[Value, list[str]]]:
+    """Texts for each value of one setting of ``generation``, whose own value gave ``samples``."""
+    found: dict[Value, list[str]] = {}
+    for value in sorted(set(values)):
+        how = generation.model_copy(update={name: value})
+        if how == generation:
+            found[value] = samples
+        else:
+            yield Step(f"writing samples with {name} {value:g}")
+            found[value] = write(how)
+    return found
+
+
 def whole_sentences(text: str, language: str) -> str:
     """``text`` without its first and last sentence, which a sample begins and ends in the middle of.
 
-    A sample of fewer than three sentences stays as it is.
+    Paragraphs stay apart. A sample of fewer than three sentences stays as it is.
     """
-    sentences = [s for paragraph in text.split("\n\n") for s in split_sentences(paragraph, language)]
-    return " ".join(sentences[1:-1]) if len(sentences) > 2 else text
-
-
-def measure_novelty(samples: list[str], held: list[str], training: list[str]) -> Novelty:
-    """Longest run and share of five-word runs found in the training text; the held-out text is the floor.
-
-    The floor's longest run is over pieces as long as the samples, so that length alone makes no difference.
-    """
-    source = "\n\n".join(training)
-    runs = [longest_copied_run(text, source) for text in samples]
-    longest = max(runs, key=lambda run: run.words)
-    size = max(1, sum(map(len, samples)) // len(samples))
-    text = "\n\n".join(held)
-    starts = range(0, max(1, len(text) - size), max(size, len(text) // len(samples)))
-    floor = max(longest_copied_run(text[s : s + size], source).words for s in starts)
-    return Novelty(
-        longest_copied_words=longest.words,
-        longest_copied_text=longest.text,
-        held_out_longest_copied_words=floor,
-        copied_5gram_share=copied_ngram_share("\n\n".join(samples), source, 5),
-        held_out_copied_5gram_share=copied_ngram_share(text, source, 5),
-    )
+    paragraphs = [split_sentences(paragraph, language) for paragraph in text.split("\n\n")]
+    paragraphs = [sentences for sentences in paragraphs if sentences]
+    if sum(map(len, paragraphs)) < 3:
+        return text
+    del paragraphs[0][0], paragraphs[-1][-1]
+    return "\n\n".join(" ".join(sentences) for sentences in paragraphs if sentences)
 
 
 def _level_1_perplexity(bits_per_byte: float, checkpoint: Checkpoint, texts: list[str]) -> float:
@@ -197,11 +215,11 @@ def _level_1_perplexity(bits_per_byte: float, checkpoint: Checkpoint, texts: lis
 
 
 def _thresholds(
-    likelihood: Likelihood, style: StyleComparison, novelty: Novelty, settings: EvaluationConfig
+    likelihood: Likelihood, style: StyleReport, novelty: NoveltyReport, settings: EvaluationConfig
 ) -> list[Threshold]:
     pairs = [
         ("bits per byte", likelihood.bits_per_byte, settings.max_bits_per_byte),
-        ("sentence-length distance (words)", style.wasserstein, settings.max_sentence_length_distance),
-        ("longest copied run (words)", float(novelty.longest_copied_words), float(settings.max_copied_words)),
+        ("sentence-length distance (words)", style.lengths.wasserstein, settings.max_sentence_length_distance),
+        ("longest copied run (words)", float(novelty.generated.longest_words), float(settings.max_copied_words)),
     ]
     return [Threshold(name, value, limit, value <= limit) for name, value, limit in pairs]

@@ -1,134 +1,225 @@
-"""Style: how sentence lengths and words of generated texts compare with those of a reference."""
+"""Style: one score from 0 to 100 for how like the book a text is written, with its parts.
 
-import re
-from dataclasses import asdict, dataclass
+The book is cut into pieces made like the generated texts: as many runs of whole sentences, of as many words, from
+random places of the training text. Each part of the score is a distance d(text, book); the same distance of the
+pieces tells how much the book differs from itself at this size, and its 95 % quantile is the part's own distance q:
+
+    part = 100 * min(1, q / d)        score = geometric mean of the parts
+
+So 100 means "as near as nearly all of the book's own pieces lie", 50 "twice as far off as that". The mean is geometric
+so that no part makes up for another that is far off. The held-out text, cut alike, scores near 100, and stands beside
+the generated text as a check, as do other books when given. The fewer words are measured, the wider the book's own
+pieces spread, and the milder the score.
+"""
+
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import ks_2samp, wasserstein_distance
-from wordfreq import available_languages, top_n_list
+from scipy.stats import wasserstein_distance
 
-from tiny_diffusion.data.segmentation import split_sentences
-from tiny_diffusion.errors import UserError
+from ..config import EvaluationConfig
+from ..errors import UserError
+from .calibration import Features, Measure, Part, calibrate, fit_features
+from .delta import burrows_delta, commonest, frequencies, word_pairs
+from .prose import Prose, draw_pieces, read_prose, trim
+from .readability import readability
+from .sentence_lengths import Lengths, compare_lengths
+from .vocabulary import function_word_share, hapax_share, rare_word_share, type_token_ratio, zipf_slope
 
-from .novelty import split_words
-
-FUNCTION_WORDS = 50
-TYPE_TOKEN_WINDOW = 100
-
-_BLANK_LINE = re.compile(r"\n\s*\n")
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TextStyle:
-    """Measures of one side. Lengths are in words; shares are in [0, 1]."""
+    """Figures of one side. Lengths in words, shares in [0, 1]; None where the text or language lacks a figure."""
 
     sentences: int
     words: int
     sentence_length_mean: float
     sentence_length_sd: float
     type_token_ratio: float
+    hapax_share: float
+    zipf_slope: float | None
+    rare_word_share: float | None
     function_word_share: float | None
+    dialogue_share: float
+    lix: float
+    letters_per_word: float
 
 
 @dataclass(frozen=True)
-class StyleComparison:
-    """Both sides and the distances between them.
+class OtherBook:
+    """Another book: its score as if generated, and its Burrows' Delta to the generated and to the held-out text."""
 
-    `wasserstein` is in words, `ks_statistic` in [0, 1] with its `ks_p_value`; `vocabulary_overlap` is the
-    share of the generated texts' distinct words that occur in the reference; `type_token_window` is in words.
+    name: str
+    score: float
+    delta_to_generated: float
+    delta_to_held_out: float
+
+
+@dataclass(frozen=True)
+class StyleReport:
+    """Score and parts of the generated text, the held-out text's (mean over pieces), and what lies behind.
+
+    `generated` and `held_out` are figures at the same size; `type_token_window` is in words, and shorter than the
+    setting where the generated text is.
     """
 
-    generated: TextStyle
-    reference: TextStyle
-    wasserstein: float
-    ks_statistic: float
-    ks_p_value: float
+    score: float
+    parts: list[Part]
+    held_out_score: float
+    held_out_parts: dict[str, float]
+    lengths: Lengths
+    delta: float
+    held_out_delta: float
     vocabulary_overlap: float
     type_token_window: int
+    generated: TextStyle
+    held_out: TextStyle
+    other_books: list[OtherBook]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return plain nested dicts and numbers, ready for JSON."""
-        return asdict(self)
 
+def measure_style(
+    generated: list[str],
+    held: list[str],
+    training: list[str],
+    language: str,
+    settings: EvaluationConfig,
+    other_books: dict[str, str] | None = None,
+) -> StyleReport:
+    """Score the style of `generated` against the book, by the formula above.
 
-def sentence_lengths(texts: list[str], language: str) -> npt.NDArray[np.int64]:
-    """Return the words in each sentence of `texts`, in order.
-
-    Pieces without a word (a row of stars) are left out. Blank lines part paragraphs. The last piece of a text
-    that stops in mid-sentence counts as a sentence.
+    `language` is a two-letter code. Texts without a word are left out, and so are those at the end that go beyond as
+    many words as the held-out text has, since it could not be cut alike; raises `UserError` when no word is left on
+    a side.
     """
-    lengths = [
-        len(split_words(sentence))
-        for text in texts
-        for paragraph in _BLANK_LINE.split(text)
-        for sentence in split_sentences(" ".join(paragraph.split()), language)
-    ]
-    return np.asarray([length for length in lengths if length > 0], dtype=np.int64)
-
-
-def type_token_ratio(words: list[str], window: int) -> float:
-    """Return the mean share of distinct words over consecutive full windows of `window` words.
-
-    The plain ratio falls as a text grows; equal windows make texts of different lengths comparable. Raises
-    `UserError` when `window` is below 1 or longer than the text.
-    """
-    if not 1 <= window <= len(words):
-        raise UserError(f"type-token window {window} must be between 1 and the text's {len(words)} words")
-    starts = range(0, len(words) - window + 1, window)
-    return float(np.mean([len(set(words[start : start + window])) / window for start in starts]))
-
-
-def function_word_share(words: list[str], language: str) -> float | None:
-    """Return the share of `words` that are among the language's 50 commonest in general use.
-
-    These are nearly all function words. `words` come from `split_words`. None when no frequency list exists
-    for `language`; raises `UserError` when `words` is empty.
-    """
-    if not words:
-        raise UserError("cannot measure function words: the text holds no word")
-    if language not in available_languages():
-        return None
-    common = {word for entry in top_n_list(language, FUNCTION_WORDS) for word in split_words(entry)}
-    return sum(word in common for word in words) / len(words)
-
-
-def compare_style(generated: list[str], reference: list[str], language: str) -> StyleComparison:
-    """Compare the sentences and words of `generated` with those of `reference` (lists of texts).
-
-    The type-token window is 100 words, or the whole of the shorter side when that has fewer, and is the same
-    for both sides. `language` is a two-letter code. Raises `UserError` when a side holds no word.
-    """
-    words = {"generated": _all_words(generated), "reference": _all_words(reference)}
-    for side, found in words.items():
-        if not found:
-            raise UserError(f"cannot compare style: the {side} texts hold no word, at least one is needed")
-    window = min(TYPE_TOKEN_WINDOW, *(len(found) for found in words.values()))
-    generated_lengths = sentence_lengths(generated, language)
-    reference_lengths = sentence_lengths(reference, language)
-    test = ks_2samp(generated_lengths, reference_lengths)
-    types = set(words["generated"])
-    return StyleComparison(
-        generated=_measure(words["generated"], generated_lengths, language, window),
-        reference=_measure(words["reference"], reference_lengths, language, window),
-        wasserstein=float(wasserstein_distance(generated_lengths, reference_lengths)),
-        ks_statistic=float(test.statistic),
-        ks_p_value=float(test.pvalue),
-        vocabulary_overlap=len(types & set(words["reference"])) / len(types),
+    sides = {"generated": generated, "held-out": held, "training": training}
+    read = {side: _read(f"the {side} texts", texts, language) for side, texts in sides.items()}
+    book = read["training"]
+    text = trim(read["generated"], int(read["held-out"].lengths.sum()))
+    pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
+    own = draw_pieces(read["held-out"], text, settings.book_pieces, settings.seed)
+    # A run stops at a sentence's end, so that a piece can be a little shorter than the text.
+    window = min([settings.type_token_window, *(int(p.lengths.sum()) for p in (text, *pieces, *own))])
+    vocabulary = partial(_vocabulary, language=language, window=window, zipf=settings.rare_zipf)
+    words = commonest(book.all_words, settings.delta_words)
+    delta = _by_words(words, pieces, text)
+    measures = _measures(book, pieces, text, delta, vocabulary, settings)
+    own_parts = [[measure.score(piece) for measure in measures] for piece in own]
+    parts = [measure.score(text) for measure in measures]
+    style = partial(_text_style, language=language, window=window, zipf=settings.rare_zipf)
+    types = set(text.all_words)
+    return StyleReport(
+        score=total(parts),
+        parts=parts,
+        held_out_score=float(np.mean([total(row) for row in own_parts])),
+        held_out_parts={same[0].name: float(np.mean([p.score for p in same])) for same in zip(*own_parts, strict=True)},
+        lengths=compare_lengths(text, own, book),
+        delta=delta.distance(text),
+        held_out_delta=float(np.mean([delta.distance(piece) for piece in own])),
+        vocabulary_overlap=len(types & set(book.all_words)) / len(types),
         type_token_window=window,
+        generated=style(text),
+        held_out=style(own[0]),
+        other_books=[
+            _other(name, other, text, own, measures, delta, language, settings)
+            for name, other in (other_books or {}).items()
+        ],
     )
 
 
-def _all_words(texts: list[str]) -> list[str]:
-    return [word for text in texts for word in split_words(text)]
+def total(parts: list[Part]) -> float:
+    """The geometric mean of the parts' scores."""
+    return float(100 * np.exp(np.mean([np.log(part.score / 100) for part in parts])))
 
 
-def _measure(words: list[str], lengths: npt.NDArray[np.int64], language: str, window: int) -> TextStyle:
+def _read(name: str, texts: list[str], language: str) -> Prose:
+    prose = read_prose(texts, language)
+    if not prose.words:
+        raise UserError(f"cannot measure style: {name} hold no word, at least one is needed")
+    return prose
+
+
+def _by_words(words: list[object], pieces: list[Prose], text: Prose) -> Features:
+    features = fit_features(lambda prose: frequencies(prose.all_words, words), pieces, text)
+    assert features is not None, "a text with a word has frequencies"
+    return features
+
+
+def _measures(
+    book: Prose,
+    pieces: list[Prose],
+    text: Prose,
+    delta: Features,
+    vocabulary: partial[FloatArray],
+    settings: EvaluationConfig,
+) -> list[Measure]:
+    """The parts' distances, each with the book's own; those that cannot be measured here are left out."""
+    lengths = book.lengths
+    pairs = commonest(word_pairs(book), settings.delta_words)
+    others = {
+        "word pairs": fit_features(lambda prose: frequencies(word_pairs(prose), pairs), pieces, text),
+        "vocabulary": fit_features(vocabulary, pieces, text),
+        "punctuation": fit_features(lambda prose: prose.marks.sum(0) / prose.lengths.sum(), pieces, text),
+        "dialogue": fit_features(_dialogue, pieces, text),
+        "readability": fit_features(lambda p: readability(p.all_words, len(p.words)), pieces, text),
+    }
+    return [
+        calibrate("sentence length", lambda p: float(wasserstein_distance(p.lengths, lengths)), pieces),
+        calibrate("function words", delta.distance, pieces),
+        *(calibrate(name, f.distance, pieces) for name, f in others.items() if f is not None),
+    ]
+
+
+def _dialogue(prose: Prose) -> FloatArray:
+    return np.array([prose.spoken.sum() / prose.characters.sum()])
+
+
+def _vocabulary(prose: Prose, language: str, window: int, zipf: float) -> FloatArray:
+    words = prose.all_words
+    ratio = type_token_ratio(words, window) if len(words) >= window else float("nan")
+    return np.array([ratio, hapax_share(words), zipf_slope(words), rare_word_share(prose.sentences, language, zipf)])
+
+
+def _text_style(prose: Prose, language: str, window: int, zipf: float) -> TextStyle:
+    words, lengths = prose.all_words, prose.lengths
+    ratio, hapax, slope, rare = _vocabulary(prose, language, window, zipf).tolist()
+    ease, letters = readability(words, len(prose.words)).tolist()
     return TextStyle(
         sentences=len(lengths),
         words=len(words),
         sentence_length_mean=float(lengths.mean()),
         sentence_length_sd=float(lengths.std()),
-        type_token_ratio=type_token_ratio(words, window),
+        type_token_ratio=ratio,
+        hapax_share=hapax,
+        zipf_slope=None if np.isnan(slope) else slope,
+        rare_word_share=None if np.isnan(rare) else rare,
         function_word_share=function_word_share(words, language),
+        dialogue_share=float(_dialogue(prose)[0]),
+        lix=ease,
+        letters_per_word=letters,
+    )
+
+
+def _other(
+    name: str,
+    other: str,
+    text: Prose,
+    own: list[Prose],
+    measures: list[Measure],
+    delta: Features,
+    language: str,
+    settings: EvaluationConfig,
+) -> OtherBook:
+    book = _read(f"the other book {name!r}", [other], language)
+    pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
+    there = delta.of(book)[delta.kept]
+    distances = [burrows_delta(delta.of(p)[delta.kept], there, delta.scale) for p in (text, *own)]
+    return OtherBook(
+        name=name,
+        score=float(np.mean([total([measure.score(piece) for measure in measures]) for piece in pieces])),
+        delta_to_generated=distances[0],
+        delta_to_held_out=float(np.mean(distances[1:])),
     )

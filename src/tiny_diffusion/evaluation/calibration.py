@@ -1,0 +1,85 @@
+"""Calibration: a distance from the book, set against the distances of pieces of the book itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .delta import burrows_delta
+from .prose import Prose
+
+FloatArray = npt.NDArray[np.float64]
+
+OWN_QUANTILE = 0.95
+"""Share of the book's own pieces that a text may lie as far off as and still get the full score."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the score: a distance from the book, the book's own, and the score from 0 to 100."""
+
+    name: str
+    distance: float
+    own: float
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A distance of prose from the book, and what nearly all pieces of the book keep below."""
+
+    name: str
+    distance: Callable[[Prose], float]
+    own: float
+
+    def score(self, prose: Prose) -> Part:
+        """100 where `prose` lies no farther off than the book's own pieces, else 100 own / distance."""
+        distance = self.distance(prose)
+        score = 100.0 if distance <= self.own else 100 * self.own / distance
+        return Part(self.name, distance, self.own, score)
+
+
+def calibrate(name: str, distance: Callable[[Prose], float], pieces: Sequence[Prose]) -> Measure:
+    """A measure whose own distance is the 95 % quantile over `pieces` of the book.
+
+    Where the pieces do not differ at all (a book without any speech) it is one: a deviation, or a word.
+    """
+    own = float(np.quantile([distance(piece) for piece in pieces], OWN_QUANTILE))
+    return Measure(name, distance, own if own > 0 else 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Figures of a text that can be measured here, [n]: how, their mean and deviation over pieces of the book.
+
+    `kept` holds the places of those figures among all that `of` returns.
+    """
+
+    of: Callable[[Prose], FloatArray]
+    kept: npt.NDArray[np.int64]
+    centre: FloatArray
+    scale: FloatArray
+
+    def distance(self, prose: Prose) -> float:
+        """Burrows' Delta over the kept figures between `prose` and the mean piece of the book.
+
+        A figure that `prose` lacks (another book too short for a window) counts as one deviation off.
+        """
+        figures = self.of(prose)[self.kept]
+        return burrows_delta(np.where(np.isnan(figures), self.centre + self.scale, figures), self.centre, self.scale)
+
+
+def fit_features(of: Callable[[Prose], FloatArray], pieces: Sequence[Prose], generated: Prose) -> Features | None:
+    """Fit figures on pieces of the book; None when none of them can be measured.
+
+    A figure that a piece or the generated text lacks (NaN: a slope of one word, rarity in a language without a
+    frequency list) is left out. One over the generated words is the least deviation: a share cannot differ by less
+    than one word.
+    """
+    rows = np.array([of(piece) for piece in pieces])
+    kept = np.flatnonzero(np.isfinite(rows).all(axis=0) & np.isfinite(of(generated)))
+    if kept.size == 0:
+        return None
+    rows = rows[:, kept]
+    return Features(of, kept, rows.mean(axis=0), np.maximum(rows.std(axis=0), 1 / generated.lengths.sum()))

@@ -1,0 +1,60 @@
+"""Names: capitalised words within sentences, and whether they are taken up again in the sentences after."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .prose import Prose
+
+_WORD = re.compile(r"[^\W\d_]{2,}")
+# After these a capital begins a sentence within the sentence: quotations, colons, dashes.
+_OPENS = re.compile(r"[\"“”„«»‹›‘「『([:.!?…—–-]\s*$")
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """What the training text tells about capitals: the words that it writes in lower case more often."""
+
+    common: frozenset[str]
+
+    def in_sentence(self, sentence: str) -> frozenset[str]:
+        """Capitalised words that do not begin the sentence or a quotation in it, and are no common words."""
+        return frozenset(word for word in _capitals(sentence) if word not in self.common)
+
+
+def fit_names(sentences: Iterable[str]) -> Names:
+    """Learn from the training sentences which words are common ones that only now and then bear a capital."""
+    lower: Counter[str] = Counter()
+    upper: Counter[str] = Counter()
+    for sentence in sentences:
+        lower.update(word for word in _WORD.findall(sentence) if word.islower())
+        upper.update(_capitals(sentence))
+    return Names(frozenset(word for word, count in lower.items() if count > upper[word]))
+
+
+def _capitals(sentence: str) -> list[str]:
+    """Capitalised words but for those at a beginning, in lower case."""
+    found = []
+    for i, match in enumerate(_WORD.finditer(sentence)):
+        word = match.group()
+        if i > 0 and word[0].isupper() and not _OPENS.search(sentence, max(0, match.start() - 4), match.start()):
+            found.append(word.casefold())
+    return found
+
+
+def carry_over(prose: Prose, names: Names, reach: int) -> float | None:
+    """Share of names that one of the next `reach` sentences of the text takes up; None without a name to follow.
+
+    A name counts once a sentence; those of a text's last sentence, which nothing follows, do not count. It is taken
+    up by the same word with a capital, wherever it stands.
+    """
+    found = [names.in_sentence(sentence) for sentence in prose.sentences]
+    seen = [{w.casefold() for w in _WORD.findall(s) if w[0].isupper()} for s in prose.sentences]
+    carried = total = 0
+    for first, end in prose.runs.tolist():
+        for i in range(first, end - 1):
+            after = set().union(*seen[i + 1 : min(i + 1 + reach, end)])
+            total += len(found[i])
+            carried += len(found[i] & after)
+    return carried / total if total else None

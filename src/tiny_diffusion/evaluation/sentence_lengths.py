@@ -1,0 +1,41 @@
+"""Sentence lengths: how far their distribution lies from the book's, and how far the book's from itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import ks_2samp, wasserstein_distance
+
+from .prose import Prose
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Distances between sentence-length distributions: Wasserstein's in words, Kolmogorov and Smirnov's in [0, 1].
+
+    `held_out` is the held-out text's, in pieces made like the generated text; `halves` that of the book's odd and
+    even passages, None for a book of one passage.
+    """
+
+    wasserstein: float
+    ks: float
+    ks_p_value: float
+    held_out_wasserstein: float
+    held_out_ks: float
+    halves_wasserstein: float | None
+    halves_ks: float | None
+
+
+def compare_lengths(text: Prose, own: list[Prose], book: Prose) -> Lengths:
+    """Set the sentence lengths of `text`, and of `own` pieces of the held-out text, against those of `book`."""
+    lengths, book_lengths = text.lengths, book.lengths
+    test = ks_2samp(lengths, book_lengths)
+    halves = [book.take(book.runs[i::2]).lengths for i in (0, 1) if len(book.runs) > 1]
+    return Lengths(
+        wasserstein=float(wasserstein_distance(lengths, book_lengths)),
+        ks=float(test.statistic),
+        ks_p_value=float(test.pvalue),
+        held_out_wasserstein=float(np.mean([wasserstein_distance(p.lengths, book_lengths) for p in own])),
+        held_out_ks=float(np.mean([ks_2samp(p.lengths, book_lengths).statistic for p in own])),
+        halves_wasserstein=float(wasserstein_distance(*halves)) if halves else None,
+        halves_ks=float(ks_2samp(*halves).statistic) if halves else None,
+    )
