@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ..model.autoregressive import autoregressive_nats
-from ..model.diffusion import likelihood_bound
+from ..model.likelihood import likelihood_bound
 from ..model.transformer import Transformer
 from .baselines import KneserNey
 
