@@ -59,7 +59,9 @@ def test_chain_rule_equals_one_pass_a_token(model: Transformer) -> None:
 def test_every_text_token_comes_once_and_what_is_reserved_never(model: Transformer) -> None:
     windows = [torch.tensor([2, SEP, 3, 4]), torch.tensor([3, 3, SEP, 2]), torch.tensor([SEP, SEP])]
     seen = [
-        (o, p) for owner, at, _ in chain_rule(model, windows, 3) for o, p in zip(owner.tolist(), at.tolist(), strict=True)
+        (o, p)
+        for owner, at, _ in chain_rule(model, windows, 3)
+        for o, p in zip(owner.tolist(), at.tolist(), strict=True)
     ]
     assert sorted(seen) == [(0, 0), (0, 2), (0, 3), (1, 0), (1, 1), (1, 3)]
     # The separator stays visible: over all texts around it the chain rule still sums to one.
@@ -101,7 +103,7 @@ def test_bound_is_bits_of_text_tokens_alone(model: Transformer) -> None:
     # With one text token beside separators every mask hides it: the bound is exact, and so is the chain rule.
     window = torch.tensor([SEP, 3, SEP])
     bound = likelihood_bound(model, [window], 5, 2, torch.Generator().manual_seed(0))
-    assert float(bound[0]) == pytest.approx(nats(model, [window])[0], abs=1e-6)
+    assert float(bound[0]) == pytest.approx(nats(model, [window])[0], abs=1e-4)
 
 
 def test_losses_at_a_rate_hide_so_many_tokens(model: Transformer) -> None:

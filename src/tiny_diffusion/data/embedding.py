@@ -42,16 +42,16 @@ def _kept_columns(counts: sparse.csr_matrix) -> np.ndarray:
     return np.sort(kept[order])
 
 
-def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> Embedding:
-    """TF-IDF reduced by a truncated SVD.
+def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int, fit: int) -> Embedding:
+    """TF-IDF reduced by a truncated SVD, both fitted on the first `fit` sentences.
 
     `counts` is [sentences, words] with summed duplicates. The dimensions are fewer than `dim` (with a note)
     when the book has too few sentences or words for them.
     """
     notes: list[str] = []
-    counts = counts[:, _kept_columns(counts)]
-    weights = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
-    rows = _sample(weights.shape[0], seed)
+    counts = counts[:, _kept_columns(counts[:fit])]
+    weights = TfidfTransformer(sublinear_tf=True).fit(counts[:fit]).transform(counts)
+    rows = _sample(fit, seed)
     possible = min(rows.size, weights.shape[1]) - 1
     if possible < dim:
         notes.append(f"embedding_dim: {max(possible, 1)} instead of {dim}, the book is small")
@@ -82,21 +82,21 @@ def embed_with_model(sentences: list[str]) -> Embedding:
     return Embedding(normalize(np.asarray(vectors, dtype=np.float64)), [])
 
 
-def centrality(vectors: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, list[str]]:
+def centrality(vectors: np.ndarray, clusters: int, seed: int, fit: int) -> tuple[np.ndarray, list[str]]:
     """Cosine of each row to its own cluster's centre, times the cluster's share of all rows; high = central.
 
-    Returns float array [rows] and notes. Clusters are fitted on a sample of a long book; fewer distinct
-    rows than `clusters` lower their number, with a note.
+    Returns float array [rows] and notes. Clusters are fitted on the first `fit` rows, of a long book on a sample
+    of them; fewer distinct rows than `clusters` lower their number, with a note.
     """
     notes: list[str] = []
     # Rounding makes equal sentences equal again after the rounding errors of the SVD.
     vectors = np.round(vectors.astype(np.float64), 9)
-    fitted = vectors[_sample(len(vectors), seed)]
+    fitted = vectors[_sample(fit, seed)]
     distinct = len(np.unique(fitted, axis=0))
     if distinct < clusters:
         notes.append(f"clusters: {distinct} instead of {clusters}, the book has no more distinct sentences")
     kmeans = KMeans(min(clusters, distinct), random_state=seed, n_init=4).fit(fitted)
     labels = kmeans.predict(vectors)
-    share = np.bincount(labels, minlength=kmeans.n_clusters) / len(vectors)
+    share = np.bincount(labels[:fit], minlength=kmeans.n_clusters) / fit
     cosine = np.einsum("nd,nd->n", vectors, normalize(kmeans.cluster_centers_)[labels])
     return cosine * share[labels], notes

@@ -76,7 +76,9 @@ def uniform_mask_losses(
 
 
 @torch.no_grad()
-def chain_rule(model: Transformer, windows: Sequence[Tensor], batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def chain_rule(
+    model: Transformer, windows: Sequence[Tensor], batch_size: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Cross-entropy in nats of tokens given those before them, all others hidden: (owners, positions, losses), each (B,).
 
     The left-to-right chain rule of the masked model. The i-th factor is its prediction at position i with the tokens
