@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
 from ..files import write_text
-from .options import CONFIG_OPTION, config_flags, errors, resolve, say
+from .options import CONFIG_OPTION, config_flags, duration, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..training.events import Finished
@@ -105,7 +105,7 @@ def describe_run(trainer: "Trainer") -> None:
     critical = 2.12e15 * u**2.174
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.total_steps:,} steps, about {_duration(time_estimate.seconds)}; at the peak "
+        f"{trainer.total_steps:,} steps, about {duration(time_estimate.seconds)}; at the peak "
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
         f"{time_estimate.flops:.1e} FLOPs, {time_estimate.flops / critical:,.1f} times the critical compute "
@@ -139,7 +139,7 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
                     f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
-                    f"{metrics.tokens_per_second:,.0f} tok/s {_duration(metrics.seconds_left)} left"
+                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(metrics.seconds_left)} left"
                 )
                 progress.update(task, completed=event.step, description=state)
             elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
@@ -237,17 +237,3 @@ def check_pipeline() -> None:
         f"ok: {len(data.sentences):,} sentences, {trainer.progress.step} steps, {len(events)} events, test "
         f"{report.likelihood[0].bits_per_byte:.3f} bits per byte in {time.perf_counter() - began:.1f} s"
     )
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as a short text: 42s, 3m10s, 2h05m, 12d."""
-    if math.isnan(seconds):
-        return "?"
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 172_800:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86_400} days"

@@ -1,9 +1,8 @@
 """The whole evaluation of one checkpoint: likelihood, style, novelty, thresholds."""
 
 import json
-import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -12,17 +11,29 @@ from ..checkpoint import Checkpoint
 from ..config import EvaluationConfig, GenerationConfig
 from ..data.artefacts import Processed
 from ..data.segmentation import split_sentences
-from ..errors import UserError
 from ..files import write_text
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from ..sampling.writer import Writer
-from .likelihood import Likelihood, held_out, model_nats, ngram_nats, summarise, uniform_nats
+from .breakdown import (
+    FormatLikelihood,
+    HeldOutSentences,
+    MaskRate,
+    format_examples,
+    format_likelihood,
+    mask_rate_curve,
+    score_held_out,
+    window_thirds,
+)
+from .comparison import Rivals, Step, check_same_data, compare
+from .leaks import Leaks, leaks_of
+from .likelihood import HeldOut, Likelihood, held_out
 from .novelty import copied_ngram_share, longest_copied_run
 from .style import StyleComparison, compare_style
 
-VERSION = 1
-NGRAM_NAMES = {1: "unigram", 2: "bigram"}
+VERSION = 2
+NO_RIVALS = Rivals()
+LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,16 @@ class Novelty:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that ``evaluation.json`` holds."""
+    """Everything that ``evaluation.json`` holds.
+
+    split: which held-out passages were scored, in ``windows`` windows of at most ``window_tokens`` tokens out of
+    ``passages`` passages; rough_interval: fewer than ten passages, so that intervals are over windows. draws: masks a
+    window behind the bound. bytes_per_token of the windows, and level_1_bytes_per_token of the same text at vocabulary
+    level 1. likelihood: the table, the model's own row first (the bound, or exact for an autoregressive model).
+    mask_rates and formats: empty when not asked for, mask_rates also for an autoregressive model. leaks: held-out
+    sentences that stand in the training text. style: see StyleComparison. samples: the texts that style and novelty
+    are measured on.
+    """
 
     version: int
     split: str
@@ -58,9 +78,12 @@ class Report:
     rough_interval: bool
     draws: int
     bytes_per_token: float
+    level_1_bytes_per_token: float
     parameters: int
     likelihood: list[Likelihood]
-    perplexity_at_level_1: float
+    mask_rates: list[MaskRate]
+    formats: list[FormatLikelihood]
+    leaks: Leaks
     style: dict[str, object]
     novelty: Novelty
     thresholds: list[Threshold]
@@ -71,77 +94,88 @@ class Report:
         write_text(path, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
 
-@dataclass(frozen=True)
-class Step:
-    """A step of the evaluation that now begins, for a progress display."""
-
-    name: str
-
-
-def check_same_data(checkpoint: Checkpoint, data: Processed) -> None:
-    """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
-    if checkpoint.meta.get("data") != data.identity:
-        raise UserError(
-            "the prepared data is not what the checkpoint was trained on (other book or other pipeline settings); "
-            f"the checkpoint's book was {checkpoint.meta.get('source')!r}: prepare it again with the same settings"
-        )
-
-
 def evaluate(
     checkpoint: Checkpoint,
     data: Processed,
     settings: EvaluationConfig,
     generation: GenerationConfig,
     device: torch.device,
+    rivals: Rivals = NO_RIVALS,
 ) -> Iterator[Step | Report]:
     """Measure a checkpoint, yielding each step as it begins and the report at the end.
 
-    Raises UserError when the checkpoint was trained on other data.
+    Raises UserError when the checkpoint was trained on other data, or a rival cannot be measured beside it.
     """
     check_same_data(checkpoint, data)
     model = checkpoint.build(device)
-    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
+    yield Step("looking for held-out sentences in the training text")
+    leaks = leaks_of(data, settings.split)
+    yield Step("difficulty of the held-out text")
+    scored = score_held_out(data, settings.split)
     texts = data.texts(settings.split)
-    windows = held_out(texts, tokenizer, level, model.config.context, settings.windows)
+    windows = held_out(
+        texts, checkpoint.tokenizer, checkpoint.config.model.vocab_level, model.config.context, settings.windows
+    )
+    passages = [p for p in data.passages if p.split == settings.split]
+    windows = replace(windows, third=window_thirds(windows, passages, scored))
     found: list[Likelihood] = []
-
-    yield Step("likelihood of the model")
-    with autocast(device, checkpoint.config.training.precision):
-        nats = model_nats(model, windows, settings.draws, settings.batch_size, settings.seed)
-    name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
-    found.append(summarise(name, nats, windows, settings.bootstrap, settings.seed))
-    for order in settings.ngram_orders:
-        yield Step(f"n-grams of order {order}")
-        baseline = ngram_nats(data.texts("train"), windows, tokenizer, level, order)
-        label = NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney")
-        found.append(summarise(label, baseline, windows, settings.bootstrap, settings.seed))
-    uniform = uniform_nats(windows, model.text_vocab_size)
-    found.append(summarise("uniform", uniform, windows, settings.bootstrap, settings.seed))
+    for event in compare(checkpoint, model, data, windows, settings, rivals):
+        if isinstance(event, Step):
+            yield event
+        else:
+            found.append(event)
+    rates: list[MaskRate] = []
+    formats: list[FormatLikelihood] = []
+    if settings.breakdown_draws:
+        yield Step("likelihood by mask rate and by format")
+        with autocast(device, checkpoint.config.training.precision):
+            rates, formats = _break_down(model, checkpoint, data, windows, scored, settings)
 
     yield Step("writing samples")
     samples = write_samples(model, checkpoint, settings, generation)
     yield Step("style and novelty")
     style = compare_style([whole_sentences(s, data.language) for s in samples], texts, data.language)
     novelty = measure_novelty(samples, texts, data.texts("train"))
-    tokens = sum(len(w) for w in windows.windows)
-    passages = len(set(windows.passage.tolist()))
+    scored_passages = len(set(windows.passage.tolist()))
     yield Report(
         version=VERSION,
         split=settings.split,
         window_tokens=model.config.context,
         windows=len(windows.windows),
-        passages=passages,
-        rough_interval=passages < 10,
+        passages=scored_passages,
+        rough_interval=scored_passages < 10,
         draws=settings.draws,
-        bytes_per_token=float(windows.bytes.sum() / tokens),
+        bytes_per_token=float(windows.bytes.sum() / windows.tokens),
+        level_1_bytes_per_token=windows.level_1_bytes,
         parameters=model.count()[0],
         likelihood=found,
-        perplexity_at_level_1=_level_1_perplexity(found[0].bits_per_byte, checkpoint, texts),
+        mask_rates=rates,
+        formats=formats,
+        leaks=leaks,
         style=style.to_dict(),
         novelty=novelty,
-        thresholds=_thresholds(found[0], style, novelty, settings),
+        thresholds=_thresholds(found[0], style, novelty, leaks, settings),
         samples=samples,
     )
+
+
+def _break_down(
+    model: Transformer,
+    checkpoint: Checkpoint,
+    data: Processed,
+    windows: HeldOut,
+    scored: HeldOutSentences,
+    settings: EvaluationConfig,
+) -> tuple[list[MaskRate], list[FormatLikelihood]]:
+    """The curve over mask rates (none for an autoregressive model), and a row for each format."""
+    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
+    rates = [] if model.config.causal else list(mask_rate_curve(model, windows.windows, **how))
+    level, formats = checkpoint.config.model.vocab_level, []
+    for name, examples in format_examples(data, settings.split, scored).items():
+        if settings.windows:
+            examples = examples[:: -(-len(examples) // settings.windows)]
+        formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
+    return rates, formats
 
 
 def write_samples(
@@ -189,19 +223,13 @@ def measure_novelty(samples: list[str], held: list[str], training: list[str]) ->
     )
 
 
-def _level_1_perplexity(bits_per_byte: float, checkpoint: Checkpoint, texts: list[str]) -> float:
-    """What these bits per byte are as perplexity per token of vocabulary level 1 (the description's target)."""
-    tokens = sum(len(checkpoint.tokenizer.encode(text, 1)) for text in texts)
-    size = sum(len(text.encode("utf-8")) for text in texts)
-    return float(math.exp(bits_per_byte * math.log(2) * size / tokens))
-
-
 def _thresholds(
-    likelihood: Likelihood, style: StyleComparison, novelty: Novelty, settings: EvaluationConfig
+    likelihood: Likelihood, style: StyleComparison, novelty: Novelty, leaks: Leaks, settings: EvaluationConfig
 ) -> list[Threshold]:
     pairs = [
         ("bits per byte", likelihood.bits_per_byte, settings.max_bits_per_byte),
         ("sentence-length distance (words)", style.wasserstein, settings.max_sentence_length_distance),
+        (LEAK_THRESHOLD, leaks.share, settings.max_leaked_share),
         ("longest copied run (words)", float(novelty.longest_copied_words), float(settings.max_copied_words)),
     ]
     return [Threshold(name, value, limit, value <= limit) for name, value, limit in pairs]

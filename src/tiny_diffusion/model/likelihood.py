@@ -58,19 +58,21 @@ def _mean_losses(model: Transformer, rows: Tensor, masked: Tensor) -> Tensor:
     return sums / masked.sum(1)
 
 
+def hidden_count(text_tokens: Tensor, rate: float) -> Tensor:
+    """How many of ``text_tokens`` are hidden at ``rate``, rounded up (but for what rounding alone puts above)."""
+    return (text_tokens.double() * rate - 1e-9).ceil().long()
+
+
 def uniform_mask_losses(
     model: Transformer, examples: Sequence[Tensor], rate: float, batch_size: int, generator: Generator
 ) -> Tensor:
-    """Mean cross-entropy in nats of each example with exactly ``rate`` of its text tokens hidden, (len(examples),).
-
-    The number of hidden tokens is rounded up.
-    """
+    """Mean cross-entropy in nats of each example with ``hidden_count`` of its text tokens hidden, (len(examples),)."""
     model.eval()
     found = torch.zeros(len(examples), dtype=torch.float64)
     for batch in equal_lengths(examples, batch_size):
         reserved = batch.rows < model.reserved
         noise = torch.rand(batch.rows.shape, generator=generator).masked_fill(reserved, 2.0)
-        count = ((~reserved).sum(1) * rate).ceil()
+        count = hidden_count((~reserved).sum(1), rate)
         found[batch.owner] = _mean_losses(model, batch.rows, noise.argsort(1).argsort(1) < count[:, None])
     return found
 
@@ -79,7 +81,7 @@ def uniform_mask_losses(
 def chain_rule(
     model: Transformer, windows: Sequence[Tensor], batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Cross-entropy in nats of tokens given those before them, all others hidden: (owners, positions, losses), each (B,).
+    """Batches of window numbers, positions, and nats of the tokens there given those before them, each (B,).
 
     The left-to-right chain rule of the masked model. The i-th factor is its prediction at position i with the tokens
     before i visible and all from i on masked, so the factors multiply to a probability that sums to one over all
