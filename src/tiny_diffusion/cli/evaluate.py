@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from ..config import EvaluationConfig, ProjectConfig
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     default=None,
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
-@click.option(
-    "--twin", default=None, metavar="CHECKPOINT", help="An autoregressive model of the same data to set beside."
-)
+@click.option("--twin", default=None, metavar="CHECKPOINT", help="Its autoregressive twin, to set beside it.")
 @click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to set beside; may be given often.")
 @click.option("--eval-batch-size", type=int, default=None, help="The same as --evaluation.batch_size.")
 @click.option("--eval-samples", type=int, default=None, help="Windows scored and texts written at most.")
@@ -88,7 +87,7 @@ def run(
         for event in evaluate(loaded, data, config.evaluation, config.generation, find_device(device), rivals):
             if isinstance(event, Report):
                 return event
-            status.update(f"{event.name}{pace.tell(event.name, event.done, event.total)}")
+            status.update(f"{escape(event.name)}{pace.tell(event.name, event.done, event.total)}")
     raise AssertionError("an evaluation ends with its report")
 
 
@@ -96,33 +95,22 @@ def show(report: "Report") -> None:
     """Print the report's tables."""
     from ..evaluation.report import LEAK_THRESHOLD
 
-    table = Table(
-        "model",
-        "bits/byte",
-        "95 % interval",
-        "perplexity",
-        "level 1",
-        "easy-hard",
-        title=f"held-out {report.split} text",
-    )
+    title = f"held-out {report.split} text"
+    table = Table("model", "bits/byte", "95 % interval", "perplexity", "level 1", title=title)
     for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
         interval = f"{row.low:.3f}-{row.high:.3f}"
-        thirds = " ".join(f"{bits:.2f}" for bits in row.thirds) or "-"
-        table.add_row(
-            row.name,
-            f"{row.bits_per_byte:.3f}",
-            interval,
-            f"{row.perplexity:.1f}",
-            f"{row.perplexity_level_1:.1f}",
-            thirds,
-        )
+        cells = (f"{row.bits_per_byte:.3f}", interval, f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
+        table.add_row(row.name, *cells)
     console.print(table)
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
     say(
         f"{report.windows} windows of up to {report.window_tokens} tokens, {report.bytes_per_token:.2f} bytes a token, "
         f"{report.draws} draws a window{rough}; level 1: as perplexity of a token of "
-        f"{report.level_1_bytes_per_token:.2f} bytes; easy-hard: bits per byte by thirds of the windows"
+        f"{report.level_1_bytes_per_token:.2f} bytes"
     )
+    if report.likelihood[0].thirds:
+        easy, middle, hard = report.likelihood[0].thirds
+        say(f"bits per byte by difficulty of the text: easy {easy:.3f}, middle {middle:.3f}, hard {hard:.3f}")
     if report.mask_rates:
         curve = ", ".join(f"{r.nats_per_token:.2f} at {r.rate:.1f}" for r in report.mask_rates)
         say(f"nats a hidden token by mask rate: {curve}")

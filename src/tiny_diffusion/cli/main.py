@@ -18,6 +18,7 @@ COMMANDS = {
     "infill": ("infill", "Fill the gaps of a text with a trained model."),
     "evaluate": ("evaluate", "Measure a trained model on held-out text."),
     "blind-test": ("blind_test", "Ask people which passages are the book's and which are a model's."),
+    "score": ("score", "Tell how surprising any text is to a model, word by word."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
     "config": ("config", "Print a resolved configuration, or all settings."),
 }
