@@ -99,8 +99,8 @@ def show(report: "Report") -> None:
     table = Table("model", "bits/byte", "95 % interval", "perplexity", "level 1", title=title)
     for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
         interval = f"{row.low:.3f}-{row.high:.3f}"
-        cells = (f"{row.bits_per_byte:.3f}", interval, f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
-        table.add_row(row.name, *cells)
+        perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
+        table.add_row(row.name, f"{row.bits_per_byte:.3f}", interval, *perplexities)
     console.print(table)
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
     say(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 USED = ("draws", "batch_size", "surprising_share", "seed")
 UNUSED = tuple(f"evaluation.{name}" for name in EvaluationConfig.model_fields if name not in USED)
 LONG = 20.0  # seconds from which on the time is said beforehand
-TOP = 10  # words in the table
+TOP = 10  # words in the table of the most surprising
 
 
 @click.command("score")
@@ -92,7 +92,7 @@ def show(result: "Surprisal") -> None:
         console.print(coloured(result), soft_wrap=True)
     else:
         click.echo(bracketed(result))
-    table = Table("surprising word", "bits", title=f"the {TOP} most surprising words")
+    table = Table("surprising word", "bits")
     for word in sorted(result.words, key=lambda w: -w.bits)[:TOP]:
         table.add_row(Text(word.text.strip()), f"{word.bits:.1f}")
     console.print(table)
@@ -100,8 +100,8 @@ def show(result: "Surprisal") -> None:
     bound = "" if result.bound_bits_per_byte is None else f", {result.bound_bits_per_byte:.3f} (bound)"
     mean = sum(w.bits for w in result.words) / len(result.words)
     say(
-        f"{result.bits_per_byte:.3f} bits per byte ({exact}){bound}; {result.bytes:,} bytes, {result.tokens:,} tokens in "
-        f"{result.windows} windows of up to {result.window_tokens}, {mean:.1f} bits a word"
+        f"{result.bits_per_byte:.3f} bits per byte ({exact}){bound}; {result.bytes:,} bytes, {result.tokens:,} tokens "
+        f"in {result.windows} windows of up to {result.window_tokens}, {mean:.1f} bits a word"
     )
 
 
@@ -126,10 +126,5 @@ def coloured(result: "Surprisal") -> Text:
 
 
 def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f} %"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=errors, transient=True)
+    shown = ("{task.description}", BarColumn(), "{task.percentage:.0f} %", TimeRemainingColumn())
+    return Progress(*shown, console=errors, transient=True)
