@@ -83,9 +83,20 @@ def test_evaluate(checkout: Path) -> None:
     report = json.loads((checkout / "outputs" / "evaluation.json").read_text(encoding="utf-8"))
     assert report["windows"] <= 50 and len(report["samples"]) <= 50
     names = {row["name"] for row in report["likelihood"]}
-    assert names == {"diffusion (bound)", "unigram", "bigram", "5-gram Kneser-Ney", "uniform"}
+    ngrams = {"unigram", "bigram", *(f"{n}-gram Kneser-Ney" for n in (3, 4, 5, 6))}
+    own = {"diffusion (bound)", "diffusion (chain rule)"}
+    assert names == own | ngrams | {"PPMd order 8, primed", "uniform"}
     assert all(name in table for name in names)
     run(checkout, *EVALUATE, "--preset", "fast", "--generation.steps", "2")
+
+
+def test_score(checkout: Path) -> None:
+    (checkout / "new.txt").write_text("The old miller carried the quiet lantern.\n\nThe zebra's xylophone exploded.\n")
+    text = run(checkout, "-m", "tiny_diffusion", "score", "new.txt", "--evaluation.draws", "2").stdout
+    assert "[" in text and "bits per byte (chain rule)" in text and "\x1b" not in text
+    command = ["-m", "tiny_diffusion", "score", "-", "--json", "--evaluation.draws", "2"]
+    found = json.loads(run(checkout, *command, stdin="The old miller sold it.").stdout)
+    assert "".join(word["text"] for word in found["words"]) == "The old miller sold it."
 
 
 def test_the_self_tests(checkout: Path) -> None:
@@ -100,7 +111,7 @@ def test_config_prints_what_it_reads_back(checkout: Path) -> None:
     assert "training.seed" in run(checkout, "-m", "tiny_diffusion", "config", "--reference").stdout
 
 
-COMMANDS = ["", "prepare", "train", "generate", "infill", "evaluate", "blind-test", "demo", "config"]
+COMMANDS = ["", "prepare", "train", "generate", "infill", "evaluate", "blind-test", "score", "demo", "config"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -132,6 +143,10 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["blind-test"], "--rater NAME"),
         (["blind-test", "--rater", "anna", "--passages", "3"], "evaluation.blind_passages=3"),
         (["blind-test", "--report"], "no blind test"),
+        (["score", "none.txt"], "no file"),
+        (["score", "-"], "no text"),
+        (["evaluate", "--twin", "outputs/best_model.pt"], "no autoregressive"),
+        (["evaluate", "--hf", "none"], "none"),
         (["unknown"], "No such command"),
     ],
 )

@@ -16,12 +16,23 @@ GENERATION = {
     "num_samples": 2, "vocab_level": 1, "seed": 1,
 }  # fmt: skip
 EVALUATION = {
-    "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
+    "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101, "chain_rule": False, "breakdown_draws": 2, "ppm_order": 3,
     "ngram_orders": (1,), "split": "validation", "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
-    "max_copied_words": 999, "seed": 1,
+    "max_copied_words": 999, "max_leaked_share": 0.5, "seed": 1,
 }  # fmt: skip
-BLIND = {"blind_passages", "blind_words"}  # read by the blind test only: see test_blind_passages.py
-FEW = EvaluationConfig(draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2))
+# Read by other commands only: see test_blind_passages.py and test_score.py.
+ELSEWHERE = {"blind_passages", "blind_words", "surprising_share"}
+FEW = EvaluationConfig(
+    draws=2,
+    batch_size=4,
+    samples=2,
+    sample_tokens=16,
+    bootstrap=100,
+    ngram_orders=(1, 2),
+    breakdown_draws=1,
+    ppm_order=2,
+    windows=8,
+)
 SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0)
 
 
@@ -35,7 +46,7 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 def test_every_setting_is_listed() -> None:
     assert set(GENERATION) == set(GenerationConfig.model_fields) - {"gap_tokens"}
-    assert set(EVALUATION) | BLIND == set(EvaluationConfig.model_fields)
+    assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 
 
 @pytest.mark.parametrize("key", GENERATION)
@@ -70,5 +81,5 @@ def test_thresholds_are_marked_by_their_limits(checkpoint: Checkpoint, data: Pro
     tight = FEW.model_copy(
         update={"max_bits_per_byte": 0.1, "max_sentence_length_distance": 1e-9, "max_copied_words": 0}
     )
-    assert [t.met for t in measure(checkpoint, data, loose).thresholds] == [True] * 3
+    assert [t.met for t in measure(checkpoint, data, loose).thresholds] == [True] * 4
     assert not measure(checkpoint, data, tight).thresholds[0].met

@@ -63,6 +63,11 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     by_name = {row.name: row.bits_per_byte for row in reports[0].likelihood}
     assert by_name["diffusion (bound)"] == pytest.approx(by_name["uniform"], rel=0.05)
     assert not reports[0].thresholds[0].met
+    assert by_name["diffusion (chain rule)"] == pytest.approx(by_name["diffusion (bound)"], rel=0.05)
+    assert [len(row.thirds) for row in reports[0].likelihood] == [3] * len(by_name)
+    assert [f.format for f in reports[0].formats] == ["sentences", "pairs", "paragraphs"]
+    assert [r.rate for r in reports[0].mask_rates] == pytest.approx([i / 10 for i in range(1, 10)])
+    assert reports[0].leaks.found == 0
     reports[0].write(tmp_path / "evaluation.json")
     assert (tmp_path / "evaluation.json").stat().st_size > 1000
 

@@ -40,10 +40,12 @@ def load_local(folder: Path, device: torch.device) -> LocalModel:
     """
     try:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise UserError("a Hugging Face model needs an extra: pip install 'tiny-diffusion[hf]'") from error
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; give the folder of a Hugging Face model on this machine")
+    disable_progress_bar()
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
         kind = (AutoConfig.from_pretrained(folder, **safe).architectures or [""])[0]
