@@ -16,23 +16,17 @@ GENERATION = {
     "num_samples": 2, "vocab_level": 1, "seed": 1,
 }  # fmt: skip
 EVALUATION = {
-    "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101, "chain_rule": False, "breakdown_draws": 2, "ppm_order": 3,
-    "ngram_orders": (1,), "split": "validation", "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
-    "max_copied_words": 999, "max_leaked_share": 0.5, "seed": 1,
+    "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
+    "chain_rule": False, "breakdown_draws": 2, "ngram_orders": (1,), "ppm_order": 3, "split": "validation",
+    "max_leaked_share": 0.5, "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
+    "max_copied_words": 999, "seed": 1,
 }  # fmt: skip
 # Read by other commands only: see test_blind_passages.py and test_score.py.
 ELSEWHERE = {"blind_passages", "blind_words", "surprising_share"}
 FEW = EvaluationConfig(
-    draws=2,
-    batch_size=4,
-    samples=2,
-    sample_tokens=16,
-    bootstrap=100,
-    ngram_orders=(1, 2),
-    breakdown_draws=1,
-    ppm_order=2,
-    windows=8,
-)
+    draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2), breakdown_draws=1,
+    ppm_order=2, windows=8,
+)  # fmt: skip
 SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0)
 
 
@@ -69,10 +63,19 @@ def measure(checkpoint: Checkpoint, data: Processed, settings: EvaluationConfig)
     return report
 
 
-@pytest.mark.parametrize("key", EVALUATION)
-def test_each_evaluation_setting_changes_the_report(checkpoint: Checkpoint, data: Processed, key: str) -> None:
-    first = measure(checkpoint, data, FEW)
+@pytest.fixture(scope="module")
+def first(checkpoint: Checkpoint, data: Processed) -> Report:
+    return measure(checkpoint, data, FEW)
+
+
+def test_a_report_repeats(checkpoint: Checkpoint, data: Processed, first: Report) -> None:
     assert asdict(first) == asdict(measure(checkpoint, data, FEW))
+
+
+@pytest.mark.parametrize("key", EVALUATION)
+def test_each_evaluation_setting_changes_the_report(
+    checkpoint: Checkpoint, data: Processed, first: Report, key: str
+) -> None:
     assert asdict(first) != asdict(measure(checkpoint, data, FEW.model_copy(update={key: EVALUATION[key]})))
 
 

@@ -56,7 +56,8 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     torch.manual_seed(0)
     weights = new_model(config, data.tokenizer).state_dict()
     checkpoint = Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
-    settings = config.evaluation.model_copy(update={"draws": 4, "windows": 10, "samples": 3, "batch_size": 2})
+    few = {"draws": 4, "windows": 10, "samples": 3, "batch_size": 2, "chain_rule": True}
+    settings = config.evaluation.model_copy(update=few)
     reports = [list(evaluate(checkpoint, data, settings, config.generation, CPU))[-1] for _ in range(2)]
     assert reports[0] == reports[1] and isinstance(reports[0], Report)
     # An untrained model knows nothing: about the uniform one's figure, and no threshold of likelihood met.
