@@ -80,7 +80,7 @@ def compare(
 
     Raises UserError for a rival that cannot be measured on the same windows.
     """
-    device = next(model.parameters()).device
+    device = model.device
     tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
     if rivals.twin is not None:
         check_twin(rivals.twin, checkpoint, data)

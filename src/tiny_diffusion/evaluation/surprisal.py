@@ -92,7 +92,7 @@ def _passes(model: Transformer, windows: Sequence[Tensor], draws: int) -> int:
 def _token_nats(model: Transformer, window: Tensor, batch_size: int) -> FloatArray:
     """Nats of each token of ``window`` given those before it."""
     if model.config.causal:
-        device = next(model.parameters()).device
+        device = model.device
         return next_token_losses(model, window[None].to(device), BOS)[0].double().cpu().numpy()
     found = np.zeros(len(window))
     for _, at, losses in chain_rule(model, [window], batch_size):

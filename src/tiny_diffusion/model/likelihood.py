@@ -52,7 +52,7 @@ def _masks_of_text(text: Tensor, draws: int, generator: Generator) -> Tensor:
 @torch.no_grad()
 def _mean_losses(model: Transformer, rows: Tensor, masked: Tensor) -> Tensor:
     """Mean cross-entropy in nats of the hidden tokens of each row, (B,), float64 on the CPU."""
-    device = next(model.parameters()).device
+    device = model.device
     losses = masked_cross_entropy(model, rows.to(device), masked.to(device)).double().cpu()
     sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, masked.nonzero()[:, 0], losses)
     return sums / masked.sum(1)
@@ -89,7 +89,7 @@ def chain_rule(
     window; only the position asked for goes through the head. Every text token comes once; reserved ids never do.
     """
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     for batch in equal_lengths(windows, batch_size, lambda length: length):
         rows, at = batch.rows, batch.copy
         target = rows.gather(1, at[:, None]).squeeze(1)  # (B,)
