@@ -127,4 +127,4 @@ def coloured(result: "Surprisal") -> Text:
 
 def _progress() -> Progress:
     shown = ("{task.description}", BarColumn(), "{task.percentage:.0f} %", TimeRemainingColumn())
-    return Progress(*shown, console=errors, transient=True)
+    return Progress(*shown, console=errors, transient=True, disable=not errors.is_terminal)
