@@ -129,9 +129,13 @@ def test_likeness_of_sentences() -> None:
 def test_embedding_of_the_fitted_sentences_is_the_old_one() -> None:
     rng = np.random.default_rng(0)
     counts = sparse.csr_matrix(rng.integers(0, 3, (12, 9)).astype(float))
-    assert np.array_equal(fit_tfidf(counts, 4, 0).transform(counts), embed_tfidf(counts, 4, 0).vectors)
+    assert np.array_equal(
+        fit_tfidf(counts, 4, 0).transform(counts), embed_tfidf(counts, 4, 0, fit=counts.shape[0]).vectors
+    )
     # A sentence embeds alike whatever stands beside it.
-    assert np.allclose(fit_tfidf(counts, 4, 0).transform(counts[3:5]), embed_tfidf(counts, 4, 0).vectors[3:5])
+    assert np.allclose(
+        fit_tfidf(counts, 4, 0).transform(counts[3:5]), embed_tfidf(counts, 4, 0, fit=counts.shape[0]).vectors[3:5]
+    )
 
 
 def test_connectives_by_hand() -> None:

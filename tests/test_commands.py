@@ -84,13 +84,24 @@ def test_evaluate(checkout: Path) -> None:
     report = json.loads((checkout / "outputs" / "evaluation.json").read_text(encoding="utf-8"))
     assert report["windows"] <= 50 and len(report["samples"]) <= 50
     names = {row["name"] for row in report["likelihood"]}
-    assert names == {"diffusion (bound)", "unigram", "bigram", "5-gram Kneser-Ney", "uniform"}
+    ngrams = {"unigram", "bigram", *(f"{n}-gram Kneser-Ney" for n in (3, 4, 5, 6))}
+    own = {"diffusion (bound)", "diffusion (chain rule)"}
+    assert names == own | ngrams | {"PPMd order 8, primed", "uniform"}
     assert all(name in table for name in names)
     other = ["--other-books", "other.txt"]
     (checkout / "other.txt").write_text("Nobody came. Who would? It rained, and rained again.\n" * 40, encoding="utf-8")
     table = run(checkout, *EVALUATE, "--preset", "fast", "--generation.steps", "2", *other).stdout
     assert all(word in table for word in ("other.txt", "sentence length", "held-out text", "12-grams", "entropy"))
     assert "missing.txt" in run(checkout, *EVALUATE, "--other-books", "missing.txt", code=2).stderr
+
+
+def test_score(checkout: Path) -> None:
+    (checkout / "new.txt").write_text("The old miller carried the quiet lantern.\n\nThe zebra's xylophone exploded.\n")
+    text = run(checkout, "-m", "tiny_diffusion", "score", "new.txt", "--evaluation.draws", "2").stdout
+    assert "[" in text and "bits per byte (chain rule)" in text and "\x1b" not in text
+    command = ["-m", "tiny_diffusion", "score", "-", "--json", "--evaluation.draws", "2"]
+    found = json.loads(run(checkout, *command, stdin="The old miller sold it.").stdout)
+    assert "".join(word["text"] for word in found["words"]) == "The old miller sold it."
 
 
 def test_the_self_tests(checkout: Path) -> None:
@@ -142,6 +153,10 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["compare", "--no-plot", "--set", "training.max_steps=3"], "does nothing"),
         (["twin", "--checkpoint", "outputs/best_model.pt", "--config", "cpu_2m"], "not both"),
         (["twin", "--checkpoint", "outputs/best_model.pt", "--data-dir", "other"], "not what the checkpoint"),
+        (["score", "none.txt"], "no file"),
+        (["score", "-"], "no text"),
+        (["evaluate", "--twin", "outputs/best_model.pt"], "no autoregressive"),
+        (["evaluate", "--hf", "none"], "none"),
         (["unknown"], "No such command"),
     ],
 )

@@ -5,8 +5,9 @@ import pytest
 
 from tiny_diffusion.config.curriculum_config import CurriculumConfig, Format, StageConfig
 from tiny_diffusion.config.pipeline_config import PipelineConfig
-from tiny_diffusion.data.curriculum import Sentence, build_stage
+from tiny_diffusion.data.curriculum import build_stage
 from tiny_diffusion.data.difficulty import Difficulty, score_sentences
+from tiny_diffusion.data.sentences import Sentence
 from tiny_diffusion.errors import UserError
 
 

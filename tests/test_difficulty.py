@@ -135,7 +135,7 @@ def test_connectives_are_whole_words() -> None:
 
 def test_central_rows_are_near_the_large_cluster() -> None:
     angles = np.array([0.0, 0.05, -0.05, 0.1, -0.1, 0.4, 2.0])
-    values, notes = centrality(np.stack([np.cos(angles), np.sin(angles)], axis=1), clusters=2, seed=0)
+    values, notes = centrality(np.stack([np.cos(angles), np.sin(angles)], axis=1), clusters=2, seed=0, fit=7)
     assert values.argmin() == 6 and values[:5].min() > values[5] and not notes
 
 
@@ -186,3 +186,22 @@ def test_dynamic_scorer_refuses_bad_input() -> None:
         scorer.update(np.array([0, 1]), np.array([1.0]))
     with pytest.raises(ValueError, match="weight"):
         DynamicScorer(np.array([0.1]), weight=2.0)
+
+
+@pytest.mark.parametrize("language", ["en", "und"])
+def test_fitted_on_the_first_sentences_alone(language: str) -> None:
+    alone = score_sentences(TEXTS, language, SMALL)
+    others = ["Zebras quietly deny everything, because they can; therefore nobody asked.", "The cat sat down."]
+    for tail in (others, others[:1], [*others, *others]):
+        both = score_sentences(TEXTS + tail, language, SMALL, fit=len(TEXTS))
+        for name in SCORES:
+            # What is scored along with them changes no score, and an equal sentence gets an equal score.
+            assert both.scores[name][: len(TEXTS)].tolist() == alone.scores[name].tolist()
+            assert ((both.scores[name] >= 0) & (both.scores[name] <= 1)).all()
+    assert both.scores["lexical_rarity"][len(TEXTS) + 1] == alone.scores["lexical_rarity"][0]
+    hardest = score_sentences([*TEXTS, others[0]], language, SMALL, fit=len(TEXTS))
+    assert hardest.scores["argument_structure"][-1] > 0.8
+
+
+def test_percentiles_among_others() -> None:
+    assert percentiles(np.array([0.0, 2.0, 2.5, 9.0]), np.array([1.0, 2.0, 2.0, 3.0])).tolist() == [0, 0.5, 0.75, 1]

@@ -12,12 +12,11 @@ from tiny_diffusion.model.diffusion import (
     MASK_ID,
     MaskSchedule,
     diffusion_loss,
-    exact_masks,
-    likelihood_bound,
     masked_cross_entropy,
     stratified,
     uniform_rate_masks,
 )
+from tiny_diffusion.model.likelihood import exact_masks, likelihood_bound
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import denoise
 

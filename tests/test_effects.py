@@ -17,16 +17,18 @@ GENERATION = {
 }  # fmt: skip
 EVALUATION = {
     "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
-    "ngram_orders": (1,), "split": "validation", "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
+    "chain_rule": False, "breakdown_draws": 2, "ngram_orders": (1,), "ppm_order": 3, "split": "validation",
+    "max_leaked_share": 0.5, "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
     "max_copied_words": 999, "seed": 1, "book_pieces": 11, "delta_words": 5, "type_token_window": 3,
     "rare_zipf": 7.0, "novelty_orders": (1,), "copied_sentence_words": 1, "novelty_steps": (3,),
     "sentence_gap": 2, "coherence_dim": 3, "distinct_orders": (4,), "repeat_order": 1, "temperatures": (0.5,),
     "judge_order": 2,
 }  # fmt: skip
-BLIND = {"blind_passages", "blind_words"}  # read by the blind test only: see test_blind_passages.py
+# Read by other commands only: see test_blind_passages.py and test_score.py.
+ELSEWHERE = {"blind_passages", "blind_words", "surprising_share"}
 FEW = EvaluationConfig(
     draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2), book_pieces=10,
-    novelty_steps=(), temperatures=(),
+    novelty_steps=(), temperatures=(), breakdown_draws=1, ppm_order=2, windows=8,
 )  # fmt: skip
 SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0, precision="float32")
 
@@ -41,7 +43,7 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 def test_every_setting_is_listed() -> None:
     assert set(GENERATION) == set(GenerationConfig.model_fields) - {"gap_tokens"}
-    assert set(EVALUATION) | BLIND == set(EvaluationConfig.model_fields)
+    assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 
 
 @pytest.mark.parametrize("key", GENERATION)
@@ -69,7 +71,7 @@ def first(checkpoint: Checkpoint, data: Processed) -> Report:
     return measure(checkpoint, data, FEW)
 
 
-def test_the_same_settings_give_the_same_report(checkpoint: Checkpoint, data: Processed, first: Report) -> None:
+def test_a_report_repeats(checkpoint: Checkpoint, data: Processed, first: Report) -> None:
     assert asdict(first) == asdict(measure(checkpoint, data, FEW))
 
 
@@ -85,5 +87,5 @@ def test_thresholds_are_marked_by_their_limits(checkpoint: Checkpoint, data: Pro
     tight = FEW.model_copy(
         update={"max_bits_per_byte": 0.1, "max_sentence_length_distance": 1e-9, "max_copied_words": 0}
     )
-    assert [t.met for t in measure(checkpoint, data, loose).thresholds] == [True] * 3
+    assert [t.met for t in measure(checkpoint, data, loose).thresholds] == [True] * 4
     assert not measure(checkpoint, data, tight).thresholds[0].met

@@ -13,7 +13,8 @@ from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood import held_out, ngram_nats, summarise, uniform_nats
-from tiny_diffusion.evaluation.report import Report, evaluate, whole_sentences
+from tiny_diffusion.evaluation.report import Report, evaluate
+from tiny_diffusion.evaluation.samples import whole_sentences
 
 CPU = torch.device("cpu")
 
@@ -57,8 +58,9 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     torch.manual_seed(0)
     weights = new_model(config, data.tokenizer).state_dict()
     checkpoint = Checkpoint(config, data.tokenizer, weights, {"data": data.identity})
-    settings = config.evaluation.model_copy(update={"draws": 4, "windows": 10, "samples": 3, "batch_size": 2})
-    settings = settings.model_copy(update={"novelty_steps": (2,), "temperatures": (0.5, 1.5)})
+    few = {"draws": 4, "windows": 10, "samples": 3, "batch_size": 2, "chain_rule": True}
+    few |= {"novelty_steps": (2,), "temperatures": (0.5, 1.5)}
+    settings = config.evaluation.model_copy(update=few)
     reports = [list(evaluate(checkpoint, data, settings, config.generation, CPU))[-1] for _ in range(2)]
     assert reports[0] == reports[1] and isinstance(reports[0], Report)
     # An untrained model knows nothing: about the uniform one's figure, and no threshold of likelihood met.
@@ -71,6 +73,11 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     # Noise is not like the book.
     assert reports[0].style.score < reports[0].style.held_out_score
     assert all(point.perplexity > 2 * reports[0].frontier.held_out.perplexity for point in reports[0].frontier.points)
+    assert by_name["diffusion (chain rule)"] == pytest.approx(by_name["diffusion (bound)"], rel=0.05)
+    assert [len(row.thirds) for row in reports[0].likelihood] == [3] * len(by_name)
+    assert [f.format for f in reports[0].formats] == ["sentences", "pairs", "paragraphs"]
+    assert [r.rate for r in reports[0].mask_rates] == pytest.approx([i / 10 for i in range(1, 10)])
+    assert reports[0].leaks.found == 0
     reports[0].write(tmp_path / "evaluation.json")
     assert (tmp_path / "evaluation.json").stat().st_size > 1000
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.curriculum import encode_examples
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, PAD, SEP
-from tiny_diffusion.training.format_datasets import Rows, chop, concatenate, encode_examples, pack, windows
+from tiny_diffusion.training.format_datasets import Rows, chop, concatenate, pack, windows
 
 CONTEXT = 16
 EXAMPLES = st.lists(st.lists(st.integers(NUM_RESERVED, 500), min_size=1, max_size=3 * CONTEXT), min_size=1, max_size=30)

@@ -27,7 +27,7 @@ RANK = {
     "cli": 9,
     "__main__": 10,
 }
-OPTIONAL = ("torch.utils.tensorboard", "sentence_transformers", "huggingface_hub", "matplotlib")
+OPTIONAL = ("torch.utils.tensorboard", "sentence_transformers", "huggingface_hub", "matplotlib", "transformers")
 TORCHLESS = ("config", "data")
 
 

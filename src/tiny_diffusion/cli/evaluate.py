@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from .generate import CHECKPOINT_OPTION
-from .options import config_flags, console, errors, resolve, say
+from .options import Pace, config_flags, console, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..evaluation.coherence import CoherenceReport
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     default=None,
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
+@click.option("--twin", default=None, metavar="CHECKPOINT", help="Its autoregressive twin, to set beside it.")
+@click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to set beside; may be given often.")
 @click.option("--eval-batch-size", type=int, default=None, help="The same as --evaluation.batch_size.")
 @click.option("--eval-samples", type=int, default=None, help="Windows scored and texts written at most.")
 @click.option(
@@ -43,6 +45,8 @@ def command(
     data_dir: str,
     output: str | None,
     preset: str | None,
+    twin: str | None,
+    hf: tuple[str, ...],
     eval_batch_size: int | None,
     eval_samples: int | None,
     other_books: tuple[str, ...],
@@ -62,29 +66,38 @@ def command(
         config = config.override(**{"evaluation.windows": eval_samples, "evaluation.samples": eval_samples})
     config = resolve(ctx, config)
     target = Path(output) if output else Path(checkpoint).with_name("evaluation.json")
-    report = run(Path(checkpoint), Path(data_dir), config, device, other_books)
+    beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
+    report = run(Path(checkpoint), Path(data_dir), config, device, *beside, other_books)
     report.write(target)
     show(report)
     say(f"written to {target}")
 
 
 def run(
-    checkpoint: Path, data_dir: Path, config: ProjectConfig, device: str, other_books: tuple[str, ...] = ()
+    checkpoint: Path,
+    data_dir: Path,
+    config: ProjectConfig,
+    device: str,
+    twin: Path | None = None,
+    local: tuple[Path, ...] = (),
+    other_books: tuple[str, ...] = (),
 ) -> "Report":
-    """Evaluate with a line that tells the step."""
+    """Evaluate with a line that tells the step, and for a long one the time left."""
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
+    from ..evaluation.comparison import Rivals
     from ..evaluation.report import Report, evaluate
     from ..runtime import find_device, memory_errors
 
     with memory_errors(), errors.status("reading") as status:
         loaded, data = load_checkpoint(checkpoint), load_processed(data_dir)
         others = {name: _cleaned(name, data.pipeline) for name in other_books}
-        steps = evaluate(loaded, data, config.evaluation, config.generation, find_device(device), others)
-        for event in steps:
+        rivals = Rivals(None if twin is None else load_checkpoint(twin), local)
+        pace = Pace()
+        for event in evaluate(loaded, data, config.evaluation, config.generation, find_device(device), rivals, others):
             if isinstance(event, Report):
                 return event
-            status.update(event.name)
+            status.update(f"{escape(event.name)}{pace.tell(event.name, event.done, event.total)}")
     raise AssertionError("an evaluation ends with its report")
 
 
@@ -104,19 +117,35 @@ def _cleaned(book: str, pipeline: PipelineConfig) -> str:
 
 def show(report: "Report") -> None:
     """Print the report's tables."""
-    table = Table(
-        "model", "bits per byte", "95 % interval", "perplexity per token", title=f"held-out {report.split} text"
-    )
+    from ..evaluation.report import LEAK_THRESHOLD
+
+    title = f"held-out {report.split} text"
+    table = Table("model", "bits/byte", "95 % interval", "perplexity", "level 1", title=title)
     for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
         interval = f"{row.low:.3f}-{row.high:.3f}"
-        table.add_row(row.name, f"{row.bits_per_byte:.3f}", interval, f"{row.perplexity:.1f}")
+        perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
+        table.add_row(row.name, f"{row.bits_per_byte:.3f}", interval, *perplexities)
     console.print(table)
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
     say(
         f"{report.windows} windows of up to {report.window_tokens} tokens, {report.bytes_per_token:.2f} bytes a token, "
-        f"{report.draws} draws a window{rough}; at vocabulary level 1 the model's perplexity is "
-        f"{report.perplexity_at_level_1:.1f}"
+        f"{report.draws} draws a window{rough}; level 1: as perplexity of a token of "
+        f"{report.level_1_bytes_per_token:.2f} bytes"
     )
+    if report.likelihood[0].thirds:
+        easy, middle, hard = report.likelihood[0].thirds
+        say(f"bits per byte by difficulty of the text: easy {easy:.3f}, middle {middle:.3f}, hard {hard:.3f}")
+    if report.mask_rates:
+        curve = ", ".join(f"{r.nats_per_token:.2f} at {r.rate:.1f}" for r in report.mask_rates)
+        say(f"nats a hidden token by mask rate: {curve}")
+    if report.formats:
+        say("bits per byte by format: " + ", ".join(f"{f.format} {f.bits_per_byte:.3f}" for f in report.formats))
+    if report.leaks.share > next(t.limit for t in report.thresholds if t.name == LEAK_THRESHOLD):
+        say(
+            f"WARNING: {report.leaks.found} of {report.leaks.checked} held-out sentences stand in the training text, "
+            f"such as {report.leaks.example!r}: no figure here is to be trusted",
+            style="bold red",
+        )
     checks = Table("figure", "measured", "at most", "met", title="thresholds")
     for threshold in report.thresholds:
         checks.add_row(

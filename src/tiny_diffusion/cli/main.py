@@ -21,6 +21,7 @@ COMMANDS = {
     "twin": ("twin", "Train the autoregressive twin at its best, by a sweep of its own."),
     "compare": ("compare", "Find where diffusion passes its twin, over lengths, sizes and seeds."),
     "ablation": ("ablation", "Compare the curriculum's schedules at equal compute."),
+    "score": ("score", "Tell how surprising any text is to a model, word by word."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
     "config": ("config", "Print a resolved configuration, or all settings."),
 }

@@ -1,5 +1,7 @@
 """Flags made from the config: each setting of a section is a flag with the config's own help and default."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,37 @@ OVERRIDES = "tiny_diffusion.overrides"
 def say(text: str, *, to: Console = console, style: str | None = None) -> None:
     """Print a sentence as it stands: no markup (a path may hold brackets), and no line breaks in a pipe."""
     to.print(text, style=style, markup=False, soft_wrap=True)
+
+
+class Pace:
+    """How far a step is and how long it will still take, judged by its own pace so far."""
+
+    def __init__(self) -> None:
+        self._name, self._began, self._first = "", 0.0, 0
+
+    def tell(self, name: str, done: int, total: int) -> str:
+        """Text such as ``: 12 of 60, 40s left``; nothing for a step that does not count."""
+        if name != self._name:
+            self._name, self._began, self._first = name, time.perf_counter(), done
+        if not total:
+            return ""
+        fresh = done - self._first
+        rest = (time.perf_counter() - self._began) / fresh * (total - done) if fresh else math.nan
+        return f": {done:,} of {total:,}, {duration(rest)} left"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a short text: 42s, 3m10s, 2h05m, 12 days."""
+    if math.isnan(seconds):
+        return "?"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 172_800:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86_400} days"
 
 
 def config_flags(*sections: str, without: tuple[str, ...] = ()) -> Callable[[Any], Any]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
 from ..files import write_text
-from .options import CONFIG_OPTION, config_flags, errors, resolve, say
+from .options import CONFIG_OPTION, config_flags, duration, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..training.events import Finished
@@ -244,17 +244,3 @@ def check_pipeline() -> None:
         f"ok: {len(data.sentences):,} sentences, {trainer.progress.step} steps, {len(events)} events, test "
         f"{report.likelihood[0].bits_per_byte:.3f} bits per byte in {time.perf_counter() - began:.1f} s"
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a short text: 42s, 3m10s, 2h05m, 12d."""
-    if math.isnan(seconds):
-        return "?"
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 172_800:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86_400} days"

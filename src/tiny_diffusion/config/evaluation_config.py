@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .base import Config
 
@@ -18,7 +18,18 @@ class EvaluationConfig(Config):
         256, ge=8, description="length of those texts, in tokens; figures of sentences apart need several sentences"
     )
     bootstrap: int = Field(1000, ge=100, description="resamples behind the 95 % interval")
-    ngram_orders: tuple[int, ...] = Field((1, 2, 5), min_length=1, description="orders of the n-gram baselines")
+    chain_rule: bool = Field(
+        True, description="the exact left-to-right likelihood of a diffusion model too: a forward pass a token"
+    )
+    breakdown_draws: int = Field(
+        8,
+        ge=0,
+        description="masks a window at each mask rate, and an example of the stages' formats; 0: neither",
+    )
+    ngram_orders: tuple[int, ...] = Field(
+        (1, 2, 3, 4, 5, 6), min_length=1, description="orders of the n-gram baselines: Kneser-Ney from 3 on"
+    )
+    ppm_order: int = Field(8, ge=0, le=64, description="order of PPMd, primed with the training text; 0: none")
     split: str = Field("test", pattern="^(test|validation)$", description="passages to score: test or validation")
     book_pieces: int = Field(
         40, ge=10, description="pieces of the book, made like the samples, that tell how much it differs from itself"
@@ -43,6 +54,13 @@ class EvaluationConfig(Config):
         (0.6, 0.8, 1.0, 1.2), description="temperatures of the frontier of quality and diversity; empty: none"
     )
     judge_order: int = Field(5, ge=1, description="order of the n-gram model behind generative perplexity")
+    max_leaked_share: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="quality threshold: held-out sentences found in training at most, as a share",
+    )
+    surprising_share: float = Field(0.1, gt=0, lt=1, description="share of a text's words that score marks")
     max_bits_per_byte: float = Field(1.75, gt=0, description="quality threshold: bits per byte at most")
     max_sentence_length_distance: float = Field(
         5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"
@@ -54,6 +72,13 @@ class EvaluationConfig(Config):
     blind_words: int = Field(60, ge=5, description="words in each passage of the blind test")
     seed: int = Field(0, ge=0, description="seed of masks, samples and bootstrap")
 
+    @field_validator("ppm_order")
+    @classmethod
+    def _check_order(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("ppm_order=1 is none that PPMd has; take 2 to 64, or 0 for none")
+        return value
+
     @classmethod
     def default(cls) -> Self:
         """All test windows, 64 draws."""
@@ -61,16 +86,26 @@ class EvaluationConfig(Config):
 
     @classmethod
     def fast(cls) -> Self:
-        """Sixteen draws over at most 100 windows, four texts at one temperature and number of steps."""
-        return cls(draws=16, windows=100, samples=4, novelty_steps=(), temperatures=())
+        """Sixteen draws over at most 100 windows, four texts; no chain rule, compressor, frontier; fewer n-grams."""
+        return cls(
+            draws=16,
+            windows=100,
+            samples=4,
+            chain_rule=False,
+            breakdown_draws=2,
+            ppm_order=0,
+            ngram_orders=(1, 2, 5),
+            novelty_steps=(),
+            temperatures=(),
+        )
 
     @classmethod
     def comprehensive(cls) -> Self:
-        """256 draws, 64 texts, n-grams of orders 1 to 6, more steps and temperatures."""
+        """256 draws, 64 texts, more steps and temperatures."""
         return cls(
             draws=256,
+            breakdown_draws=64,
             samples=64,
-            ngram_orders=(1, 2, 3, 4, 5, 6),
             novelty_steps=(4, 16, 64, 256),
             temperatures=(0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2),
         )

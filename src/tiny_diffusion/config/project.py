@@ -132,7 +132,15 @@ class ProjectConfig(Config):
         return cls.cpu_2m().override(
             curriculum=CurriculumConfig.cpu(1, 1, 24).model_dump(mode="json"),
             training={"eval_every_epochs": 4, "sample_every_epochs": 8},
-            evaluation={"draws": 16, "samples": 8, "novelty_steps": [16], "temperatures": [0.6, 1.0]},
+            evaluation={
+                "draws": 16,
+                "samples": 8,
+                "chain_rule": False,
+                "breakdown_draws": 2,
+                "ppm_order": 0,
+                "novelty_steps": [16],
+                "temperatures": [0.6, 1.0],
+            },
         )
 
     @classmethod

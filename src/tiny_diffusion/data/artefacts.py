@@ -13,8 +13,8 @@ from safetensors.numpy import save as save_arrays
 from ..config import PipelineConfig
 from ..errors import UserError
 from ..files import atomic_write, sync
-from .curriculum import Sentence
 from .difficulty import Difficulty
+from .sentences import Sentence
 from .splitting import Passage
 from .tokenizer import BookTokenizer
 

@@ -10,22 +10,14 @@ from tiny_diffusion.errors import UserError
 
 from .connectives import ROLES, count_roles
 from .difficulty import Difficulty
+from .sentences import Sentence
+from .tokenizer import SEP, BookTokenizer
 
 Example = tuple[str, ...]
 """Segments of one example: one text, or an evidence and its claim (later joined by SEP)."""
 
 _QUOTES = frozenset('"“”„«»‹›「」『』‘')
 _SPEECH_DASHES = ("—", "–", "―", "- ")
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A sentence and its place: passage, paragraph and position, each counted upwards through the book."""
-
-    text: str
-    passage: int
-    paragraph: int
-    index: int
 
 
 @dataclass(frozen=True)
@@ -148,3 +140,14 @@ def build_stage(
     if stage.format == "pairs":
         return _build_pairs(stage, sentences, difficulty)
     return _build_paragraphs(stage, sentences, difficulty, paragraphs_by_passage)
+
+
+def encode_examples(examples: Sequence[Example], tokenizer: BookTokenizer, level: int) -> list[list[int]]:
+    """Ids of each example, its segments joined by SEP."""
+    encoded = []
+    for segments in examples:
+        ids: list[int] = []
+        for i, segment in enumerate(segments):
+            ids += ([SEP] if i else []) + tokenizer.encode(segment, level)
+        encoded.append(ids)
+    return encoded

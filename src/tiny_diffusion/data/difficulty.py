@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 import wordfreq
 from scipy import sparse
-from scipy.stats import rankdata
 
 from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
 from tiny_diffusion.errors import UserError
@@ -73,9 +72,11 @@ class _Words:
         return sparse.csr_matrix((ones, (self.owner, self.ids)), shape=shape)
 
 
-def percentiles(values: np.ndarray) -> np.ndarray:
-    """Average ranks as shares in (0, 1): (rank - 1/2) / count; equal values get equal percentiles."""
-    return (rankdata(values, method="average") - 0.5) / max(len(values), 1)
+def percentiles(values: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """The share of `among` below each value, half of the equal ones counted; in (0, 1) among the values themselves."""
+    known = np.sort(values if among is None else among)
+    below = np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")
+    return below / (2 * max(len(known), 1))
 
 
 def _tokens(sentence: str, tokenizer: str | None) -> list[str]:
@@ -112,27 +113,31 @@ def _wordfreq_name(language: str, notes: list[str]) -> str | None:
     return name
 
 
-def _lexical_rarity(words: _Words, name: str | None) -> np.ndarray:
-    """Mean -log frequency of the words, in nats; from the book's own counts when `name` is None."""
+def _lexical_rarity(words: _Words, name: str | None, fit: int) -> np.ndarray:
+    """Mean -log frequency of the words, in nats; when `name` is None, from the first `fit` sentences' own counts.
+
+    A word that those lack counts as one met once.
+    """
     if name is None:
-        counts = np.bincount(words.ids, minlength=len(words.vocabulary))
-        frequency = counts / max(len(words.ids), 1)
+        known = words.ids[words.owner < fit]
+        counts = np.bincount(known, minlength=len(words.vocabulary))
+        frequency = np.maximum(counts, 1) / max(len(known), 1)
     else:
         listed = (wordfreq.word_frequency(word, name, minimum=_RAREST) for word in words.vocabulary)
         frequency = np.fromiter(listed, dtype=np.float64, count=len(words.vocabulary))
     return words.sentence_mean(-np.log(frequency))
 
 
-def _standard(values: np.ndarray) -> np.ndarray:
-    deviation = values.std()
-    return (values - values.mean()) / deviation if deviation > 0 else np.zeros(len(values))
+def _standard(values: np.ndarray, fit: int) -> np.ndarray:
+    deviation = values[:fit].std()
+    return (values - values[:fit].mean()) / deviation if deviation > 0 else np.zeros(len(values))
 
 
 def _count_matches(pattern: re.Pattern[str], sentences: list[str]) -> np.ndarray:
     return np.fromiter((len(pattern.findall(s)) for s in sentences), dtype=np.float64, count=len(sentences))
 
 
-def _syntactic_complexity(sentences: list[str], words: _Words, language: str) -> np.ndarray:
+def _syntactic_complexity(sentences: list[str], words: _Words, language: str, fit: int) -> np.ndarray:
     """Weighted sum of standardised log length, log number of clause signs, and mean word length."""
     openers = subordinators(language)
     # An elided word is written as one with the next: French "qu'il" opens by its "qu'".
@@ -141,9 +146,9 @@ def _syntactic_complexity(sentences: list[str], words: _Words, language: str) ->
     letters = np.array([len(word) for word in words.vocabulary], dtype=np.float64)
     clauses = _count_matches(_CLAUSE_MARK, sentences) + words.sentence_mean(opens) * words.counts
     return (
-        0.45 * _standard(np.log1p(words.counts))
-        + 0.35 * _standard(np.log1p(clauses))
-        + 0.20 * _standard(words.sentence_mean(letters))
+        0.45 * _standard(np.log1p(words.counts), fit)
+        + 0.35 * _standard(np.log1p(clauses), fit)
+        + 0.20 * _standard(words.sentence_mean(letters), fit)
     )
 
 
@@ -165,14 +170,20 @@ def _combine(scores: dict[str, np.ndarray], weights: DifficultyWeights) -> np.nd
     return np.sum([by_name[name] / total * harder[name] for name in SCORES], axis=0)
 
 
-def score_sentences(sentences: list[str], language: str, settings: PipelineConfig) -> Difficulty:
+def score_sentences(
+    sentences: list[str], language: str, settings: PipelineConfig, *, fit: int | None = None
+) -> Difficulty:
     """Score every sentence; the same input gives the same scores.
+
+    With `fit`, all that is fitted (frequencies, means, embedding, clusters, percentiles) comes from the first `fit`
+    sentences alone: those get the scores that they get without the others.
 
     `language` is a two-letter code ("und" if unknown). Raises UserError when there is no sentence, no word,
     or no positive weight, or when the settings ask for an extra that is not installed.
     """
     if not sentences:
         raise UserError("difficulty: there are 0 sentences to score; the book needs at least one")
+    fit = len(sentences) if fit is None else fit
     notes: list[str] = []
     name = _wordfreq_name(language, notes)
     words = _read_words(sentences, name if name in _CJK_MODULES else None)
@@ -181,16 +192,17 @@ def score_sentences(sentences: list[str], language: str, settings: PipelineConfi
     if settings.embedding == "sentence-transformers":
         embedding = embed_with_model(sentences)
     else:
-        embedding = embed_tfidf(words.matrix(), settings.embedding_dim, settings.seed)
-    central, cluster_notes = centrality(embedding.vectors, settings.clusters, settings.seed)
+        embedding = embed_tfidf(words.matrix(), settings.embedding_dim, settings.seed, fit)
+    central, cluster_notes = centrality(embedding.vectors, settings.clusters, settings.seed, fit)
     raw = {
-        "lexical_rarity": _lexical_rarity(words, name),
-        "syntactic_complexity": _syntactic_complexity(sentences, words, language),
+        "lexical_rarity": _lexical_rarity(words, name, fit),
+        "syntactic_complexity": _syntactic_complexity(sentences, words, language, fit),
         "argument_structure": _argument_structure(sentences, language, notes),
         "thematic_centrality": central,
     }
     # Rounding makes sums that differ by the order of addition alone tie.
-    scores = {key: percentiles(np.round(value.astype(np.float64), 9)) for key, value in raw.items()}
+    rounded = {key: np.round(value.astype(np.float64), 9) for key, value in raw.items()}
+    scores = {key: percentiles(value, value[:fit]) for key, value in rounded.items()}
     notes += embedding.notes + cluster_notes
     return Difficulty(scores, _combine(scores, settings.difficulty), notes, language)
 

@@ -79,9 +79,9 @@ def fit_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> TfidfEmbedding:
     return TfidfEmbedding(columns, transformer, svd, notes)
 
 
-def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> Embedding:
-    """Embed the sentences that the embedding is fitted on; `counts` and `dim` as for `fit_tfidf`."""
-    fitted = fit_tfidf(counts, dim, seed)
+def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int, fit: int) -> Embedding:
+    """Embed all sentences, with an embedding fitted on the first `fit`; `counts` and `dim` as for `fit_tfidf`."""
+    fitted = fit_tfidf(counts[:fit], dim, seed)
     return Embedding(fitted.transform(counts), fitted.notes)
 
 
@@ -104,21 +104,21 @@ def embed_with_model(sentences: list[str]) -> Embedding:
     return Embedding(normalize(np.asarray(vectors, dtype=np.float64)), [])
 
 
-def centrality(vectors: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, list[str]]:
+def centrality(vectors: np.ndarray, clusters: int, seed: int, fit: int) -> tuple[np.ndarray, list[str]]:
     """Cosine of each row to its own cluster's centre, times the cluster's share of all rows; high = central.
 
-    Returns float array [rows] and notes. Clusters are fitted on a sample of a long book; fewer distinct
-    rows than `clusters` lower their number, with a note.
+    Returns float array [rows] and notes. Clusters are fitted on the first `fit` rows, of a long book on a sample
+    of them; fewer distinct rows than `clusters` lower their number, with a note.
     """
     notes: list[str] = []
     # Rounding makes equal sentences equal again after the rounding errors of the SVD.
     vectors = np.round(vectors.astype(np.float64), 9)
-    fitted = vectors[_sample(len(vectors), seed)]
+    fitted = vectors[_sample(fit, seed)]
     distinct = len(np.unique(fitted, axis=0))
     if distinct < clusters:
         notes.append(f"clusters: {distinct} instead of {clusters}, the book has no more distinct sentences")
     kmeans = KMeans(min(clusters, distinct), random_state=seed, n_init=4).fit(fitted)
     labels = kmeans.predict(vectors)
-    share = np.bincount(labels, minlength=kmeans.n_clusters) / len(vectors)
+    share = np.bincount(labels[:fit], minlength=kmeans.n_clusters) / fit
     cosine = np.einsum("nd,nd->n", vectors, normalize(kmeans.cluster_centers_)[labels])
     return cosine * share[labels], notes

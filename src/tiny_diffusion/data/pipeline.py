@@ -8,11 +8,10 @@ from ..config import PipelineConfig
 from ..errors import UserError
 from .artefacts import Processed, digest, load_processed, read_meta, save_processed, settings_hash
 from .cleaning import clean_book
-from .curriculum import Sentence
 from .difficulty import score_sentences
 from .language import detect_language
 from .loading import Book, read_book
-from .segmentation import split_sentences
+from .sentences import Sentence, long_enough, sentences_of
 from .splitting import Passage, drop_leaking, make_passages
 from .tokenizer import BookTokenizer
 
@@ -79,16 +78,10 @@ def training_sentences(passages: list[Passage], language: str, min_words: int) -
 
     Raises UserError when none is left.
     """
-    found: list[Sentence] = []
-    held_out: list[str] = []
-    for passage in passages:
-        for number, paragraph in enumerate(passage.paragraphs):
-            for index, text in enumerate(split_sentences(paragraph, language)):
-                if passage.split != "train":
-                    held_out.append(text)
-                elif len(text.split()) >= min_words or not text.isascii():
-                    found.append(Sentence(text, passage.index, number, index))
-    keep = drop_leaking([s.text for s in found], held_out)
+    training = sentences_of([p for p in passages if p.split == "train"], language)
+    found = [s for s in training if long_enough(s.text, min_words)]
+    held_out = sentences_of([p for p in passages if p.split != "train"], language)
+    keep = drop_leaking([s.text for s in found], [s.text for s in held_out])
     kept = [s for s, k in zip(found, keep, strict=True) if k]
     if not kept:
         raise UserError(

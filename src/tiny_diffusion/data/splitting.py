@@ -61,11 +61,10 @@ def make_passages(paragraphs: list[str], language: str, min_chars: int) -> list[
 def drop_leaking(sentences: list[str], held_out: list[str]) -> list[bool]:
     """Return which training `sentences` to keep: False for those that also stand among `held_out` sentences.
 
-    Only sentences of eight words or more count (of 16 signs or more in Chinese and Japanese), compared
-    without regard to case, punctuation and spacing.
+    What counts and how it is compared: `sentence_key`.
     """
-    banned = {key for sentence in held_out if (key := _sentence_key(sentence)) is not None}
-    return [(key := _sentence_key(sentence)) is None or key not in banned for sentence in sentences]
+    banned = {key for sentence in held_out if (key := sentence_key(sentence)) is not None}
+    return [(key := sentence_key(sentence)) is None or key not in banned for sentence in sentences]
 
 
 def _split_of(index: int) -> str:
@@ -154,8 +153,11 @@ def _shingles(passage: Passage) -> set[str]:
     return {" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
 
 
-def _sentence_key(sentence: str) -> str | None:
-    """The sentence's words as one string, or None when it is too short to count as copied."""
+def sentence_key(sentence: str) -> str | None:
+    """The sentence's words as one string, without case, punctuation and spacing; None when too short to be a copy.
+
+    Long enough are eight words, or 16 signs in Chinese and Japanese.
+    """
     units = _units(sentence)
     signs = sum(1 for unit in units if _HAN_SIGN.match(unit))
     needed = LEAK_SIGNS if 2 * signs > len(units) else LEAK_WORDS

@@ -1,6 +1,7 @@
-"""Held-out likelihood by protocol 1, with the n-gram models on the same windows."""
+"""Held-out windows, what a model needs for each in nats, and the figures made of that (protocol 1)."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,31 +11,54 @@ from torch import Tensor
 
 from ..data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ..model.autoregressive import autoregressive_nats
-from ..model.diffusion import likelihood_bound
+from ..model.likelihood import chain_rule, likelihood_bound
 from ..model.transformer import Transformer
 from .baselines import KneserNey
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+THIRDS = 3
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out windows of ids and, for each, the passage it lies in and its UTF-8 bytes."""
+    """Held-out windows of ids. Arrays have an entry for each window.
+
+    passage: the text it lies in; start: the byte of that text it begins at; bytes: its UTF-8 bytes; third: 0 for the
+    easiest third of the windows, 2 for the hardest, None when not known. level_1_bytes: bytes a token at vocabulary
+    level 1, over all the texts.
+    """
 
     windows: list[Tensor]
-    passage: npt.NDArray[np.int64]
-    bytes: npt.NDArray[np.int64]
+    passage: IntArray
+    start: IntArray
+    bytes: IntArray
+    level_1_bytes: float
+    third: IntArray | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all windows."""
+        return sum(len(w) for w in self.windows)
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Bits per byte with a 95 % interval, and the perplexity of a token."""
+    """A row of the table of likelihoods.
+
+    bits_per_byte with its 95 % interval, low to high. perplexity: of a token of the evaluated model's vocabulary,
+    whatever the row's own units are; perplexity_level_1: the same bits per byte as perplexity of a token of
+    vocabulary level 1. thirds: bits per byte of the easiest, the middle and the hardest third of the windows; empty
+    when there are fewer than three windows.
+    """
 
     name: str
     bits_per_byte: float
     low: float
     high: float
     perplexity: float
+    perplexity_level_1: float
+    thirds: list[float]
 
 
 def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: int, most: int) -> HeldOut:
@@ -42,26 +66,36 @@ def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: in
 
     ``most`` above 0 keeps that many, evenly spread. Bytes are counted from the tokens' own bytes.
     """
-    found: list[Tensor] = []
-    owner: list[int] = []
+    found: list[tuple[int, int, int, Tensor]] = []
     for i, text in enumerate(texts):
-        parts = torch.tensor(tokenizer.encode(text, level), dtype=torch.long).split(context)
-        found.extend(parts)
-        owner.extend([i] * len(parts))
-    keep = range(len(found))
+        start = 0
+        for window in torch.tensor(tokenizer.encode(text, level), dtype=torch.long).split(context):
+            size = sum(len(tokenizer.token_bytes(t)) for t in window.tolist())
+            found.append((i, start, size, window))
+            start += size
     if 0 < most < len(found):
-        keep = [i * len(found) // most for i in range(most)]  # type: ignore[assignment]
-    windows = [found[i] for i in keep]
-    sizes = [sum(len(tokenizer.token_bytes(t)) for t in window.tolist()) for window in windows]
-    return HeldOut(windows, np.array([owner[i] for i in keep]), np.array(sizes))
+        found = [found[i * len(found) // most] for i in range(most)]
+    owner, starts, sizes, windows = zip(*found, strict=True)
+    level_1 = sum(len(text.encode("utf-8")) for text in texts) / sum(len(tokenizer.encode(t, 1)) for t in texts)
+    return HeldOut(list(windows), np.array(owner), np.array(starts), np.array(sizes), level_1)
 
 
-def model_nats(model: Transformer, data: HeldOut, draws: int, batch_size: int, seed: int) -> FloatArray:
+def model_nats(model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int) -> FloatArray:
     """Nats of each window: the any-order bound, or the exact likelihood of an autoregressive model."""
     if model.config.causal:
-        return autoregressive_nats(model, data.windows, BOS, batch_size).numpy()
+        return autoregressive_nats(model, windows, BOS, batch_size).numpy()
     generator = torch.Generator().manual_seed(seed)
-    return likelihood_bound(model, data.windows, draws, batch_size, generator).numpy()
+    return likelihood_bound(model, windows, draws, batch_size, generator).numpy()
+
+
+def chain_rule_nats(model: Transformer, windows: list[Tensor], batch_size: int) -> Iterator[int | FloatArray]:
+    """Nats of each window by the chain rule, at the end; before it, after each batch, how many tokens are done."""
+    found, done = np.zeros(len(windows)), 0
+    for owner, _, losses in chain_rule(model, windows, batch_size):
+        np.add.at(found, owner.numpy(), losses.numpy())
+        done += len(losses)
+        yield done
+    yield found
 
 
 def ngram_nats(training: list[str], data: HeldOut, tokenizer: BookTokenizer, level: int, order: int) -> FloatArray:
@@ -78,7 +112,7 @@ def uniform_nats(data: HeldOut, vocabulary: int) -> FloatArray:
 
 
 def summarise(name: str, nats: FloatArray, data: HeldOut, resamples: int, seed: int) -> Likelihood:
-    """Bits per byte over all windows; the interval by bootstrap over passages, over windows below ten passages."""
+    """A row of the table; the interval by bootstrap over passages, over windows below ten passages."""
     groups = data.passage if len(np.unique(data.passage)) >= 10 else np.arange(len(nats))
     _, index = np.unique(groups, return_inverse=True)
     sums = np.bincount(index, weights=nats)
@@ -87,6 +121,17 @@ def summarise(name: str, nats: FloatArray, data: HeldOut, resamples: int, seed: 
     picks = rng.integers(0, len(sums), (resamples, len(sums)))
     draws = sums[picks].sum(1) / sizes[picks].sum(1) / math.log(2)
     low, high = np.quantile(draws, (0.025, 0.975))
-    tokens = sum(len(w) for w in data.windows)
-    bits = float(nats.sum() / data.bytes.sum() / math.log(2))
-    return Likelihood(name, bits, float(low), float(high), float(np.exp(nats.sum() / tokens)))
+    per_byte = float(nats.sum() / data.bytes.sum())
+    thirds = []
+    if data.third is not None:
+        per_third = [np.bincount(data.third, values, minlength=THIRDS) for values in (nats, data.bytes)]
+        thirds = [float(n / b / math.log(2)) for n, b in zip(*per_third, strict=True)]
+    return Likelihood(
+        name=name,
+        bits_per_byte=per_byte / math.log(2),
+        low=float(low),
+        high=float(high),
+        perplexity=math.exp(nats.sum() / data.tokens),
+        perplexity_level_1=math.exp(per_byte * data.level_1_bytes),
+        thirds=thirds,
+    )

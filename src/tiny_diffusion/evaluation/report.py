@@ -1,35 +1,42 @@
 """The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
 import json
-import math
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from ..checkpoint import Checkpoint
 from ..config import EvaluationConfig, GenerationConfig
 from ..data.artefacts import Processed
-from ..data.segmentation import split_sentences
-from ..errors import UserError
 from ..files import write_text
 from ..model.transformer import Transformer
 from ..runtime import autocast
-from ..sampling.writer import Writer
+from .breakdown import (
+    FormatLikelihood,
+    HeldOutSentences,
+    MaskRate,
+    format_examples,
+    format_likelihood,
+    mask_rate_curve,
+    score_held_out,
+    window_thirds,
+)
 from .coherence import CoherenceReport, measure_coherence
+from .comparison import Rivals, Step, check_same_data, compare
 from .copies import CopyIndex
 from .frontier import Frontier, Judge, measure_frontier
-from .likelihood import Likelihood, held_out, model_nats, ngram_nats, summarise, uniform_nats
+from .leaks import Leaks, leaks_of
+from .likelihood import HeldOut, Likelihood, held_out
 from .novelty import NoveltyReport, cut_like, measure_novelty
+from .samples import vary, whole_sentences, write_samples
 from .style import StyleReport, measure_style
 
-Value = TypeVar("Value", int, float)
-
 VERSION = 2
-NGRAM_NAMES = {1: "unigram", 2: "bigram"}
+NO_RIVALS = Rivals()
+LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,16 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that ``evaluation.json`` holds."""
+    """Everything that ``evaluation.json`` holds.
+
+    split: which held-out passages were scored, in ``windows`` windows of at most ``window_tokens`` tokens out of
+    ``passages`` passages; rough_interval: fewer than ten passages, so that intervals are over windows. draws: masks a
+    window behind the bound. bytes_per_token of the windows, and level_1_bytes_per_token of the same text at vocabulary
+    level 1. likelihood: the table, the model's own row first (the bound, or exact for an autoregressive model).
+    mask_rates and formats: empty when not asked for, mask_rates also for an autoregressive model. leaks: held-out
+    sentences that stand in the training text. style, coherence, novelty, frontier: see their classes. samples: the
+    texts that these are measured on.
+    """
 
     version: int
     split: str
@@ -54,9 +70,12 @@ class Report:
     rough_interval: bool
     draws: int
     bytes_per_token: float
+    level_1_bytes_per_token: float
     parameters: int
     likelihood: list[Likelihood]
-    perplexity_at_level_1: float
+    mask_rates: list[MaskRate]
+    formats: list[FormatLikelihood]
+    leaks: Leaks
     style: StyleReport
     coherence: CoherenceReport
     novelty: NoveltyReport
@@ -69,54 +88,44 @@ class Report:
         write_text(path, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
 
-@dataclass(frozen=True)
-class Step:
-    """A step of the evaluation that now begins, for a progress display."""
-
-    name: str
-
-
-def check_same_data(checkpoint: Checkpoint, data: Processed) -> None:
-    """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
-    if checkpoint.meta.get("data") != data.identity:
-        raise UserError(
-            "the prepared data is not what the checkpoint was trained on (other book or other pipeline settings); "
-            f"the checkpoint's book was {checkpoint.meta.get('source')!r}: prepare it again with the same settings"
-        )
-
-
 def evaluate(
     checkpoint: Checkpoint,
     data: Processed,
     settings: EvaluationConfig,
     generation: GenerationConfig,
     device: torch.device,
+    rivals: Rivals = NO_RIVALS,
     other_books: dict[str, str] | None = None,
 ) -> Iterator[Step | Report]:
     """Measure a checkpoint, yielding each step as it begins and the report at the end.
 
     ``other_books``: texts by name that the style is held against too. Raises UserError when the checkpoint was
-    trained on other data.
+    trained on other data, or a rival cannot be measured beside it.
     """
     check_same_data(checkpoint, data)
     model = checkpoint.build(device)
-    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
+    yield Step("looking for held-out sentences in the training text")
+    leaks = leaks_of(data, settings.split)
+    yield Step("difficulty of the held-out text")
+    scored = score_held_out(data, settings.split)
     texts = data.texts(settings.split)
-    windows = held_out(texts, tokenizer, level, model.config.context, settings.windows)
+    windows = held_out(
+        texts, checkpoint.tokenizer, checkpoint.config.model.vocab_level, model.config.context, settings.windows
+    )
+    passages = [p for p in data.passages if p.split == settings.split]
+    windows = replace(windows, third=window_thirds(windows, passages, scored))
     found: list[Likelihood] = []
-
-    yield Step("likelihood of the model")
-    with autocast(device, checkpoint.config.training.precision):
-        nats = model_nats(model, windows, settings.draws, settings.batch_size, settings.seed)
-    name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
-    found.append(summarise(name, nats, windows, settings.bootstrap, settings.seed))
-    for order in settings.ngram_orders:
-        yield Step(f"n-grams of order {order}")
-        baseline = ngram_nats(data.texts("train"), windows, tokenizer, level, order)
-        label = NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney")
-        found.append(summarise(label, baseline, windows, settings.bootstrap, settings.seed))
-    uniform = uniform_nats(windows, model.text_vocab_size)
-    found.append(summarise("uniform", uniform, windows, settings.bootstrap, settings.seed))
+    for event in compare(checkpoint, model, data, windows, settings, rivals):
+        if isinstance(event, Step):
+            yield event
+        else:
+            found.append(event)
+    rates: list[MaskRate] = []
+    formats: list[FormatLikelihood] = []
+    if settings.breakdown_draws:
+        yield Step("likelihood by mask rate and by format")
+        with autocast(device, checkpoint.config.training.precision):
+            rates, formats = _break_down(model, checkpoint, data, windows, scored, settings)
 
     yield Step("writing samples")
     samples = write_samples(model, checkpoint, settings, generation)
@@ -129,97 +138,66 @@ def evaluate(
     write = partial(write_samples, model, checkpoint, settings)
     # An autoregressive model writes token by token: it has no steps to vary.
     steps = () if model.config.causal else (generation.steps, *settings.novelty_steps)
-    by_steps = yield from _vary("steps", steps, generation, samples, write)
+    by_steps = yield from vary("steps", steps, generation, samples, write)
     yield Step("novelty")
     novelty = measure_novelty(samples, texts, CopyIndex(training), language, settings, by_steps)
     temperatures = (generation.temperature, *settings.temperatures)
-    by_temperature = yield from _vary("temperature", temperatures, generation, samples, write)
+    by_temperature = yield from vary("temperature", temperatures, generation, samples, write)
     yield Step("frontier")
-    judge = Judge(training, tokenizer, level, settings.judge_order)
+    twin = None if rivals.twin is None else rivals.twin.build(device)
+    judge = Judge(training, checkpoint.tokenizer, checkpoint.config.model.vocab_level, settings.judge_order, twin)
     frontier = measure_frontier(by_temperature, cut_like(samples, texts), judge)
-    tokens = sum(len(w) for w in windows.windows)
-    passages = len(set(windows.passage.tolist()))
+    scored_passages = len(set(windows.passage.tolist()))
     yield Report(
         version=VERSION,
         split=settings.split,
         window_tokens=model.config.context,
         windows=len(windows.windows),
-        passages=passages,
-        rough_interval=passages < 10,
+        passages=scored_passages,
+        rough_interval=scored_passages < 10,
         draws=settings.draws,
-        bytes_per_token=float(windows.bytes.sum() / tokens),
+        bytes_per_token=float(windows.bytes.sum() / windows.tokens),
+        level_1_bytes_per_token=windows.level_1_bytes,
         parameters=model.count()[0],
         likelihood=found,
-        perplexity_at_level_1=_level_1_perplexity(found[0].bits_per_byte, checkpoint, texts),
+        mask_rates=rates,
+        formats=formats,
+        leaks=leaks,
         style=style,
         coherence=coherence,
         novelty=novelty,
         frontier=frontier,
-        thresholds=_thresholds(found[0], style, novelty, settings),
+        thresholds=_thresholds(found[0], style, novelty, leaks, settings),
         samples=samples,
     )
 
 
-def write_samples(
-    model: Transformer, checkpoint: Checkpoint, settings: EvaluationConfig, generation: GenerationConfig
-) -> list[str]:
-    """Texts written without a prompt, in batches."""
-    writer = Writer(model, checkpoint.tokenizer)
-    samples: list[str] = []
-    while len(samples) < settings.samples:
-        wanted = min(settings.batch_size, settings.samples - len(samples))
-        how = generation.model_copy(
-            update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + len(samples)}
-        )
-        samples += writer.write("", how)
-    return samples
-
-
-def _vary(
-    name: str,
-    values: Iterable[Value],
-    generation: GenerationConfig,
-    samples: list[str],
-    write: Callable[[GenerationConfig], list[str]],
-) -> Generator[Step, None, dict[Value, list[str]]]:
-    """Texts for each value of one setting of ``generation``, whose own value gave ``samples``."""
-    found: dict[Value, list[str]] = {}
-    for value in sorted(set(values)):
-        how = generation.model_copy(update={name: value})
-        if how == generation:
-            found[value] = samples
-        else:
-            yield Step(f"writing samples with {name} {value:g}")
-            found[value] = write(how)
-    return found
-
-
-def whole_sentences(text: str, language: str) -> str:
-    """``text`` without its first and last sentence, which a sample begins and ends in the middle of.
-
-    Paragraphs stay apart. A sample of fewer than three sentences stays as it is.
-    """
-    paragraphs = [split_sentences(paragraph, language) for paragraph in text.split("\n\n")]
-    paragraphs = [sentences for sentences in paragraphs if sentences]
-    if sum(map(len, paragraphs)) < 3:
-        return text
-    del paragraphs[0][0], paragraphs[-1][-1]
-    return "\n\n".join(" ".join(sentences) for sentences in paragraphs if sentences)
-
-
-def _level_1_perplexity(bits_per_byte: float, checkpoint: Checkpoint, texts: list[str]) -> float:
-    """What these bits per byte are as perplexity per token of vocabulary level 1 (the description's target)."""
-    tokens = sum(len(checkpoint.tokenizer.encode(text, 1)) for text in texts)
-    size = sum(len(text.encode("utf-8")) for text in texts)
-    return float(math.exp(bits_per_byte * math.log(2) * size / tokens))
+def _break_down(
+    model: Transformer,
+    checkpoint: Checkpoint,
+    data: Processed,
+    windows: HeldOut,
+    scored: HeldOutSentences,
+    settings: EvaluationConfig,
+) -> tuple[list[MaskRate], list[FormatLikelihood]]:
+    """The curve over mask rates (none for an autoregressive model), and a row for each format."""
+    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
+    rates = [] if model.config.causal else list(mask_rate_curve(model, windows.windows, **how))
+    level, formats = checkpoint.config.model.vocab_level, []
+    for name, examples in format_examples(data, settings.split, scored).items():
+        if settings.windows:
+            examples = examples[:: -(-len(examples) // settings.windows)]
+        formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
+    return rates, formats
 
 
 def _thresholds(
-    likelihood: Likelihood, style: StyleReport, novelty: NoveltyReport, settings: EvaluationConfig
+    likelihood: Likelihood, style: StyleReport, novelty: NoveltyReport, leaks: Leaks, settings: EvaluationConfig
 ) -> list[Threshold]:
     pairs = [
         ("bits per byte", likelihood.bits_per_byte, settings.max_bits_per_byte),
         ("sentence-length distance (words)", style.lengths.wasserstein, settings.max_sentence_length_distance),
+        (LEAK_THRESHOLD, leaks.share, settings.max_leaked_share),
         ("longest copied run (words)", float(novelty.generated.longest_words), float(settings.max_copied_words)),
     ]
     return [Threshold(name, value, limit, value <= limit) for name, value, limit in pairs]

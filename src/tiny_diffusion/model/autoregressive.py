@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..runtime import send
 from .head_loss import head_loss
+from .lengths import equal_lengths
 from .transformer import Transformer
 
 
@@ -45,9 +46,13 @@ def next_token_loss(
 
 
 def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:
-    """Cross-entropy in nats of each token given those before it in its row, (B, T); the first follows ``bos``."""
+    """Cross-entropy in nats of each token given those before it in its row, (B, T); the first follows ``bos``.
+
+    Reserved ids inside ``ids`` (SEP) score zero.
+    """
     logits = model.logits(model.hidden(_shifted(ids, bos, None))).float()  # (B, T, V)
-    return F.cross_entropy(logits.flatten(0, 1), (ids - model.reserved).flatten(), reduction="none").view_as(ids)
+    targets = (ids - model.reserved).masked_fill(ids < model.reserved, -100)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100).view_as(ids)
 
 
 @torch.no_grad()
@@ -56,12 +61,6 @@ def autoregressive_nats(model: Transformer, windows: Sequence[Tensor], bos: int,
     model.eval()
     device = model.device
     totals = torch.zeros(len(windows), dtype=torch.float64)
-    by_length: dict[int, list[int]] = {}
-    for i, window in enumerate(windows):
-        by_length.setdefault(len(window), []).append(i)
-    for members in by_length.values():
-        for start in range(0, len(members), batch_size):
-            part = members[start : start + batch_size]
-            rows = torch.stack([windows[i] for i in part]).to(device)
-            totals[part] = next_token_losses(model, rows, bos).double().sum(1).cpu()
+    for batch in equal_lengths(windows, batch_size):
+        totals[batch.owner] = next_token_losses(model, batch.rows.to(device), bos).double().sum(1).cpu()
     return totals

@@ -162,7 +162,7 @@ class Store:
         texts, level = self.data.texts(settings.split), run.config.model.vocab_level
         windows = held_out(texts, checkpoint.tokenizer, level, run.config.model.context, settings.windows)
         with autocast(device, run.config.training.precision):
-            nats = model_nats(model, windows, settings.draws, settings.batch_size, settings.seed)
+            nats = model_nats(model, windows.windows, settings.draws, settings.batch_size, settings.seed)
         return summarise(run.label, nats, windows, settings.bootstrap, settings.seed)
 
     def _read(self, run: Run) -> dict[str, Any] | None:

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..data.curriculum import build_stage
+from ..data.curriculum import build_stage, encode_examples
 from ..data.difficulty import DynamicScorer
 from ..runtime import generator_for
-from .format_datasets import Rows, chop, concatenate, encode_examples, pack
+from .format_datasets import Rows, chop, concatenate, pack
 from .scheduler import blend
 
 ROWS, BLEND = 1, 2  # purposes of random draws, see runtime.seed_for

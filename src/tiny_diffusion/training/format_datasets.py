@@ -48,17 +48,6 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
     return Rows(torch.cat([p.ids for p in parts]), torch.cat([p.documents for p in parts]))
 
 
-def encode_examples(examples: Sequence[tuple[str, ...]], tokenizer: BookTokenizer, level: int) -> list[list[int]]:
-    """Ids of each example, its segments joined by SEP."""
-    encoded = []
-    for segments in examples:
-        ids: list[int] = []
-        for i, segment in enumerate(segments):
-            ids += ([SEP] if i else []) + tokenizer.encode(segment, level)
-        encoded.append(ids)
-    return encoded
-
-
 def pack(examples: Sequence[Sequence[int]], context: int, generator: Generator) -> Rows:
     """Pack shuffled examples into rows of ``context`` tokens; one that is longer is cut into several documents.
 

@@ -26,7 +26,8 @@ from ..data.tokenizer import BOS, NUM_RESERVED
 from ..errors import UserError
 from ..files import write_text
 from ..model.autoregressive import autoregressive_nats, next_token_loss
-from ..model.diffusion import diffusion_loss, likelihood_bound, uniform_mask_losses
+from ..model.diffusion import diffusion_loss
+from ..model.likelihood import likelihood_bound, uniform_mask_losses
 from ..runtime import autocast, compile_errors, find_device, generator_for, seed_for
 from ..sampling.writer import Writer
 from .batches import StageRows

@@ -1,0 +1,157 @@
+"""The table of likelihoods: the model and all that it is measured against, on the same windows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..checkpoint import Checkpoint
+from ..config import EvaluationConfig
+from ..data.artefacts import Processed
+from ..errors import UserError
+from ..model.transformer import Transformer
+from ..runtime import autocast
+from .compressor import ppm_bits
+from .hugging_face import load_local, local_nats
+from .likelihood import (
+    FloatArray,
+    HeldOut,
+    Likelihood,
+    chain_rule_nats,
+    model_nats,
+    ngram_nats,
+    summarise,
+    uniform_nats,
+)
+
+NGRAM_NAMES = {1: "unigram", 2: "bigram"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the evaluation that now begins or goes on, for a progress display; ``total`` is 0 when not known."""
+
+    name: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """What to measure beside the model: its autoregressive twin, and folders of Hugging Face models."""
+
+    twin: Checkpoint | None = None
+    local: tuple[Path, ...] = ()
+
+
+def check_same_data(checkpoint: Checkpoint, data: Processed) -> None:
+    """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
+    if checkpoint.meta.get("data") != data.identity:
+        raise UserError(
+            "the prepared data is not what the checkpoint was trained on (other book or other pipeline settings); "
+            f"the checkpoint's book was {checkpoint.meta.get('source')!r}: prepare it again with the same settings"
+        )
+
+
+def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> None:
+    """Raise UserError unless ``twin`` is autoregressive and has the same data, vocabulary level and context."""
+    check_same_data(twin, data)
+    own, other = checkpoint.config.model, twin.config.model
+    if not other.causal:
+        raise UserError("the twin's checkpoint is no autoregressive model (model.causal=true)")
+    if (own.vocab_level, own.context) != (other.vocab_level, other.context):
+        raise UserError(
+            f"the twin has vocab_level={other.vocab_level} and context={other.context}, the model {own.vocab_level} "
+            f"and {own.context}: their windows differ; train the twin with the same two"
+        )
+
+
+def compare(
+    checkpoint: Checkpoint,
+    model: Transformer,
+    data: Processed,
+    held: HeldOut,
+    settings: EvaluationConfig,
+    rivals: Rivals,
+) -> Iterator[Step | Likelihood]:
+    """Rows of the table, the model's own first, and the steps on the way.
+
+    Raises UserError for a rival that cannot be measured on the same windows.
+    """
+    device = model.device
+    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
+    if rivals.twin is not None:
+        check_twin(rivals.twin, checkpoint, data)
+
+    def row(name: str, nats: FloatArray, of: HeldOut = held) -> Likelihood:
+        return summarise(name, nats, of, settings.bootstrap, settings.seed)
+
+    yield Step("likelihood of the model")
+    with autocast(device, checkpoint.config.training.precision):
+        nats = model_nats(model, held.windows, settings.draws, settings.batch_size, settings.seed)
+    yield row("autoregressive twin" if model.config.causal else "diffusion (bound)", nats)
+    if settings.chain_rule and not model.config.causal:
+        with autocast(device, checkpoint.config.training.precision):
+            for found in chain_rule_nats(model, held.windows, settings.batch_size):
+                if isinstance(found, int):
+                    yield Step("chain rule of the model", found, held.tokens)
+                else:
+                    yield row("diffusion (chain rule)", found)
+    if rivals.twin is not None:
+        yield Step("likelihood of the autoregressive twin")
+        with autocast(device, rivals.twin.config.training.precision):
+            nats = model_nats(rivals.twin.build(device), held.windows, 1, settings.batch_size, 0)
+        yield row("autoregressive twin", nats)
+    for order in settings.ngram_orders:
+        yield Step(f"n-grams of order {order}")
+        nats = ngram_nats(data.texts("train"), held, tokenizer, level, order)
+        yield row(NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney"), nats)
+    if settings.ppm_order:
+        for event in _ppm(data, held, checkpoint, settings.ppm_order):
+            yield event if isinstance(event, Step) else row(f"PPMd order {settings.ppm_order}, primed", event)
+    for folder in rivals.local:
+        yield from _local(folder, data, held, settings, device)
+    yield row("uniform", uniform_nats(held, model.text_vocab_size))
+
+
+def _ppm(data: Processed, held: HeldOut, checkpoint: Checkpoint, order: int) -> Iterator[Step | FloatArray]:
+    token_bytes = checkpoint.tokenizer.token_bytes
+    windows = [b"".join(token_bytes(i) for i in w.tolist()) for w in held.windows]
+    # The blank line that parts passages stands before each window too: a window begins like a passage.
+    training = "".join(text + "\n\n" for text in data.texts("train")).encode("utf-8")
+    bits = []
+    for found in ppm_bits(training, windows, order):
+        bits.append(found)
+        yield Step("PPMd", len(bits), len(windows))
+    yield np.array(bits) * np.log(2)
+
+
+def _local(
+    folder: Path, data: Processed, held: HeldOut, settings: EvaluationConfig, device: torch.device
+) -> Iterator[Step | Likelihood]:
+    """The row of a Hugging Face model, its bytes counted anew: its texts end where characters do."""
+    yield Step(f"reading {folder.name}")
+    local = load_local(folder, device)
+    texts = whole_characters(data.texts(settings.split), held)
+    of = replace(held, bytes=np.array([len(text.encode("utf-8")) for text in texts]))
+    for found in local_nats(local, texts, settings.batch_size):
+        if isinstance(found, int):
+            yield Step(f"likelihood of {local.name}", found, len(texts))
+        else:
+            name = local.name if local.causal else f"{local.name} (chain rule)"
+            yield summarise(name, found, of, settings.bootstrap, settings.seed)
+
+
+def whole_characters(texts: list[str], held: HeldOut) -> list[str]:
+    """The windows as text; a character that a window's edge cuts belongs to the window that it begins in."""
+    encoded = [text.encode("utf-8") for text in texts]
+
+    def edge(passage: int, place: int) -> int:
+        while place < len(encoded[passage]) and encoded[passage][place] & 0xC0 == 0x80:
+            place += 1
+        return place
+
+    places = zip(held.passage.tolist(), held.start.tolist(), held.bytes.tolist(), strict=True)
+    return [encoded[p][edge(p, start) : edge(p, start + size)].decode("utf-8") for p, start, size in places]

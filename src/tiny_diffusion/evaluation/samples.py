@@ -1,0 +1,60 @@
+"""Texts that the model writes to be measured."""
+
+from collections.abc import Callable, Generator, Iterable
+from typing import TypeVar
+
+from ..checkpoint import Checkpoint
+from ..config import EvaluationConfig, GenerationConfig
+from ..data.segmentation import split_sentences
+from ..model.transformer import Transformer
+from ..sampling.writer import Writer
+from .comparison import Step
+
+Value = TypeVar("Value", int, float)
+
+
+def write_samples(
+    model: Transformer, checkpoint: Checkpoint, settings: EvaluationConfig, generation: GenerationConfig
+) -> list[str]:
+    """Texts written without a prompt, in batches."""
+    writer = Writer(model, checkpoint.tokenizer)
+    samples: list[str] = []
+    while len(samples) < settings.samples:
+        wanted = min(settings.batch_size, settings.samples - len(samples))
+        how = generation.model_copy(
+            update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + len(samples)}
+        )
+        samples += writer.write("", how)
+    return samples
+
+
+def vary(
+    name: str,
+    values: Iterable[Value],
+    generation: GenerationConfig,
+    samples: list[str],
+    write: Callable[[GenerationConfig], list[str]],
+) -> Generator[Step, None, dict[Value, list[str]]]:
+    """Texts for each value of one setting of ``generation``, whose own value gave ``samples``."""
+    found: dict[Value, list[str]] = {}
+    for value in sorted(set(values)):
+        how = generation.model_copy(update={name: value})
+        if how == generation:
+            found[value] = samples
+        else:
+            yield Step(f"writing samples with {name} {value:g}")
+            found[value] = write(how)
+    return found
+
+
+def whole_sentences(text: str, language: str) -> str:
+    """``text`` without its first and last sentence, which a sample begins and ends in the middle of.
+
+    Paragraphs stay apart. A sample of fewer than three sentences stays as it is.
+    """
+    paragraphs = [split_sentences(paragraph, language) for paragraph in text.split("\n\n")]
+    paragraphs = [sentences for sentences in paragraphs if sentences]
+    if sum(map(len, paragraphs)) < 3:
+        return text
+    del paragraphs[0][0], paragraphs[-1][-1]
+    return "\n\n".join(" ".join(sentences) for sentences in paragraphs if sentences)
