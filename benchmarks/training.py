@@ -1,16 +1,23 @@
 """Training speed against a plain reference on the same work: ``python benchmarks/training.py [--sizes S M L]``.
 
 Real tokens a second (padding does not count) of optimiser steps with AdamW, all ways taken in turn within one run, the
-median of the rounds. Utilisation: products that the way really executes, over the peak of bfloat16 products measured
-in the same run. Run it with nothing else on the machine. Writes markdown; ``--json FILE`` keeps the figures.
+median of the rounds. Utilisation: products that the way really executes, over the peak of the machine's faster products
+(bfloat16, else float32) measured in the same run. Memory: by how much a process of its own grows in two steps over what it took
+for the imports, at its peak (Linux only). ModernBERT is Hugging Face's, of the same shape, from a config with random weights, and needs the extra
+``hf``. Run it with nothing else on the machine. Writes markdown; ``--json FILE`` keeps the figures.
 """
 
 import argparse
+import importlib.util
+import itertools
 import json
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -18,12 +25,15 @@ from plain import PlainModel, plain_loss
 from torch import Tensor
 
 from tiny_diffusion.config import ModelConfig, TrainingConfig
-from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED
+from tiny_diffusion.data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP
 from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.runtime import autocast, fast_bfloat16
+from tiny_diffusion.runtime import autocast, can_compile, fast_bfloat16, product_dtype
 from tiny_diffusion.training.format_datasets import Rows, pack
 from tiny_diffusion.training.optimizers import clip_gradients, make_optimizers
+
+if importlib.util.find_spec("transformers") is not None:
+    from transformers import ModernBertConfig, ModernBertForMaskedLM
 
 CPU = torch.device("cpu")
 PADDED = 512  # what the usual code pads sentences to
@@ -79,7 +89,7 @@ def operations(size: Size, positions: int, length: int, head_rows: float) -> flo
     return 3.0 * (positions * (blocks + attention) + head_rows * 2 * model.d_model * size.vocab)
 
 
-def ours(size: Size, rows: Rows) -> Way:
+def ours(size: Size, rows: Rows, *, compiled: bool = False) -> Way:
     """The project's model and loss, in the machine's fast precision."""
     torch.manual_seed(0)
     model = Transformer(size.model, NUM_RESERVED + size.vocab, NUM_RESERVED)
@@ -88,6 +98,8 @@ def ours(size: Size, rows: Rows) -> Way:
     masked, t = uniform_rate_masks(rows.ids, generator)
     masked &= rows.scorable
     attention = rows.attention(CPU)
+    if compiled:
+        model.compile_blocks(*rows.ids.shape)
 
     def step() -> None:
         with autocast(CPU, SETTINGS.precision):
@@ -97,7 +109,8 @@ def ours(size: Size, rows: Rows) -> Way:
         optimizers.step(1.0)
 
     tokens, positions = int(rows.scorable.sum()), rows.ids.numel()
-    return Way("ours", step, tokens, operations(size, positions, rows.ids.shape[1], int(masked.sum())))
+    name = "ours, compiled" if compiled else "ours"
+    return Way(name, step, tokens, operations(size, positions, rows.ids.shape[1], int(masked.sum())))
 
 
 def reference(size: Size, ids: Tensor, real: Tensor, precision: str) -> Way:
@@ -118,8 +131,48 @@ def reference(size: Size, ids: Tensor, real: Tensor, precision: str) -> Way:
     return Way(f"plain, {precision}", step, int(real.sum()), operations(size, ids.numel(), ids.shape[1], ids.numel()))
 
 
-def build(size: Size, workload: str) -> list[Way]:
-    """All ways on one workload, our step and the reference's each with a batch of its own usual form."""
+def modern_bert(size: Size, ids: Tensor, real: Tensor, precision: str) -> Way:
+    """Hugging Face's ModernBERT with its own loss, attention over the whole length in every layer as in the others."""
+    torch.manual_seed(0)
+    model = ModernBertForMaskedLM(
+        ModernBertConfig(
+            vocab_size=NUM_RESERVED + size.vocab,
+            hidden_size=size.model.d_model,
+            num_hidden_layers=size.model.n_layers,
+            num_attention_heads=size.model.n_heads,
+            intermediate_size=size.model.d_ff,
+            max_position_embeddings=max(PADDED, size.model.context),
+            global_attn_every_n_layers=1,
+            embedding_dropout=size.model.dropout,
+            mlp_dropout=size.model.dropout,
+            pad_token_id=PAD,
+            bos_token_id=BOS,
+            cls_token_id=BOS,
+            eos_token_id=EOS,
+            sep_token_id=SEP,
+            attn_implementation="sdpa",
+        )
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    masked = uniform_rate_masks(ids, torch.Generator().manual_seed(0))[0] & real
+    inputs = {"input_ids": ids.masked_fill(masked, MASK), "attention_mask": real.long()}
+    labels = ids.masked_fill(~masked, -100)
+
+    def step() -> None:
+        with autocast(CPU, precision):
+            loss = model(**inputs, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    work = operations(size, ids.numel(), ids.shape[1], ids.numel())
+    work += 6.0 * ids.numel() * size.model.d_model**2  # its head has a layer of its own
+    return Way(f"ModernBERT, {precision}", step, int(real.sum()), work)
+
+
+def build(size: Size, workload: str) -> dict[str, Callable[[], Way]]:
+    """All ways on one workload, yet to be made; our step and the reference's each with a batch of its usual form."""
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
     context = size.model.context
@@ -136,10 +189,31 @@ def build(size: Size, workload: str) -> list[Way]:
         for i, example in enumerate(examples[: size.rows]):
             padded[i, : len(example)] = torch.tensor(example)
             real[i, : len(example)] = True
-    ways = [ours(size, rows), reference(size, padded, real, "float32")]
-    if fast_bfloat16(CPU):
-        ways.append(reference(size, padded, real, "bfloat16"))
+    ways = {"ours": partial(ours, size, rows)}
+    if can_compile(CPU):
+        ways["ours, compiled"] = partial(ours, size, rows, compiled=True)
+    for precision in ("float32", "bfloat16") if fast_bfloat16(CPU) else ("float32",):
+        ways[f"plain, {precision}"] = partial(reference, size, padded, real, precision)
+        if importlib.util.find_spec("transformers") is not None:
+            ways[f"ModernBERT, {precision}"] = partial(modern_bert, size, padded, real, precision)
     return ways
+
+
+def peak_memory(size: str, workload: str, way: str) -> float:
+    """Bytes by which this process, fresh from its imports, grows at the peak of making a way and two of its steps."""
+    clear, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if not clear.exists():
+        return float("nan")
+
+    def read(name: str) -> int:
+        return 1024 * int(next(row for row in status.read_text().splitlines() if row.startswith(name)).split()[1])
+
+    clear.write_text("5")  # the peak begins anew
+    before = read("VmRSS")
+    step = build(SIZES[size], workload)[way]().step
+    step()
+    step()
+    return read("VmHWM") - before
 
 
 def measure_peak(dtype: torch.dtype, size: int = 2048, runs: int = 12) -> float:
@@ -172,23 +246,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    print("| size | workload | way | tokens/s | ours is faster by | utilisation |\n|---|---|---|---|---|---|")
+    print("| size | workload | way | tokens/s | ours is faster by | utilisation | memory |")
+    print("|---|---|---|---|---|---|---|")
     found = []
-    for name in arguments.sizes:
-        for workload in arguments.workloads:
-            ways = build(SIZES[name], workload)
-            peak = measure_peak(torch.bfloat16 if fast_bfloat16(CPU) else torch.float32)
-            seconds = measure(ways, arguments.rounds)
-            rates = {way.name: way.tokens / seconds[way.name] for way in ways}
-            for way in ways:
-                share = way.operations / seconds[way.name] / peak
-                ratio = rates["ours"] / rates[way.name]
-                row = {"size": name, "workload": workload, "way": way.name, "tokens_per_second": rates[way.name]}
-                found.append({**row, "ratio": ratio, "utilisation": share, "peak": peak})
-                print(
-                    f"| {name} | {workload} | {way.name} | {rates[way.name]:,.0f} | {ratio:.1f} | {share:.0%} |",
-                    flush=True,
-                )
+    for name, workload in itertools.product(arguments.sizes, arguments.workloads):
+        makers = build(SIZES[name], workload)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+            memory = {way: pool.submit(peak_memory, name, workload, way).result() / 1e9 for way in makers}
+        ways = [make() for make in makers.values()]
+        peak = measure_peak(product_dtype(CPU, SETTINGS.precision))
+        seconds = measure(ways, arguments.rounds)
+        rates = {way.name: way.tokens / seconds[way.name] for way in ways}
+        for way in ways:
+            share, ratio = way.operations / seconds[way.name] / peak, rates["ours"] / rates[way.name]
+            row = {"size": name, "workload": workload, "way": way.name, "tokens_per_second": rates[way.name]}
+            found.append({**row, "ratio": ratio, "utilisation": share, "peak": peak, "memory": memory[way.name]})
+            cells = (name, workload, way.name, f"{rates[way.name]:,.0f}", f"{ratio:.1f}", f"{share:.0%}")
+            print("|", " | ".join(cells), "|", f"{memory[way.name]:.2f} GB |", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
