@@ -63,8 +63,9 @@ class PlainModel(nn.Module):
         return self.norm(x) @ self.embedding.weight.T
 
 
-def plain_loss(model: PlainModel, ids: Tensor, masked: Tensor, real: Tensor, mask_id: int) -> Tensor:
-    """Mean cross-entropy over the masked tokens, from logits at every position."""
+def plain_loss(model: PlainModel, ids: Tensor, masked: Tensor, real: Tensor, mask_id: int, reserved: int = 0) -> Tensor:
+    """Mean cross-entropy over the masked tokens, from logits at every position; ``reserved`` ids cannot be chosen."""
     logits = model(ids.masked_fill(masked, mask_id), real).float()
+    logits[..., :reserved] = -torch.inf
     losses = F.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="none")
-    return (losses * masked.flatten()).sum() / masked.sum()
+    return losses[masked.flatten()].mean()

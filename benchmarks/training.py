@@ -1,10 +1,11 @@
 """Training speed against a plain reference on the same work: ``python benchmarks/training.py [--sizes S M L]``.
 
 Real tokens a second (padding does not count) of optimiser steps with AdamW, all ways taken in turn within one run, the
-median of the rounds. Utilisation: products that the way really executes, over the peak of the machine's faster products
-(bfloat16, else float32) measured in the same run. Memory: by how much a process of its own grows in two steps over what it took
-for the imports, at its peak (Linux only). ModernBERT is Hugging Face's, of the same shape, from a config with random weights, and needs the extra
-``hf``. Run it with nothing else on the machine. Writes markdown; ``--json FILE`` keeps the figures.
+median of the rounds. Utilisation: products that the way really executes, over the peak of the machine's faster
+products (bfloat16, else float32) measured in the same run. Memory: by how much a process of its own grows in two steps
+over what it took for the imports, at its peak (Linux only). ModernBERT is Hugging Face's, of the same shape, from a
+config with random weights, and needs the extra ``hf``. Run it with nothing else on the machine. Writes markdown;
+``--json FILE`` keeps the figures.
 """
 
 import argparse
