@@ -103,6 +103,6 @@ CONFIG_OPTION = click.option(
     default="default",
     show_default=True,
     metavar="NAME|FILE",
-    help="A preset (default debug memory_efficient comprehensive cpu_2m cpu_10m cpu_30m ...) or a "
+    help="A preset (default debug memory_efficient comprehensive cpu_1m cpu_2m cpu_10m cpu_30m ...) or a "
     ".toml, .yaml or .py file.",
 )
