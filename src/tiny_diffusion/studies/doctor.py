@@ -48,7 +48,8 @@ def presets_here(machine: Machine, data: Processed, tokens: int | None, output: 
     Steps are timed on the rows of ``data`` as long as that is quick; larger presets go by the rate of the last one
     measured. ``tokens``: those of the book to tell the time for; None: the rows of ``data`` itself.
     """
-    rate, shares = 0.0, (1.0,)
+    rate = 0.0
+    shares: tuple[float, ...] = ()
     names = [name for name in PRESETS if name not in TINY]
     for name, config in in_order(names).items():
         vocab, training = config.vocab_size, config.training

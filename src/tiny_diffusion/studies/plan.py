@@ -113,7 +113,7 @@ class Lengths:
 
 
 def speed(runs: list[Run], store: Store) -> float:
-    """Training FLOPs a second on this machine: as the kept runs went, else from a few steps of the first, which train nothing."""
+    """Training FLOPs a second on this machine: as the kept runs went, else from some steps of the first."""
     known = [result for run in runs if (result := store.find(run)) is not None]
     if known:
         return median(result.flops / result.seconds for result in known)
