@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_diffusion.cli.durations import read_duration, show_duration
+from tiny_diffusion.cli.options import duration, read_duration
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.studies.budget import MOST_EPOCHS, Candidate, Law, Limits, Option, TooShort, candidate, candidates
@@ -126,7 +126,7 @@ def test_other_durations_are_refused(text: str) -> None:
 
 
 def test_durations_are_shown() -> None:
-    shown = [show_duration(s) for s in (7.9, 190, 7_500, 1e6, float("nan"))]
+    shown = [duration(s) for s in (7.9, 190, 7_500, 1e6, float("nan"))]
     assert shown == ["7s", "3m10s", "2h05m", "11 days", "?"]
 
 

@@ -10,8 +10,7 @@ from rich.table import Table
 from ..config import ProjectConfig
 from ..config.overrides import arguments_to_overrides
 from ..errors import UserError
-from .durations import show_duration
-from .options import console, errors, say
+from .options import console, duration, errors, say
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
@@ -79,8 +78,8 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     except TooShort as error:
         least = (used + error.least.seconds + 1) / (1 - MARGIN)
         raise UserError(
-            f"--time-budget {show_duration(budget.seconds)} is too short here: the least that works is about "
-            f"{show_duration(least + 1)} ({error.least.option.name}, {error.least.epochs[-1]} epoch of paragraphs)"
+            f"--time-budget {duration(budget.seconds)} is too short here: the least that works is about "
+            f"{duration(least + 1)} ({error.least.option.name}, {error.least.epochs[-1]} epoch of paragraphs)"
         ) from error
     _show(ranked, law, budget.left())
     for line in untried:
@@ -119,7 +118,7 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     best = ranked[0]
     table = Table("size", "epochs", "batch", "expected bpb", "expected time", title="what could be trained")
     for each in ranked:
-        time_of = show_duration(each.seconds) if each.seconds <= left else f"{show_duration(each.seconds)}: too long"
+        time_of = duration(each.seconds) if each.seconds <= left else f"{duration(each.seconds)}: too long"
         bits = f"{each.bits_per_byte:.3f}"
         style = "bold" if each is best else None
         table.add_row(each.option.name, str(each.epochs[-1]), str(each.batch), bits, time_of, style=style)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from .durations import show_duration
-from .options import console, errors, say
+from .options import console, duration, errors, say
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
@@ -94,7 +93,7 @@ def _show(machine: "Machine", peaks: "Peaks", book: str, needs: "list[Need]", wr
     table = Table("preset", "parameters", "memory", "time", "", title=f"training on {book}")
     for need in needs:
         how = "timed here" if need.measured else "by the rate"
-        row = f"{need.parameters / 1e6:.1f}M", gb(need.memory), show_duration(need.seconds), how
+        row = f"{need.parameters / 1e6:.1f}M", gb(need.memory), duration(need.seconds), how
         table.add_row(need.preset, *row)
     console.print(table)
     if not wrong:

@@ -13,8 +13,7 @@ from rich.table import Table
 from ..config import ProjectConfig
 from ..config.reference import describe
 from ..errors import UserError
-from .durations import show_duration
-from .options import OVERRIDES, console, errors, resolve, say
+from .options import OVERRIDES, console, duration, errors, resolve, say
 from .train import graceful_stop
 
 if TYPE_CHECKING:
@@ -111,11 +110,11 @@ def show_plan(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
         work = lengths.work(run, store)
         kept = store.find(run) is not None
         left += 0.0 if kept else work / rate
-        cells = (f"{lengths.steps(run.config):,}", f"{work:.1e}", "kept" if kept else show_duration(work / rate))
+        cells = (f"{lengths.steps(run.config):,}", f"{work:.1e}", "kept" if kept else duration(work / rate))
         table.add_row(escape(run.label), *cells)
     console.print(table)
     say(
-        f"{len(runs)} runs, about {show_duration(left)} left to do"
+        f"{len(runs)} runs, about {duration(left)} left to do"
         + (", less where a twin ends early" if any(run.config.model.causal for run in runs) else "")
     )
 
@@ -160,7 +159,7 @@ def _progress(events: Any, store: "Store", lengths: "Lengths") -> Iterator[tuple
                 work / event.total
             )  # only what was done here: neither kept steps nor the rest of a run ended early
             done = before + work * event.step / event.total
-            left = show_duration((total - done) * (time.perf_counter() - began) / worked)
+            left = duration((total - done) * (time.perf_counter() - began) / worked)
             state = f"{metrics.loss:.2f} nats {metrics.tokens_per_second:,.0f} tok/s {left} left"
             yield done, total, f"{state}, {title}"
         elif isinstance(event, Scoring):

@@ -125,7 +125,7 @@ def train(
         raise click.Abort
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if budget is not None:
-        say(f"ended {show_duration(max(0.0, budget.left()))} before the time budget was spent")
+        say(f"ended {duration(max(0.0, budget.left()))} before the time budget was spent")
 
 
 def describe_run(trainer: "Trainer") -> "Pace":
@@ -156,7 +156,7 @@ def describe_run(trainer: "Trainer") -> "Pace":
     unique = int(trainer.rows.encoded[-1].lengths.sum())
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.total_steps:,} steps of {step:.2g} s, about {show_duration(seconds)} with validation and saving "
+        f"{trainer.total_steps:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
         f"({pace.steps} steps timed); at the peak "
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
@@ -194,7 +194,7 @@ def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) ->
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
                     f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
-                    f"{metrics.tokens_per_second:,.0f} tok/s {show_duration(metrics.seconds_left)} left"
+                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(metrics.seconds_left)} left"
                 )
                 progress.update(task, total=event.total, completed=event.step, description=state)
             elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar

@@ -139,7 +139,9 @@ class BookTokenizer:
         Raises UserError for a level outside 1..5 and for text with lone surrogates.
         """
         encoder = self._encoder(self.level_size(level))
-        ids: list[int] = encoder.encode(_checked_text(text), add_special_tokens=False).ids
+        ids: list[int] = []
+        for piece in cut_text(_checked_text(text)):
+            ids += encoder.encode(piece, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -30,7 +30,7 @@ class StageRows:
             if stage.format == "paragraphs":
                 # Neighbouring passages read on as in the book: one stream, a blank line between.
                 examples = [("\n\n".join(segments[0] for segments in examples),)]
-            encoded.append(encode_examples(examples, data.tokenizer, level))
+            encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
         self.encoded = _side_by_side(encoded)
         self.scorers = [self._scorer(stage) for stage in range(len(self.encoded))]
         self.rows_per_epoch = [len(self._rows(stage, 0)) for stage in range(len(self.encoded))]

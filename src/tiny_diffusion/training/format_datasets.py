@@ -6,14 +6,14 @@ Shapes: N tokens of a stage, E examples, R rows, P pieces, T tokens of a row.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ..data.tokenizer import PAD, SEP, BookTokenizer, cut_text
+from ..data.tokenizer import PAD, SEP, BookTokenizer
 from ..runtime import send
 
 
@@ -55,10 +55,14 @@ class Examples:
     bounds: Tensor
 
     @classmethod
-    def of(cls, examples: Sequence[Sequence[int]]) -> "Examples":
-        """Join ``examples``."""
-        lengths = torch.tensor([0, *(len(e) for e in examples)])
-        return cls(torch.tensor([i for e in examples for i in e], dtype=torch.int32), lengths.cumsum(0))
+    def of(cls, examples: Iterable[Sequence[int]]) -> "Examples":
+        """Join ``examples``, read one at a time."""
+        ids, bounds = array("i"), array("q", [0])
+        for example in examples:
+            ids.extend(example)
+            bounds.append(len(ids))
+        parts = np.array(ids, dtype=np.int32), np.array(bounds, dtype=np.int64)
+        return cls(torch.from_numpy(parts[0]), torch.from_numpy(parts[1]))
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -136,18 +140,6 @@ def _ranges(counts: Tensor) -> Tensor:
     """0 .. count - 1 for each count, end to end."""
     ends = counts.cumsum(0)
     return torch.arange(int(counts.sum())) - (ends - counts).repeat_interleave(counts)
-
-
-def encode_examples(examples: Sequence[tuple[str, ...]], tokenizer: BookTokenizer, level: int) -> Examples:
-    """Ids of each example, its segments joined by SEP."""
-    ids, ends = array("i"), array("q", [0])
-    for segments in examples:
-        for i, segment in enumerate(segments):
-            ids.extend([SEP] if i else [])
-            for piece in cut_text(segment):
-                ids.extend(tokenizer.encode(piece, level))
-        ends.append(len(ids))
-    return Examples(torch.from_numpy(np.array(ids, dtype=np.int32)), torch.from_numpy(np.array(ends, dtype=np.int64)))
 
 
 def pack(examples: Examples, context: int, generator: Generator, chosen: Tensor | None = None) -> Layout:
