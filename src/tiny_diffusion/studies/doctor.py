@@ -57,8 +57,8 @@ def presets_here(machine: Machine, data: Processed, tokens: int | None, output: 
         memory = estimate_memory(config, vocab, device=kind, bfloat16=machine.bfloat16).total + RUNTIME_BYTES[kind]
         epochs = [stage.epochs for stage in config.curriculum.stages]
         row = training_flops(config, vocab, config.model.context)
-        quick = not rate or PROBE_ROWS * row / rate < AFFORDABLE
-        if quick and (machine.memory_free is None or memory < machine.memory_free):
+        fits = machine.memory_free is None or memory < machine.memory_free
+        if not rate or (fits and PROBE_ROWS * row / rate < AFFORDABLE):
             option = measure_option(name, config, data, output, SECONDS)
             rate = row * training.batch_size / option.pace.step(training.batch_size)
             shares = tuple(rows / option.rows[-1] for rows in option.rows)
