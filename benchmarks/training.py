@@ -30,7 +30,7 @@ from tiny_diffusion.data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP
 from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import autocast, can_compile, fast_bfloat16, product_dtype
-from tiny_diffusion.training.format_datasets import Rows, pack
+from tiny_diffusion.training.format_datasets import Examples, Rows, pack
 from tiny_diffusion.training.optimizers import clip_gradients, make_optimizers
 
 if importlib.util.find_spec("transformers") is not None:
@@ -183,8 +183,8 @@ def build(size: Size, workload: str) -> dict[str, Callable[[], Way]]:
         real = torch.ones_like(ids, dtype=torch.bool)
     else:
         examples = draw_examples(workload, 40 * size.rows, context, size.vocab, generator)
-        rows = pack(examples, context, generator)
-        rows = rows.take(torch.arange(min(size.rows, len(rows))))
+        packed = pack(Examples.of(examples), context, generator)
+        rows = packed.take(torch.arange(min(size.rows, len(packed))))
         padded = torch.ones(size.rows, PADDED, dtype=torch.long)
         real = torch.zeros(size.rows, PADDED, dtype=torch.bool)
         for i, example in enumerate(examples[: size.rows]):

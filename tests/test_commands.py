@@ -61,6 +61,18 @@ def test_train_again_moves_the_run_aside(checkout: Path) -> None:
     run(checkout, "scripts/train.py", "--config", "memory_efficient", "--data-dir", "data/processed", *SMALL)
 
 
+def test_a_time_budget_respects_what_is_given_and_ends_in_time(checkout: Path) -> None:
+    given = ["--data-dir", "data/processed", "--output", "within", "--training.batch_size", "5"]
+    command = ["scripts/train.py", "--config", "debug", "--time-budget", "4m", *given, *SMALL]
+    said = run(checkout, *command).stdout
+    assert "what could be trained" in said and "before the time budget was spent" in said
+    settings = (checkout / "within" / "config.toml").read_text()
+    assert "batch_size = 5\n" in settings and "d_model = 32\n" in settings
+    steps = [json.loads(line) for line in (checkout / "within" / "logs" / "metrics.jsonl").read_text().splitlines()]
+    epochs = [row["epoch"] for row in steps if row["event"] == "StepDone"]
+    assert set(epochs) == {1} and not steps[-1]["interrupted"]
+
+
 GENERATE = ["scripts/generate.py", "--checkpoint", "outputs/best_model.pt"]
 EVALUATE = ["scripts/evaluate.py", "--checkpoint", "outputs/best_model.pt", "--data-dir", "data/processed"]
 
@@ -134,7 +146,9 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["train", "--trainig.seed", "1"], "No such option"),
         (["train", "--set", "trainig.seed=1"], "training"),
         (["train", "--model.d_model", "33"], "d_model"),
-        (["train", "--config", "cpu_3m"], "cpu_30m"),
+        (["train", "--config", "cpu_3m"], "cpu_"),
+        (["train", "--time-budget", "soon"], "write it like"),
+        (["train", "--time-budget", "1s"], "the least that works is about"),
         (["prepare", "--book", "none.txt"], "no file"),
         (["prepare", "--book", "short.txt"], "too few"),
         (["generate", "--vocab-level", "9"], "vocab_level"),

@@ -56,6 +56,20 @@ def test_an_interrupted_training_saves_says_so_and_goes_on(tmp_path: Path, prepa
     assert steps[-1] > stopped["step"] and not rows[-1]["interrupted"]
 
 
+def test_a_run_on_a_time_budget_is_taken_up_by_the_same_command(tmp_path: Path, prepared: Path) -> None:
+    budget = ["--time-budget", "4m"]
+    first = start(tmp_path, *command(prepared, *budget))
+    wait_for_steps(tmp_path, 5)
+    first.send_signal(signal.SIGINT)
+    first.communicate()
+    assert first.returncode == 130
+    done = run(tmp_path, *command(prepared, *budget, "--resume"))
+    assert "before the time budget was spent" in done.stdout
+    rows = log(tmp_path)
+    steps = [row["step"] for row in rows if row["event"] == "StepDone"]
+    assert steps == list(range(1, steps[-1] + 1)) and rows[-1]["event"] == "Finished" and not rows[-1]["interrupted"]
+
+
 def test_resuming_names_the_settings_that_differ(tmp_path: Path, prepared: Path) -> None:
     quick = ["--set", "curriculum.stages[2].epochs=1"]
     run(tmp_path, *command(prepared, *quick))

@@ -41,8 +41,8 @@ from tiny_diffusion.studies.twin import (
     twin_run,
     winner,
 )
-from tiny_diffusion.training.estimate import critical_flops
 from tiny_diffusion.training.events import StepDone
+from tiny_diffusion.training.flops import critical_flops
 from tiny_diffusion.training.trainer import Trainer
 
 

@@ -28,6 +28,7 @@ from tiny_diffusion.data.tokenizer import (
     PAD,
     SEP,
     BookTokenizer,
+    cut_text,
 )
 from tiny_diffusion.errors import UserError
 
@@ -363,3 +364,15 @@ def test_hub_name_offline_and_online(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setattr(hub, "hf_hub_download", online)
     assert read_merges("gpt2") == [(b"a", b"b")]
+
+
+@given(st.text(alphabet="ab 1.,'\n\t\u00a0\u3000\x1c老é", max_size=60) | st.text(max_size=40), st.integers(1, 12))
+def test_pieces_of_a_text_give_the_ids_of_the_whole(text: str, size: int) -> None:
+    pieces = list(cut_text(text, size))
+    assert "".join(pieces) == text
+    assert [i for piece in pieces for i in BOOK.encode(piece, 3)] == BOOK.encode(text, 3)
+
+
+def test_a_long_text_is_cut() -> None:
+    pieces = list(cut_text("word " * 1000, 100))
+    assert len(pieces) > 40 and max(map(len, pieces)) < 110

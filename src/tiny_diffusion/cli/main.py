@@ -23,6 +23,7 @@ COMMANDS = {
     "ablation": ("ablation", "Compare the curriculum's schedules at equal compute."),
     "score": ("score", "Tell how surprising any text is to a model, word by word."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
+    "doctor": ("doctor", "What this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or all settings."),
 }
 EXIT_WORLD, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130

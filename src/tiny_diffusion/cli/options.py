@@ -1,6 +1,7 @@
 """Flags made from the config: each setting of a section is a flag with the config's own help and default."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +11,13 @@ from rich.console import Console
 
 from ..config import ProjectConfig
 from ..config.reference import describe
+from ..errors import UserError
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 OVERRIDES = "tiny_diffusion.overrides"
+# Hours, minutes, seconds, each of them optional.
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def say(text: str, *, to: Console = console, style: str | None = None) -> None:
@@ -50,6 +54,18 @@ def duration(seconds: float) -> str:
     if whole < 172_800:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86_400} days"
+
+
+def read_duration(text: str, name: str) -> float:
+    """Seconds of ``90s``, ``20m``, ``2h`` or ``1h30m``; raises UserError, naming the flag ``name``, for all else."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    seconds = 0
+    if match is not None:
+        hours, minutes, rest = (int(part) if part else 0 for part in match.groups())
+        seconds = 3600 * hours + 60 * minutes + rest
+    if seconds == 0:
+        raise UserError(f"{name} {text!r} is no length of time above 0; write it like 90s, 20m, 2h or 1h30m")
+    return float(seconds)
 
 
 def config_flags(*sections: str, without: tuple[str, ...] = ()) -> Callable[[Any], Any]:
@@ -103,6 +119,6 @@ CONFIG_OPTION = click.option(
     default="default",
     show_default=True,
     metavar="NAME|FILE",
-    help="A preset (default debug memory_efficient comprehensive cpu_2m cpu_10m cpu_30m ...) or a "
+    help="A preset (default debug memory_efficient comprehensive cpu_1m cpu_2m cpu_10m cpu_30m ...) or a "
     ".toml, .yaml or .py file.",
 )

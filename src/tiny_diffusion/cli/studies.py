@@ -13,8 +13,8 @@ from rich.table import Table
 from ..config import ProjectConfig
 from ..config.reference import describe
 from ..errors import UserError
-from .options import OVERRIDES, console, errors, resolve, say
-from .train import duration, graceful_stop
+from .options import OVERRIDES, console, duration, errors, resolve, say
+from .train import graceful_stop
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed

@@ -16,10 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
 from ..files import write_text
-from .options import CONFIG_OPTION, config_flags, duration, errors, resolve, say
+from .budget import Budget, choose, make_pacer
+from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
 
 if TYPE_CHECKING:
+    from ..data.artefacts import Processed
+    from ..training.estimate import Pace
     from ..training.events import Finished
+    from ..training.pace import Pacer
     from ..training.trainer import Trainer
 
 
@@ -30,6 +34,11 @@ if TYPE_CHECKING:
 @click.option("--debug", is_flag=True, help="A small model, one epoch a stage: the same as --config debug.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --output.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the estimates, then stop.")
+@click.option(
+    "--time-budget",
+    metavar="TIME",
+    help="Choose size, epochs and batch for this machine, and end within 90s, 20m, 2h or 1h30m, all counted.",
+)
 @click.option("--test", "self_test", is_flag=True, help="Check that the architecture works, within 10 s.")
 @click.option("--test-integration", is_flag=True, help="Run the whole pipeline on a small text, within 30 s.")
 @config_flags("model", "training", "curriculum")
@@ -42,10 +51,18 @@ def command(
     debug: bool,
     resume: bool,
     dry_run: bool,
+    time_budget: str | None,
     self_test: bool,
     test_integration: bool,
 ) -> None:
     """Train a masked diffusion model (or its autoregressive twin) by the three-stage curriculum."""
+    began = time.monotonic()
+    if time_budget is not None:
+        given = debug or ctx.get_parameter_source("config_name") is not click.core.ParameterSource.DEFAULT
+        preset = ("debug" if debug else config_name) if given else None
+        budget = Budget(read_duration(time_budget, "--time-budget"), began, preset, ctx.meta.get(OVERRIDES, []))
+        run_within(budget, Path(data_dir), Path(output), resume=resume, dry_run=dry_run)
+        return
     config = resolve(ctx, ProjectConfig.preset("debug" if debug else config_name))
     if self_test:
         check_architecture()
@@ -58,12 +75,37 @@ def command(
 def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = False, dry_run: bool = False) -> None:
     """Train with a progress bar; raises click.Abort after Ctrl-C, with the state saved."""
     from ..data.artefacts import load_processed
+
+    data = load_processed(data_dir)
+    train(config.override(pipeline=data.pipeline.model_dump(mode="json")), data, output, resume, dry_run)
+
+
+def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dry_run: bool) -> None:
+    """Choose what to train within the budget, or take up the run in ``output``, and end on time."""
+    from ..data.artefacts import load_processed
+    from ..training.folder import CONFIG_FILE
+
+    data = load_processed(data_dir)
+    if resume:
+        config = ProjectConfig.preset(output / CONFIG_FILE).override_from_args(budget.overrides)
+    else:
+        config = choose(budget, data, output)
+    train(config, data, output, resume, dry_run, budget)
+
+
+def train(
+    config: ProjectConfig,
+    data: "Processed",
+    output: Path,
+    resume: bool,
+    dry_run: bool,
+    budget: Budget | None = None,
+) -> None:
+    """Train ``config`` on ``data``, within ``budget`` when there is one."""
     from ..runtime import memory_errors
     from ..training.folder import CONFIG_FILE, locked, move_aside
     from ..training.trainer import Trainer
 
-    data = load_processed(data_dir)
-    config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
     if dry_run:
         click.echo(config.to_toml())
         describe_run(Trainer(config, data, output))
@@ -75,18 +117,25 @@ def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = F
                 say(f"the run that was in {output} is now in {moved}")
         trainer = Trainer(config, data, output, resume=resume)
         write_text(output / CONFIG_FILE, config.to_toml())
-        describe_run(trainer)
-        finished = follow(trainer, append=resume)
+        pace = describe_run(trainer)
+        pacer = None if budget is None else make_pacer(budget, trainer, pace)
+        finished = follow(trainer, append=resume, pacer=pacer)
     if finished.interrupted:
         say(f"stopped after step {finished.step}; go on with the same command and --resume", to=errors)
         raise click.Abort
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
+    if budget is not None:
+        say(f"ended {duration(max(0.0, budget.left()))} before the time budget was spent")
 
 
-def describe_run(trainer: "Trainer") -> None:
-    """Print the model, the memory and the time that the run will take, and a preset that fits if it is too long."""
+def describe_run(trainer: "Trainer") -> "Pace":
+    """Print the model, the memory and the time that the run will take, and a preset that fits if it is too long.
+
+    Returns the pace that was measured for it.
+    """
     from ..runtime import fast_bfloat16
-    from ..training.estimate import DAY, critical_flops, estimate_time, preset_within
+    from ..training.estimate import DAY, expected_seconds, measure_pace, preset_within
+    from ..training.flops import critical_flops, run_flops
 
     config = trainer.config
     total, embedding = trainer.model.count()
@@ -100,25 +149,29 @@ def describe_run(trainer: "Trainer") -> None:
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
         f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
     )
-    time_estimate = estimate_time(config, trainer.model.vocab_size, trainer.total_steps, trainer.device)
-    unique = sum(len(e) for e in trainer.rows.encoded[-1])
-    ratio = time_estimate.flops / critical_flops(unique)
+    pace = measure_pace(trainer)
+    seconds = expected_seconds(trainer, pace)
+    step = pace.step(config.training.batch_size)
+    flops = run_flops(config, trainer.model.vocab_size, trainer.total_steps)
+    unique = int(trainer.rows.encoded[-1].lengths.sum())
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.total_steps:,} steps, about {duration(time_estimate.seconds)}; at the peak "
+        f"{trainer.total_steps:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
+        f"({pace.steps} steps timed); at the peak "
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
-        f"{time_estimate.flops:.1e} FLOPs, {ratio:,.1f} times the critical compute "
+        f"{flops:.1e} FLOPs, {flops / critical_flops(unique):,.1f} times the critical compute "
         f"for {unique / 1e6:.3f}M tokens (an extrapolation at this size)",
     )
-    if time_estimate.seconds > DAY:
-        fits = preset_within(unique, time_estimate.peak)
+    if seconds > DAY:
+        fits = preset_within(unique, flops / trainer.total_steps / step)
         hint = f"--config {fits} would end within a day" if fits else "no preset would end within a day"
         say(f"this run cannot finish within a day on this machine; {hint}", style="yellow", to=errors)
+    return pace
 
 
-def follow(trainer: "Trainer", *, append: bool) -> "Finished":
-    """Read a trainer's events into the log and a progress bar, to the end."""
+def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) -> "Finished":
+    """Read a trainer's events into the log and a progress bar, to the end, which ``pacer`` may move."""
     from ..training.events import Finished, Sampled, StageEnded, StepDone, Validated
     from ..training.metrics import RunLog, RunningMetrics
 
@@ -131,19 +184,21 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
         graceful_stop(trainer),
     ):
         state = "starting"
-        task = progress.add_task(state, total=trainer.total_steps, completed=trainer.progress.step)
+        task = progress.add_task(state, total=trainer.end, completed=trainer.progress.step)
         for event in trainer.run():
             metrics.add(event)
             log.write(event)
+            if pacer is not None:
+                pacer.add(event)
             if isinstance(event, StepDone):
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
                     f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
                     f"{metrics.tokens_per_second:,.0f} tok/s {duration(metrics.seconds_left)} left"
                 )
-                progress.update(task, completed=event.step, description=state)
+                progress.update(task, total=event.total, completed=event.step, description=state)
             elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
-                say(f"step {event.step}/{trainer.total_steps}: {state}", to=errors)
+                say(f"step {event.step}/{trainer.end}: {state}", to=errors)
             elif isinstance(event, Sampled):
                 text = " ".join(event.text.split())
                 say(f"step {event.step} writes: {text[:160]}", style="dim", to=errors)

@@ -67,6 +67,11 @@ class ModelConfig(Config):
         return cls(d_model=640, n_layers=18, n_heads=10, d_ff=2304, qk_norm=True, value_residual=True)
 
     @classmethod
+    def cpu_1m(cls) -> Self:
+        """About 1M parameters: for minutes on a CPU."""
+        return cls(d_model=128, n_layers=4, n_heads=2, d_ff=352, context=128, vocab_level=2, qk_norm=True)
+
+    @classmethod
     def cpu_2m(cls) -> Self:
         """About 2M parameters: the recommended size for one book on a CPU."""
         return cls(d_model=192, n_layers=4, n_heads=3, d_ff=512, context=128, vocab_level=2, qk_norm=True)

@@ -28,6 +28,7 @@ PRESETS = (
     "comprehensive",
     "memory_efficient",
     "experimental",
+    "cpu_1m",
     "cpu_2m",
     "cpu_10m",
     "cpu_30m",
@@ -110,6 +111,11 @@ class ProjectConfig(Config):
     def _cpu(cls, model: ModelConfig, curriculum: CurriculumConfig) -> Self:
         training = TrainingConfig(batch_size=16, warmup_steps=100, eval_every_epochs=5)
         return cls(model=model, training=training, curriculum=curriculum)
+
+    @classmethod
+    def cpu_1m(cls) -> Self:
+        """About 1M parameters and 1,024 tokens: one book in minutes."""
+        return cls._cpu(ModelConfig.cpu_1m(), CurriculumConfig.cpu(3, 3, 60))
 
     @classmethod
     def cpu_2m(cls) -> Self:

@@ -1,6 +1,6 @@
 """The examples of each stage: easy sentences, evidence-claim pairs, whole passages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,12 +142,10 @@ def build_stage(
     return _build_paragraphs(stage, sentences, difficulty, paragraphs_by_passage)
 
 
-def encode_examples(examples: Sequence[Example], tokenizer: BookTokenizer, level: int) -> list[list[int]]:
-    """Ids of each example, its segments joined by SEP."""
-    encoded = []
+def encode_examples(examples: Sequence[Example], tokenizer: BookTokenizer, level: int) -> Iterator[list[int]]:
+    """Ids of each example in turn, its segments joined by SEP."""
     for segments in examples:
         ids: list[int] = []
         for i, segment in enumerate(segments):
             ids += ([SEP] if i else []) + tokenizer.encode(segment, level)
-        encoded.append(ids)
-    return encoded
+        yield ids

@@ -5,8 +5,9 @@ in which they were learnt. A level is a prefix of the ids, encoded with a prefix
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ _KINDS = ("bpe", "gpt2")
 _FORMAT = "tiny_diffusion.tokenizer/1"
 _NUM_BYTES = 256
 _MIN_FREQUENCY = 2
+_WORD_BREAK = re.compile(r"(?<=\S) (?=\S)")  # no unit that the pattern cuts goes across such a space
 _IDEOGRAPH_LEAD_BYTES = range(0xE3, 0xEA)  # U+3000..U+9FFF: kana and ideographs, written without spaces
 
 
@@ -137,7 +139,9 @@ class BookTokenizer:
         Raises UserError for a level outside 1..5 and for text with lone surrogates.
         """
         encoder = self._encoder(self.level_size(level))
-        ids: list[int] = encoder.encode(_checked_text(text), add_special_tokens=False).ids
+        ids: list[int] = []
+        for piece in cut_text(_checked_text(text)):
+            ids += encoder.encode(piece, add_special_tokens=False).ids
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -194,6 +198,18 @@ class BookTokenizer:
             encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=True)
             self._encoders[size] = encoder
         return self._encoders[size]
+
+
+def cut_text(text: str, size: int = 50_000) -> Iterator[str]:
+    """Pieces of `text`: their ids, one after another, are its ids. `size` (at least 1): characters of each, or more.
+
+    The encoder takes some 200 bytes a token while it works, so that a long book is better encoded by pieces.
+    """
+    start = 0
+    while (match := _WORD_BREAK.search(text, start + size)) is not None:
+        yield text[start : match.start()]
+        start = match.start()
+    yield text[start:]
 
 
 def _starts_word(token: bytes) -> bool:

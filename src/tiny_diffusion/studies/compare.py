@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from ..config import ProjectConfig
-from ..training.estimate import critical_flops
+from ..training.flops import critical_flops
 from .plan import Lengths, Lookup
 from .runs import Run, RunResult, study_run
 from .seeds import Paired, Spread, paired, spread

@@ -4,16 +4,15 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from statistics import median
 
-import torch
-
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
-from ..runtime import find_device
 from ..training.batches import StageRows
-from ..training.estimate import UTILISATION, measure_peak, run_flops
+from ..training.estimate import measure_pace
 from ..training.events import Event
+from ..training.flops import run_flops
 from ..training.scheduler import stage_steps
+from ..training.trainer import Trainer
 from .runs import Interrupted, Run, RunResult, Scoring, Store
 
 Lookup = Callable[[Run], RunResult | None]
@@ -114,11 +113,10 @@ class Lengths:
 
 
 def speed(runs: list[Run], store: Store) -> float:
-    """Training FLOPs a second on this machine: as the kept runs went, else from a quick measurement."""
+    """Training FLOPs a second on this machine: as the kept runs went, else from some steps of the first."""
     known = [result for run in runs if (result := store.find(run)) is not None]
     if known:
         return median(result.flops / result.seconds for result in known)
-    training = runs[0].config.training
-    if training.threads:
-        torch.set_num_threads(training.threads)
-    return measure_peak(find_device(training.device), training.precision) * UTILISATION
+    config = runs[0].config
+    trainer = Trainer(config, store.data, store.folder(runs[0]))
+    return run_flops(config, trainer.model.vocab_size, 1) / measure_pace(trainer).step(config.training.batch_size)

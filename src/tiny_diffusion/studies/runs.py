@@ -19,8 +19,8 @@ from ..errors import UserError, WorldError
 from ..evaluation.likelihood import Likelihood, held_out, model_nats, summarise
 from ..files import write_text
 from ..runtime import autocast, find_device
-from ..training.estimate import run_flops
 from ..training.events import Event, Finished
+from ..training.flops import run_flops
 from ..training.folder import CONFIG_FILE, locked
 from ..training.metrics import RunLog
 from ..training.trainer import MAY_CHANGE, Trainer

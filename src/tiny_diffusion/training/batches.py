@@ -1,5 +1,8 @@
 """Epochs of rows for each stage: built from the prepared book, the same for the same seed, stage and epoch."""
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 
@@ -8,7 +11,7 @@ from ..data.artefacts import Processed
 from ..data.curriculum import build_stage, encode_examples
 from ..data.difficulty import DynamicScorer
 from ..runtime import generator_for
-from .format_datasets import Rows, chop, concatenate, pack
+from .format_datasets import Examples, Layout, chop, pack
 from .scheduler import blend
 
 ROWS, BLEND = 1, 2  # purposes of random draws, see runtime.seed_for
@@ -20,14 +23,15 @@ class StageRows:
     def __init__(self, config: ProjectConfig, data: Processed) -> None:
         self.config = config
         paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
-        self.encoded: list[list[list[int]]] = []
+        encoded: list[Examples] = []
         for stage in config.curriculum.stages:
             examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
             level = min(stage.vocab_level, config.model.vocab_level)
             if stage.format == "paragraphs":
                 # Neighbouring passages read on as in the book: one stream, a blank line between.
                 examples = [("\n\n".join(segments[0] for segments in examples),)]
-            self.encoded.append(encode_examples(examples, data.tokenizer, level))
+            encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
+        self.encoded = _side_by_side(encoded)
         self.scorers = [self._scorer(stage) for stage in range(len(self.encoded))]
         self.rows_per_epoch = [len(self._rows(stage, 0)) for stage in range(len(self.encoded))]
 
@@ -36,25 +40,26 @@ class StageRows:
         settings = self.config.curriculum
         if not settings.dynamic_scoring or settings.stages[stage].format == "paragraphs":
             return None
-        lengths = torch.tensor([float(len(e)) for e in self.encoded[stage]])
+        lengths = self.encoded[stage].lengths.float()
         ranks = lengths.argsort().argsort().double() / max(1, len(lengths) - 1)
         return DynamicScorer(ranks.numpy(), settings.dynamic_weight)
 
-    def _rows(self, stage: int, epoch: int) -> Rows:
+    def _rows(self, stage: int, epoch: int) -> Layout:
         generator = generator_for(self.config.training.seed, ROWS, stage, epoch)
         context = self.config.model.context
         encoded = self.encoded[stage]
         if self.config.curriculum.stages[stage].format == "paragraphs":
-            return chop(torch.tensor(encoded[0]), context, generator)
-        scorer = self.scorers[stage]
+            begin, end = encoded.bounds.tolist()
+            return chop(encoded.ids[begin:end], context, generator).shifted(encoded.ids, begin)
+        scorer, chosen = self.scorers[stage], None
         if scorer is not None:
             # Competence grows over the stage (Platanios et al. 2019): from the easier half to all examples.
             share = 0.5 + 0.5 * min(1.0, (epoch + 1) / self.config.curriculum.stages[stage].epochs)
             easiest = scorer.scores().argsort(kind="stable")[: max(1, round(share * len(encoded)))]
-            encoded = [encoded[i] for i in sorted(easiest.tolist())]
-        return pack(encoded, context, generator)
+            chosen = torch.tensor(sorted(easiest.tolist()))
+        return pack(encoded, context, generator, chosen)
 
-    def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Rows:
+    def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Layout:
         """Rows of one epoch: the stage's own, some of the stage's before during a transition, in random order.
 
         ``written`` (R, T) are the model's own texts; they take the configured share of the rows.
@@ -67,16 +72,32 @@ class StageRows:
             rows = _replace(rows, before, 1 - own, generator)
         if written is not None:
             share = self.config.training.self_training_share
-            rows = _replace(rows, Rows(written, torch.ones_like(written)), share, generator)
+            rows = _with_written(rows, written, share, generator)
         wanted = self.rows_per_epoch[stage]
         order = torch.randperm(len(rows), generator=generator)
         # Packing differs by a few rows from epoch to epoch; a fixed count keeps the schedule exact.
-        return rows.take(order.repeat(wanted // len(rows) + 1)[:wanted])
+        return rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
 
 
-def _replace(rows: Rows, other: Rows, share: float, generator: torch.Generator) -> Rows:
+def _side_by_side(encoded: Sequence[Examples]) -> list[Examples]:
+    """The same examples with all stages' ids in one tensor, so that an epoch may mix rows of two stages."""
+    ids = torch.cat([e.ids for e in encoded])
+    offsets = [0, *accumulate(len(e.ids) for e in encoded)]
+    return [Examples(ids, e.bounds + offset) for e, offset in zip(encoded, offsets, strict=False)]
+
+
+def _replace(rows: Layout, other: Layout, share: float, generator: torch.Generator) -> Layout:
     """``rows`` with about ``share`` of them replaced by random ones of ``other``."""
     count = round(share * len(rows))
     kept = torch.randperm(len(rows), generator=generator)[: len(rows) - count]
     taken = torch.randint(0, len(other), (count,), generator=generator)
-    return concatenate([rows.take(kept), other.take(taken)])
+    return rows.select(kept).beside(other.select(taken))
+
+
+def _with_written(rows: Layout, written: Tensor, share: float, generator: torch.Generator) -> Layout:
+    """``rows`` with ``share`` of them replaced by ``written`` (R, T), each row one document."""
+    count, context = written.shape
+    stream = torch.cat([rows.stream, written.flatten().int()])
+    starts = len(rows.stream) + context * torch.arange(count)
+    own = Layout(stream, context, starts, torch.full((count,), context), torch.arange(count + 1))
+    return _replace(rows.shifted(stream, 0), own, share, generator)

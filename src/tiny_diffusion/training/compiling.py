@@ -5,7 +5,7 @@ import torch
 from ..config import ProjectConfig
 from ..errors import UserError
 from ..runtime import can_compile, fast_bfloat16
-from .estimate import run_flops
+from .flops import run_flops
 
 # Compilation takes 10 to 60 s a workload. Below so many operations it costs more than it brings: two to three minutes
 # of training on two bfloat16 cores, about as long on a large GPU.

@@ -1,68 +1,175 @@
-"""How long a run will take on this machine, before it starts."""
+"""How long a run will take on this machine, before it starts: from a few of its own steps, really taken."""
 
+import copy
+import math
+import statistics
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from ..checkpoint import save_plain
 from ..config import ProjectConfig
-from ..runtime import autocast
+from ..sampling.writer import Writer
+from .flops import training_flops
+from .format_datasets import Layout
+from .optimizers import Optimizers, make_optimizers
+from .trainer import Trainer
 
 DAY = 86_400.0
-# Share of the measured matrix-product peak that whole training steps reach here: docs/log.md, 2026-11-24.
-UTILISATION = 0.2
-CANDIDATES = ("cpu_30m", "cpu_10m", "cpu_2m")
+CANDIDATES = ("cpu_30m", "cpu_10m", "cpu_2m", "cpu_1m")
+MEASURING = 3.0  # seconds of steps at most
+SHARE = 0.01  # and at most so much of the run
+SAVED_COPIES = 4.5  # of the weights in one save: model, average, optimiser's state, best checkpoint
+SAMPLE_STEPS = 2  # of the sampler, whose time is scaled up
+
+
+class TimedOptimizers(Optimizers):
+    """Optimisers at a learning rate of zero, so that the weights stay as they are, and the time they take."""
+
+    seconds = 0.0
+
+    def step(self, scale: float) -> None:
+        """Do all the work of a step, with no effect."""
+        began = time.perf_counter()
+        super().step(0.0)
+        self.seconds = time.perf_counter() - began
 
 
 @dataclass(frozen=True)
-class TimeEstimate:
-    """Floating-point operations of a run, the machine's measured peak a second, and the seconds expected."""
+class Pace:
+    """Measured seconds: of the optimiser in a step, of each row in a step, of a validation with its saving, a sample.
 
-    flops: float
-    peak: float
-    seconds: float
-
-
-def measure_peak(device: torch.device, precision: str, size: int = 1024) -> float:
-    """Matrix-product operations a second, best of a few products (about 0.1 s on a CPU)."""
-    a = torch.randn(size, size, device=device)
-    best = 0.0
-    with autocast(device, precision):
-        for _ in range(5):
-            began = time.perf_counter()
-            (a @ a).sum().item()
-            best = max(best, 2 * size**3 / (time.perf_counter() - began))
-    return best
-
-
-def run_flops(config: ProjectConfig, vocab_size: int, total_steps: int) -> float:
-    """About 6 operations a parameter and token for a training step, and the attention's products."""
-    model = config.model
-    tokens = total_steps * config.training.batch_size * model.context
-    per_token = 6 * model.parameters(vocab_size) + 12 * model.n_layers * model.context * model.d_model
-    return float(tokens * per_token)
-
-
-def critical_flops(unique_tokens: int) -> float:
-    """Compute above which diffusion should beat its twin on so many unique tokens: 2.12e15 U^2.174, U in millions.
-
-    Fitted on far larger text (Prabhudesai et al. 2025): at the size of one book it is an extrapolation.
+    ``steps``: real steps that were timed.
     """
-    return float(2.12e15 * (unique_tokens / 1e6) ** 2.174)
+
+    optimizer: float
+    row: float
+    validation: float
+    sample: float
+    steps: int
+
+    def step(self, rows: int) -> float:
+        """Seconds of an optimiser step on ``rows`` rows."""
+        return self.optimizer + rows * self.row
+
+    def run(self, epochs: Sequence[int], rows: Sequence[int], batch: int, eval_every: int, sample_every: int) -> float:
+        """Seconds of a run whose stages have so many ``epochs`` of so many ``rows``."""
+        seconds = 0.0
+        for count, in_epoch in zip(epochs, rows, strict=True):
+            seconds += count * (math.ceil(in_epoch / batch) * self.optimizer + in_epoch * self.row)
+            seconds += math.ceil(count / eval_every) * self.validation
+            seconds += (count // sample_every) * self.sample if sample_every else 0
+        return seconds
 
 
-def estimate_time(config: ProjectConfig, vocab_size: int, total_steps: int, device: torch.device) -> TimeEstimate:
-    """Expected length of a run, from a quick measurement of this machine; good to a factor of two."""
-    peak = measure_peak(device, config.training.precision)
-    flops = run_flops(config, vocab_size, total_steps)
-    return TimeEstimate(flops, peak, flops / (peak * UTILISATION))
+def expected_seconds(trainer: Trainer, pace: Pace) -> float:
+    """Seconds of all steps, validations, samples and saves that are left of the run."""
+    training = trainer.config.training
+    epochs = [stage.epochs for stage in trainer.config.curriculum.stages]
+    rows = trainer.rows.rows_per_epoch
+    whole = pace.run(epochs, rows, training.batch_size, training.eval_every_epochs, training.sample_every_epochs)
+    return whole * (1 - trainer.progress.step / trainer.total_steps)
 
 
-def preset_within(tokens_per_epoch: int, peak: float, limit: float = DAY) -> str | None:
-    """The largest CPU preset whose whole run on a book of so many tokens an epoch ends within ``limit`` seconds."""
+def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
+    """Time a few steps of the last stage's own rows, a part of a validation and of a sample, and a save.
+
+    Takes up to ``limit`` seconds, or SHARE of the run if that is less, but at least two steps of one row and one of a
+    batch; a batch that takes more than half the limit is timed on fewer rows. The run is left as it was: its weights
+    get steps of size zero.
+    """
+    stage = len(trainer.stage_steps) - 1
+    layout = trainer.rows.epoch(stage, 0)
+    batch = min(trainer.config.training.batch_size, len(layout))
+    with _rehearsal(trainer, stage) as (twin, optimizers):
+        _timed_step(twin, layout, 1)  # the first one allocates
+        seconds = _timed_step(twin, layout, 1)
+        row = max(1e-9, seconds - optimizers.seconds)
+        rows = max(1, min(batch, int((limit - optimizers.seconds) / 2 / row)))
+        if trainer.compiled:  # which the run needs as well; batches of other sizes run uncompiled
+            _timed_step(twin, layout, rows := batch)
+        limit = min(limit, SHARE * trainer.total_steps * (optimizers.seconds + batch * row))
+        spent, steps = seconds, [(optimizers.seconds, row)] if rows == 1 else []
+        while not steps or (spent < limit and len(steps) < 20):
+            seconds = _timed_step(twin, layout, rows)
+            spent += seconds
+            steps.append((optimizers.seconds, max(1e-9, seconds - optimizers.seconds) / rows))
+        validation = _validation_seconds(twin, limit)
+        sample = _sample_seconds(twin)
+    optimizer, row = (statistics.median(column) for column in zip(*steps, strict=True))
+    return Pace(optimizer, row, validation + _save_seconds(trainer), sample, len(steps))
+
+
+@contextmanager
+def _rehearsal(trainer: Trainer, stage: int) -> Iterator[tuple[Trainer, TimedOptimizers]]:
+    """A trainer on the same weights whose steps cost what real ones cost and change nothing."""
+    real = make_optimizers(trainer.model, trainer.config.training)
+    optimizers = TimedOptimizers(real.members, real.peaks)
+    twin = copy.copy(trainer)
+    twin.optimizers, twin.average = optimizers, trainer.model
+    twin.progress = replace(trainer.progress, stage=stage, best=-math.inf, plan=None)  # no best: nothing is written
+    yield twin, optimizers
+    trainer.model.train()
+
+
+def _timed_step(twin: Trainer, layout: Layout, rows: int) -> float:
+    twin.progress.step = twin.progress.stage_step = 0
+    return twin.train_step(layout.select(_first(rows)).take(_first(rows)), 0).done().seconds
+
+
+def _first(count: int) -> Tensor:
+    return torch.arange(count)
+
+
+def _validation_seconds(twin: Trainer, limit: float) -> float:
+    """Seconds of a whole validation, from as many of its windows as fit into half of ``limit``."""
+    windows = twin.validation
+    seconds, count = 0.0, 0
+    for count in (1, 4, 16, len(windows)):
+        count = min(count, len(windows))
+        twin.validation = windows[:count]
+        began = time.perf_counter()
+        twin.validate(0)
+        seconds = time.perf_counter() - began
+        if count == len(windows) or 4 * seconds > limit / 2:
+            break
+    return seconds * len(windows) / count
+
+
+def _sample_seconds(twin: Trainer) -> float:
+    """Seconds of one text written on the way; 0 when none will be."""
+    if not twin.config.training.sample_every_epochs:
+        return 0.0
+    settings = twin.config.generation
+    few = min(SAMPLE_STEPS, settings.steps)
+    began = time.perf_counter()
+    Writer(twin.average.eval(), twin.data.tokenizer).write(
+        "", settings.model_copy(update={"num_samples": 1, "steps": few})
+    )
+    return (time.perf_counter() - began) * settings.steps / few
+
+
+def _save_seconds(trainer: Trainer) -> float:
+    """Seconds of one save of the run and its best checkpoint, from writing the weights once."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        save_plain(Path(folder) / "weights.pt", trainer.model.state_dict())
+        return (time.perf_counter() - began) * SAVED_COPIES
+
+
+def preset_within(tokens_per_epoch: int, rate: float, limit: float = DAY) -> str | None:
+    """The largest CPU preset whose run on so many tokens an epoch ends within ``limit`` seconds.
+
+    ``rate``: operations a second of this machine in the steps that were measured.
+    """
     for name in CANDIDATES:
         config = ProjectConfig.preset(name)
-        per_token = 6 * config.model.parameters(config.vocab_size)
-        if tokens_per_epoch * config.curriculum.epochs * per_token / (peak * UTILISATION) <= limit:
+        if training_flops(config, config.vocab_size, tokens_per_epoch * config.curriculum.epochs) / rate <= limit:
             return name
     return None

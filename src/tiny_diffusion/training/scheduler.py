@@ -17,9 +17,9 @@ def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[in
 
 
 def learning_rate_scale(
-    config: TrainingConfig, step: int, total: int, stage_step: int, stage_total: int, stage: int
+    config: TrainingConfig, step: float, total: int, stage_step: int, stage_total: int, stage: int
 ) -> float:
-    """Share of the peak learning rate at ``step`` of ``total``.
+    """Share of the peak learning rate at ``step`` of ``total``; a run whose end was moved stands between steps.
 
     Warm-up is linear over ``warmup_steps``, at most 5 % of the run. ``linear`` falls over the last
     ``decay_share``; ``cosine_with_restarts`` runs one cosine a stage (Loshchilov & Hutter 2017).

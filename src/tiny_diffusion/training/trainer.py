@@ -36,17 +36,21 @@ from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows, windows
 from .masking import Masker
 from .optimizers import clip_gradients, make_optimizers, update_average
+from .pace import Plan
 from .scheduler import learning_rate_scale, mask_range, stage_steps
 
 MASKS, DROPOUT, VALIDATION, RESCORE, WRITE = 3, 4, 5, 6, 7  # purposes of random draws, see runtime.seed_for
-RUN_VERSION = 1
+RUN_VERSION = 2
 # What a resumed run may change: where it runs and what it shows, not what it learns.
 MAY_CHANGE = ("training.device", "training.threads", "training.memory_limit_gb", "training.tensorboard")
 
 
 @dataclass
 class Progress:
-    """Where the run stands. ``stage_step`` counts the stage's steps; the step of its epoch follows from it."""
+    """Where the run stands. ``stage_step`` counts the stage's steps; the step of its epoch follows from it.
+
+    ``plan`` is there when the run's end was moved: it then ends by its steps, not by the last stage's epochs.
+    """
 
     step: int = 0
     stage: int = 0
@@ -54,6 +58,7 @@ class Progress:
     best: float = math.inf
     since_best: int = 0
     finished: bool = False
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,25 @@ class Trainer:
         return sum(self.stage_steps)
 
     @property
+    def end(self) -> int:
+        """The step after which the run ends, were no stage ended early."""
+        return self.total_steps if self.progress.plan is None else self.progress.plan.end
+
+    def end_at(self, step: int) -> None:
+        """Move the end of the run; what is left of the schedule stretches or shrinks to reach its own end there.
+
+        Raises UserError for a schedule that restarts in each stage, ValueError for a step already passed.
+        """
+        if self.config.training.scheduler == "cosine_with_restarts":
+            raise UserError("training.scheduler=cosine_with_restarts cannot end on a deadline; take linear or constant")
+        p = self.progress
+        p.plan = (p.plan or Plan(self.total_steps, self.total_steps)).moved(p.step, step)
+
+    @property
+    def _over(self) -> bool:
+        return self.progress.step >= self.end
+
+    @property
     def run_path(self) -> Path:
         """The file that ``--resume`` reads."""
         return self.output / "checkpoints" / "last.pt"
@@ -150,15 +174,15 @@ class Trainer:
             running.append(self.train_step(batch, epoch))
             if len(running) > self.steps_in_flight:
                 yield running.popleft().done()
-            if self.stop_requested or p.step == self.total_steps:
+            if self.stop_requested or self._over:
                 break
         while running:
             yield running.popleft().done()
-        spent = p.step == self.total_steps
-        if p.stage_step % steps and not spent:
+        if p.stage_step % steps and not self._over:
             return
         epoch += 1
-        last = spent or epoch == stage.epochs
+        final = p.stage == len(self.config.curriculum.stages) - 1
+        last = self._over or (epoch == stage.epochs and not (final and p.plan))
         if last or epoch % settings.eval_every_epochs == 0:
             yield self.validate(epoch)
         if settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0:
@@ -167,8 +191,8 @@ class Trainer:
         early = 0 < settings.early_stopping_patience <= p.since_best
         if last or early:
             yield StageEnded(p.stage, stage.name, early)
+            p.finished = self._over or final
             p.stage, p.stage_step, p.since_best = p.stage + 1, 0, 0
-            p.finished = spent or p.stage == len(self.config.curriculum.stages)
         if last or early or epoch % settings.eval_every_epochs == 0:
             self.save_run()
 
@@ -181,9 +205,8 @@ class Trainer:
         began = time.perf_counter()
         self.model.train()
         torch.manual_seed(seed_for(settings.seed, DROPOUT, p.step))
-        scale = learning_rate_scale(
-            settings, p.step, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage
-        )
+        place = p.step if p.plan is None else p.plan.place(p.step)
+        scale = learning_rate_scale(settings, place, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage)
         generator = generator_for(settings.seed, MASKS, p.step)
         masked, t = self.masker.draw(batch, mask_range(self.config.curriculum, p.stage, epoch), generator)
         weight = self._normaliser(batch, masked)
@@ -204,7 +227,7 @@ class Trainer:
         stage = self.config.curriculum.stages[p.stage].name
         done = StepDone(
             p.step,
-            self.total_steps,
+            self.end,
             p.stage,
             stage,
             epoch + 1,
@@ -316,7 +339,7 @@ class Trainer:
         with autocast(self.device, self.config.training.precision):
             losses = uniform_mask_losses(
                 self.average,
-                [torch.tensor(e[: self.config.model.context]) for e in examples],
+                [torch.tensor(examples[i][: self.config.model.context]) for i in range(len(examples))],
                 0.5,
                 4 * self.config.training.batch_size,
                 generator,
@@ -352,7 +375,8 @@ class Trainer:
         self.model.load_state_dict(state["weights"])
         self.average.load_state_dict(state["average"])
         self.optimizers.restore(state["optimizers"])
-        self.progress = Progress(**state["progress"])
+        saved = state["progress"]
+        self.progress = Progress(**{**saved, "plan": Plan(**saved["plan"]) if saved["plan"] else None})
         self.written = state["written"]
         self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in state["scorers"]]
 

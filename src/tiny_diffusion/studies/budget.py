@@ -1,0 +1,157 @@
+"""Which size, epochs and batch give the lowest expected held-out bits per byte within so many seconds.
+
+The law, fitted by ``benchmarks/fit_budget.py`` to the runs in ``benchmarks/budget_runs.jsonl``:
+
+    bpb = floor(size) + (start - floor(size)) / (1 + (seen / half(size))^power)
+
+``start`` is what token frequencies alone give. ``seen`` is the text that passes by in the last stage, epochs times the
+training text, in MB, over (tokens of a batch / 2,048)^batch_power; ``half`` is where half the way is done. All are
+positive, so that more epochs never look worse. It extrapolates above ``most_epochs``, to books far from ``book_bytes``
+and to other shapes; what another book's own floor is, it cannot know, but that moves all candidates alike.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from ..errors import UserError
+from ..training.estimate import Pace
+
+BATCH_TOKENS = 2048
+MOST_EPOCHS = 300  # the original description's count; more has not been tried here
+SHORT_RUN = 20  # epochs of the last stage below which the earlier stages get one epoch each, as in the source runs
+EARLY, EARLY_SHORT = 3, 1
+VALIDATIONS = 8  # in the last stage
+SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class SizeLaw:
+    """The law's constants of one size; ``most_epochs``: the longest source run, 0 when there was none."""
+
+    parameters: int
+    floor: float
+    half: float
+    most_epochs: int
+
+
+@dataclass(frozen=True)
+class Law:
+    """Expected test bits per byte by size, text seen and batch. ``error``: of the fit, root mean square."""
+
+    sizes: dict[str, SizeLaw]
+    start: float
+    power: float
+    batch_power: float
+    book_bytes: int
+    error: float
+
+    @classmethod
+    def load(cls) -> "Law":
+        """The law that comes with the project."""
+        data = json.loads((files(__package__) / "budget_law.json").read_text(encoding="utf-8"))
+        return cls(**{**data, "sizes": {name: SizeLaw(**size) for name, size in data["sizes"].items()}})
+
+    def nearest(self, parameters: int) -> SizeLaw:
+        """The fitted size whose number of parameters is nearest by ratio."""
+        return min(self.sizes.values(), key=lambda size: abs(math.log(size.parameters / parameters)))
+
+    def bits_per_byte(self, parameters: int, text_bytes: int, epochs: int, batch_tokens: int) -> float:
+        """Expected test bits per byte after ``epochs`` of the last stage on ``text_bytes`` of training text."""
+        size = self.nearest(parameters)
+        seen = epochs * text_bytes / 1e6 / (batch_tokens / BATCH_TOKENS) ** self.batch_power
+        return size.floor + (self.start - size.floor) / (1 + (seen / size.half) ** self.power)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A size measured here on this book: rows an epoch of each stage, seconds to build it and of its parts."""
+
+    name: str
+    parameters: int
+    context: int
+    rows: tuple[int, ...]
+    text_bytes: int
+    pace: Pace
+    build: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the user fixed: epochs of every stage, the batch, epochs between validations and between samples."""
+
+    epochs: tuple[int, ...] | None = None
+    batch: int | None = None
+    eval_every: int | None = None
+    sample_every: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that could be made, with what is expected of it."""
+
+    option: Option
+    epochs: tuple[int, ...]
+    batch: int
+    eval_every: int
+    sample_every: int
+    bits_per_byte: float
+    seconds: float
+
+    def settings(self) -> dict[str, int]:
+        """What the candidate changes in its preset, by dotted key."""
+        stages = {f"curriculum.stages[{i}].epochs": epochs for i, epochs in enumerate(self.epochs)}
+        return {
+            **stages,
+            "training.batch_size": self.batch,
+            "training.eval_every_epochs": self.eval_every,
+            "training.sample_every_epochs": self.sample_every,
+        }
+
+
+def candidate(option: Option, law: Law, limits: Limits, last: int, batch: int) -> Candidate:
+    """The run of ``option`` with ``last`` epochs of the last stage, unless the limits fix the epochs."""
+    early = EARLY_SHORT if last < SHORT_RUN else EARLY
+    epochs = limits.epochs or (*[early] * (len(option.rows) - 1), last)
+    eval_every = limits.eval_every or math.ceil(epochs[-1] / VALIDATIONS)
+    sample_every = eval_every * (VALIDATIONS // SAMPLES) if limits.sample_every is None else limits.sample_every
+    bits = law.bits_per_byte(option.parameters, option.text_bytes, epochs[-1], batch * option.context)
+    seconds = option.build + option.pace.run(epochs, option.rows, batch, eval_every, sample_every)
+    return Candidate(option, epochs, batch, eval_every, sample_every, bits, seconds)
+
+
+def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float) -> Candidate:
+    """The run of most epochs within ``seconds``, or of one when none fits.
+
+    All are looked at: one more epoch can take less time, where it makes validations rarer.
+    """
+    for last in range(1 if limits.epochs else MOST_EPOCHS, 1, -1):
+        found = candidate(option, law, limits, last, batch)
+        if found.seconds <= seconds:
+            return found
+    return candidate(option, law, limits, 1, batch)
+
+
+def candidates(
+    options: Sequence[Option], batches: Sequence[int], law: Law, limits: Limits, seconds: float
+) -> list[Candidate]:
+    """For each size and batch the longest run within ``seconds``, those that fit by what is expected of them.
+
+    Raises TooShort when none fits, with the quickest of them.
+    """
+    sizes = batches if limits.batch is None else [limits.batch]
+    found = [longest(option, law, limits, batch, seconds) for option in options for batch in sizes]
+    if not any(c.seconds <= seconds for c in found):
+        least = min(found, key=lambda c: c.seconds)
+        raise TooShort(least)
+    return sorted(found, key=lambda c: (c.seconds > seconds, c.bits_per_byte, c.seconds))
+
+
+class TooShort(UserError):
+    """No run fits; ``least`` is the quickest one."""
+
+    def __init__(self, least: Candidate) -> None:
+        super().__init__(f"the quickest run, {least.option.name}, takes {least.seconds:.0f} s")
+        self.least = least

@@ -1,0 +1,68 @@
+"""Measuring the sizes that a time budget may choose from, on the book itself and on this machine."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..config import ProjectConfig
+from ..config.memory import fits
+from ..data.artefacts import Processed
+from ..training.estimate import MEASURING, measure_pace
+from ..training.flops import training_flops
+from ..training.trainer import Trainer
+from .budget import Option
+
+SHARE = 0.02  # of the budget for the steps of one size
+HOPELESS = 2.0  # a size is not tried when its shortest run is expected to take so many times what is left
+
+
+def measure_option(name: str, config: ProjectConfig, data: Processed, output: Path, limit: float) -> Option:
+    """Build ``config``'s run, time some of its steps, and give it up again; nothing is written to ``output``."""
+    began = time.monotonic()
+    trainer = Trainer(config, data, output)
+    build = time.monotonic() - began
+    return Option(
+        name=name,
+        parameters=trainer.model.count()[0],
+        context=config.model.context,
+        rows=tuple(trainer.rows.rows_per_epoch),
+        text_bytes=sum(len(text.encode("utf-8")) for text in data.texts("train")),
+        pace=measure_pace(trainer, limit),
+        build=build,
+    )
+
+
+def measure_options(
+    configs: dict[str, ProjectConfig],
+    data: Processed,
+    output: Path,
+    budget: float,
+    left: Callable[[], float],
+    memory: int | None,
+) -> Iterator[Option | str]:
+    """The options of ``configs``, from the smallest; a line instead for one that is not worth the time of measuring.
+
+    ``left`` tells the seconds left of ``budget``; ``memory``: bytes free, None when not known.
+    """
+    before: Option | None = None
+    rate = 0.0
+    for name, config in configs.items():
+        vocab = config.vocab_size
+        if memory is not None and not fits(config, vocab, memory):
+            yield f"{name} needs more than the {memory / 1e9:.1f} GB of memory that are free"
+            continue
+        if before is not None:
+            tokens = sum(before.rows) * before.context
+            expected = training_flops(config, vocab, tokens) / rate
+            if expected > HOPELESS * left():
+                yield f"{name} was not tried: one epoch would take about {expected:,.0f} s"
+                continue
+        option = measure_option(name, config, data, output, min(MEASURING, SHARE * budget))
+        before, rate = option, training_flops(config, vocab, option.context) / option.pace.row
+        yield option
+
+
+def in_order(names: Sequence[str]) -> dict[str, ProjectConfig]:
+    """Presets by name, the fewest parameters first."""
+    presets = {name: ProjectConfig.preset(name) for name in names}
+    return dict(sorted(presets.items(), key=lambda item: item[1].model.parameters(item[1].vocab_size)))

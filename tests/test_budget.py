@@ -1,0 +1,135 @@
+"""What a time budget buys: the choice is the best that fits, and more time is never expected to give less."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiny_diffusion.cli.options import duration, read_duration
+from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.studies.budget import MOST_EPOCHS, Candidate, Law, Limits, Option, TooShort, candidate, candidates
+from tiny_diffusion.studies.measure import in_order
+from tiny_diffusion.training.estimate import Pace
+
+LAW = Law.load()
+BATCHES = (8, 16, 32)
+
+
+def option(name: str, parameters: int, row: float, validation: float = 2.0, rows: int = 970) -> Option:
+    pace = Pace(optimizer=5 * row, row=row, validation=validation, sample=1.0, steps=3)
+    return Option(name, parameters, 128, (140, 2_000, rows), 360_054, pace, build=1.0)
+
+
+SPEEDS = st.lists(st.floats(1e-4, 1.0), min_size=3, max_size=3).map(sorted)
+
+
+def options(speeds: list[float], validation: float = 2.0) -> list[Option]:
+    sizes = (("cpu_1m", 937_600), ("cpu_2m", 1_971_392), ("cpu_10m", 10_530_432))
+    return [option(name, count, row, validation) for (name, count), row in zip(sizes, speeds, strict=True)]
+
+
+@given(SPEEDS, st.floats(0.01, 60), st.floats(1, 1e5), st.floats(1, 5))
+def test_more_time_is_never_expected_to_give_less(
+    speeds: list[float], validation: float, seconds: float, more: float
+) -> None:
+    found = []
+    for budget in (seconds, seconds * more):
+        try:
+            found.append(candidates(options(speeds, validation), BATCHES, LAW, Limits(), budget)[0])
+        except TooShort as error:
+            assert error.least.seconds > budget
+            found.append(None)
+    short, long = found
+    assert short is None or (long is not None and long.bits_per_byte <= short.bits_per_byte)
+
+
+@given(SPEEDS, st.floats(100, 1e5))
+def test_the_choice_is_the_best_of_all_that_fit(speeds: list[float], seconds: float) -> None:
+    given = options(speeds)
+    every = [
+        candidate(o, LAW, Limits(), last, batch)
+        for o, batch, last in itertools.product(given, BATCHES, range(1, MOST_EPOCHS + 1))
+    ]
+    fitting = [c for c in every if c.seconds <= seconds]
+    if not fitting:
+        with pytest.raises(TooShort) as caught:
+            candidates(given, BATCHES, LAW, Limits(), seconds)
+        assert caught.value.least.seconds == min(c.seconds for c in every if c.epochs[-1] == 1)
+        return
+    best = candidates(given, BATCHES, LAW, Limits(), seconds)[0]
+    assert best.seconds <= seconds and best.bits_per_byte == min(c.bits_per_byte for c in fitting)
+
+
+def test_the_law_falls_with_epochs_and_stays_above_its_floor() -> None:
+    for size in LAW.sizes.values():
+        bits = [LAW.bits_per_byte(size.parameters, 360_054, epochs, 2_048) for epochs in (1, 5, 25, 100, 300)]
+        assert bits == sorted(bits, reverse=True) and len(set(bits)) == 5
+        assert size.floor < bits[-1] < bits[0] < LAW.start
+        assert LAW.bits_per_byte(size.parameters, 360_054, 5, 4_096) > bits[1]
+    assert LAW.nearest(900_000) is LAW.sizes["cpu_1m"] and LAW.nearest(200_000_000) is LAW.sizes["cpu_10m"]
+
+
+def test_the_law_meets_its_source_runs() -> None:
+    # Frankenstein, cpu_2m, 100 epochs of batches of 16: 1.787 on the test text.
+    assert LAW.bits_per_byte(1_971_392, 360_054, 100, 2_048) == pytest.approx(1.787, abs=0.05)
+
+
+def test_a_runs_seconds_by_hand() -> None:
+    pace = Pace(optimizer=0.5, row=0.1, validation=3.0, sample=2.0, steps=1)
+    # 1 epoch of 10 rows and 4 of 20 in batches of 8: (2 + 4 * 3) steps, 90 rows, 1 + 2 validations, 1 sample.
+    seconds = pace.run((1, 4), (10, 20), 8, eval_every=2, sample_every=3)
+    assert seconds == pytest.approx(14 * 0.5 + 90 * 0.1 + 3 * 3.0 + 2.0)
+    assert pace.run((1, 4), (10, 20), 8, 2, 0) == pytest.approx(seconds - 2.0)
+    assert pace.step(8) == pytest.approx(1.3)
+
+
+def test_what_the_user_fixed_stays() -> None:
+    limits = Limits(epochs=(2, 4, 6), batch=5, eval_every=3, sample_every=0)
+    (found,) = candidates([option("cpu_2m", 1_971_392, 0.001)], BATCHES, LAW, limits, 1e4)
+    assert found.settings() == {
+        "curriculum.stages[0].epochs": 2,
+        "curriculum.stages[1].epochs": 4,
+        "curriculum.stages[2].epochs": 6,
+        "training.batch_size": 5,
+        "training.eval_every_epochs": 3,
+        "training.sample_every_epochs": 0,
+    }
+    changed = ProjectConfig.preset("cpu_2m").override(**found.settings())
+    assert [stage.epochs for stage in changed.curriculum.stages] == [2, 4, 6] and changed.training.batch_size == 5
+
+
+def test_too_short_names_the_quickest() -> None:
+    with pytest.raises(TooShort) as caught:
+        candidates(options([0.1, 0.2, 0.5]), BATCHES, LAW, Limits(), 10)
+    least: Candidate = caught.value.least
+    assert least.option.name == "cpu_1m" and least.batch == 32 and least.epochs == (1, 1, 1)
+
+
+def test_sizes_come_in_order() -> None:
+    assert list(in_order(["cpu_10m", "cpu_1m", "default", "cpu_2m"])) == ["cpu_1m", "cpu_2m", "cpu_10m", "default"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("20m", 1200), ("2h", 7200), ("1h30m", 5400), (" 1H2M3S ", 3723)]
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert read_duration(text, "--time-budget") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "20", "0s", "-5m", "1.5h", "5 m", "30m1h", "soon"])
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--time-budget.*write it like"):
+        read_duration(text, "--time-budget")
+
+
+def test_durations_are_shown() -> None:
+    shown = [duration(s) for s in (7.9, 190, 7_500, 1e6, float("nan"))]
+    assert shown == ["7s", "3m10s", "2h05m", "11 days", "?"]
+
+
+def test_the_law_is_what_its_runs_give() -> None:
+    runs = (Path(__file__).parents[1] / "benchmarks" / "budget_runs.jsonl").read_text().splitlines()
+    assert sum('"cpu_2m"' in run for run in runs) >= 1 and LAW.sizes["cpu_2m"].most_epochs >= 100
