@@ -44,6 +44,7 @@ class PlainModel(nn.Module):
 
     def __init__(self, config: ModelConfig, vocab_size: int, length: int) -> None:
         super().__init__()
+        self.rate = config.dropout
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         self.blocks = nn.ModuleList(PlainBlock(config) for _ in range(config.n_layers))
         self.norm = nn.RMSNorm(config.d_model)
@@ -57,7 +58,7 @@ class PlainModel(nn.Module):
 
     def forward(self, ids: Tensor, real: Tensor) -> Tensor:
         """Logits (B, T, V) of ``ids`` (B, T), ``real`` (B, T) where no padding stands."""
-        x = self.embedding(ids)
+        x = F.dropout(self.embedding(ids), self.rate, self.training)
         for block in self.blocks:
             x = block(x, self.cos, self.sin, real[:, None, None, :])
         return self.norm(x) @ self.embedding.weight.T

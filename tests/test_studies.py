@@ -66,7 +66,7 @@ def made_up(bits: Callable[[Run], float]) -> Callable[[Run], RunResult]:
     """A lookup that has all results, without training."""
 
     def find(run: Run) -> RunResult:
-        test = Likelihood(run.label, bits(run) + 0.1, bits(run), bits(run) + 0.2, 9.0)
+        test = Likelihood(run.label, bits(run) + 0.1, bits(run), bits(run) + 0.2, 9.0, 5.0, [])
         best = Point(7, 3, bits(run), 1e9)
         return RunResult(7, 3, 1000, 2000, 1e9, 2.0, (best,), best, test, Path("none"))
 

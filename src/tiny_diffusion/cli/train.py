@@ -1,8 +1,6 @@
-"""``tiny-diffusion train``: the training run, its progress bar, and the two self-tests."""
+"""``tiny-diffusion train``: the training run and its progress bar."""
 
-import math
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from ..config.memory import estimate_memory
 from ..files import write_text
 from .budget import Budget, choose, make_pacer
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
+from .self_tests import check_architecture, check_pipeline
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
@@ -232,70 +231,3 @@ def graceful_stop(process: Stoppable) -> Iterator[None]:
         yield
     finally:
         restore()
-
-
-def check_architecture() -> None:
-    """Build a small model, take a few steps on fixed ids, and see the loss fall; raises WorldError when not."""
-    import torch
-
-    from ..config import ModelConfig
-    from ..errors import WorldError
-    from ..model.diffusion import diffusion_loss, uniform_rate_masks
-    from ..model.transformer import Transformer
-    from ..runtime import generator_for
-
-    began = time.perf_counter()
-    torch.manual_seed(0)
-    model = Transformer(ModelConfig.smoke(), 528, 16)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    ids = torch.randint(16, 528, (8, 64), generator=generator_for(0))
-    masked, t = uniform_rate_masks(ids, generator_for(1))
-    losses = []
-    for _ in range(30):
-        loss = diffusion_loss(model, ids, masked, t, weighting="mean") / masked.sum()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss))
-    total, _ = model.count()
-    if not losses[-1] < 0.8 * losses[0] or abs(losses[0] - math.log(512)) > 0.5:
-        raise WorldError(
-            f"the loss went from {losses[0]:.3f} to {losses[-1]:.3f}; it should begin near log 512 and fall"
-        )
-    seconds = time.perf_counter() - began
-    say(f"ok: {total:,} parameters, loss {losses[0]:.3f} -> {losses[-1]:.3f} in {seconds:.1f} s")
-
-
-def check_pipeline() -> None:
-    """Prepare, train, resume-load, generate and evaluate on a small text that every Python carries."""
-    from ..checkpoint import load_checkpoint
-    from ..data.artefacts import load_processed
-    from ..data.example import write_reference_text
-    from ..data.pipeline import prepare
-    from ..evaluation.report import Report, evaluate
-    from ..runtime import find_device
-    from ..sampling.writer import Writer
-    from ..training.trainer import Trainer
-
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        book = write_reference_text(folder / "book.txt", characters=60_000)
-        config = ProjectConfig.smoke()
-        for _ in prepare(book, folder / "processed", config.pipeline):
-            pass
-        data = load_processed(folder / "processed")
-        trainer = Trainer(config, data, folder / "outputs")
-        events = list(trainer.run())
-        checkpoint = load_checkpoint(trainer.best_path)
-        device = find_device(config.training.device)
-        text = Writer(checkpoint.build(device), checkpoint.tokenizer).write("The value", config.generation)[0]
-        few = {"windows": 20, "draws": 4, "samples": 2, "novelty_steps": (), "temperatures": ()}
-        settings = config.evaluation.model_copy(update=few)
-        *_, report = evaluate(checkpoint, data, settings, config.generation, device)
-        assert isinstance(report, Report)
-    say(f"wrote: {text!r}")
-    say(
-        f"ok: {len(data.sentences):,} sentences, {trainer.progress.step} steps, {len(events)} events, test "
-        f"{report.likelihood[0].bits_per_byte:.3f} bits per byte in {time.perf_counter() - began:.1f} s"
-    )

@@ -23,7 +23,8 @@ from ..training.events import Event, Finished
 from ..training.flops import run_flops
 from ..training.folder import CONFIG_FILE, locked
 from ..training.metrics import RunLog
-from ..training.trainer import MAY_CHANGE, Trainer
+from ..training.run_state import MAY_CHANGE
+from ..training.trainer import Trainer
 
 VERSION = 1  # of result.json, and of what its figures mean: part of a run's hash
 SCORING = ("split", "windows", "draws", "bootstrap", "seed")  # evaluation settings that move the test figure

@@ -129,11 +129,11 @@ def _first(count: int) -> Tensor:
 
 def _validation_seconds(twin: Trainer, limit: float) -> float:
     """Seconds of a whole validation, from as many of its windows as fit into half of ``limit``."""
-    windows = twin.validation
+    windows = twin.validation.windows
     seconds, count = 0.0, 0
     for count in (1, 4, 16, len(windows)):
         count = min(count, len(windows))
-        twin.validation = windows[:count]
+        twin.validation.windows = windows[:count]
         began = time.perf_counter()
         twin.validate(0)
         seconds = time.perf_counter() - began

@@ -9,11 +9,10 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,44 +20,26 @@ from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, sav
 from ..config import ProjectConfig
 from ..config.memory import check_memory
 from ..data.artefacts import Processed
-from ..data.difficulty import DynamicScorer
 from ..data.tokenizer import BOS, NUM_RESERVED
 from ..errors import UserError
 from ..files import write_text
-from ..model.autoregressive import autoregressive_nats, next_token_loss
+from ..model.autoregressive import next_token_loss
 from ..model.diffusion import diffusion_loss
-from ..model.likelihood import likelihood_bound, uniform_mask_losses
 from ..runtime import autocast, compile_errors, find_device, generator_for, seed_for
 from ..sampling.writer import Writer
 from .batches import StageRows
 from .compiling import wants_compile
 from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
-from .format_datasets import Rows, windows
+from .format_datasets import Rows
 from .masking import Masker
 from .optimizers import clip_gradients, make_optimizers, update_average
 from .pace import Plan
+from .run_state import Progress, restore_run, run_state
 from .scheduler import learning_rate_scale, mask_range, stage_steps
+from .self_training import write_rows
+from .validation import Validation, rescore
 
-MASKS, DROPOUT, VALIDATION, RESCORE, WRITE = 3, 4, 5, 6, 7  # purposes of random draws, see runtime.seed_for
-RUN_VERSION = 2
-# What a resumed run may change: where it runs and what it shows, not what it learns.
-MAY_CHANGE = ("training.device", "training.threads", "training.memory_limit_gb", "training.tensorboard")
-
-
-@dataclass
-class Progress:
-    """Where the run stands. ``stage_step`` counts the stage's steps; the step of its epoch follows from it.
-
-    ``plan`` is there when the run's end was moved: it then ends by its steps, not by the last stage's epochs.
-    """
-
-    step: int = 0
-    stage: int = 0
-    stage_step: int = 0
-    best: float = math.inf
-    since_best: int = 0
-    finished: bool = False
-    plan: Plan | None = None
+MASKS, DROPOUT = 3, 4  # purposes of random draws, see runtime.seed_for
 
 
 @dataclass(frozen=True)
@@ -96,14 +77,12 @@ class Trainer:
         # On CUDA a step's figures are read while the next one runs, so that the GPU never waits for the host.
         self.steps_in_flight = 1 if self.device.type == "cuda" else 0
         self.masker = Masker(settings, config.curriculum.full_range_share, data.tokenizer, self.model.vocab_size)
-        texts = data.texts("validation")
-        self.validation = windows(texts, data.tokenizer, config.model.vocab_level, config.model.context)
-        self.validation_bytes = sum(len(text.encode("utf-8")) for text in texts)
+        self.validation = Validation(config, data)
         self.progress = Progress()
         self.written: Tensor | None = None
         self.stop_requested = False
         if resume:
-            self._restore()
+            restore_run(self, load_plain(self.run_path))
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
         if self.compiled:
             self.model.compile_blocks(settings.micro_batch_size or settings.batch_size, config.model.context)
@@ -165,8 +144,8 @@ class Trainer:
         stage = self.config.curriculum.stages[p.stage]
         steps = self.steps_per_epoch[p.stage]
         epoch = p.stage_step // steps
-        if self._writes_itself(epoch):
-            self.written = self._write_rows(epoch)
+        if self._due_to_write(epoch):
+            self.written = write_rows(self, epoch)
         rows = self.rows.epoch(p.stage, epoch, self.written)
         running: deque[RunningStep] = deque()
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
@@ -187,7 +166,7 @@ class Trainer:
             yield self.validate(epoch)
         if settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0:
             yield self._sample(epoch)
-        self._rescore(epoch)
+        rescore(self)
         early = 0 < settings.early_stopping_patience <= p.since_best
         if last or early:
             yield StageEnded(p.stage, stage.name, early)
@@ -263,18 +242,10 @@ class Trainer:
                 label_smoothing=settings.label_smoothing,
             )
 
-    @torch.no_grad()
     def validate(self, epoch: int) -> Validated:
         """Score the validation passages on fixed masks with the averaged weights; keep the best checkpoint."""
-        p, settings = self.progress, self.config.training
-        batch = 4 * settings.batch_size
-        with autocast(self.device, settings.precision):
-            if settings.objective == "autoregressive":
-                nats = autoregressive_nats(self.average, self.validation, BOS, batch)
-            else:
-                generator = generator_for(settings.seed, VALIDATION)
-                nats = likelihood_bound(self.average, self.validation, settings.validation_draws, batch, generator)
-        bits = float(nats.sum()) / math.log(2) / self.validation_bytes
+        p = self.progress
+        bits = self.validation.bits_per_byte(self.average)
         best = bits < p.best
         p.since_best = 0 if best else p.since_best + 1
         if best:
@@ -303,89 +274,12 @@ class Trainer:
         write_text(path, text + "\n")
         return Sampled(self.progress.step, text, path)
 
-    def _writes_itself(self, epoch: int) -> bool:
+    def _due_to_write(self, epoch: int) -> bool:
         """True when fresh pseudo-data is due: in the last stage, at its start and every ten epochs."""
         last = self.progress.stage == len(self.config.curriculum.stages) - 1
         fresh = self.progress.stage_step % self.steps_per_epoch[self.progress.stage] == 0
         return self.config.training.self_training_share > 0 and last and fresh and epoch % 10 == 0
 
-    def _write_rows(self, epoch: int) -> Tensor:
-        """Rows written by the averaged model itself (R, T), for self-training."""
-        share = self.config.training.self_training_share
-        count = max(1, round(share * self.rows.rows_per_epoch[self.progress.stage]))
-        context = self.config.model.context
-        written = []
-        writer = Writer(self.average, self.data.tokenizer)
-        for start in range(0, count, 64):
-            settings = self.config.generation.model_copy(
-                update={
-                    "num_samples": min(64, count - start),
-                    "length": context,
-                    "seed": seed_for(self.config.training.seed, WRITE, epoch, start),
-                }
-            )
-            *_, last = writer.states("", settings)
-            written.append(last.cpu())
-        return torch.cat(written)
-
-    @torch.no_grad()
-    def _rescore(self, epoch: int) -> None:
-        """Tell the stage's dynamic scorer how hard the averaged model finds each example."""
-        scorer = self.rows.scorers[self.progress.stage]
-        if scorer is None or self.config.training.objective == "autoregressive":
-            return
-        examples = self.rows.encoded[self.progress.stage]
-        generator = generator_for(self.config.training.seed, RESCORE, self.progress.step)
-        with autocast(self.device, self.config.training.precision):
-            losses = uniform_mask_losses(
-                self.average,
-                [torch.tensor(examples[i][: self.config.model.context]) for i in range(len(examples))],
-                0.5,
-                4 * self.config.training.batch_size,
-                generator,
-            )
-        scorer.update(np.arange(len(examples)), losses.numpy())
-
     def save_run(self) -> None:
         """Write all that ``--resume`` needs, whole or not at all."""
-        save_plain(
-            self.run_path,
-            {
-                "format": "tiny_diffusion run",
-                "version": RUN_VERSION,
-                "config": self.config.to_dict(),
-                "data": self.data.identity,
-                "progress": asdict(self.progress),
-                "weights": self.model.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizers": self.optimizers.state(),
-                "scorers": [s.to_dict() if s else None for s in self.rows.scorers],
-                "written": self.written,
-            },
-        )
-
-    def _restore(self) -> None:
-        """Take up the run that ``save_run`` left; raises UserError when it belongs to other data or settings."""
-        state = load_plain(self.run_path)
-        if state.get("format") != "tiny_diffusion run" or state.get("version") != RUN_VERSION:
-            raise UserError(f"{self.run_path} is not the state of a run that this program can resume")
-        if state["data"] != self.data.identity:
-            raise UserError(f"{self.run_path} was trained on other data than {self.data.source}; start a new run")
-        self._check_same_settings(ProjectConfig.from_dict(state["config"]))
-        self.model.load_state_dict(state["weights"])
-        self.average.load_state_dict(state["average"])
-        self.optimizers.restore(state["optimizers"])
-        saved = state["progress"]
-        self.progress = Progress(**{**saved, "plan": Plan(**saved["plan"]) if saved["plan"] else None})
-        self.written = state["written"]
-        self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in state["scorers"]]
-
-    def _check_same_settings(self, before: ProjectConfig) -> None:
-        """Raise UserError, naming what differs, unless the run began with these settings (but for MAY_CHANGE)."""
-        changed = {key: pair for key, pair in self.config.differences(before).items() if key not in MAY_CHANGE}
-        if changed:
-            listed = [f"{key} is {now} and was {then}" for key, (now, then) in list(changed.items())[:5]]
-            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-            raise UserError(
-                f"{self.run_path} began with other settings: {', '.join(listed)}{more}; resume with the same ones"
-            )
+        save_plain(self.run_path, run_state(self))

@@ -1,0 +1,35 @@
+"""Pseudo-data: rows that the averaged model writes itself."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..runtime import seed_for
+from ..sampling.writer import Writer
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+WRITE = 7  # purpose of random draws, see runtime.seed_for
+TEXTS_AT_ONCE = 64
+
+
+def write_rows(trainer: "Trainer", epoch: int) -> Tensor:
+    """Rows written by the averaged model (R, T): the configured share of the stage's rows, at least one."""
+    config = trainer.config
+    share = config.training.self_training_share
+    count = max(1, round(share * trainer.rows.rows_per_epoch[trainer.progress.stage]))
+    written = []
+    writer = Writer(trainer.average, trainer.data.tokenizer)
+    for start in range(0, count, TEXTS_AT_ONCE):
+        settings = config.generation.model_copy(
+            update={
+                "num_samples": min(TEXTS_AT_ONCE, count - start),
+                "length": config.model.context,
+                "seed": seed_for(config.training.seed, WRITE, epoch, start),
+            }
+        )
+        *_, last = writer.states("", settings)
+        written.append(last.cpu())
+    return torch.cat(written)
