@@ -145,7 +145,7 @@ def test_measuring_leaves_the_run_as_it_was(
     assert pace.steps >= 1 and min(pace.optimizer, pace.row, pace.validation) > 0
     assert (pace.sample > 0) == (objective == "diffusion")
     assert not (tmp_path / "measured").exists()
-    assert measured.progress == plain.progress and len(measured.validation) == len(plain.validation)
+    assert measured.progress == plain.progress and len(measured.validation.windows) == len(plain.validation.windows)
     for trainer in (plain, measured):
         for event in trainer.run():
             trainer.stop_requested = isinstance(event, StepDone) and event.step == 4

@@ -113,6 +113,7 @@ def _rehearsal(trainer: Trainer, stage: int) -> Iterator[tuple[Trainer, TimedOpt
     optimizers = TimedOptimizers(real.members, real.peaks)
     twin = copy.copy(trainer)
     twin.optimizers, twin.average = optimizers, trainer.model
+    twin.validation = copy.copy(trainer.validation)  # its windows will be fewer
     twin.progress = replace(trainer.progress, stage=stage, best=-math.inf, plan=None)  # no best: nothing is written
     yield twin, optimizers
     trainer.model.train()
