@@ -13,7 +13,7 @@ from ..files import make_folder
 
 PARTS = ("checkpoints", "logs", "tensorboard", "samples")
 CONFIG_FILE = "config.toml"
-FILES = ("best_model.pt", "evaluation.json", "blind_test.sqlite", CONFIG_FILE)
+FILES = ("best_model.pt", "evaluation.json", "report.html", "blind_test.sqlite", CONFIG_FILE)
 ASIDE = "earlier"
 
 
