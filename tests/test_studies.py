@@ -14,12 +14,12 @@ from tiny_diffusion.config import ProjectConfig, StudyConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood import Likelihood
+from tiny_diffusion.evaluation.seeds import paired, seeds_note, spread
 from tiny_diffusion.studies.ablation import ablation_plan, ablation_rows, ablation_runs, budget
 from tiny_diffusion.studies.compare import compare_plan, crossover, diffusion_run, size_result
 from tiny_diffusion.studies.plan import Lengths, RunDone, RunStarted, distinct, execute, speed
 from tiny_diffusion.studies.plots import draw_compare
 from tiny_diffusion.studies.runs import Interrupted, Point, Run, RunResult, Scoring, Store, study_run
-from tiny_diffusion.evaluation.seeds import paired, seeds_note, spread
 from tiny_diffusion.studies.settings import fitted, plain, schedules
 from tiny_diffusion.studies.tables import (
     Table,

@@ -96,13 +96,11 @@ def _show_coherence(coherence: "CoherenceReport") -> None:
 
 
 def _show_novelty(novelty: "NoveltyReport") -> None:
-    written = [(f"{row.steps} steps", row.copying) for row in novelty.by_steps] or [("generated", novelty.generated)]
-    columns = [*written, ("held-out text", novelty.held_out)]
-    table = Table("found in the training text", *[name for name, _ in columns], title="novelty")
-    table.add_row("longest run (words)", *[str(copying.longest_words) for _, copying in columns])
+    table = Table("found in the training text", *novelty.columns, title="novelty")
+    table.add_row("longest run (words)", *[str(copying.longest_words) for copying in novelty.columns.values()])
     for i, gram in enumerate(novelty.held_out.ngrams):
-        table.add_row(f"{gram.n}-grams", *[_cell(copying.ngrams[i].share) for _, copying in columns])
-    table.add_row("whole sentences", *[_cell(copying.copied_sentence_share) for _, copying in columns])
+        table.add_row(f"{gram.n}-grams", *[_cell(copying.ngrams[i].share) for copying in novelty.columns.values()])
+    table.add_row("whole sentences", *[_cell(copying.copied_sentence_share) for copying in novelty.columns.values()])
     console.print(table)
     nearest = novelty.nearest
     if nearest is not None:

@@ -104,7 +104,7 @@ class EvaluationConfig(Config):
 
     @classmethod
     def comprehensive(cls) -> Self:
-        """All of the default, closer: 256 draws, 64 a mask rate, 64 texts, four more numbers of steps, eight temperatures."""
+        """All of the default, closer: 256 draws, 64 a mask rate, 64 texts, more numbers of steps and temperatures."""
         return cls(
             draws=256,
             breakdown_draws=64,

@@ -142,10 +142,10 @@ def line_chart(
 def row_chart(title: str, alt: str, x_label: str, rows: Sequence[Row]) -> RowChart:
     """Lay out `rows` from the top."""
     scale = _scale([v for row in rows for v in (row.low, row.high)], NAMES, RIGHT - 36, False)
-    drawn = [
-        DrawnRow(r.name, 16 + ROW * i, *(scale.at(v) for v in (r.value, r.low, r.high)), r.own, f"{r.value:.3f}")
-        for i, r in enumerate(rows)
-    ]
+    drawn = []
+    for i, row in enumerate(rows):
+        value, low, high = (scale.at(v) for v in (row.value, row.low, row.high))
+        drawn.append(DrawnRow(row.name, 16 + ROW * i, value, low, high, row.own, f"{row.value:.3f}"))
     return RowChart(title, alt, x_label, scale.ticks(), drawn, ROW * len(rows) + 46)
 
 

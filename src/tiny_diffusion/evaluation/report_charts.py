@@ -12,8 +12,8 @@ def curves_charts(curves: Curves) -> list[Chart]:
     """Training loss, and validation where the run validated."""
     first, last = curves.training[0], curves.training[-1]
     steps, loss = "training step", "nats a scored token"
-    alt = f"Training loss falls or rises from {first[1]:.2f} to {last[1]:.2f} {loss} over {last[0]:.0f} steps."
-    alt = alt.replace("falls or rises", "falls" if last[1] < first[1] else "rises")
+    way = "falls" if last[1] < first[1] else "rises"
+    alt = f"Training loss {way} from {first[1]:.2f} to {last[1]:.2f} {loss} over {last[0]:.0f} steps."
     found = [line_chart("Training", alt, steps, loss, [Line("training loss", curves.training, marks=False)])]
     if curves.validation:
         best = min(curves.validation, key=lambda point: point[1])
@@ -38,8 +38,8 @@ def mask_rate_chart(report: Report) -> Chart | None:
     rates = report.mask_rates
     if not rates:
         return None
-    first, last = rates[0], rates[-1]
-    alt = f"From {first.nats_per_token:.2f} nats a hidden token at rate {first.rate:.1f} to {last.nats_per_token:.2f} at {last.rate:.1f}."
+    ends = [f"{end.nats_per_token:.2f} at rate {end.rate:.1f}" for end in (rates[0], rates[-1])]
+    alt = f"Nats a hidden token: {ends[0]}, {ends[1]}."
     points = [(r.rate, r.nats_per_token) for r in rates]
     return line_chart("By mask rate", alt, "share of tokens hidden", "nats a hidden token", [Line("model", points)])
 

@@ -29,6 +29,7 @@ def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = No
         details=details(report),
         warnings=list(filter(None, dict.fromkeys(map(warning, reports)))),
         ordered=sorted(report.likelihood, key=lambda row: row.bits_per_byte),
+        copying=report.novelty.columns,
         curves=None if curves is None else charts.curves_charts(curves),
         likelihood_chart=charts.likelihood_chart(report),
         mask_rate_chart=charts.mask_rate_chart(report),
