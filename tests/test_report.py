@@ -181,6 +181,7 @@ def test_the_verdict_says_who_wins(report: Report, rows: list[Likelihood], said:
 def test_the_verdict_over_checkpoints_counts_them(report: Report) -> None:
     better = made_up(report, row("bigram", 2.5, 0.4, 0.6))
     worse = made_up(report, row("bigram", 1.5, -0.6, -0.4))
+    assert headline([better, better]).endswith("the model beats the n-grams, with each of 2 checkpoints.")
     said = headline([better, better, worse])
     assert "loses to the n-grams (1 of 3 checkpoints), and beats the n-grams (2 of 3 checkpoints)" in said
 

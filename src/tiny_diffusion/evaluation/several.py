@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from .result import VERSION, Report, SeedFigure, SeedsReport
 from .seeds import spread
 
+NGRAMS = (2, 4, 8)
+"""Lengths of copied n-grams that stand for all."""
+
 
 def main_figures(report: Report) -> dict[str, float | None]:
     """The figures that seeds are compared by, under the names that tables show."""
@@ -17,7 +20,7 @@ def main_figures(report: Report) -> dict[str, float | None]:
         "Burrows' Delta to the book": style.delta,
         **{figure.name: figure.generated for figure in report.coherence.figures},
         "longest copied run (words)": float(novelty.longest_words),
-        **{f"{gram.n}-grams found in training": gram.share for gram in novelty.ngrams},
+        **{f"{gram.n}-grams found in training": gram.share for gram in novelty.ngrams if gram.n in NGRAMS},
         f"n-gram perplexity of texts at temperature {temperature:g}": point.perplexity,
         f"entropy of texts at temperature {temperature:g} (nats)": point.entropy,
     }

@@ -8,7 +8,7 @@ from .likelihood import Likelihood
 from .result import Report
 
 NGRAMS, PPM, TWIN = "the n-grams", "PPMd", "its autoregressive twin"
-WORDS = {"beats": "beats", "loses": "loses to", "level": "is level with"}
+WORDS = {"loses": "loses to", "level": "is level with", "beats": "beats"}
 
 
 def family(name: str) -> str | None:
@@ -47,17 +47,18 @@ def headline(reports: Sequence[Report]) -> str:
             found.setdefault(name, []).append(outcome(row))
     if not found:
         return "The model was measured against nothing but chance: nothing can be said of how good it is."
-    many = len(reports) > 1
+    agreed = all(len(set(outcomes)) == 1 and len(outcomes) == len(reports) for outcomes in found.values())
     parts = []
-    for word in ("loses", "level", "beats"):
+    for word, said in WORDS.items():
         names = []
         for name, outcomes in found.items():
             count = Counter(outcomes)[word]
             if count:
-                names.append(f"{name} ({count} of {len(outcomes)} checkpoints)" if many else name)
+                names.append(name if agreed else f"{name} ({count} of {len(outcomes)} checkpoints)")
         if names:
-            parts.append(f"{WORDS[word]} {_join(names)}")
-    return f"On this held-out text the model {_join(parts, ', and ')}."
+            parts.append(f"{said} {_join(names)}")
+    every = f", with each of {len(reports)} checkpoints" if agreed and len(reports) > 1 else ""
+    return f"On this held-out text the model {_join(parts, ', and ')}{every}."
 
 
 def details(report: Report) -> list[str]:
