@@ -259,6 +259,8 @@ def test_scales_and_ticks() -> None:
     assert (log.at(1), log.at(10), log.at(1000)) == (0, 100, 300)
     assert log.ticks() == [(0, "1"), (100, "10"), (200, "100"), (300, "1000")]
     assert [text for _, text in Scale(2, 20, 0, 1, log=True).ticks()] == ["2", "5", "10", "20"]
+    assert [text for _, text in Scale(31, 39, 0, 1, log=True).ticks()] == ["32", "34", "36", "38"]
+    assert [text for _, text in Scale(-1, 1, 0, 1).ticks()] == ["-1", "-0.5", "0", "0.5", "1"]
     upright = line_chart("t", "a", "x", "y", [Line("l", [(0, 1), (1, 2)])])
     (_, low), (_, high) = upright.lines[0].marks
     assert low > high  # figures rise, pixels fall

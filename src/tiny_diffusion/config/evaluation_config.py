@@ -115,5 +115,5 @@ class EvaluationConfig(Config):
 
     @classmethod
     def memory_efficient(cls) -> Self:
-        """All of the default in batches of four: the same figures but for the texts written, in less memory."""
+        """All of the default in batches of four: less memory, more time; figures differ by chance alone."""
         return cls(batch_size=4)

@@ -27,19 +27,22 @@ class Scale:
         return round(self.begin + (at - low) / (high - low) * (self.end - self.begin), 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and texts of round figures, about five; for a logarithm 1, 2 and 5 times powers of ten."""
-        if self.log:
-            exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            heads = (1, 2, 5) if self.high / self.low < 150 else (1,)
-            values = [head * 10.0**e for e in exponents for head in heads]
-        else:
+        """Places and texts of round figures, about five; for a logarithm 1, 2 and 5 times powers of ten, if two fit."""
+        values = self._powers() if self.log else []
+        if len(values) < 2:
             rough = (self.high - self.low) / 5
             power = 10 ** math.floor(math.log10(rough))
             step = next(head * power for head in (1, 2, 5, 10) if head * power >= rough * 0.999)
             values = [
                 i * step for i in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
             ]
-        return [(self.at(v), f"{v:.6g}") for v in values if self.low * 0.999999 <= v <= self.high * 1.000001]
+        return [(self.at(v), f"{v:.6g}") for v in values]
+
+    def _powers(self) -> list[float]:
+        exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        heads = (1, 2, 5) if self.high / self.low < 150 else (1,)
+        values = [head * 10.0**e for e in exponents for head in heads]
+        return [v for v in values if self.low * 0.999999 <= v <= self.high * 1.000001]
 
 
 @dataclass(frozen=True)
