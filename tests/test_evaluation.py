@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
-from tiny_diffusion.cli.evaluate import show
+from tiny_diffusion.cli.report_tables import show
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError

@@ -14,12 +14,12 @@ from tiny_diffusion.config import ProjectConfig, StudyConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood import Likelihood
+from tiny_diffusion.evaluation.seeds import paired, seeds_note, spread
 from tiny_diffusion.studies.ablation import ablation_plan, ablation_rows, ablation_runs, budget
 from tiny_diffusion.studies.compare import compare_plan, crossover, diffusion_run, size_result
 from tiny_diffusion.studies.plan import Lengths, RunDone, RunStarted, distinct, execute, speed
 from tiny_diffusion.studies.plots import draw_compare
 from tiny_diffusion.studies.runs import Interrupted, Point, Run, RunResult, Scoring, Store, study_run
-from tiny_diffusion.studies.seeds import paired, seeds_note, spread
 from tiny_diffusion.studies.settings import fitted, plain, schedules
 from tiny_diffusion.studies.tables import (
     Table,
@@ -66,7 +66,7 @@ def made_up(bits: Callable[[Run], float]) -> Callable[[Run], RunResult]:
     """A lookup that has all results, without training."""
 
     def find(run: Run) -> RunResult:
-        test = Likelihood(run.label, bits(run) + 0.1, bits(run), bits(run) + 0.2, 9.0, 5.0, [])
+        test = Likelihood(run.label, bits(run) + 0.1, bits(run), bits(run) + 0.2, 9.0, 9.0, [])
         best = Point(7, 3, bits(run), 1e9)
         return RunResult(7, 3, 1000, 2000, 1e9, 2.0, (best,), best, test, Path("none"))
 

@@ -35,10 +35,10 @@ def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dr
     All take the same number of optimiser steps of the same batches. Ctrl-C at any time: the same command goes on.
     """
     from ..data.artefacts import load_processed
+    from ..evaluation.seeds import seeds_note
     from ..studies.ablation import ablation_plan, ablation_rows, ablation_runs
     from ..studies.plan import Lengths
     from ..studies.runs import Store
-    from ..studies.seeds import seeds_note
     from ..studies.tables import ablation_table, write_study
 
     data = load_processed(Path(data_dir))

@@ -19,9 +19,10 @@ def command(ctx: click.Context, folder: str) -> None:
     """Prepare Python's own language reference, train for a few minutes, write, fill a gap, and measure."""
     from ..checkpoint import load_checkpoint
     from ..data.example import write_reference_text
+    from ..evaluation.curves import read_curves
     from ..runtime import find_device
     from ..sampling.writer import Writer
-    from . import evaluate, prepare, train
+    from . import evaluate, prepare, report_tables, train
 
     config = resolve(ctx, ProjectConfig.preset("demo"))
     root = Path(folder)
@@ -33,7 +34,7 @@ def command(ctx: click.Context, folder: str) -> None:
     console.rule("evaluate")
     path = root / "run" / "best_model.pt"
     report = evaluate.run(path, root / "processed", config, config.training.device)
-    report.write(root / "run" / "evaluation.json")
+    evaluate.write(root / "run" / "evaluation.json", report, read_curves(path))
     checkpoint = load_checkpoint(path)
     writer = Writer(checkpoint.build(find_device(config.training.device)), checkpoint.tokenizer)
     console.rule("written by the model")
@@ -42,4 +43,4 @@ def command(ctx: click.Context, folder: str) -> None:
     click.echo(TEMPLATE)
     click.echo(writer.infill(TEMPLATE, config.generation)[0])
     console.rule("how good is it?")
-    evaluate.show(report)
+    report_tables.show(report)

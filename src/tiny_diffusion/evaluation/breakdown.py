@@ -22,6 +22,7 @@ from ..model.transformer import Transformer
 from .likelihood import THIRDS, HeldOut, IntArray, model_nats
 
 RATES = tuple(i / 10 for i in range(1, 10))
+FORMATS = ("sentences", "pairs", "paragraphs")
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def format_examples(data: Processed, split: str, scored: HeldOutSentences) -> di
     part = scored.take(kept)
     paragraphs = {p.index: p.paragraphs for p in data.passages if p.split == split}
     found = {}
-    for name in ("sentences", "pairs", "paragraphs"):
+    for name in FORMATS:
         stage = REFINEMENT.model_copy(update={"name": f"held-out {name}", "format": name})
         try:
             found[name] = build_stage(stage, part.sentences, part.difficulty, paragraphs)

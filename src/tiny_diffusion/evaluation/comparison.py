@@ -19,9 +19,11 @@ from .likelihood import (
     FloatArray,
     HeldOut,
     Likelihood,
+    Resampled,
     chain_rule_nats,
     model_nats,
     ngram_nats,
+    resample,
     summarise,
     uniform_nats,
 )
@@ -85,13 +87,15 @@ def compare(
     if rivals.twin is not None:
         check_twin(rivals.twin, checkpoint, data)
 
-    def row(name: str, nats: FloatArray, of: HeldOut = held) -> Likelihood:
-        return summarise(name, nats, of, settings.bootstrap, settings.seed)
+    def row(name: str, nats: FloatArray) -> Likelihood:
+        return summarise(name, nats, held, settings.bootstrap, settings.seed, own)
 
     yield Step("likelihood of the model")
     with autocast(device, checkpoint.config.training.precision):
         nats = model_nats(model, held.windows, settings.draws, settings.batch_size, settings.seed)
-    yield row("autoregressive twin" if model.config.causal else "diffusion (bound)", nats)
+    name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
+    yield summarise(name, nats, held, settings.bootstrap, settings.seed)
+    own = resample(nats, held, settings.bootstrap, settings.seed)
     if settings.chain_rule and not model.config.causal:
         with autocast(device, checkpoint.config.training.precision):
             for found in chain_rule_nats(model, held.windows, settings.batch_size):
@@ -112,7 +116,7 @@ def compare(
         for event in _ppm(data, held, checkpoint, settings.ppm_order):
             yield event if isinstance(event, Step) else row(f"PPMd order {settings.ppm_order}, primed", event)
     for folder in rivals.local:
-        yield from _local(folder, data, held, settings, device)
+        yield from _local(folder, data, held, settings, device, own)
     yield row("uniform", uniform_nats(held, model.text_vocab_size))
 
 
@@ -129,7 +133,7 @@ def _ppm(data: Processed, held: HeldOut, checkpoint: Checkpoint, order: int) -> 
 
 
 def _local(
-    folder: Path, data: Processed, held: HeldOut, settings: EvaluationConfig, device: torch.device
+    folder: Path, data: Processed, held: HeldOut, settings: EvaluationConfig, device: torch.device, own: Resampled
 ) -> Iterator[Step | Likelihood]:
     """The row of a Hugging Face model, its bytes counted anew: its texts end where characters do."""
     yield Step(f"reading {folder.name}")
@@ -141,7 +145,7 @@ def _local(
             yield Step(f"likelihood of {local.name}", found, len(texts))
         else:
             name = local.name if local.causal else f"{local.name} (chain rule)"
-            yield summarise(name, found, of, settings.bootstrap, settings.seed)
+            yield summarise(name, found, of, settings.bootstrap, settings.seed, own)
 
 
 def whole_characters(texts: list[str], held: HeldOut) -> list[str]:

@@ -43,13 +43,22 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A row's bits per byte less the model's on the same windows, and its 95 % interval by paired bootstrap."""
+
+    bits_per_byte: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Likelihood:
     """A row of the table of likelihoods.
 
     bits_per_byte with its 95 % interval, low to high. perplexity: of a token of the evaluated model's vocabulary,
     whatever the row's own units are; perplexity_level_1: the same bits per byte as perplexity of a token of
     vocabulary level 1. thirds: bits per byte of the easiest, the middle and the hardest third of the windows; empty
-    when there are fewer than three windows.
+    when there are fewer than three windows. against_model: None for the model's own first row.
     """
 
     name: str
@@ -59,6 +68,15 @@ class Likelihood:
     perplexity: float
     perplexity_level_1: float
     thirds: list[float]
+    against_model: Difference | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Bits per byte of all windows, and of resamples of their passages: [resamples]."""
+
+    bits_per_byte: float
+    draws: FloatArray
 
 
 def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: int, most: int) -> HeldOut:
@@ -111,8 +129,8 @@ def uniform_nats(data: HeldOut, vocabulary: int) -> FloatArray:
     return np.array([len(w) * math.log(vocabulary) for w in data.windows])
 
 
-def summarise(name: str, nats: FloatArray, data: HeldOut, resamples: int, seed: int) -> Likelihood:
-    """A row of the table; the interval by bootstrap over passages, over windows below ten passages."""
+def resample(nats: FloatArray, data: HeldOut, resamples: int, seed: int) -> Resampled:
+    """Bootstrap over passages, over windows below ten passages; the same picks for the same windows and seed."""
     groups = data.passage if len(np.unique(data.passage)) >= 10 else np.arange(len(nats))
     _, index = np.unique(groups, return_inverse=True)
     sums = np.bincount(index, weights=nats)
@@ -120,18 +138,30 @@ def summarise(name: str, nats: FloatArray, data: HeldOut, resamples: int, seed: 
     rng = np.random.default_rng(seed)
     picks = rng.integers(0, len(sums), (resamples, len(sums)))
     draws = sums[picks].sum(1) / sizes[picks].sum(1) / math.log(2)
-    low, high = np.quantile(draws, (0.025, 0.975))
-    per_byte = float(nats.sum() / data.bytes.sum())
+    return Resampled(float(nats.sum() / data.bytes.sum() / math.log(2)), draws)
+
+
+def summarise(
+    name: str, nats: FloatArray, data: HeldOut, resamples: int, seed: int, model: Resampled | None = None
+) -> Likelihood:
+    """A row of the table with bootstrap intervals; `model`: the model's figures, to set the row against."""
+    found = resample(nats, data, resamples, seed)
+    low, high = np.quantile(found.draws, (0.025, 0.975))
     thirds = []
     if data.third is not None:
         per_third = [np.bincount(data.third, values, minlength=THIRDS) for values in (nats, data.bytes)]
         thirds = [float(n / b / math.log(2)) for n, b in zip(*per_third, strict=True)]
+    against = None
+    if model is not None:
+        least, most = np.quantile(found.draws - model.draws, (0.025, 0.975))
+        against = Difference(found.bits_per_byte - model.bits_per_byte, float(least), float(most))
     return Likelihood(
         name=name,
-        bits_per_byte=per_byte / math.log(2),
+        bits_per_byte=found.bits_per_byte,
         low=float(low),
         high=float(high),
         perplexity=math.exp(nats.sum() / data.tokens),
-        perplexity_level_1=math.exp(per_byte * data.level_1_bytes),
+        perplexity_level_1=2 ** (found.bits_per_byte * data.level_1_bytes),
         thirds=thirds,
+        against_model=against,
     )

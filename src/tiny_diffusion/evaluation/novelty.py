@@ -66,6 +66,12 @@ class NoveltyReport:
     nearest: CopiedPassage | None
     by_steps: list[StepsNovelty]
 
+    @property
+    def columns(self) -> dict[str, Copying]:
+        """What tables set side by side, by name: the generated texts, by steps if there are any, and the floor."""
+        written = {f"{row.steps} steps": row.copying for row in self.by_steps} or {"generated": self.generated}
+        return {**written, "held-out text": self.held_out}
+
 
 def measure_novelty(
     generated: list[str],

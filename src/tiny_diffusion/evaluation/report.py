@@ -1,17 +1,14 @@
 """The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from ..checkpoint import Checkpoint
 from ..config import EvaluationConfig, GenerationConfig
 from ..data.artefacts import Processed
-from ..files import write_text
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from .breakdown import (
@@ -24,68 +21,19 @@ from .breakdown import (
     score_held_out,
     window_thirds,
 )
-from .coherence import CoherenceReport, measure_coherence
+from .coherence import measure_coherence
 from .comparison import Rivals, Step, check_same_data, compare
 from .copies import CopyIndex
-from .frontier import Frontier, Judge, measure_frontier
+from .frontier import Judge, measure_frontier
 from .leaks import Leaks, leaks_of
 from .likelihood import HeldOut, Likelihood, held_out
 from .novelty import NoveltyReport, cut_like, measure_novelty
+from .passes import Expected, expect
+from .result import LEAK_THRESHOLD, VERSION, Report, Threshold
 from .samples import vary, whole_sentences, write_samples
 from .style import StyleReport, measure_style
 
-VERSION = 2
 NO_RIVALS = Rivals()
-LEAK_THRESHOLD = "held-out sentences in training (share)"
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A quality threshold: the figure measured, the most it may be, and whether it is met."""
-
-    name: str
-    value: float
-    limit: float
-    met: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything that ``evaluation.json`` holds.
-
-    split: which held-out passages were scored, in ``windows`` windows of at most ``window_tokens`` tokens out of
-    ``passages`` passages; rough_interval: fewer than ten passages, so that intervals are over windows. draws: masks a
-    window behind the bound. bytes_per_token of the windows, and level_1_bytes_per_token of the same text at vocabulary
-    level 1. likelihood: the table, the model's own row first (the bound, or exact for an autoregressive model).
-    mask_rates and formats: empty when not asked for, mask_rates also for an autoregressive model. leaks: held-out
-    sentences that stand in the training text. style, coherence, novelty, frontier: see their classes. samples: the
-    texts that these are measured on.
-    """
-
-    version: int
-    split: str
-    window_tokens: int
-    windows: int
-    passages: int
-    rough_interval: bool
-    draws: int
-    bytes_per_token: float
-    level_1_bytes_per_token: float
-    parameters: int
-    likelihood: list[Likelihood]
-    mask_rates: list[MaskRate]
-    formats: list[FormatLikelihood]
-    leaks: Leaks
-    style: StyleReport
-    coherence: CoherenceReport
-    novelty: NoveltyReport
-    frontier: Frontier
-    thresholds: list[Threshold]
-    samples: list[str] = field(default_factory=list)
-
-    def write(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
-        write_text(path, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
 
 def evaluate(
@@ -96,8 +44,8 @@ def evaluate(
     device: torch.device,
     rivals: Rivals = NO_RIVALS,
     other_books: dict[str, str] | None = None,
-) -> Iterator[Step | Report]:
-    """Measure a checkpoint, yielding each step as it begins and the report at the end.
+) -> Iterator[Expected | Step | Report]:
+    """Measure a checkpoint, yielding the time it should take, each step as it begins, and the report at the end.
 
     ``other_books``: texts by name that the style is held against too. Raises UserError when the checkpoint was
     trained on other data, or a rival cannot be measured beside it.
@@ -114,6 +62,9 @@ def evaluate(
     )
     passages = [p for p in data.passages if p.split == settings.split]
     windows = replace(windows, third=window_thirds(windows, passages, scored))
+    yield Step("timing a forward pass")
+    with autocast(device, checkpoint.config.training.precision):
+        yield expect(model, windows, data.texts("train"), settings, generation, twin=rivals.twin is not None)
     found: list[Likelihood] = []
     for event in compare(checkpoint, model, data, windows, settings, rivals):
         if isinstance(event, Step):
@@ -150,6 +101,7 @@ def evaluate(
     scored_passages = len(set(windows.passage.tolist()))
     yield Report(
         version=VERSION,
+        source=data.source,
         split=settings.split,
         window_tokens=model.config.context,
         windows=len(windows.windows),
@@ -169,6 +121,8 @@ def evaluate(
         frontier=frontier,
         thresholds=_thresholds(found[0], style, novelty, leaks, settings),
         samples=samples,
+        evaluation=settings,
+        generation=generation,
     )
 
 

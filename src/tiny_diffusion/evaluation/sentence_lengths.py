@@ -3,9 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from .prose import Prose
+
+BIN, LAST_BIN = 5, 60  # words
+
+
+@dataclass(frozen=True)
+class LengthBin:
+    """Shares of the sentences of `least` to `least` + 4 words; of the last bin, from 60 words on."""
+
+    least: int
+    generated: float
+    held_out: float
+    book: float
 
 
 @dataclass(frozen=True)
@@ -13,7 +26,7 @@ class Lengths:
     """Distances between sentence-length distributions: Wasserstein's in words, Kolmogorov and Smirnov's in [0, 1].
 
     `held_out` is the held-out text's, in pieces made like the generated text; `halves` that of the book's odd and
-    even passages, None for a book of one passage.
+    even passages, None for a book of one passage. `book` in the histogram is the training text.
     """
 
     wasserstein: float
@@ -23,12 +36,21 @@ class Lengths:
     held_out_ks: float
     halves_wasserstein: float | None
     halves_ks: float | None
+    histogram: list[LengthBin]
+
+
+def length_shares(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The share of sentences in each bin of five words, the last open: [13]."""
+    places = np.minimum(lengths, LAST_BIN) // BIN
+    return np.bincount(places, minlength=LAST_BIN // BIN + 1) / len(lengths)
 
 
 def compare_lengths(text: Prose, own: list[Prose], book: Prose) -> Lengths:
     """Set the sentence lengths of `text`, and of `own` pieces of the held-out text, against those of `book`."""
     lengths, book_lengths = text.lengths, book.lengths
     test = ks_2samp(lengths, book_lengths)
+    held = np.concatenate([piece.lengths for piece in own])
+    shares = zip(*(length_shares(each).tolist() for each in (lengths, held, book_lengths)), strict=True)
     halves = [book.take(book.runs[i::2]).lengths for i in (0, 1) if len(book.runs) > 1]
     return Lengths(
         wasserstein=float(wasserstein_distance(lengths, book_lengths)),
@@ -38,4 +60,5 @@ def compare_lengths(text: Prose, own: list[Prose], book: Prose) -> Lengths:
         held_out_ks=float(np.mean([ks_2samp(p.lengths, book_lengths).statistic for p in own])),
         halves_wasserstein=float(wasserstein_distance(*halves)) if halves else None,
         halves_ks=float(ks_2samp(*halves).statistic) if halves else None,
+        histogram=[LengthBin(BIN * i, *row) for i, row in enumerate(shares)],
     )

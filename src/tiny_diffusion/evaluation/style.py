@@ -26,9 +26,11 @@ from .delta import burrows_delta, commonest, frequencies, word_pairs
 from .prose import Prose, draw_pieces, read_prose, trim
 from .readability import readability
 from .sentence_lengths import Lengths, compare_lengths
-from .vocabulary import function_word_share, hapax_share, rare_word_share, type_token_ratio, zipf_slope
+from .vocabulary import function_word_share, hapax_share, rank_shares, rare_word_share, type_token_ratio, zipf_slope
 
 FloatArray = npt.NDArray[np.float64]
+
+RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class TextStyle:
     dialogue_share: float
     lix: float
     letters_per_word: float
+
+
+@dataclass(frozen=True)
+class RankShare:
+    """How much of a text the word at this rank of frequency makes up; None where a text has fewer words."""
+
+    rank: int
+    generated: float | None
+    held_out: float | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,7 @@ class StyleReport:
     type_token_window: int
     generated: TextStyle
     held_out: TextStyle
+    zipf: list[RankShare]
     other_books: list[OtherBook]
 
 
@@ -123,6 +135,7 @@ def measure_style(
         type_token_window=window,
         generated=style(text),
         held_out=style(own[0]),
+        zipf=_zipf(text, own[0]),
         other_books=[
             _other(name, other, text, own, measures, delta, language, settings)
             for name, other in (other_books or {}).items()
@@ -175,6 +188,12 @@ def _measures(
 
 def _dialogue(prose: Prose) -> FloatArray:
     return np.array([prose.spoken.sum() / prose.characters.sum()])
+
+
+def _zipf(text: Prose, held: Prose) -> list[RankShare]:
+    """Frequencies by rank, as far as either text goes."""
+    shares = zip(RANKS, rank_shares(text.all_words, RANKS), rank_shares(held.all_words, RANKS), strict=True)
+    return [RankShare(*row) for row in shares if row[1:] != (None, None)]
 
 
 def _vocabulary(prose: Prose, language: str, window: int, zipf: float) -> FloatArray:

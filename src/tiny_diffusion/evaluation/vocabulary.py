@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from itertools import islice
 
@@ -52,6 +53,12 @@ def zipf_slope(words: list[str]) -> float:
     if len(counts) < 2:
         return float("nan")
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
+
+
+def rank_shares(words: list[str], ranks: Iterable[int]) -> list[float | None]:
+    """The share of `words` that the word of each rank has, from 1 for the commonest; None beyond the last rank."""
+    counts = sorted(Counter(words).values(), reverse=True)
+    return [counts[rank - 1] / len(words) if rank <= len(counts) else None for rank in ranks]
 
 
 def rare_word_share(sentences: list[str], language: str, zipf: float) -> float:

@@ -6,9 +6,9 @@ from statistics import fmean
 
 from ..config import ProjectConfig
 from ..errors import UserError
+from ..evaluation.seeds import Paired, Spread, paired, spread
 from .plan import Lengths, Lookup
 from .runs import Run, study_run
-from .seeds import Paired, Spread, paired, spread
 from .settings import fitted, plain, schedules
 from .twin import seeds_of
 

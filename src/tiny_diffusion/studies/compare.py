@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from ..config import ProjectConfig
+from ..evaluation.seeds import Paired, Spread, paired, spread
 from ..training.flops import critical_flops
 from .plan import Lengths, Lookup
 from .runs import Run, RunResult, study_run
-from .seeds import Paired, Spread, paired, spread
 from .settings import plain
 from .twin import Setting, seeds_of, sweep_runs, twin_run, winner
 

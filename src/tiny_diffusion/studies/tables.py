@@ -8,12 +8,12 @@ from typing import Any
 
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
+from ..evaluation.seeds import seeds_note
 from ..files import write_text
 from .ablation import AblationRow
 from .compare import Crossing, SizeResult
 from .plan import Lookup
 from .runs import Run, RunResult, Store
-from .seeds import seeds_note
 from .twin import Setting
 
 VERSION = 1  # of the JSON of a study

@@ -13,7 +13,8 @@ from ..files import make_folder
 
 PARTS = ("checkpoints", "logs", "tensorboard", "samples")
 CONFIG_FILE = "config.toml"
-FILES = ("best_model.pt", "evaluation.json", "blind_test.sqlite", CONFIG_FILE)
+REPORTS = ("evaluation.json", "report.html", "evaluation_seeds.json", "report_seeds.html")
+FILES = ("best_model.pt", *REPORTS, "blind_test.sqlite", CONFIG_FILE)
 ASIDE = "earlier"
 
 

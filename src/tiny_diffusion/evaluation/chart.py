@@ -1,0 +1,163 @@
+"""Line charts as numbers for ``chart.html.j2``: where in the picture everything goes. No script, no library."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 360, 230  # about a phone's width, so that the letters need no shrinking
+LEFT, RIGHT, TOP, BOTTOM = 46, 350, 10, 190
+ROW, NAMES = 22, 150  # of a chart of rows: height of one, and room for the names
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From a figure to a place between two pixels, evenly or by logarithm."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """The place of `value`."""
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return round(self.begin + (at - low) / (high - low) * (self.end - self.begin), 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places and texts of round figures, about five; for a logarithm 1, 2 and 5 times powers of ten, if two fit."""
+        values = self._powers() if self.log else []
+        if len(values) < 2:
+            rough = (self.high - self.low) / 5
+            power = 10 ** math.floor(math.log10(rough))
+            step = next(head * power for head in (1, 2, 5, 10) if head * power >= rough * 0.999)
+            values = [
+                i * step for i in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
+            ]
+        return [(self.at(v), f"{v:.6g}") for v in values]
+
+    def _powers(self) -> list[float]:
+        exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        heads = (1, 2, 5) if self.high / self.low < 150 else (1,)
+        values = [head * 10.0**e for e in exponents for head in heads]
+        return [v for v in values if self.low * 0.999999 <= v <= self.high * 1.000001]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve in figures; `marks` draws its points, `joined` the way between, `labels` words at the points."""
+
+    name: str
+    points: Sequence[Point]
+    marks: bool = True
+    joined: bool = True
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class DrawnLine:
+    """A curve in pixels."""
+
+    name: str
+    path: str
+    marks: list[Point]
+    labels: list[tuple[float, float, str]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture to draw: `alt` says in words what it shows."""
+
+    title: str
+    alt: str
+    x_label: str
+    y_label: str
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    lines: list[DrawnLine]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+@dataclass(frozen=True)
+class Row:
+    """A named figure with its interval; `own` for the model's rows."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    own: bool
+
+
+@dataclass(frozen=True)
+class DrawnRow:
+    """A row in pixels: its height, figure and interval, and the figure as text."""
+
+    name: str
+    y: int
+    value: float
+    low: float
+    high: float
+    own: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class RowChart:
+    """Figures one below the other, with intervals."""
+
+    title: str
+    alt: str
+    x_label: str
+    x_ticks: list[tuple[float, str]]
+    rows: list[DrawnRow]
+    height: int
+    width: int = WIDTH
+
+
+def line_chart(
+    title: str,
+    alt: str,
+    x_label: str,
+    y_label: str,
+    lines: Sequence[Line],
+    *,
+    log_x: bool = False,
+    log_y: bool = False,
+    zero: bool = False,
+) -> Chart:
+    """Lay out `lines`; `zero` makes the upright axis begin at 0."""
+    points = [point for line in lines for point in line.points]
+    x = _scale([p[0] for p in points], LEFT, RIGHT, log_x)
+    y = _scale([p[1] for p in points] + [0.0] * zero, BOTTOM, TOP, log_y)
+    drawn = []
+    for line in lines:
+        at = [(x.at(a), y.at(b)) for a, b in line.points]
+        path = " ".join(f"{a},{b}" for a, b in at) if line.joined else ""
+        labels = [(a, b, text) for (a, b), text in zip(at, line.labels, strict=False)]
+        drawn.append(DrawnLine(line.name, path, at if line.marks else [], labels))
+    return Chart(title, alt, x_label, y_label, x.ticks(), y.ticks(), drawn)
+
+
+def row_chart(title: str, alt: str, x_label: str, rows: Sequence[Row]) -> RowChart:
+    """Lay out `rows` from the top."""
+    scale = _scale([v for row in rows for v in (row.low, row.high)], NAMES, RIGHT - 36, False)
+    drawn = []
+    for i, row in enumerate(rows):
+        value, low, high = (scale.at(v) for v in (row.value, row.low, row.high))
+        drawn.append(DrawnRow(row.name, 16 + ROW * i, value, low, high, row.own, f"{row.value:.3f}"))
+    return RowChart(title, alt, x_label, scale.ticks(), drawn, ROW * len(rows) + 46)
+
+
+def _scale(values: Sequence[float], begin: float, end: float, log: bool) -> Scale:
+    """A scale over all values and a little more, but not below 0 where they begin there."""
+    low, high = min(values), max(values)
+    if log:
+        low, high = low / 1.05, high * 1.05
+    else:
+        margin = 0.04 * (high - low) or 0.5
+        low, high = low - margin if low != 0 else 0.0, high + margin
+    return Scale(low, high, begin, end, log)

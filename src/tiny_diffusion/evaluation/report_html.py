@@ -1,0 +1,46 @@
+"""``report.html``: the report as one page without script, pictures from elsewhere, or any network."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..files import write_text
+from . import report_charts as charts
+from .curves import Curves
+from .result import Report, SeedsReport
+from .verdict import details, headline, warning
+
+PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,  # texts of books and models stand in the page
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> str:
+    """The page of `report`, the first of `seeds` if there are several; `curves`: None where no log was found."""
+    reports = [report] if seeds is None else seeds.reports
+    return PAGES.get_template("report.html.j2").render(
+        report=report,
+        seeds=seeds,
+        headline=headline(reports),
+        details=details(report),
+        warnings=list(filter(None, dict.fromkeys(map(warning, reports)))),
+        ordered=sorted(report.likelihood, key=lambda row: row.bits_per_byte),
+        copying=report.novelty.columns,
+        curves=None if curves is None else charts.curves_charts(curves),
+        likelihood_chart=charts.likelihood_chart(report),
+        mask_rate_chart=charts.mask_rate_chart(report),
+        lengths_chart=charts.lengths_chart(report),
+        zipf_chart=charts.zipf_chart(report),
+        novelty_chart=charts.novelty_chart(report),
+        frontier_chart=charts.frontier_chart(report),
+        groups={"evaluation": report.evaluation.model_dump(), "generation": report.generation.model_dump()},
+    )
+
+
+def write_html(path: Path, report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> None:
+    """Write the page, whole or not at all."""
+    write_text(path, render(report, curves, seeds))

@@ -1,0 +1,114 @@
+"""What an evaluation says: the report that ``evaluation.json`` holds, and its schema."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ..config import EvaluationConfig, GenerationConfig
+from ..files import write_text
+from .breakdown import FormatLikelihood, MaskRate
+from .coherence import CoherenceReport
+from .frontier import Frontier
+from .leaks import Leaks
+from .likelihood import Likelihood
+from .novelty import NoveltyReport
+from .seeds import Spread
+from .style import StyleReport
+
+VERSION = 3
+LEAK_THRESHOLD = "held-out sentences in training (share)"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A quality threshold: the figure measured, the most it may be, and whether it is met."""
+
+    name: str
+    value: float
+    limit: float
+    met: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that ``evaluation.json`` holds.
+
+    source: the book. split: which held-out passages were scored, in ``windows`` windows of at most ``window_tokens``
+    tokens out of ``passages`` passages; rough_interval: fewer than ten passages, so that intervals are over windows.
+    draws: masks a window behind the bound. bytes_per_token of the windows, and level_1_bytes_per_token of the same
+    text at vocabulary level 1. likelihood: the table, the model's own row first (the bound, or exact for an
+    autoregressive model). mask_rates and formats: empty when not asked for, mask_rates also for an autoregressive
+    model. leaks: held-out sentences that stand in the training text. style, coherence, novelty, frontier: see their
+    classes. samples: the texts that these are measured on. evaluation, generation: the settings behind it all.
+    """
+
+    version: int
+    source: str
+    split: str
+    window_tokens: int
+    windows: int
+    passages: int
+    rough_interval: bool
+    draws: int
+    bytes_per_token: float
+    level_1_bytes_per_token: float
+    parameters: int
+    likelihood: list[Likelihood]
+    mask_rates: list[MaskRate]
+    formats: list[FormatLikelihood]
+    leaks: Leaks
+    style: StyleReport
+    coherence: CoherenceReport
+    novelty: NoveltyReport
+    frontier: Frontier
+    thresholds: list[Threshold]
+    samples: list[str]
+    evaluation: EvaluationConfig
+    generation: GenerationConfig
+
+    @property
+    def leaking(self) -> bool:
+        """True when more of the held-out sentences stand in the training text than the threshold allows."""
+        return not next(t.met for t in self.thresholds if t.name == LEAK_THRESHOLD)
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        write_json(path, Report, self)
+
+
+@dataclass(frozen=True)
+class SeedFigure:
+    """One figure of each checkpoint, in their order, and its mean and spread; None where a checkpoint lacks it."""
+
+    name: str
+    values: list[float | None]
+    spread: Spread | None
+
+
+@dataclass(frozen=True)
+class SeedsReport:
+    """Several checkpoints by the same settings: their paths, the main figures' mean and spread, and their reports."""
+
+    version: int
+    checkpoints: list[str]
+    figures: list[SeedFigure]
+    reports: list[Report]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        write_json(path, SeedsReport, self)
+
+
+def write_json(path: Path, kind: Any, value: Any) -> None:
+    """Write a dataclass by its type's own schema, whole or not at all; a figure that is no number becomes null."""
+    write_text(path, TypeAdapter(kind).dump_json(value, indent=2).decode("utf-8") + "\n")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of what ``evaluate`` writes: one checkpoint's report, or several checkpoints'."""
+    found: dict[str, Any] = TypeAdapter(Report | SeedsReport).json_schema(mode="serialization")
+    for name in (Report.__name__, SeedsReport.__name__):
+        found["$defs"][name]["properties"]["version"] = {"const": VERSION, "title": "Version", "type": "integer"}
+    return {"title": f"Evaluation of tiny-diffusion, version {VERSION}", **found}

@@ -1,0 +1,112 @@
+"""The verdict in words: whether the model beats what it was measured against, and how far that can be trusted."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from .comparison import NGRAM_NAMES
+from .likelihood import Likelihood
+from .result import Report
+
+NGRAMS, PPM, TWIN = "the n-grams", "PPMd", "its autoregressive twin"
+WORDS = {"loses": "loses to", "level": "is level with", "beats": "beats"}
+
+
+def family(name: str) -> str | None:
+    """What the rival of this row is called in a sentence; None for the model's own rows and for chance."""
+    if name.startswith("diffusion (") or name == "uniform":
+        return None
+    if name in NGRAM_NAMES.values() or name.endswith("Kneser-Ney"):
+        return NGRAMS
+    if name.startswith("PPMd"):
+        return PPM
+    return TWIN if name == "autoregressive twin" else name
+
+
+def rivals(report: Report) -> dict[str, Likelihood]:
+    """The best row of each family that the model was measured against."""
+    found: dict[str, Likelihood] = {}
+    for row in sorted(report.likelihood[1:], key=lambda row: row.bits_per_byte):
+        name = family(row.name)
+        if name is not None:
+            found.setdefault(name, row)
+    return found
+
+
+def outcome(row: Likelihood) -> str:
+    """Whether the model beats a row, loses to it, or the paired 95 % interval leaves it open."""
+    against = row.against_model
+    assert against is not None, "only the model's own row has nothing to be against"
+    return "beats" if against.low > 0 else "loses" if against.high < 0 else "level"
+
+
+def headline(reports: Sequence[Report]) -> str:
+    """One sentence: beaten, level, lost to; for several checkpoints, with how many of them."""
+    found: dict[str, list[str]] = {}
+    for each in reports:
+        for name, row in rivals(each).items():
+            found.setdefault(name, []).append(outcome(row))
+    if not found:
+        return "The model was measured against nothing but chance: nothing can be said of how good it is."
+    agreed = all(len(set(outcomes)) == 1 and len(outcomes) == len(reports) for outcomes in found.values())
+    parts = []
+    for word, said in WORDS.items():
+        names = []
+        for name, outcomes in found.items():
+            count = Counter(outcomes)[word]
+            if count:
+                names.append(name if agreed else f"{name} ({count} of {len(outcomes)} checkpoints)")
+        if names:
+            parts.append(f"{said} {_join(names)}")
+    every = f", with each of {len(reports)} checkpoints" if agreed and len(reports) > 1 else ""
+    return f"On this held-out text the model {_join(parts, ', and ')}{every}."
+
+
+def details(report: Report) -> list[str]:
+    """A sentence for each rival, then what was not measured, then what weakens the figures."""
+    own, lines = report.likelihood[0], []
+    for name, row in rivals(report).items():
+        against = row.against_model
+        assert against is not None
+        best = f" (best: {row.name})" if name == NGRAMS else ""
+        more = "fewer" if against.bits_per_byte > 0 else "more"
+        ends = sorted((abs(against.low), abs(against.high)))
+        interval = f"{ends[0]:.3f} to {ends[1]:.3f} {more}"
+        if outcome(row) == "level":
+            interval = f"{-against.high:+.3f} to {-against.low:+.3f}, which leaves it open"
+        lines.append(
+            f"{name[0].upper()}{name[1:]}{best}: {row.bits_per_byte:.3f} bits per byte; the model needs "
+            f"{own.bits_per_byte:.3f}, {abs(against.bits_per_byte):.3f} {more} (95 % interval {interval})."
+        )
+    missing = [
+        f"{name} ({how})"
+        for name, how, wanted in (
+            (TWIN, "give --twin", own.name != "autoregressive twin"),
+            (PPM, "evaluation.ppm_order=0", True),
+        )
+        if wanted and name not in rivals(report)
+    ]
+    if missing:
+        lines.append(f"Not measured: {_join(missing)}.")
+    chain = next((row for row in report.likelihood if row.name == "diffusion (chain rule)"), None)
+    if chain is not None:
+        exact = f"{chain.bits_per_byte:.3f} bits per byte"
+        lines.append(f"The model's figure is an upper bound over any order; exactly, left to right, it needs {exact}.")
+    if report.rough_interval:
+        lines.append("The held-out text has few passages: intervals are over windows, and rough.")
+    return lines
+
+
+def warning(report: Report) -> str | None:
+    """Said before all else when held-out sentences stand in the training text."""
+    leaks = report.leaks
+    if not report.leaking:
+        return None
+    return (
+        f"{leaks.found} of {leaks.checked} held-out sentences stand in the training text, such as "
+        f"{leaks.example!r}: no figure here is to be trusted."
+    )
+
+
+def _join(parts: Sequence[str], last: str = " and ") -> str:
+    """Words in a row, with `last` before the last one."""
+    return last.join(filter(None, (", ".join(parts[:-1]), parts[-1])))

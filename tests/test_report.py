@@ -1,0 +1,360 @@
+"""The report as JSON and as a page: schema, escaping, pictures, verdicts, several checkpoints, the time told first."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
+from tiny_diffusion.config import EvaluationConfig, ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.chart import Line, Row, Scale, line_chart, row_chart
+from tiny_diffusion.evaluation.curves import POINTS, Curves, read_curves
+from tiny_diffusion.evaluation.leaks import Leaks
+from tiny_diffusion.evaluation.likelihood import Difference, HeldOut, Likelihood, resample, summarise
+from tiny_diffusion.evaluation.passes import Expected, count_passes
+from tiny_diffusion.evaluation.report import evaluate
+from tiny_diffusion.evaluation.report_html import render
+from tiny_diffusion.evaluation.result import VERSION, Report, SeedsReport, schema
+from tiny_diffusion.evaluation.sentence_lengths import length_shares
+from tiny_diffusion.evaluation.several import combine
+from tiny_diffusion.evaluation.verdict import details, headline, warning
+from tiny_diffusion.evaluation.vocabulary import rank_shares
+
+FEW = {
+    "draws": 2, "batch_size": 4, "samples": 2, "sample_tokens": 40, "bootstrap": 100, "ngram_orders": (1, 2, 3),
+    "book_pieces": 10, "novelty_steps": (2,), "temperatures": (0.5,), "breakdown_draws": 1, "ppm_order": 2,
+    "windows": 8, "chain_rule": False,
+}  # fmt: skip
+HOSTILE = '<script>alert("x")</script> & <img src=x onerror=y>'
+SECTIONS = [
+    "Likelihood", "Thresholds", "Training", "Style", "Coherence", "Novelty", "Quality against diversity", "Samples",
+    "Settings",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
+    torch.manual_seed(0)
+    few = config.override(**{f"evaluation.{key}": value for key, value in FEW.items()})
+    weights = new_model(few, data.tokenizer).state_dict()
+    return Checkpoint(few, data.tokenizer, weights, {"data": data.identity})
+
+
+@pytest.fixture(scope="module")
+def report(checkpoint: Checkpoint, data: Processed) -> Report:
+    settings = checkpoint.config
+    *_, found = evaluate(checkpoint, data, settings.evaluation, settings.generation, torch.device("cpu"))
+    assert isinstance(found, Report)
+    return found
+
+
+def row(name: str, bits: float, low: float | None = None, high: float | None = None) -> Likelihood:
+    """A made-up row; `low` to `high` is the interval of its difference from the model at 2 bits per byte."""
+    against = None if low is None or high is None else Difference(bits - 2.0, low, high)
+    return Likelihood(name, bits, bits - 0.1, bits + 0.1, 2.0**bits, 2.0**bits, [], against)
+
+
+def made_up(report: Report, *rows: Likelihood) -> Report:
+    return replace(report, likelihood=[row("diffusion (bound)", 2.0), *rows])
+
+
+class Page(HTMLParser):
+    """Tags met, those left open, and all text."""
+
+    VOID = ("meta", "line", "circle", "polyline")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_json_reads_back_as_the_same_report(report: Report, tmp_path: Path) -> None:
+    report.write(tmp_path / "evaluation.json")
+    text = (tmp_path / "evaluation.json").read_text(encoding="utf-8")
+    assert TypeAdapter(Report).validate_json(text) == report
+
+
+def test_the_schema_names_each_key_and_the_version(report: Report, tmp_path: Path) -> None:
+    found = schema()
+    report.write(tmp_path / "evaluation.json")
+    written = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    own = found["$defs"]["Report"]
+    assert own["properties"]["version"]["const"] == VERSION == written["version"]
+    assert set(written) == set(own["properties"]) == set(own["required"])
+    described = [name for name, each in found["$defs"].items() if each.get("description")]
+    assert sorted(described) == sorted(found["$defs"])  # each part says what it is
+    with pytest.raises(ValueError, match="windows"):
+        TypeAdapter(Report).validate_python({k: v for k, v in written.items() if k != "windows"})
+
+
+def test_the_page_is_whole_and_asks_for_nothing(report: Report) -> None:
+    curves = Curves([(1.0, 5.0), (2.0, 4.0)], [(2.0, 3.5)])
+    text = render(report, curves)
+    page = Page(text)
+    assert page.open == []
+    assert all(f"<h2>{name}" in text for name in SECTIONS)
+    assert not set(page.tags) & {"script", "img", "link", "iframe", "object", "image", "use"}
+    assert not any(
+        name in ("src", "href", "xlink:href", "style") or name.startswith("on") for _, name, _ in page.attributes
+    )
+    assert not re.search(r"https?:|url\(|@import", text)
+    assert "nan" not in re.findall(r"\w+", page.text.lower().replace(report.source, ""))
+    # Every picture says in words what it shows; the keys' swatches are hidden from readers.
+    pictures = [
+        (name, value) for tag, name, value in page.attributes if tag == "svg" and name in ("aria-label", "aria-hidden")
+    ]
+    assert len(pictures) == page.tags.count("svg")
+    assert sum(name == "aria-label" and len(value or "") > 20 for name, value in pictures) == 8
+    assert "picked by seed, not by hand" in text and "no curves" not in text
+    assert "no curves" in render(report, None)
+
+
+def test_texts_are_escaped(report: Report) -> None:
+    assert report.novelty.nearest is not None
+    nearest = replace(report.novelty.nearest, sample_text=HOSTILE, training_text=HOSTILE)
+    hostile = replace(
+        report,
+        source=HOSTILE,
+        samples=[HOSTILE],
+        novelty=replace(report.novelty, nearest=nearest),
+        coherence=replace(report.coherence, loop=replace(report.coherence.loop, words=2, phrase=HOSTILE)),
+        leaks=Leaks(10, 10, 1.0, HOSTILE),
+        thresholds=[replace(t, met=False) for t in report.thresholds],
+        likelihood=[*report.likelihood, replace(report.likelihood[1], name=HOSTILE)],
+    )
+    text = render(hostile, None)
+    assert "<script" not in text and "<img" not in text
+    page = Page(text)
+    assert page.text.count(HOSTILE) >= 7 and page.open == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row("unigram", 3, 0.9, 1.1), row("5-gram Kneser-Ney", 1.8, -0.3, -0.1)], "loses to the n-grams."),
+        ([row("unigram", 3, 0.9, 1.1), row("5-gram Kneser-Ney", 2.2, 0.1, 0.3)], "the model beats the n-grams."),
+        ([row("bigram", 2.01, -0.1, 0.12)], "is level with the n-grams."),
+        (
+            [row("bigram", 1.5, -0.6, -0.4), row("PPMd order 8, primed", 2.5, 0.4, 0.6), row("uniform", 4, 1, 3)],
+            "loses to the n-grams, and beats PPMd.",
+        ),
+        (
+            [row("autoregressive twin", 1.9, -0.2, -0.05), row("PPMd order 8, primed", 1.8, -0.3, -0.1)],
+            "loses to PPMd and its autoregressive twin.",
+        ),
+        ([row("diffusion (chain rule)", 1.0, -1.1, -0.9), row("uniform", 4, 1, 3)], "nothing but chance"),
+    ],
+)
+def test_the_verdict_says_who_wins(report: Report, rows: list[Likelihood], said: str) -> None:
+    assert said in headline([made_up(report, *rows)])
+    assert said in render(made_up(report, *rows), None)
+
+
+def test_the_verdict_over_checkpoints_counts_them(report: Report) -> None:
+    better = made_up(report, row("bigram", 2.5, 0.4, 0.6))
+    worse = made_up(report, row("bigram", 1.5, -0.6, -0.4))
+    assert headline([better, better]).endswith("the model beats the n-grams, with each of 2 checkpoints.")
+    said = headline([better, better, worse])
+    assert "loses to the n-grams (1 of 3 checkpoints), and beats the n-grams (2 of 3 checkpoints)" in said
+
+
+def test_the_details_name_the_best_rival_and_what_is_missing(report: Report) -> None:
+    found = made_up(report, row("bigram", 1.9, -0.2, -0.05), row("3-gram Kneser-Ney", 1.5, -0.6, -0.4))
+    first, missing, *_ = details(found)
+    assert "3-gram Kneser-Ney" in first and "0.500 more (95 % interval 0.400 to 0.600 more)" in first
+    assert "twin (give --twin)" in missing and "PPMd" in missing
+    level = details(made_up(report, row("bigram", 2.01, -0.1, 0.12)))[0]
+    assert "-0.120 to +0.100, which leaves it open" in level
+
+
+def test_leaks_come_first(report: Report) -> None:
+    assert warning(report) is None
+    leaky = replace(
+        report, leaks=Leaks(10, 9, 0.9, "Known words."), thresholds=[replace(t, met=False) for t in report.thresholds]
+    )
+    said = warning(leaky)
+    assert said is not None and "9 of 10" in said
+    text = render(leaky, None)
+    assert text.index("9 of 10") < text.index("On this held-out text")
+
+
+def test_a_difference_is_paired() -> None:
+    """A rival always one bit a byte worse has no doubt about it, however much the windows differ."""
+    count = 40
+    held = HeldOut([torch.zeros(4)] * count, np.arange(count), np.zeros(count, int), np.full(count, 8), 2.0)
+    nats = np.random.default_rng(0).uniform(1, 30, count)
+    own = resample(nats, held, 200, 0)
+    found = summarise("worse", nats + 8 * np.log(2), held, 200, 0, own)
+    assert found.against_model is not None
+    figures = (found.against_model.bits_per_byte, found.against_model.low, found.against_model.high)
+    assert figures == pytest.approx((1.0, 1.0, 1.0)) and found.high - found.low > 0.1
+    assert summarise("own", nats, held, 200, 0).against_model is None
+
+
+def test_several_checkpoints_have_a_mean_and_a_spread(report: Report, tmp_path: Path) -> None:
+    own = report.likelihood[0]
+    other = replace(report, likelihood=[replace(own, bits_per_byte=own.bits_per_byte + 1), *report.likelihood[1:]])
+    lacking = replace(other, style=replace(other.style, score=7.0), likelihood=other.likelihood[:2])
+    seeds = combine(["<a>", "b", "c"], [report, other, lacking])
+    figures = {figure.name: figure for figure in seeds.figures}
+    bound = figures["bits per byte: diffusion (bound)"]
+    assert bound.values == [own.bits_per_byte, own.bits_per_byte + 1, own.bits_per_byte + 1]
+    assert bound.spread is not None and bound.spread.mean == pytest.approx(own.bits_per_byte + 2 / 3)
+    assert bound.spread.deviation == pytest.approx(3**-0.5)
+    assert figures["bits per byte: uniform"].spread is None  # the third has no such row
+    seeds.write(tmp_path / "seeds.json")
+    assert TypeAdapter(SeedsReport).validate_json((tmp_path / "seeds.json").read_bytes()) == seeds
+    text = render(report, None, seeds)
+    assert "<h2>Checkpoints" in text and "&lt;a&gt;" in text and "<a>" not in text
+
+
+def test_the_log_beside_a_checkpoint_gives_the_curves(tmp_path: Path) -> None:
+    assert read_curves(tmp_path / "best_model.pt") is None
+    log = tmp_path / "logs" / "metrics.jsonl"
+    log.parent.mkdir()
+    steps = [{"event": "StepDone", "step": i, "loss": float(i)} for i in range(1, 2 * POINTS + 1)]
+    rows = [*steps, {"event": "Validated", "step": 4, "bits_per_byte": 2.5}, {"event": "Sampled", "step": 5}]
+    log.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    found = read_curves(tmp_path / "best_model.pt")
+    assert found is not None and found.validation == [(4.0, 2.5)]
+    assert len(found.training) == POINTS and found.training[0] == (1.5, 1.5)
+    log.write_text('{"event": "StepDone", "step"')
+    with pytest.raises(UserError, match=r"metrics\.jsonl:1"):
+        read_curves(tmp_path / "best_model.pt")
+
+
+def test_scales_and_ticks() -> None:
+    plain = Scale(0, 10, 100, 200)
+    assert (plain.at(0), plain.at(5), plain.at(10)) == (100, 150, 200)
+    assert [text for _, text in plain.ticks()] == ["0", "2", "4", "6", "8", "10"]
+    log = Scale(1, 1000, 0, 300, log=True)
+    assert (log.at(1), log.at(10), log.at(1000)) == (0, 100, 300)
+    assert log.ticks() == [(0, "1"), (100, "10"), (200, "100"), (300, "1000")]
+    assert [text for _, text in Scale(2, 20, 0, 1, log=True).ticks()] == ["2", "5", "10", "20"]
+    assert [text for _, text in Scale(31, 39, 0, 1, log=True).ticks()] == ["32", "34", "36", "38"]
+    assert [text for _, text in Scale(-1, 1, 0, 1).ticks()] == ["-1", "-0.5", "0", "0.5", "1"]
+    upright = line_chart("t", "a", "x", "y", [Line("l", [(0, 1), (1, 2)])])
+    (_, low), (_, high) = upright.lines[0].marks
+    assert low > high  # figures rise, pixels fall
+    single = line_chart("t", "a", "x", "y", [Line("l", [(3, 3)])])
+    assert np.isfinite(single.lines[0].marks[0]).all()
+    drawn = row_chart("t", "a", "x", [Row("m", 2.0, 1.0, 3.0, True)]).rows[0]
+    assert drawn.low < drawn.value < drawn.high and drawn.value - drawn.low == pytest.approx(
+        drawn.high - drawn.value, abs=0.2
+    )
+
+
+def test_histogram_and_ranks() -> None:
+    shares = length_shares(np.array([1, 4, 5, 59, 60, 900]))
+    assert len(shares) == 13 and shares.sum() == pytest.approx(1)
+    assert (shares[0], shares[1], shares[11], shares[12]) == pytest.approx((2 / 6, 1 / 6, 1 / 6, 2 / 6))
+    assert rank_shares("a b a c a b".split(), (1, 2, 3, 5)) == [3 / 6, 2 / 6, 1 / 6, None]
+
+
+def test_passes_are_counted(config: ProjectConfig) -> None:
+    held = HeldOut([torch.zeros(10)] * 7, *[np.zeros(7, int)] * 3, 2.0)
+    settings = EvaluationConfig(
+        draws=3, chain_rule=False, breakdown_draws=0, samples=2, sample_tokens=20, novelty_steps=(), temperatures=()
+    )
+    generation = config.generation.model_copy(update={"steps": 5, "temperature": 0.8})
+
+    def count(causal: bool = False, twin: bool = False, context: int = 20, **changes: object) -> int:
+        changed = settings.model_copy(update=changes)
+        return count_passes(held, changed, generation, context=context, causal=causal, twin=twin)
+
+    assert count() == 7 * 3 + 2 * 5
+    assert count(twin=True) - count() == 7
+    assert count(chain_rule=True) - count() == 70
+    assert count(breakdown_draws=2) - count() == 2 * 7 * (9 + 3)
+    assert count(novelty_steps=(5, 9)) - count() == 2 * 9
+    assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
+    assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
+    assert count(causal=True, chain_rule=True) == 7 + 2
+
+
+def test_the_time_is_told_before_the_work(checkpoint: Checkpoint, data: Processed) -> None:
+    settings = checkpoint.config
+    events = evaluate(checkpoint, data, settings.evaluation, settings.generation, torch.device("cpu"))
+    names = []
+    for event in events:
+        if isinstance(event, Expected):
+            assert event.seconds > 0
+            break
+        names.append(getattr(event, "name", ""))
+    assert names[-1] == "timing a forward pass" and not any("likelihood" in name for name in names)
+
+
+def test_the_command_takes_several(
+    checkpoint: Checkpoint, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tiny_diffusion.cli import main
+
+    paths = [tmp_path / name / "best_model.pt" for name in ("a", "b")]
+    for path in paths:
+        save_checkpoint(path, checkpoint)
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(["evaluate", "--data-dir", str(prepared), "--device", "cpu", *arguments])
+        return int(ended.value.code or 0)
+
+    assert run(*map(str, paths)) == 0
+    printed = capsys.readouterr().out
+    assert "2 checkpoints" in printed and "about" in printed and "On this held-out text" in printed
+    seeds = TypeAdapter(SeedsReport).validate_json((tmp_path / "a" / "evaluation_seeds.json").read_bytes())
+    assert [Path(p) for p in seeds.checkpoints] == paths and seeds.reports[0] == seeds.reports[1]
+    assert all(figure.spread is None or figure.spread.deviation == 0 for figure in seeds.figures)
+    assert "<h2>Checkpoints" in (tmp_path / "a" / "report_seeds.html").read_text(encoding="utf-8")
+    assert run(str(paths[0])) == 0
+    single = TypeAdapter(Report).validate_json((tmp_path / "a" / "evaluation.json").read_bytes())
+    assert single == seeds.reports[0] and (tmp_path / "a" / "report.html").exists()
+    capsys.readouterr()
+    for arguments, said in (
+        ((str(paths[0]), "--checkpoint", str(paths[1])), "not both"),
+        ((str(paths[0]), str(paths[0])), "twice"),
+        ((str(paths[0]), "--fast", "--preset", "default"), "leave one out"),
+        ((str(paths[0]), "--output", "x.html"), "for the JSON"),
+    ):
+        assert run(*arguments) == 2
+        assert said in capsys.readouterr().err
+    assert run("--schema") == 0
+    assert json.loads(capsys.readouterr().out) == schema()
+
+
+def test_presets_differ_where_they_say() -> None:
+    plain = EvaluationConfig.default().model_dump()
+    changed = {
+        name: {key for key, value in getattr(EvaluationConfig, name)().model_dump().items() if value != plain[key]}
+        for name in ("fast", "comprehensive", "memory_efficient")
+    }
+    assert changed["memory_efficient"] == {"batch_size"}
+    assert changed["comprehensive"] == {"draws", "breakdown_draws", "samples", "novelty_steps", "temperatures"}
+    assert changed["fast"] == changed["comprehensive"] | {"windows", "chain_rule", "ppm_order", "ngram_orders"}
