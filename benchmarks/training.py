@@ -37,6 +37,7 @@ if importlib.util.find_spec("transformers") is not None:
     from transformers import ModernBertConfig, ModernBertForMaskedLM
 
 CPU = torch.device("cpu")
+PRODUCT = 2048  # rows and columns of the products that the peak is measured with
 PADDED = 512  # what the usual code pads sentences to
 SETTINGS = TrainingConfig(optimizer="adamw", learning_rate=1e-3)
 
@@ -217,26 +218,31 @@ def peak_memory(size: str, workload: str, way: str) -> float:
     return read("VmHWM") - before
 
 
-def measure_peak(dtype: torch.dtype, size: int = 2048, runs: int = 12) -> float:
-    """Operations a second of the best of ``runs`` square products."""
-    a, b = (torch.randn(size, size, dtype=dtype) for _ in range(2))
+def product_seconds(dtype: torch.dtype) -> float:
+    """Seconds of the best of a few square products of PRODUCT rows."""
+    a, b = (torch.randn(PRODUCT, PRODUCT, dtype=dtype) for _ in range(2))
     seconds = []
-    for _ in range(runs):
+    for _ in range(4):
         began = time.perf_counter()
         a @ b
         seconds.append(time.perf_counter() - began)
-    return 2 * size**3 / min(seconds)
+    return min(seconds)
 
 
-def measure(ways: list[Way], rounds: int) -> dict[str, float]:
-    """Median seconds of a step of each way, the ways taken in turn; a warm-up round is not counted."""
+def measure(ways: list[Way], rounds: int) -> tuple[dict[str, float], float]:
+    """Median seconds of a step of each way, the ways taken in turn after a round not counted; and the products' peak.
+
+    The peak, operations a second, is taken in every round: on a machine with neighbours a single moment tells little.
+    """
     seconds: dict[str, list[float]] = {way.name: [] for way in ways}
+    products = []
     for _ in range(rounds + 1):
         for way in ways:
             began = time.perf_counter()
             way.step()
             seconds[way.name].append(time.perf_counter() - began)
-    return {name: statistics.median(values[1:]) for name, values in seconds.items()}
+        products.append(product_seconds(product_dtype(CPU, SETTINGS.precision)))
+    return {name: statistics.median(values[1:]) for name, values in seconds.items()}, 2 * PRODUCT**3 / min(products)
 
 
 def main() -> None:
@@ -255,8 +261,7 @@ def main() -> None:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
             memory = {way: pool.submit(peak_memory, name, workload, way).result() / 1e9 for way in makers}
         ways = [make() for make in makers.values()]
-        peak = measure_peak(product_dtype(CPU, SETTINGS.precision))
-        seconds = measure(ways, arguments.rounds)
+        seconds, peak = measure(ways, arguments.rounds)
         rates = {way.name: way.tokens / seconds[way.name] for way in ways}
         for way in ways:
             share, ratio = way.operations / seconds[way.name] / peak, rates["ours"] / rates[way.name]
