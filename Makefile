@@ -19,7 +19,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 benchmark: $(STAMP)
-	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/all.py
 
 clean:
 	./clean.sh all

@@ -1,10 +1,12 @@
 """How long the short commands take, as whole processes: ``python benchmarks/start_up.py [--book FILE]``.
 
 ``--checkpoint FILE`` adds its loading, within a process, and ``generate`` with one token and with its own settings.
-Prints seconds (median of three runs, after one that is not counted) and the largest resident memory.
+Seconds are the median of the runs, after one that is not counted; memory is the largest resident so far. Writes markdown;
+``--json FILE`` keeps the figures.
 """
 
 import argparse
+import json
 import resource
 import statistics
 import subprocess
@@ -44,20 +46,29 @@ def main() -> None:
     parser.add_argument("--book", help="also prepare this book")
     parser.add_argument("--checkpoint", type=Path, help="also load this and write with it")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     commands = [["--help"], ["train", "--help"], ["train", "--test"], ["train", "--test-integration"]]
-    if arguments.checkpoint:
-        print(f"{'loading the checkpoint':30} {measure_loading(arguments.checkpoint, arguments.runs):6.2f} s")
-        written = ["generate", "--checkpoint", str(arguments.checkpoint), "--prompt", "The"]
-        commands += [[*written, "--length", "1"], written]
+    found: list[dict[str, str | float]] = []
+    print("| command | seconds | largest memory so far |\n|---|---|---|")
+
+    def add(name: str, seconds: float) -> None:
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        found.append({"command": name, "seconds": seconds, "memory_gb": memory})
+        print(f"| {name} | {seconds:.2f} | {memory:.2f} GB |", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         if arguments.book:
             commands.append(["prepare", "--book", arguments.book, "--output", folder, "--force"])
         for command in commands:
-            seconds = measure(command, arguments.runs)
-            memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-            name = " ".join(word for word in command[:2] + command[5:] if word != "--checkpoint")
-            print(f"{name:30} {seconds:6.2f} s   largest so far {memory:.2f} GB")
+            add(" ".join(command[:2]), measure(command, arguments.runs))
+    if arguments.checkpoint:
+        written = ["generate", "--checkpoint", str(arguments.checkpoint), "--prompt", "The"]
+        add("loading the checkpoint", measure_loading(arguments.checkpoint, arguments.runs))
+        add("generate --length 1", measure([*written, "--length", "1"], arguments.runs))
+        add("generate", measure(written, arguments.runs))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
