@@ -1,8 +1,8 @@
 """How long the short commands take, as whole processes: ``python benchmarks/start_up.py [--book FILE]``.
 
 ``--checkpoint FILE`` adds its loading, within a process, and ``generate`` with one token and with its own settings.
-Seconds are the median of the runs, after one that is not counted; memory is the largest resident so far. Writes markdown;
-``--json FILE`` keeps the figures.
+Seconds are the median of the runs, after one that is not counted; memory is the largest resident so far. Writes
+markdown; ``--json FILE`` keeps the figures.
 """
 
 import argparse
