@@ -1,12 +1,15 @@
 """``tiny-diffusion demo``: the whole road on a text that every Python carries."""
 
+import time
 from pathlib import Path
 
 import click
 
 from ..config import ProjectConfig
-from .options import config_flags, console, resolve
+from .budget import Budget
+from .options import OVERRIDES, config_flags, console, resolve
 
+TRAINING_SECONDS = 240.0  # on a slower machine the run gets shorter, on a faster one longer
 PROMPT = "The following"
 TEMPLATE = "The value of the ____ is an object of the same type."
 
@@ -18,6 +21,7 @@ TEMPLATE = "The value of the ____ is an object of the same type."
 def command(ctx: click.Context, folder: str) -> None:
     """Prepare Python's own language reference, train for a few minutes, write, fill a gap, and measure."""
     from ..checkpoint import load_checkpoint
+    from ..data.artefacts import load_processed
     from ..data.example import write_reference_text
     from ..evaluation.curves import read_curves
     from ..runtime import find_device
@@ -30,7 +34,8 @@ def command(ctx: click.Context, folder: str) -> None:
     console.rule("prepare")
     prepare.run(str(book), root / "processed", config, force=False)
     console.rule("train")
-    train.run(config, root / "processed", root / "run")
+    budget = Budget(TRAINING_SECONDS, time.monotonic(), "demo", ctx.meta.get(OVERRIDES, []))
+    train.train(config, load_processed(root / "processed"), root / "run", resume=False, dry_run=False, budget=budget)
     console.rule("evaluate")
     path = root / "run" / "best_model.pt"
     report = evaluate.run(path, root / "processed", config, config.training.device)
