@@ -3,7 +3,8 @@
 Reads finished runs, one JSON object a line (book, size, epochs of the last stage, batch, params, train_bytes, test and
 validation bits per byte), and writes ``src/tiny_diffusion/studies/budget_law.json``. ``--add`` first takes the results
 of more runs into the table. Least squares on the test figure, with an offset for each book but the first; a floor and a
-half-way point for each size, drawn weakly to those of all sizes, one power for all.
+half-way point for each size, drawn weakly to those of all sizes, one power for all. Sizes and batches without a run are
+no candidates: nothing is known of them.
 """
 
 import argparse
@@ -19,8 +20,6 @@ from tiny_diffusion.studies.budget import BATCH_TOKENS
 
 HERE = Path(__file__).parent
 LAW = HERE.parent / "src" / "tiny_diffusion" / "studies" / "budget_law.json"
-SIZES = ["cpu_1m", "cpu_2m", "cpu_10m"]
-PRESETS = {name: ProjectConfig.preset(name) for name in SIZES}
 # What a parameter is drawn to, and how far it may be from it: wide against the errors of the runs (about 0.02).
 PULL = {"floor": (1.65, 0.15), "log half": (1.5, 1.0), "power": (1.0, 0.3), "batch_power": (0.3, 0.2)}
 APART = {"floor": 0.08, "log half": 0.3}  # how far sizes may be from their mean
@@ -58,7 +57,7 @@ def unpack(x: np.ndarray, sizes: list[str], books: list[str]) -> dict[str, dict[
 
 def predict(run: dict, law: dict[str, dict[str, float]]) -> float:
     """Test bits per byte that the law expects of a run."""
-    tokens = run["batch"] * PRESETS[run["size"]].model.context / BATCH_TOKENS
+    tokens = run["batch"] * ProjectConfig.preset(run["size"]).model.context / BATCH_TOKENS
     seen = run["epochs"] * run["train_bytes"] / 1e6 / tokens ** law["batch_power"][""]
     floor, half = law["floor"][run["size"]], np.exp(law["log half"][run["size"]])
     return law["offset"][run["book"]] + floor + (START - floor) / (1 + (seen / half) ** law["power"][""])
@@ -88,7 +87,7 @@ def main() -> None:
     named = {(r["book"], r["size"], r["epochs"], r["batch"]): r for r in runs + [read_result(p) for p in arguments.add]}
     runs = [named[key] for key in sorted(named)]
     arguments.runs.write_text("".join(json.dumps(run) + "\n" for run in runs), encoding="utf-8")
-    sizes = SIZES
+    sizes = sorted({r["size"] for r in runs}, key=lambda size: next(r["params"] for r in runs if r["size"] == size))
     books = sorted({r["book"] for r in runs}, key=lambda b: -sum(r["book"] == b for r in runs))
     start = np.concatenate([np.full(len(sizes), 1.7), np.full(len(sizes), 1.5), np.log([1.0, 0.3])])
     solved = least_squares(residuals, np.concatenate([start, np.zeros(len(books) - 1)]), args=(runs, sizes, books))
@@ -98,20 +97,20 @@ def main() -> None:
         what = f"{run['book']:16} {run['size']:8} {run['epochs']:4} epochs, batch {run['batch']:3}"
         print(f"{what}: measured {run['test']:.3f}, fitted {run['test'] + error:.3f}")
     print({name: {k: round(float(v), 4) for k, v in values.items()} for name, values in law.items()})
-    parameters = {name: preset.model.parameters(preset.vocab_size) for name, preset in PRESETS.items()}
     content = {
         "sizes": {
             size: {
-                "parameters": next((r["params"] for r in runs if r["size"] == size), parameters[size]),
+                "parameters": next(r["params"] for r in runs if r["size"] == size),
                 "floor": round(float(law["floor"][size]), 4),
                 "half": round(float(np.exp(law["log half"][size])), 4),
-                "most_epochs": max((r["epochs"] for r in runs if r["size"] == size), default=0),
+                "most_epochs": max(r["epochs"] for r in runs if r["size"] == size),
             }
             for size in sizes
         },
         "start": START,
         "power": round(float(law["power"][""]), 4),
         "batch_power": round(float(law["batch_power"][""]), 4),
+        "batches": sorted({r["batch"] for r in runs}),
         "book_bytes": max(r["train_bytes"] for r in runs if r["book"] == books[0]),
         "error": round(float(np.sqrt(np.mean(np.square(errors)))), 4),
     }

@@ -69,7 +69,7 @@ def test_the_law_falls_with_epochs_and_stays_above_its_floor() -> None:
         assert bits == sorted(bits, reverse=True) and len(set(bits)) == 5
         assert size.floor < bits[-1] < bits[0] < LAW.start
         assert LAW.bits_per_byte(size.parameters, 360_054, 5, 4_096) > bits[1]
-    assert LAW.nearest(900_000) is LAW.sizes["cpu_1m"] and LAW.nearest(200_000_000) is LAW.sizes["cpu_10m"]
+    assert LAW.nearest(900_000) is LAW.sizes["cpu_1m"] and LAW.nearest(200_000_000) is LAW.sizes["cpu_2m"]
 
 
 def test_the_law_meets_its_source_runs() -> None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ..training.pace import Pacer
     from ..training.trainer import Trainer
 
-SIZES = ("cpu_1m", "cpu_2m", "cpu_10m")
-BATCHES = (8, 16, 32)
 MARGIN = 0.03  # of the budget left free by the plan: stretching a run costs nothing, cutting it some quality
 
 
@@ -55,7 +53,7 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     from ..studies.measure import in_order, measure_options
 
     law = Law.load()
-    names = SIZES if budget.preset is None else (budget.preset,)
+    names = tuple(law.sizes) if budget.preset is None else (budget.preset,)
     pipeline = data.pipeline.model_dump(mode="json")
     configs = {
         name: config.override(pipeline=pipeline).override_from_args(budget.overrides)
@@ -74,7 +72,7 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     limits = _limits(budget, configs[options[0].name])
     used = budget.seconds - budget.left()
     try:
-        ranked = candidates(options, BATCHES, law, limits, budget.left() - MARGIN * budget.seconds)
+        ranked = candidates(options, law.batches, law, limits, budget.left() - MARGIN * budget.seconds)
     except TooShort as error:
         least = (used + error.least.seconds + 1) / (1 - MARGIN)
         raise UserError(

@@ -29,7 +29,7 @@ SAMPLES = 2
 
 @dataclass(frozen=True)
 class SizeLaw:
-    """The law's constants of one size; ``most_epochs``: the longest source run, 0 when there was none."""
+    """The law's constants of one size; ``most_epochs``: the longest source run."""
 
     parameters: int
     floor: float
@@ -39,12 +39,16 @@ class SizeLaw:
 
 @dataclass(frozen=True)
 class Law:
-    """Expected test bits per byte by size, text seen and batch. ``error``: of the fit, root mean square."""
+    """Expected test bits per byte by size, text seen and batch (``batches``: rows of those in the source runs).
+
+    ``error``: of the fit, root mean square.
+    """
 
     sizes: dict[str, SizeLaw]
     start: float
     power: float
     batch_power: float
+    batches: tuple[int, ...]
     book_bytes: int
     error: float
 
@@ -52,7 +56,8 @@ class Law:
     def load(cls) -> "Law":
         """The law that comes with the project."""
         data = json.loads((files(__package__) / "budget_law.json").read_text(encoding="utf-8"))
-        return cls(**{**data, "sizes": {name: SizeLaw(**size) for name, size in data["sizes"].items()}})
+        sizes = {name: SizeLaw(**size) for name, size in data["sizes"].items()}
+        return cls(**{**data, "sizes": sizes, "batches": tuple(data["batches"])})
 
     def nearest(self, parameters: int) -> SizeLaw:
         """The fitted size whose number of parameters is nearest by ratio."""
