@@ -4,10 +4,15 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
 from tiny_diffusion.data.pipeline import prepare
+
+# A test that a busy machine fails tells nothing: hypothesis limits each example to 0.2 s by itself.
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
 
 NOUNS = "miller sailor garden lantern river harbour winter letter orchard window mountain brother kitchen".split()
 VERBS = "carried watched forgot mended painted followed answered counted feared loved left sold".split()
