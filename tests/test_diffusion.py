@@ -34,8 +34,11 @@ class ToyModel(torch.nn.Module):
         super().__init__()
         self.joint = torch.nn.Parameter(joint, requires_grad=False)
 
-    def hidden(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
-        return torch.stack([self._row(row.tolist()) for row in ids])
+    def hidden(
+        self, ids: Tensor, mask: Tensor | None = None, positions: Tensor | None = None, cache: None = None
+    ) -> Tensor:
+        found = torch.stack([self._row(row.tolist()) for row in ids])
+        return found if positions is None else found.gather(1, positions[..., None].expand(-1, -1, TOKENS))
 
     def _row(self, row: list[int]) -> Tensor:
         table = self.joint

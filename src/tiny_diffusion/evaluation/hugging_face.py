@@ -38,13 +38,13 @@ def load_local(folder: Path, device: torch.device) -> LocalModel:
 
     Raises UserError when the extra is missing or the folder holds no causal or masked language model.
     """
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder}; give the folder of a Hugging Face model on this machine")
     try:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise UserError("a Hugging Face model needs an extra: pip install 'tiny-diffusion[hf]'") from error
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder}; give the folder of a Hugging Face model on this machine")
     disable_progress_bar()
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
