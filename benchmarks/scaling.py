@@ -64,7 +64,7 @@ def train(folder: Path, changes: list[str]) -> dict[str, float]:
     batch = rows.take(torch.arange(trainer.config.training.batch_size) % len(rows))
     rates = []
     for _ in range(STEPS + 1):
-        event = trainer.train_step(batch, 0).done()
+        event = trainer.train_step(batch, 0).done(0.0)
         rates.append(event.tokens / event.seconds)
     tokens = sum(int(e.lengths.sum()) for e in trainer.rows.encoded)
     return {

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiny_diffusion.cli.budget import Budget
 from tiny_diffusion.cli.options import duration, read_duration
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
@@ -106,6 +107,19 @@ def test_too_short_names_the_quickest() -> None:
         candidates(options([0.1, 0.2, 0.5]), BATCHES, LAW, Limits(), 10)
     least: Candidate = caught.value.least
     assert least.option.name == "cpu_1m" and least.batch == 32 and least.epochs == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("setting", "fixes"),
+    [
+        ("curriculum.stages[2].epochs=9", True),
+        ("curriculum.stages[2].mask_range=[0.1, 0.9]", False),
+        ("curriculum.full_range_share=1", False),
+        ("training.batch_size=8", False),
+    ],
+)
+def test_only_epochs_fix_the_epochs(setting: str, fixes: bool) -> None:
+    assert Budget(60, 0.0, None, [setting]).fixes_epochs == fixes
 
 
 def test_sizes_come_in_order() -> None:

@@ -177,3 +177,14 @@ def test_the_estimate_counts_what_is_left(tmp_path: Path, config: ProjectConfig,
     assert whole > trainer.total_steps * pace.optimizer + 3 * pace.validation
     trainer.progress.step = trainer.total_steps // 2
     assert expected_seconds(trainer, pace) == pytest.approx(whole / 2, rel=0.02)
+
+
+def test_the_estimate_ends_where_the_run_ends(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+    pace = Pace(optimizer=0.1, row=0.01, validation=0.0, sample=0.0, steps=3)
+    whole = Trainer(config, data, tmp_path)
+    short = Trainer(config.override(**{"training.max_steps": whole.total_steps // 2}), data, tmp_path)
+    share = short.total_steps / whole.total_steps
+    assert expected_seconds(short, pace) == pytest.approx(share * expected_seconds(whole, pace))
+    whole.end_at(2 * whole.total_steps)  # stretched by a time budget
+    whole.progress.step = whole.end
+    assert expected_seconds(whole, pace) == 0

@@ -46,9 +46,10 @@ def fast_bfloat16(device: torch.device) -> bool:
 
 
 def can_compile(device: torch.device) -> bool:
-    """True where ``torch.compile`` has what it needs: a C++ compiler on a CPU, Triton on CUDA."""
+    """True where ``torch.compile`` has what it needs: a C++ compiler on a CPU, Triton and a C compiler on CUDA."""
     if device.type == "cuda":
-        return importlib.util.find_spec("triton") is not None
+        compilers = (os.environ.get("CC", "gcc"), "gcc", "clang", "cc")
+        return importlib.util.find_spec("triton") is not None and any(shutil.which(name) for name in compilers)
     compilers = (os.environ.get("CXX", "g++"), "g++", "clang++", "cl")
     return device.type == "cpu" and any(shutil.which(name) for name in compilers)
 

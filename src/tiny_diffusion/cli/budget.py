@@ -43,16 +43,18 @@ class Budget:
     @property
     def fixes_epochs(self) -> bool:
         """Whether the user gave epochs of any stage."""
-        return any(key.startswith("curriculum") and ("stages" in key or key == "curriculum") for key in self.keys)
+        whole = ("curriculum", "curriculum.stages")
+        stages = [key for key in self.keys if key.startswith("curriculum.stages[")]
+        return any(key in whole for key in self.keys) or any(key.endswith((".epochs", "]")) for key in stages)
 
 
 def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     """Measure the sizes, print what could be trained, and return the best; raises UserError when nothing fits."""
     from ..studies.budget import Law, Option, TooShort, candidates
-    from ..studies.machine import read_memory
+    from ..studies.machine import look
     from ..studies.measure import in_order, measure_options
 
-    law = Law.load()
+    law, machine = Law.load(), look(output)
     names = tuple(law.sizes) if budget.preset is None else (budget.preset,)
     pipeline = data.pipeline.model_dump(mode="json")
     configs = {
@@ -62,7 +64,7 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     options: list[Option] = []
     untried: list[str] = []
     with errors.status("measuring this machine"):
-        for found in measure_options(configs, data, output, budget.seconds, budget.left, read_memory()[1]):
+        for found in measure_options(configs, data, output, budget.seconds, budget.left, machine):
             if isinstance(found, Option):
                 options.append(found)
             else:
@@ -83,7 +85,10 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     for line in untried:
         say(line)
     best = ranked[0]
-    return configs[best.option.name].override(**best.settings())
+    config = configs[best.option.name]
+    # The steps were timed without compilation, which would take its own share of the time.
+    compiling = "off" if config.training.compile == "auto" else config.training.compile
+    return config.override(**best.settings(), **{"training.compile": compiling})
 
 
 def make_pacer(budget: Budget, trainer: "Trainer", pace: "Pace") -> "Pacer":

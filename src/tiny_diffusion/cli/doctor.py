@@ -29,6 +29,7 @@ def command(data_dir: str, output: str, as_json: bool) -> None:
     import torch
 
     from ..data.artefacts import load_processed, read_meta
+    from ..runtime import memory_errors
     from ..studies.doctor import NOMINAL_TOKENS, presets_here, problems
     from ..studies.machine import look, measure_peaks
 
@@ -38,9 +39,10 @@ def command(data_dir: str, output: str, as_json: bool) -> None:
         peaks = measure_peaks(torch.device(machine.device))
         data = load_processed(Path(data_dir)) if prepared else _stand_in(Path(folder))
         needs = []
-        for need in presets_here(machine, data, None if prepared else NOMINAL_TOKENS, Path(folder)):
-            needs.append(need)
-            status.update(f"measured {need.preset}")
+        with memory_errors():
+            for need in presets_here(machine, data, None if prepared else NOMINAL_TOKENS, Path(folder)):
+                needs.append(need)
+                status.update(f"measured {need.preset}")
     wrong = problems(machine, peaks, needs)
     book = data.source if prepared else f"a book of {NOMINAL_TOKENS:,} tokens"
     if as_json:

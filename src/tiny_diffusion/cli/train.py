@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
+from ..errors import UserError
 from ..files import write_text
 from .budget import Budget, choose, make_pacer
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
@@ -82,13 +83,17 @@ def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = F
 def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dry_run: bool) -> None:
     """Choose what to train within the budget, or take up the run in ``output``, and end on time."""
     from ..data.artefacts import load_processed
+    from ..runtime import memory_errors
     from ..training.folder import CONFIG_FILE
 
     data = load_processed(data_dir)
     if resume:
         config = ProjectConfig.preset(output / CONFIG_FILE).override_from_args(budget.overrides)
     else:
-        config = choose(budget, data, output)
+        with memory_errors():
+            config = choose(budget, data, output)
+    if config.training.scheduler == "cosine_with_restarts":
+        raise UserError("training.scheduler=cosine_with_restarts cannot end on a deadline; take linear or constant")
     train(config, data, output, resume, dry_run, budget)
 
 
@@ -155,7 +160,7 @@ def describe_run(trainer: "Trainer") -> "Pace":
     unique = int(trainer.rows.encoded[-1].lengths.sum())
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.total_steps:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
+        f"{trainer.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
         f"({pace.steps} steps timed); at the peak "
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "

@@ -21,7 +21,7 @@ class ModelConfig(Config):
         le=5,
         description="vocabulary level the model reads and writes: 1-4 hold 512 to 4,096 tokens, 5 all",
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout on each block's two outputs and on the embedding")
+    dropout: float = Field(0.1, ge=0, le=0.99, description="dropout on each block's two outputs and on the embedding")
     rope_base: float = Field(10_000.0, gt=1, description="base of the rotary frequencies")
     qk_norm: bool = Field(False, description="normalise queries and keys (steadier with large learning rates)")
     value_residual: bool = Field(False, description="mix the first block's values into each later block's")

@@ -62,5 +62,5 @@ def autoregressive_nats(model: Transformer, windows: Sequence[Tensor], bos: int,
     device = model.device
     totals = torch.zeros(len(windows), dtype=torch.float64)
     for batch in equal_lengths(windows, batch_size):
-        totals[batch.owner] = next_token_losses(model, batch.rows.to(device), bos).double().sum(1).cpu()
+        totals[batch.owner] = next_token_losses(model, batch.rows.to(device), bos).cpu().double().sum(1)
     return totals

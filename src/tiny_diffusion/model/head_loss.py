@@ -81,7 +81,7 @@ class _HeadLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         gradient, table_gradient = ctx.saved_tensors
-        return gradient * scale.to(gradient.dtype), table_gradient * scale.to(table_gradient.dtype), None, None, None
+        return gradient * scale, table_gradient * scale, None, None, None
 
 
 def head_loss(

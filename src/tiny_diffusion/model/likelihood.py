@@ -52,7 +52,7 @@ def _masks_of_text(text: Tensor, draws: int, generator: Generator) -> Tensor:
 @torch.no_grad()
 def _mean_losses(model: Transformer, rows: Tensor, masked: Tensor) -> Tensor:
     """Mean cross-entropy in nats of the hidden tokens of each row, (B,), float64 on the CPU."""
-    losses = masked_cross_entropy(model, rows, masked).double().cpu()
+    losses = masked_cross_entropy(model, rows, masked).cpu().double()
     sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, masked.nonzero()[:, 0], losses)
     return sums / masked.sum(1)
 
@@ -99,5 +99,5 @@ def chain_rule(
         later = (torch.arange(rows.shape[1]) >= at[:, None]) & (rows >= model.reserved)
         hidden = model.hidden(rows.masked_fill(later, MASK_ID).to(device))  # (B, T, D)
         logits = model.logits(hidden[torch.arange(len(at), device=device), at.to(device)]).float()  # (B, V)
-        losses = F.cross_entropy(logits, target.to(device), reduction="none").double().cpu()
+        losses = F.cross_entropy(logits, target.to(device), reduction="none").cpu().double()
         yield batch.owner[scored], at, losses

@@ -130,7 +130,7 @@ class Transformer(nn.Module):
             first, *rest = draw_dropped((len(dropped) + 1, *x.shape), self.config.dropout, x.device).unbind(0)
             x, dropped = dropout(x, first, self.config.dropout), list(rest)
         first_value: Tensor | None = None
-        whole = positions is None and cache is None
+        whole = self.training and positions is None and cache is None
         for i, block in enumerate(self.blocks):
             # Other shapes than the compiled one would each take a compilation of their own.
             call = block if whole and tuple(ids.shape) == self.compiled_shape else block.forward

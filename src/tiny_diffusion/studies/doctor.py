@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ..config import ProjectConfig
 from ..config.memory import RUNTIME_BYTES, estimate_memory
@@ -53,11 +52,11 @@ def presets_here(machine: Machine, data: Processed, tokens: int | None, output: 
     names = [name for name in PRESETS if name not in TINY]
     for name, config in in_order(names).items():
         vocab, training = config.vocab_size, config.training
-        kind: Literal["cpu", "cuda"] = "cuda" if machine.gpu else "cpu"
+        kind = machine.kind
         memory = estimate_memory(config, vocab, device=kind, bfloat16=machine.bfloat16).total + RUNTIME_BYTES[kind]
         epochs = [stage.epochs for stage in config.curriculum.stages]
         row = training_flops(config, vocab, config.model.context)
-        fits = machine.memory_free is None or memory < machine.memory_free
+        fits = machine.training_memory is None or memory < machine.training_memory
         if not rate or (fits and PROBE_ROWS * row / rate < AFFORDABLE):
             option = measure_option(name, config, data, output, SECONDS)
             rate = row * training.batch_size / option.pace.step(training.batch_size)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ..config.memory import Device
 from ..runtime import can_compile, fast_bfloat16, find_device
 
 PRODUCT = 1024  # rows and columns of the products that are timed
@@ -39,6 +40,16 @@ class Machine:
     compiles: bool
     matmul_precision: str
     variables: dict[str, str]
+
+    @property
+    def kind(self) -> Device:
+        """What the memory estimate calls the place where training runs."""
+        return "cuda" if self.gpu else "cpu"
+
+    @property
+    def training_memory(self) -> int | None:
+        """Bytes free where training runs: the GPU's own, else the machine's."""
+        return self.gpu_memory_free if self.gpu else self.memory_free
 
 
 @dataclass(frozen=True)

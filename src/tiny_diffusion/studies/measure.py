@@ -11,14 +11,20 @@ from ..training.estimate import MEASURING, measure_pace
 from ..training.flops import training_flops
 from ..training.trainer import Trainer
 from .budget import Option
+from .machine import Machine
 
 SHARE = 0.02  # of the budget for the steps of one size
 HOPELESS = 2.0  # a size is not tried when its shortest run is expected to take so many times what is left
 
 
 def measure_option(name: str, config: ProjectConfig, data: Processed, output: Path, limit: float) -> Option:
-    """Build ``config``'s run, time some of its steps, and give it up again; nothing is written to ``output``."""
+    """Build ``config``'s run, time some of its steps, and give it up again; nothing is written to ``output``.
+
+    Blocks are compiled only where the settings say ``on``.
+    """
     began = time.monotonic()
+    if config.training.compile == "auto":
+        config = config.override(**{"training.compile": "off"})
     trainer = Trainer(config, data, output)
     build = time.monotonic() - began
     return Option(
@@ -38,17 +44,18 @@ def measure_options(
     output: Path,
     budget: float,
     left: Callable[[], float],
-    memory: int | None,
+    machine: Machine,
 ) -> Iterator[Option | str]:
     """The options of ``configs``, from the smallest; a line instead for one that is not worth the time of measuring.
 
-    ``left`` tells the seconds left of ``budget``; ``memory``: bytes free, None when not known.
+    ``left`` tells the seconds left of ``budget``.
     """
+    memory = machine.training_memory
     before: Option | None = None
     rate = 0.0
     for name, config in configs.items():
         vocab = config.vocab_size
-        if memory is not None and not fits(config, vocab, memory):
+        if memory is not None and not fits(config, vocab, memory, device=machine.kind):
             yield f"{name} needs more than the {memory / 1e9:.1f} GB of memory that are free"
             continue
         if before is not None:

@@ -74,7 +74,8 @@ def expected_seconds(trainer: Trainer, pace: Pace) -> float:
     epochs = [stage.epochs for stage in trainer.config.curriculum.stages]
     rows = trainer.rows.rows_per_epoch
     whole = pace.run(epochs, rows, training.batch_size, training.eval_every_epochs, training.sample_every_epochs)
-    return whole * (1 - trainer.progress.step / trainer.total_steps)
+    steps = sum(count * math.ceil(n / training.batch_size) for count, n in zip(epochs, rows, strict=True))
+    return whole * (trainer.end - trainer.progress.step) / steps
 
 
 def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
@@ -121,7 +122,7 @@ def _rehearsal(trainer: Trainer, stage: int) -> Iterator[tuple[Trainer, TimedOpt
 
 def _timed_step(twin: Trainer, layout: Layout, rows: int) -> float:
     twin.progress.step = twin.progress.stage_step = 0
-    return twin.train_step(layout.select(_first(rows)).take(_first(rows)), 0).done().seconds
+    return twin.train_step(layout.select(_first(rows)).take(_first(rows)), 0).done(0.0).seconds
 
 
 def _first(count: int) -> Tensor:
@@ -148,7 +149,8 @@ def _sample_seconds(twin: Trainer) -> float:
     if not twin.config.training.sample_every_epochs:
         return 0.0
     settings = twin.config.generation
-    few = min(SAMPLE_STEPS, settings.steps)
+    # An autoregressive model takes a step a token, whatever the setting says.
+    few = settings.steps if twin.config.model.causal else min(SAMPLE_STEPS, settings.steps)
     began = time.perf_counter()
     Writer(twin.average.eval(), twin.data.tokenizer).write(
         "", settings.model_copy(update={"num_samples": 1, "steps": few})

@@ -72,9 +72,9 @@ def clip_gradients(parameters: list[nn.Parameter], largest: float) -> Tensor:
     On a GPU to look at the norm would be to wait for it.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    norm = torch.nn.utils.get_total_norm(gradients)
     if largest and (norm.device.type != "cpu" or float(norm) > largest):
-        torch.nn.utils.clip_grads_with_norm_(parameters, largest, norm, foreach=True)
+        torch.nn.utils.clip_grads_with_norm_(parameters, largest, norm)
     return norm
 
 

@@ -51,10 +51,11 @@ class RunningStep:
     norm: Tensor
     began: float
 
-    def done(self) -> StepDone:
-        """The event with its figures; waits for the GPU."""
+    def done(self, since: float) -> StepDone:
+        """The event with its figures; waits for the GPU. ``since``: when the step before was done."""
         loss, norm = float(self.loss), float(self.norm)
-        return replace(self.event, loss=loss, gradient_norm=norm, seconds=time.perf_counter() - self.began)
+        seconds = time.perf_counter() - max(self.began, since)
+        return replace(self.event, loss=loss, gradient_norm=norm, seconds=seconds)
 
 
 class Trainer:
@@ -148,15 +149,18 @@ class Trainer:
             self.written = write_rows(self, epoch)
         rows = self.rows.epoch(p.stage, epoch, self.written)
         running: deque[RunningStep] = deque()
+        since = 0.0
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
             batch = rows.take(torch.arange(start, min(start + settings.batch_size, len(rows))))
             running.append(self.train_step(batch, epoch))
             if len(running) > self.steps_in_flight:
-                yield running.popleft().done()
+                event, since = running.popleft().done(since), time.perf_counter()
+                yield event
             if self.stop_requested or self._over:
                 break
         while running:
-            yield running.popleft().done()
+            event, since = running.popleft().done(since), time.perf_counter()
+            yield event
         if p.stage_step % steps and not self._over:
             return
         epoch += 1
