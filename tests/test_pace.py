@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training.estimate import expected_seconds, measure_pace
+from tiny_diffusion.training.estimate import Pace, expected_seconds, measure_pace
 from tiny_diffusion.training.events import Event, Finished, StepDone, Validated
 from tiny_diffusion.training.pace import Pacer, Plan
 from tiny_diffusion.training.trainer import Trainer
