@@ -8,6 +8,8 @@ from tests.conftest import make_book
 from tiny_diffusion.config import PipelineConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.pipeline import prepare
+from tiny_diffusion.data.sentences import without_leaks
+from tiny_diffusion.data.splitting import Passage
 from tiny_diffusion.errors import UserError
 
 HEAD = (
@@ -127,3 +129,18 @@ def test_books_in_any_script(tmp_path: Path, piece: str) -> None:
         for text in data.texts(split):
             for level in (1, 3, 5):
                 assert data.tokenizer.decode(data.tokenizer.encode(text, level)) == text
+
+
+def test_no_held_out_sentence_stays_in_a_training_passage() -> None:
+    shared = "Nobody in the village had ever seen the old miller laugh."
+    passages = [
+        Passage(0, "train", (f"A first one. {shared} A last one.", "Quite another.")),
+        Passage(1, "test", (f"It is told here. {shared}",)),
+        Passage(2, "train", (shared,)),
+        Passage(3, "validation", ("Short ones may recur.",)),
+        Passage(4, "train", ("Short ones may recur.",)),
+    ]
+    kept = without_leaks(passages, "en")
+    assert [p.index for p in kept] == [0, 1, 3, 4]  # nothing was left of passage 2
+    assert kept[0].paragraphs == ("A first one. A last one.", "Quite another.")
+    assert kept[1:] == [passages[1], passages[3], passages[4]]

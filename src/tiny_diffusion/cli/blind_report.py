@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from .options import console, say
@@ -35,7 +36,7 @@ def show_report(found: "BlindReport") -> None:
         table = Table(*columns, title="who tells the book from the model")
         for s in found.scores:
             shares = (f"{s.accuracy:.0%}", f"{s.interval[0]:.0%} to {s.interval[1]:.0%}")
-            table.add_row(s.rater, f"{s.right} of {s.answers}", *shares, f"{s.fooled:.0%}", f"{s.doubted:.0%}")
+            table.add_row(escape(s.rater), f"{s.right} of {s.answers}", *shares, f"{s.fooled:.0%}", f"{s.doubted:.0%}")
         console.print(table)
         say("intervals: Wilson; guessing is 50 %")
     if found.resampled_accuracy is not None:

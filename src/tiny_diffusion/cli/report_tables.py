@@ -25,7 +25,7 @@ def show(report: "Report") -> None:
     for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
         interval = f"{row.low:.3f}-{row.high:.3f}"
         perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
-        table.add_row(row.name, f"{row.bits_per_byte:.3f}", interval, *perplexities)
+        table.add_row(escape(row.name), f"{row.bits_per_byte:.3f}", interval, *perplexities)
     console.print(table)
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
     say(
@@ -44,7 +44,7 @@ def show(report: "Report") -> None:
     checks = Table("figure", "measured", "at most", "met", title="thresholds")
     for threshold in report.thresholds:
         checks.add_row(
-            threshold.name, f"{threshold.value:.2f}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
+            threshold.name, f"{threshold.value:.4g}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
         )
     console.print(checks)
     _show_style(report.style)
@@ -127,7 +127,7 @@ def show_seeds(seeds: "SeedsReport") -> None:
     table = Table("figure", "mean", "±", *columns, title=f"{len(columns)} checkpoints")
     for row in seeds.figures:
         mean, deviation = (None, None) if row.spread is None else (row.spread.mean, row.spread.deviation)
-        table.add_row(row.name, _cell(mean), _cell(deviation), *[_cell(value) for value in row.values])
+        table.add_row(escape(row.name), _cell(mean), _cell(deviation), *[_cell(value) for value in row.values])
     console.print(table)
     for leak in dict.fromkeys(filter(None, map(warning, seeds.reports))):
         say(f"WARNING: {leak}", style="bold red")

@@ -18,7 +18,7 @@ from .sentences import Sentence
 from .splitting import Passage
 from .tokenizer import BookTokenizer
 
-VERSION = 1
+VERSION = 2
 META, PASSAGES, SENTENCES, SCORES = "meta.json", "passages.jsonl", "sentences.jsonl", "difficulty.safetensors"
 TOKENIZER = "tokenizer/compressed_tokenizer.json"
 

@@ -11,7 +11,7 @@ from .cleaning import clean_book
 from .difficulty import score_sentences
 from .language import detect_language
 from .loading import Book, read_book
-from .sentences import Sentence, long_enough, sentences_of
+from .sentences import Sentence, long_enough, sentences_of, without_leaks
 from .splitting import Passage, drop_leaking, make_passages
 from .tokenizer import BookTokenizer
 
@@ -49,7 +49,7 @@ def _prepare(book: Book, folder: Path, settings: PipelineConfig) -> Iterator[Ste
         raise UserError(f"{book.source}: nothing is left of the text after cleaning; is it a book?")
     language = detect_language("\n".join(paragraphs)) if settings.language == "auto" else settings.language
     yield Step("splitting into training, validation and test passages")
-    passages = make_passages(paragraphs, language, settings.passage_chars)
+    passages = without_leaks(make_passages(paragraphs, language, settings.passage_chars), language)
     sentences = training_sentences(passages, language, settings.min_sentence_words)
     training = [p.text for p in passages if p.split == "train"]
     yield Step("training the tokenizer")

@@ -1,10 +1,10 @@
 """Sentences with their places in the book."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .segmentation import split_sentences
-from .splitting import Passage
+from .splitting import Passage, drop_leaking
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,40 @@ def sentences_of(passages: Sequence[Passage], language: str) -> list[Sentence]:
         for number, paragraph in enumerate(passage.paragraphs)
         for index, text in enumerate(split_sentences(paragraph, language))
     ]
+
+
+def without_leaks(passages: Sequence[Passage], language: str) -> list[Passage]:
+    """The passages, the training ones without the sentences that also stand in a held-out one (see `sentence_key`).
+
+    A training passage of which nothing is left goes.
+    """
+    held_out = [s.text for s in sentences_of([p for p in passages if p.split != "train"], language)]
+    training = sentences_of([p for p in passages if p.split == "train"], language)
+    keep = drop_leaking([s.text for s in training], held_out)
+    places: dict[tuple[int, int], list[tuple[str, bool]]] = {}
+    for sentence, kept in zip(training, keep, strict=True):
+        places.setdefault((sentence.passage, sentence.paragraph), []).append((sentence.text, kept))
+    found = []
+    for passage in passages:
+        if passage.split == "train":
+            pairs = [(text, places.get((passage.index, i), [])) for i, text in enumerate(passage.paragraphs)]
+            paragraphs = tuple(text for text in (_kept_text(*pair) for pair in pairs) if text)
+            passage = replace(passage, paragraphs=paragraphs)
+        if passage.paragraphs:
+            found.append(passage)
+    return found
+
+
+def _kept_text(paragraph: str, sentences: Sequence[tuple[str, bool]]) -> str:
+    """``paragraph`` less its sentences that are not kept, and the space behind them; unchanged when all are."""
+    if all(kept for _, kept in sentences):
+        return paragraph
+    starts, end = [], 0
+    for text, _ in sentences:
+        starts.append(paragraph.index(text, end))
+        end = starts[-1] + len(text)
+    ends = [*starts[1:], len(paragraph)]
+    return "".join(paragraph[a:b] for a, b, (_, kept) in zip(starts, ends, sentences, strict=True) if kept).strip()
 
 
 def long_enough(text: str, min_words: int) -> bool:

@@ -89,12 +89,12 @@ def window_thirds(held: HeldOut, passages: list[Passage], scored: HeldOutSentenc
 
 def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.ndarray:
     """For each UTF-8 byte of ``text`` the difficulty of its sentence; white space goes with the sentence before."""
-    values, end, last = [], 0, 0.0
+    values, begun, end, last = [], 0, 0, 0.0
     for sentence, value in sentences:
         start = text.index(sentence, end)
-        values.append(np.full(len(text[end:start].encode("utf-8")), last))
-        end, last = start, value
-    values.append(np.full(len(text[end:].encode("utf-8")), last))
+        values.append(np.full(len(text[begun:start].encode("utf-8")), last))
+        begun, end, last = start, start + len(sentence), value
+    values.append(np.full(len(text[begun:].encode("utf-8")), last))
     return np.concatenate(values)
 
 
