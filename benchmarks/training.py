@@ -1,11 +1,11 @@
 """Training speed against a plain reference on the same work: ``python benchmarks/training.py [--sizes S M L]``.
 
-Real tokens a second (padding does not count) of optimiser steps with AdamW, all ways taken in turn within one run, the
-median of the rounds. Utilisation: products that the way really executes, over the peak of the machine's faster
-products (bfloat16, else float32) measured in the same run. Memory: by how much a process of its own grows in two steps
-over what it took for the imports, at its peak (Linux only). ModernBERT is Hugging Face's, of the same shape, from a
-config with random weights, and needs the extra ``hf``. Run it with nothing else on the machine. Writes markdown;
-``--json FILE`` keeps the figures.
+Real tokens a second (padding does not count) of optimiser steps with AdamW, each way in a process of its own (ours with
+the allocator as the trainer sets it), the processes taken in turn within one run, the median of the rounds.
+Utilisation: products that the way really executes, over the peak of the machine's faster products (bfloat16, else
+float32) measured in the same run. Memory: by how much the process grows over what it took for the imports, at its
+peak (Linux only). ModernBERT is Hugging Face's, of the same shape, from a config with random weights, and needs the
+extra ``hf``. Run it with nothing else on the machine. Writes markdown; ``--json FILE`` keeps the figures.
 """
 
 import argparse
@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 from plain import PlainModel, plain_loss
 from torch import Tensor
 
+from tiny_diffusion.allocator import keep_freed_memory
 from tiny_diffusion.config import ModelConfig, TrainingConfig
 from tiny_diffusion.data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP
 from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
@@ -38,6 +40,7 @@ if importlib.util.find_spec("transformers") is not None:
 
 CPU = torch.device("cpu")
 PRODUCT = 2048  # rows and columns of the products that the peak is measured with
+WARM_UP = 2  # rounds that do not count: pages are touched, code is compiled
 PADDED = 512  # what the usual code pads sentences to
 SETTINGS = TrainingConfig(optimizer="adamw", learning_rate=1e-3)
 
@@ -93,6 +96,7 @@ def operations(size: Size, positions: int, length: int, head_rows: float) -> flo
 
 def ours(size: Size, rows: Rows, *, compiled: bool = False) -> Way:
     """The project's model and loss, in the machine's fast precision."""
+    keep_freed_memory()
     torch.manual_seed(0)
     model = Transformer(size.model, NUM_RESERVED + size.vocab, NUM_RESERVED)
     optimizers = make_optimizers(model, SETTINGS)
@@ -201,21 +205,52 @@ def build(size: Size, workload: str) -> dict[str, Callable[[], Way]]:
     return ways
 
 
-def peak_memory(size: str, workload: str, way: str) -> float:
-    """Bytes by which this process, fresh from its imports, grows at the peak of making a way and two of its steps."""
-    clear, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-    if not clear.exists():
-        return float("nan")
+class Process:
+    """A way in a process of its own, whose memory is its own and whose allocator is as its users would have it."""
 
-    def read(name: str) -> int:
-        return 1024 * int(next(row for row in status.read_text().splitlines() if row.startswith(name)).split()[1])
+    def __init__(self, size: str, workload: str, way: str) -> None:
+        self.pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self.name, self.tokens, self.operations = self.pool.submit(_make, size, workload, way).result()
 
-    clear.write_text("5")  # the peak begins anew
-    before = read("VmRSS")
-    step = build(SIZES[size], workload)[way]().step
-    step()
-    step()
-    return read("VmHWM") - before
+    def step(self) -> float:
+        """Seconds of one step."""
+        return self.pool.submit(_step).result()
+
+    def close(self) -> float:
+        """End the process; bytes by which it grew at its peak."""
+        memory = self.pool.submit(_memory).result()
+        self.pool.shutdown()
+        return memory
+
+
+# The way of this process and what it took before that; set by ``_make``.
+_state: dict[str, Any] = {}
+
+
+def _status(name: str) -> int:
+    """Bytes that the system gives under ``name`` for this process; 0 where it does not tell."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    return 1024 * int(next(row for row in status.read_text().splitlines() if row.startswith(name)).split()[1])
+
+
+def _make(size: str, workload: str, way: str) -> tuple[str, int, float]:
+    if Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    _state["before"] = _status("VmRSS")
+    made = _state["way"] = build(SIZES[size], workload)[way]()
+    return made.name, made.tokens, made.operations
+
+
+def _step() -> float:
+    began = time.perf_counter()
+    _state["way"].step()
+    return time.perf_counter() - began
+
+
+def _memory() -> float:
+    return _status("VmHWM") - _state["before"] if _state["before"] else float("nan")
 
 
 def product_seconds(dtype: torch.dtype) -> float:
@@ -229,20 +264,18 @@ def product_seconds(dtype: torch.dtype) -> float:
     return min(seconds)
 
 
-def measure(ways: list[Way], rounds: int) -> tuple[dict[str, float], float]:
-    """Median seconds of a step of each way, the ways taken in turn after a round not counted; and the products' peak.
+def measure(ways: list[Process], rounds: int) -> tuple[list[float], float]:
+    """Median seconds of a step of each way, the ways taken in turn after two rounds not counted; the products' peak.
 
     The peak, operations a second, is taken in every round: on a machine with neighbours a single moment tells little.
     """
-    seconds: dict[str, list[float]] = {way.name: [] for way in ways}
+    seconds: list[list[float]] = [[] for _ in ways]
     products = []
-    for _ in range(rounds + 1):
-        for way in ways:
-            began = time.perf_counter()
-            way.step()
-            seconds[way.name].append(time.perf_counter() - began)
+    for _ in range(rounds + WARM_UP):
+        for way, found in zip(ways, seconds, strict=True):
+            found.append(way.step())
         products.append(product_seconds(product_dtype(CPU, SETTINGS.precision)))
-    return {name: statistics.median(values[1:]) for name, values in seconds.items()}, 2 * PRODUCT**3 / min(products)
+    return [statistics.median(found[WARM_UP:]) for found in seconds], 2 * PRODUCT**3 / min(products)
 
 
 def main() -> None:
@@ -257,18 +290,15 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     found = []
     for name, workload in itertools.product(arguments.sizes, arguments.workloads):
-        makers = build(SIZES[name], workload)
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-            memory = {way: pool.submit(peak_memory, name, workload, way).result() / 1e9 for way in makers}
-        ways = [make() for make in makers.values()]
+        ways = [Process(name, workload, way) for way in build(SIZES[name], workload)]
         seconds, peak = measure(ways, arguments.rounds)
-        rates = {way.name: way.tokens / seconds[way.name] for way in ways}
-        for way in ways:
-            share, ratio = way.operations / seconds[way.name] / peak, rates["ours"] / rates[way.name]
-            row = {"size": name, "workload": workload, "way": way.name, "tokens_per_second": rates[way.name]}
-            found.append({**row, "ratio": ratio, "utilisation": share, "peak": peak, "memory": memory[way.name]})
-            cells = (name, workload, way.name, f"{rates[way.name]:,.0f}", f"{ratio:.1f}", f"{share:.0%}")
-            print("|", " | ".join(cells), "|", f"{memory[way.name]:.2f} GB |", flush=True)
+        for way, each in zip(ways, seconds, strict=True):
+            rate, memory = way.tokens / each, way.close() / 1e9
+            ratio, share = ways[0].tokens / seconds[0] / rate, way.operations / each / peak
+            row = {"size": name, "workload": workload, "way": way.name, "tokens_per_second": rate}
+            found.append({**row, "ratio": ratio, "utilisation": share, "peak": peak, "memory": memory})
+            cells = (name, workload, way.name, f"{rate:,.0f}", f"{ratio:.1f}", f"{share:.0%}", f"{memory:.2f} GB")
+            print("|", " | ".join(cells), "|", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

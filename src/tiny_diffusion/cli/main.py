@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
 
 # Name of each command, its module and its function: loaded only when asked for, so that help comes at once.
@@ -56,6 +57,7 @@ class LazyGroup(click.Group):
 def app(ctx: click.Context, debug_errors: bool) -> None:
     """Train a masked diffusion language model on one book; then write, continue and fill gaps in its style."""
     ctx.obj = debug_errors
+    keep_freed_memory()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 LEVELS = 256  # one random byte a value
-EXPLICIT_TOKENS = 256  # beyond it the matrix of scores costs more memory than it saves time
+EXPLICIT_TOKENS = 512  # beyond it the matrix of scores costs more memory than it saves time
 
 
 class _RMSNorm(torch.autograd.Function):

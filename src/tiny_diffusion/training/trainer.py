@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..allocator import keep_freed_memory
 from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain
 from ..config import ProjectConfig
 from ..config.memory import check_memory
@@ -66,6 +67,7 @@ class Trainer:
         settings = config.training
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        keep_freed_memory()
         self.device = find_device(settings.device)
         kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
         check_memory(config, NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level), device=kind)

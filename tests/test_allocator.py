@@ -1,0 +1,46 @@
+"""Freed memory stays with the process, so that the next tensor of its size faults no page in."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from tiny_diffusion import allocator
+
+SCRIPT = """
+import resource, sys
+import torch
+from tiny_diffusion.allocator import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+layers = torch.nn.Sequential(torch.nn.Linear(256, 2048), torch.nn.SiLU(), torch.nn.Linear(2048, 256))
+rows = torch.randn(4096, 256)
+
+
+def count_faults(steps):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(steps):
+        layers(rows).square().mean().backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+count_faults(3)
+print(count_faults(5))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_kept_memory_is_not_faulted_in_again() -> None:
+    def faults(how: str) -> int:
+        done = subprocess.run([sys.executable, "-c", SCRIPT, how], check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    assert faults("keep") < faults("as it is") / 10
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: pytest.fail("no library is to be opened"))
+    assert allocator.keep_freed_memory() is False
