@@ -113,8 +113,8 @@ def main() -> None:
                 num_samples=arguments.samples,
             )
             began = time.perf_counter()
-            *_, last = writer.states("", settings)
-            tell(judge.measure(sampler, steps, last.tolist(), time.perf_counter() - began))
+            texts = writer.write("", settings)
+            tell(judge.measure(sampler, steps, [list(text.ids) for text in texts], time.perf_counter() - began))
     held = [torch.tensor(checkpoint.tokenizer.encode(text, level)).split(length) for text in data.texts("test")]
     rows = [piece.tolist() for pieces in held for piece in pieces if len(piece) == length]
     tell(judge.measure("held-out text", 0, rows[: arguments.samples], 0.0))

@@ -205,6 +205,15 @@ def test_a_twin_that_cannot_be_compared_is_refused(
         check_twin(twin, untrained(config, data), data)
 
 
+def test_rows_of_one_name_are_refused(config: ProjectConfig, data: Processed, tmp_path: Path) -> None:
+    held = held_out(data.texts("test"), data.tokenizer, 1, 8, 3)
+    twin = untrained(config, data, **CAUSAL)
+    with pytest.raises(UserError, match="is itself an autoregressive model"):
+        rows(twin, data, held, SETTINGS, Rivals(twin))
+    with pytest.raises(UserError, match="two folders of one name"):
+        rows(untrained(config, data), data, held, SETTINGS, Rivals(None, (tmp_path / "a" / "x", tmp_path / "b" / "x")))
+
+
 def test_windows_as_text_cut_no_character(data: Processed) -> None:
     texts = ["é\u20ac\U0001f600 " * 9, "plain"]
     held = held_out(texts, data.tokenizer, 1, 3, 0)

@@ -56,7 +56,7 @@ def test_each_generation_setting_changes_what_is_written(checkpoint: Checkpoint,
 def test_a_gap_is_filled_with_so_many_tokens(checkpoint: Checkpoint) -> None:
     writer = Writer(checkpoint.build(torch.device("cpu")), checkpoint.tokenizer)
     greedy = SHORT.model_copy(update={"top_k": 1})
-    texts = {n: writer.infill("The ___ sold it.", greedy.model_copy(update={"gap_tokens": n}))[0] for n in (1, 9)}
+    texts = {n: writer.infill("The ___ sold it.", greedy.model_copy(update={"gap_tokens": n}))[0].text for n in (1, 9)}
     assert len(texts[1]) < len(texts[9])
 
 

@@ -186,9 +186,9 @@ def test_the_twin_writes_with_kept_keys_what_it_writes_without(
         expected[:, place] = draw(restrict(logits, allowed=30, top_k=12, top_p=1.0), numbers)[0] + NUM_RESERVED
     passes = Passes(twin, monkeypatch)
     states = list(left_to_right(twin, block, kept, settings, generator(3), 30))
-    assert torch.equal(states[-1], expected)
+    assert torch.equal(states[-1].ids, expected)
     assert passes.sizes == [(3, kept + 1)] + (23 - kept) * [(3, 1)]
-    assert [int((s[0] == MASK_ID).sum()) for s in states] == list(range(23 - kept, -1, -1))
+    assert [int((s.ids[0] == MASK_ID).sum()) for s in states] == list(range(23 - kept, -1, -1))
 
 
 def test_a_nucleus_beyond_the_head_is_found_all_the_same() -> None:

@@ -1,8 +1,14 @@
 """Drawing tokens, filling masks, writing text."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+import tiny_diffusion
+from tiny_diffusion.checkpoint import Checkpoint, save_checkpoint
 from tiny_diffusion.config import GenerationConfig, ModelConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
@@ -107,8 +113,11 @@ def writer(config: ProjectConfig, data: Processed) -> Writer:
 def test_writing_goes_on_from_the_prompt_and_repeats_by_seed(writer: Writer) -> None:
     settings = GenerationConfig(length=20, steps=5, num_samples=3, seed=4)
     texts = writer.write("The old miller", settings)
-    assert len(texts) == 3 and len(set(texts)) > 1
-    assert all(text.startswith("The old miller") for text in texts)
+    assert len(texts) == 3 and len({text.text for text in texts}) > 1
+    for text in texts:
+        assert text.text.startswith("The old miller") and text.text == writer.tokenizer.decode(list(text.ids))
+        assert text.given.count(False) == 20 and len(text.ids) == len(text.given) == len(text.confidence)
+        assert all((c == 1) if g else 0 < c <= 1 for c, g in zip(text.confidence, text.given, strict=True))
     assert writer.write("The old miller", settings) == texts
     assert writer.write("The old miller", settings.model_copy(update={"seed": 5})) != texts
 
@@ -117,10 +126,9 @@ def test_writing_goes_on_from_the_prompt_and_repeats_by_seed(writer: Writer) -> 
 @pytest.mark.parametrize("length", [1, 20, 31, 32, 33, 100])
 def test_length_is_honoured_beyond_the_context(writer: Writer, length: int, cached: bool) -> None:
     prompt = writer.tokenizer.encode("The old", 1)
-    *_, last = writer.states("The old", GenerationConfig(length=length, steps=3, cache_context=cached))
-    assert last.shape == (1, len(prompt) + length)
-    assert last[0, : len(prompt)].tolist() == prompt
-    assert (last >= NUM_RESERVED).all()
+    [text] = writer.write("The old", GenerationConfig(length=length, steps=3, cache_context=cached))
+    assert len(text.ids) == len(prompt) + length and list(text.ids[: len(prompt)]) == prompt
+    assert min(text.ids) >= NUM_RESERVED and text.steps % 3 == 0
 
 
 def test_a_prompt_beyond_the_context_is_refused(writer: Writer) -> None:
@@ -129,7 +137,23 @@ def test_a_prompt_beyond_the_context_is_refused(writer: Writer) -> None:
 
 
 def test_infilling_keeps_the_text_around_the_gaps(writer: Writer) -> None:
-    text = writer.infill("The ___ miller sold the ____ garden.", GenerationConfig(steps=4))[0]
+    text = writer.infill("The ___ miller sold the ____ garden.", GenerationConfig(steps=4))[0].text
     assert text.startswith("The") and " miller sold the" in text and text.endswith(" garden.")
     with pytest.raises(UserError, match="no gap"):
         writer.infill("The miller.", GenerationConfig())
+
+
+def test_the_package_gives_its_writer_and_loads_nothing_before(
+    tmp_path: Path, writer: Writer, config: ProjectConfig
+) -> None:
+    save_checkpoint(tmp_path / "model.pt", Checkpoint(config, writer.tokenizer, writer.model.state_dict()))
+    code = (
+        "import sys, tiny_diffusion; light = 'torch' not in sys.modules; from tiny_diffusion import Writer;"
+        "from tiny_diffusion.config import GenerationConfig;"
+        "text = Writer.load(sys.argv[1], 'cpu').write('The', GenerationConfig(length=4, steps=2))[0];"
+        "print(light, text.given)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "model.pt"], capture_output=True, text=True)
+    assert done.stdout.startswith("True (True,") and done.stdout.count("False") == 4, done.stderr
+    with pytest.raises(AttributeError, match="Writter"):
+        tiny_diffusion.Writter  # noqa: B018

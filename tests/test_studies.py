@@ -193,7 +193,6 @@ def test_steps_and_speed_are_known_before(
 
 
 def test_the_twin_differs_in_its_objective_and_its_sweep_alone(base: ProjectConfig) -> None:
-    base = base.override(study={"twin_patience": 4})
     twin = twin_run(base, Setting(0.25, 0.75, 9), 3).config
     changes = twin.differences(diffusion_run(base, 9, 3).config)
     assert {key: now for key, (now, _) in changes.items()} == {
@@ -201,7 +200,6 @@ def test_the_twin_differs_in_its_objective_and_its_sweep_alone(base: ProjectConf
         "model.causal": True,
         "model.dropout": 0.25,
         "training.weight_decay": 0.75,
-        "training.early_stopping_patience": 4,
     }
     often = diffusion_run(base.override(**{"training.eval_every_epochs": 5}), 9, 3).config
     assert set(twin.differences(often)) == {*changes, "training.eval_every_epochs"}
@@ -231,7 +229,7 @@ def test_the_twins_compute_is_the_diffusion_runs(
 ) -> None:
     flops = lengths.flops(base, lengths.steps(base))  # three stages of one epoch
     steps = steps_within(base, flops, lengths)
-    run = equal_run(base.override(study={"twin_patience": 0}), Setting(0.1, 0.1, 1), steps, lengths, 0)
+    run = equal_run(base, Setting(0.1, 0.1, 1), steps, lengths, 0)
     store = Store(tmp_path, data, base.evaluation)
     finish(store, [run])
     result = store.find(run)
@@ -291,7 +289,7 @@ def test_the_ablation_spends_the_same_on_each_schedule(
     assert order["reversed, seed 1"] == ["refinement", "structural", "foundational"]
     results = [store.find(run) for run in plan]
     assert {r.steps for r in results if r} == {budget(base, lengths)} and len({r.flops for r in results if r}) == 1
-    rows = ablation_rows(base, runs, store.find)
+    rows = ablation_rows(runs, store.find)
     assert [r.test.mean for r in rows] == sorted(r.test.mean for r in rows) and len(rows) == 5
     assert [r.schedule for r in rows if r.against is None] == ["described"]
     assert "| none |" in ablation_table(rows).markdown()
@@ -304,13 +302,13 @@ def test_the_ablation_spends_the_same_on_each_schedule(
 def test_unequal_compute_is_refused(base: ProjectConfig, lengths: Lengths) -> None:
     runs = ablation_runs(base.override(study={"ablation_epochs": 9}), lengths)
     find = made_up(lambda run: 1.0)
-    assert len(ablation_rows(base, runs, find)) == 5
+    assert len(ablation_rows(runs, find)) == 5
 
     def uneven(run: Run) -> RunResult:
         return replace(find(run), flops=2e9) if run.label.startswith("none") else find(run)
 
     with pytest.raises(UserError, match="unequal compute"):
-        ablation_rows(base, runs, uneven)
+        ablation_rows(runs, uneven)
 
 
 # The crossover
@@ -375,7 +373,7 @@ def test_the_comparison_finds_the_crossing_and_draws_it(tmp_path: Path, base: Pr
 
 STUDY = {
     "seeds": 3, "epochs": (2, 3), "ablation_epochs": 30, "twin_epochs": (2, 5), "twin_dropouts": (0.0,),
-    "twin_weight_decays": (0.2, 0.9), "twin_patience": 8,
+    "twin_weight_decays": (0.2, 0.9),
 }  # fmt: skip
 
 
@@ -398,15 +396,20 @@ def test_spread_and_paired_differences() -> None:
     assert asdict(spread([1.0, 2.0, 3.0])) == {"mean": 2.0, "deviation": 1.0, "seeds": 3}
     assert str(spread([1.5])) == "1.500" and spread([1.5]).deviation is None
     # The same difference for each seed leaves no doubt, however much the seeds differ.
-    same = paired([1.0, 2.0, 4.0], [1.5, 2.5, 4.5], 200, 0)
+    same = paired([1.0, 2.0, 4.0], [1.5, 2.5, 4.5])
     assert (same.mean, same.low, same.high, same.lower) == (-0.5, -0.5, -0.5, 3)
-    mixed = paired([1.0, 2.0], [1.5, 1.0], 1000, 0)
-    assert (mixed.low, mixed.high, mixed.lower) == (-0.5, 1.0, 1)
-    one = paired([1.0], [2.0], 100, 0)
+    # t of one degree of freedom, 12.706, times the deviation of (-0.5, 1), 1.0607, over the root of two.
+    mixed = paired([1.0, 2.0], [1.5, 1.0])
+    assert (mixed.low, mixed.high, mixed.lower) == (
+        pytest.approx(-9.27965, abs=1e-4),
+        pytest.approx(9.77965, abs=1e-4),
+        1,
+    )
+    one = paired([1.0], [2.0])
     assert one.low is None and str(one) == "-1.000" and "one seed" in seeds_note(1)
-    assert "rough" in seeds_note(2) and "rough" not in seeds_note(8)
+    assert "2 paired seeds" in seeds_note(2)
     with pytest.raises(ValueError):
-        paired([1.0], [1.0, 2.0], 100, 0)
+        paired([1.0], [1.0, 2.0])
 
 
 def test_tables(base: ProjectConfig) -> None:

@@ -50,7 +50,7 @@ def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dr
         show_plan(lambda find: plan, store, lengths)
         return
     follow_study(lambda find: plan, store, lengths)
-    rows = ablation_rows(config, runs, store.find)
+    rows = ablation_rows(runs, store.find)
     table = ablation_table(rows)
     show_table(table)
     note = seeds_note(config.study.seeds)

@@ -30,7 +30,6 @@ from .studies import (
 @study_flag("--dropouts", "study.twin_dropouts")
 @study_flag("--weight-decays", "study.twin_weight_decays")
 @study_flag("--twin-epochs", "study.twin_epochs")
-@study_flag("--patience", "study.twin_patience")
 @click.option("--plot", "kind", type=click.Choice(["svg", "png"]), default="svg", show_default=True, help="Drawing.")
 @click.option("--no-plot", is_flag=True, help="Draw nothing; else the extra 'report' is needed.")
 @DRY_RUN

@@ -60,7 +60,7 @@ def command(
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
     if not interactive:
         for text in writer.write(prompt, settings):
-            click.echo(text)
+            click.echo(text.text)
             click.echo() if settings.num_samples > 1 else None
         return
     say("a prompt a line; an empty line ends", style="dim")
@@ -72,7 +72,7 @@ def command(
         if not line:
             return
         try:
-            click.echo("\n\n".join(writer.write(line, settings)))
+            click.echo("\n\n".join(text.text for text in writer.write(line, settings)))
         except UserError as error:  # a prompt too long ends the line, not the session
             say(f"error: {error}", style="red")
         settings = settings.model_copy(update={"seed": settings.seed + 1})

@@ -25,4 +25,4 @@ def command(
     """Fill each gap of TEMPLATE, marked by three or more underscores: "It was on a ____ night"."""
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
     for text in writer.infill(template, settings):
-        click.echo(text)
+        click.echo(text.text)

@@ -64,7 +64,7 @@ def check_pipeline() -> None:
         events = list(trainer.run())
         checkpoint = load_checkpoint(trainer.best_path)
         device = find_device(config.training.device)
-        text = Writer(checkpoint.build(device), checkpoint.tokenizer).write("The value", config.generation)[0]
+        text = Writer(checkpoint.build(device), checkpoint.tokenizer).write("The value", config.generation)[0].text
         few = {"windows": 20, "draws": 4, "samples": 2, "novelty_steps": (), "temperatures": ()}
         settings = config.evaluation.model_copy(update=few)
         *_, report = evaluate(checkpoint, data, settings, config.generation, device)

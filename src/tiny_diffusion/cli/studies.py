@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from ..config import ProjectConfig
+from ..config import EvaluationConfig, ProjectConfig
+from ..config.evaluation_config import SCORING
 from ..config.reference import describe
 from ..errors import UserError
 from .options import OVERRIDES, console, duration, errors, resolve, say
@@ -58,6 +59,8 @@ def _number(text: str) -> Any:
         return text
 
 
+# Evaluation settings that a study reads: those of its test figure.
+READ = (*SCORING, "batch_size")
 # Settings that a study sets itself, or that do nothing in it.
 UNREAD = (
     "model.causal",
@@ -66,12 +69,7 @@ UNREAD = (
     "training.max_steps",
     "training.sample_every_epochs",
     "training.tensorboard",
-    "evaluation.samples",
-    "evaluation.sample_tokens",
-    "evaluation.ngram_orders",
-    "evaluation.max_bits_per_byte",
-    "evaluation.max_sentence_length_distance",
-    "evaluation.max_copied_words",
+    *(f"evaluation.{name}" for name in EvaluationConfig.model_fields if name not in READ),
 )
 SWEPT = ("model.dropout", "training.weight_decay", "training.eval_every_epochs")
 
@@ -113,10 +111,7 @@ def show_plan(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
         cells = (f"{lengths.steps(run.config):,}", f"{work:.1e}", "kept" if kept else duration(work / rate))
         table.add_row(escape(run.label), *cells)
     console.print(table)
-    say(
-        f"{len(runs)} runs, about {duration(left)} left to do"
-        + (", less where a twin ends early" if any(run.config.model.causal for run in runs) else "")
-    )
+    say(f"{len(runs)} runs, about {duration(left)} left to do")
 
 
 def follow_study(plan: "Plan", store: "Store", lengths: "Lengths") -> None:

@@ -33,7 +33,6 @@ from .studies import (
 @study_flag("--dropouts", "study.twin_dropouts")
 @study_flag("--weight-decays", "study.twin_weight_decays")
 @study_flag("--epochs", "study.twin_epochs")
-@study_flag("--patience", "study.twin_patience")
 @DRY_RUN
 @config_flags("model", "training", "curriculum", "evaluation", without=(*UNREAD, *SWEPT))
 @click.pass_context
@@ -70,7 +69,7 @@ def command(
         trained = load_checkpoint(Path(checkpoint))
         check_same_data(trained, data)
         config = study_config(ctx, trained.config, data, (*UNREAD, *SWEPT, "curriculum"))
-        flops = lengths.flops(trained.config, int(trained.meta["step"]))
+        flops = lengths.flops(trained.config, lengths.steps(trained.config))
     steps = steps_within(config, flops, lengths)
     store = Store(Path(output) / "runs", data, config.evaluation)
     if dry_run:

@@ -6,6 +6,8 @@ from pydantic import Field, field_validator
 
 from .base import Config
 
+SCORING = ("split", "windows", "draws", "bootstrap", "seed")  # the settings that move the held-out likelihood
+
 
 class EvaluationConfig(Config):
     """Held-out likelihood, baselines, style, coherence, novelty and the blind test."""

@@ -10,8 +10,10 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
 * activations: L such blocks and BACKWARD_BLOCKS for the gradients under way, or with gradient checkpointing
   L block inputs (d float32 each) and CHECKPOINT_BLOCKS blocks (both fitted to the peak measured on a CPU); with dropout
   a byte for each of the two d of every block and of the embedding; outside the blocks OUTSIDE_COPIES d float32 per
-  token; in bfloat16 a copy of the blocks' matrices; and the head's gradient of the output table with the logits of
-  HEAD_ROWS positions, LOGIT_COPIES times V float32. All of it times OVERHEAD, what the allocator wastes.
+  token; in bfloat16 a copy of the blocks' matrices; on a CPU in bfloat16, up to EXPLICIT_TOKENS, the attention's
+  weights of every block, B H T^2 values, and SCORE_COPIES of one block's scores; and the head's gradient of the output
+  table with the logits of HEAD_ROWS positions, LOGIT_COPIES times V float32. All of it times OVERHEAD, what the
+  allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
   output table's) and the optimiser's step (gradients, and one temporary copy of what AdamW updates).
@@ -45,6 +47,9 @@ FEED_FORWARD_COPIES = 3
 LOGIT_COPIES = 3
 # Positions whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
 HEAD_ROWS = {"cpu": 256, "cuda": 4096}
+# Up to so many tokens a CPU in bfloat16 keeps the matrix of attention's scores; beyond, it costs too much memory.
+EXPLICIT_TOKENS = 512
+SCORE_COPIES = 3
 OVERHEAD: dict[Device, float] = {"cpu": 1.25, "cuda": 1.0}
 RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
 GB = 1_000_000_000
@@ -140,6 +145,9 @@ def _activations(project: RunSettings, vocab_size: int, device: Device, half: bo
         per_token = model.n_layers * FLOAT32 * model.d_model + CHECKPOINT_BLOCKS * block
     else:
         per_token = (model.n_layers + BACKWARD_BLOCKS) * block
+    if half and device == "cpu" and model.context <= EXPLICIT_TOKENS:
+        layers = CHECKPOINT_BLOCKS if training.gradient_checkpointing else model.n_layers
+        per_token += (layers + SCORE_COPIES) * model.n_heads * model.context * BFLOAT16
     per_token += OUTSIDE_COPIES * FLOAT32 * model.d_model
     if model.dropout > 0:
         per_token += (2 * model.n_layers + 1) * model.d_model

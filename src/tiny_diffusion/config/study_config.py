@@ -21,9 +21,6 @@ class StudyConfig(Config):
     twin_weight_decays: tuple[float, ...] = Field(
         (0.1, 0.5), min_length=1, description="the twin's sweep: weight decays"
     )
-    twin_patience: int = Field(
-        3, ge=0, description="end a twin's run after so many epochs without a better validation; 0: never"
-    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

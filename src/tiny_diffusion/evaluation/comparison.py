@@ -61,6 +61,8 @@ def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> Non
     """Raise UserError unless ``twin`` is autoregressive and has the same data, vocabulary level and context."""
     check_same_data(twin, data)
     own, other = checkpoint.config.model, twin.config.model
+    if own.causal:
+        raise UserError("the checkpoint is itself an autoregressive model: --twin goes with a diffusion model")
     if not other.causal:
         raise UserError("the twin's checkpoint is no autoregressive model (model.causal=true)")
     if (own.vocab_level, own.context) != (other.vocab_level, other.context):
@@ -86,6 +88,9 @@ def compare(
     tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
     if rivals.twin is not None:
         check_twin(rivals.twin, checkpoint, data)
+    names = [folder.resolve().name for folder in rivals.local]
+    if len(set(names)) < len(names):
+        raise UserError(f"two folders of one name ({', '.join(names)}) give rows of one name: rename one of them")
 
     def row(name: str, nats: FloatArray) -> Likelihood:
         return summarise(name, nats, held, settings.bootstrap, settings.seed, own)

@@ -1,6 +1,7 @@
 """The curves of the training that made a checkpoint, from the log beside it."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,24 +21,32 @@ class Curves:
 
 
 def read_curves(checkpoint: Path) -> Curves | None:
-    """Read ``logs/metrics.jsonl`` beside a checkpoint; None when there is none. Raises UserError for a broken line."""
+    """Read ``logs/metrics.jsonl`` beside a checkpoint; None when there is none.
+
+    A last line that a crash cut short does not count, of steps done again after it the later ones do, and a loss
+    that is no number is left out. Raises UserError for another broken line.
+    """
     path = checkpoint.parent / "logs" / "metrics.jsonl"
     if not path.is_file():
         return None
-    training: list[tuple[float, float]] = []
-    validation: list[tuple[float, float]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    training: dict[int, float] = {}
+    validation: dict[int, float] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
         try:
             row = json.loads(line)
             if row["event"] == "StepDone":
-                training.append((float(row["step"]), float(row["loss"])))
+                training[int(row["step"])] = float(row["loss"])
             elif row["event"] == "Validated":
-                validation.append((float(row["step"]), float(row["bits_per_byte"])))
+                validation[int(row["step"])] = float(row["bits_per_byte"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path}:{number} is no event of a training; move the file away to do without it"
             ) from error
-    return Curves(_thin(training), validation) if training else None
+    return Curves(_thin(_finite(training)), _finite(validation)) if _finite(training) else None
+
+
+def _finite(points: dict[int, float]) -> list[tuple[float, float]]:
+    return [(float(step), value) for step, value in sorted(points.items()) if math.isfinite(value)]
 
 
 def _thin(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

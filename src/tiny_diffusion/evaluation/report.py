@@ -1,7 +1,7 @@
 """The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -21,10 +21,10 @@ from .breakdown import (
     score_held_out,
     window_thirds,
 )
-from .coherence import measure_coherence
+from .coherence import CoherenceReport, measure_coherence
 from .comparison import Rivals, Step, check_same_data, compare
 from .copies import CopyIndex
-from .frontier import Judge, measure_frontier
+from .frontier import Frontier, Judge, measure_frontier
 from .leaks import Leaks, leaks_of
 from .likelihood import HeldOut, Likelihood, held_out
 from .novelty import NoveltyReport, cut_like, measure_novelty
@@ -78,26 +78,7 @@ def evaluate(
         with autocast(device, checkpoint.config.training.precision):
             rates, formats = _break_down(model, checkpoint, data, windows, scored, settings)
 
-    yield Step("writing samples")
-    samples = write_samples(model, checkpoint, settings, generation)
-    training, language = data.texts("train"), data.language
-    yield Step("style")
-    whole = [whole_sentences(s, language) for s in samples]
-    style = measure_style(whole, texts, training, language, settings, other_books)
-    yield Step("coherence")
-    coherence = measure_coherence(whole, texts, training, language, settings)
-    write = partial(write_samples, model, checkpoint, settings)
-    # An autoregressive model writes token by token: it has no steps to vary.
-    steps = () if model.config.causal else (generation.steps, *settings.novelty_steps)
-    by_steps = yield from vary("steps", steps, generation, samples, write)
-    yield Step("novelty")
-    novelty = measure_novelty(samples, texts, CopyIndex(training), language, settings, by_steps)
-    temperatures = (generation.temperature, *settings.temperatures)
-    by_temperature = yield from vary("temperature", temperatures, generation, samples, write)
-    yield Step("frontier")
-    twin = None if rivals.twin is None else rivals.twin.build(device)
-    judge = Judge(training, checkpoint.tokenizer, checkpoint.config.model.vocab_level, settings.judge_order, twin)
-    frontier = measure_frontier(by_temperature, cut_like(samples, texts), judge)
+    written = yield from _measure_texts(checkpoint, model, data, settings, generation, rivals, other_books)
     scored_passages = len(set(windows.passage.tolist()))
     yield Report(
         version=VERSION,
@@ -115,15 +96,59 @@ def evaluate(
         mask_rates=rates,
         formats=formats,
         leaks=leaks,
-        style=style,
-        coherence=coherence,
-        novelty=novelty,
-        frontier=frontier,
-        thresholds=_thresholds(found[0], style, novelty, leaks, settings),
-        samples=samples,
+        style=written.style,
+        coherence=written.coherence,
+        novelty=written.novelty,
+        frontier=written.frontier,
+        thresholds=_thresholds(found[0], written.style, written.novelty, leaks, settings),
+        samples=written.samples,
         evaluation=settings,
         generation=generation,
     )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The texts that the model wrote and what was measured on them."""
+
+    samples: list[str]
+    style: StyleReport
+    coherence: CoherenceReport
+    novelty: NoveltyReport
+    frontier: Frontier
+
+
+def _measure_texts(
+    checkpoint: Checkpoint,
+    model: Transformer,
+    data: Processed,
+    settings: EvaluationConfig,
+    generation: GenerationConfig,
+    rivals: Rivals,
+    other_books: dict[str, str] | None,
+) -> Generator[Step, None, _Written]:
+    """Write with the model and measure what it wrote, yielding each step as it begins."""
+    yield Step("writing samples")
+    samples = write_samples(model, checkpoint, settings, generation)
+    training, held_out_texts, language = data.texts("train"), data.texts(settings.split), data.language
+    yield Step("style")
+    whole = [whole_sentences(s, language) for s in samples]
+    style = measure_style(whole, held_out_texts, training, language, settings, other_books)
+    yield Step("coherence")
+    coherence = measure_coherence(whole, held_out_texts, training, language, settings)
+    write = partial(write_samples, model, checkpoint, settings)
+    # An autoregressive model writes token by token: it has no steps to vary.
+    steps = () if model.config.causal else (generation.steps, *settings.novelty_steps)
+    by_steps = yield from vary("steps", steps, generation, samples, write)
+    yield Step("novelty")
+    novelty = measure_novelty(samples, held_out_texts, CopyIndex(training), language, settings, by_steps)
+    temperatures = (generation.temperature, *settings.temperatures)
+    by_temperature = yield from vary("temperature", temperatures, generation, samples, write)
+    yield Step("frontier")
+    twin = None if rivals.twin is None else rivals.twin.build(model.device)
+    judge = Judge(training, checkpoint.tokenizer, checkpoint.config.model.vocab_level, settings.judge_order, twin)
+    frontier = measure_frontier(by_temperature, cut_like(samples, held_out_texts), judge)
+    return _Written(samples, style, coherence, novelty, frontier)
 
 
 def _break_down(

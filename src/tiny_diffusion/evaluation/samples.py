@@ -24,7 +24,7 @@ def write_samples(
         how = generation.model_copy(
             update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + len(samples)}
         )
-        samples += writer.write("", how)
+        samples += [found.text for found in writer.write("", how)]
     return samples
 
 

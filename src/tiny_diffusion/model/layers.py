@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ..config.memory import EXPLICIT_TOKENS
+
 LEVELS = 256  # one random byte a value
-EXPLICIT_TOKENS = 512  # beyond it the matrix of scores costs more memory than it saves time
 
 
 class _RMSNorm(torch.autograd.Function):

@@ -13,25 +13,29 @@ from ..data.tokenizer import BOS
 from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
+from .denoise import DenoisingState
 from .draw import draw, restrict
 from .predictor import float_logits
 
 
 def left_to_right(
     model: Transformer, block: Tensor, kept: int, settings: GenerationConfig, generator: Generator, allowed: int
-) -> Iterator[Tensor]:
-    """Write ``block`` (B, T) behind its first ``kept`` tokens; ids (B, T) after each.
+) -> Iterator[DenoisingState]:
+    """Write ``block`` (B, T) behind its first ``kept`` tokens; a state after each.
 
     Keys and values of what stands already are kept, so that a step costs one token's pass.
     """
     model.eval()
     cache = KeyValueCache(model.config.context)
     new = torch.cat((torch.full_like(block[:, :1], BOS), block[:, :kept]), dim=1)
+    confidence = torch.zeros(block.shape, device=block.device)
+    confidence[:, :kept] = 1
     for position in range(kept, block.shape[1]):
-        tokens = _next_tokens(model, new, cache, settings, generator, allowed)
+        tokens, chances = _next_tokens(model, new, cache, settings, generator, allowed)
         new = tokens[:, None]
-        block = torch.cat((block[:, :position], new, block[:, position + 1 :]), dim=1)
-        yield block
+        block, confidence = block.clone(), confidence.clone()
+        block[:, position], confidence[:, position] = tokens, chances
+        yield DenoisingState(block, confidence, position - kept + 1, block.shape[1] - kept)
 
 
 @torch.inference_mode()
@@ -42,11 +46,11 @@ def _next_tokens(
     settings: GenerationConfig,
     generator: Generator,
     allowed: int,
-) -> Tensor:
-    """The token (B,) drawn after the tokens in ``cache`` and ``new``, which are cached too."""
+) -> tuple[Tensor, Tensor]:
+    """The token (B,) drawn after the tokens in ``cache`` and ``new``, which are cached too, and its probability."""
     with autocast(new.device, settings.precision):
         hidden = model.hidden(new, cache=cache)[:, -1]
     cache.length += new.shape[1]
     logits = float_logits(model, hidden) / settings.temperature  # (B, V)
-    drawn = draw(restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p), generator)[0]
-    return drawn + model.reserved
+    drawn, chances = draw(restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p), generator)
+    return drawn + model.reserved, chances

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Generator, Tensor
 
+from ..checkpoint import load_checkpoint
 from ..config import GenerationConfig
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
-from ..runtime import memory_errors
-from .denoise import denoise
+from ..runtime import find_device, memory_errors
+from .denoise import DenoisingState, denoise
 from .left_to_right import left_to_right
 from .predictor import cast_once
+from .results import Run, Written, finish, written
 
 GAP = re.compile(r"_{3,}")
 
@@ -27,7 +32,13 @@ class Writer:
     def __init__(self, model: Transformer, tokenizer: BookTokenizer) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.device = next(model.parameters()).device
+        self.device = model.device
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
+        """The writer of a checkpoint; raises UserError when the file or the device is not to be had."""
+        checkpoint = load_checkpoint(Path(path))
+        return cls(checkpoint.build(find_device(device)), checkpoint.tokenizer)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Ids of ``prompt``; raises UserError when it leaves no room to write within the context."""
@@ -43,14 +54,16 @@ class Writer:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
         return self.tokenizer.level_size(min(settings.vocab_level, self.model.config.vocab_level))
 
-    @memory_errors()
-    def write(self, prompt: str, settings: GenerationConfig) -> list[str]:
+    def write(self, prompt: str, settings: GenerationConfig) -> list[Written]:
         """``settings.num_samples`` texts that begin with ``prompt`` and go on for ``settings.length`` tokens."""
-        *_, last = self.states(prompt, settings)
-        return [self.tokenizer.decode(row) for row in last.tolist()]
+        return finish(self.writing(prompt, settings))
 
-    def states(self, prompt: str, settings: GenerationConfig) -> Iterator[Tensor]:
-        """Every moment of writing: ids (num_samples, tokens so far), MASK where unsettled.
+    def infill(self, template: str, settings: GenerationConfig) -> list[Written]:
+        """``settings.num_samples`` texts, each gap of ``template`` filled; see ``filling``."""
+        return finish(self.filling(template, settings))
+
+    def writing(self, prompt: str, settings: GenerationConfig) -> Run:
+        """Every moment of ``write``: states of (num_samples, tokens so far), MASK where unsettled; then the texts.
 
         Text beyond the context is written block by block, each seeing the last half context before it.
         """
@@ -58,22 +71,30 @@ class Writer:
         model = cast_once(self.model, settings.precision)
         ids = torch.tensor(self.encode_prompt(prompt), dtype=torch.long, device=self.device)
         done = ids.expand(settings.num_samples, -1)  # (B, tokens so far)
+        sure = torch.ones(done.shape, device=self.device)
+        steps = 0
         wanted = done.shape[1] + settings.length
         context = self.model.config.context
         while done.shape[1] < wanted:
             room_left = wanted <= context or done.shape[1] == len(ids)
             keep = done.shape[1] if room_left else min(done.shape[1], context // 2)
             size = min(context - keep, wanted - done.shape[1])
-            seen = done[:, done.shape[1] - keep :]
-            block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
-            settled = block
-            for settled in self._fill(model, block, keep, settings, generator):
-                yield torch.cat((done[:, : done.shape[1] - keep], settled), dim=1)
-            done = torch.cat((done, settled[:, keep:]), dim=1)
+            before = done.shape[1] - keep
+            block = torch.cat((done[:, before:], torch.full((len(done), size), MASK, device=self.device)), dim=1)
+            for state in self._fill(model, block, keep, settings, generator):
+                state = replace(
+                    state,
+                    ids=torch.cat((done[:, :before], state.ids), dim=1),
+                    confidence=torch.cat((sure, state.confidence[:, keep:]), dim=1),
+                )
+                yield state
+            done, sure, steps = state.ids, state.confidence, steps + state.steps
+        given = (torch.arange(wanted) < len(ids)).expand(len(done), -1)
+        texts = [self.tokenizer.decode(row) for row in done.tolist()]
+        return written(texts, done, sure, given, steps)
 
-    @memory_errors()
-    def infill(self, template: str, settings: GenerationConfig) -> list[str]:
-        """Fill each gap (three or more underscores) of ``template`` with ``settings.gap_tokens`` tokens.
+    def filling(self, template: str, settings: GenerationConfig) -> Run:
+        """Every moment of filling each gap (three or more underscores) with ``settings.gap_tokens`` tokens.
 
         Raises UserError when there is no gap, or the whole does not fit the context.
         """
@@ -94,16 +115,18 @@ class Writer:
         rows = torch.tensor(ids, device=self.device).expand(settings.num_samples, -1)
         generator = torch.Generator().manual_seed(settings.seed)
         model = cast_once(self.model, settings.precision)
-        *_, last = denoise(model, rows, settings, generator, self.allowed(settings))
-        return [self.tokenizer.decode(row) for row in last.ids.tolist()]
+        for state in self._fill(model, rows, 0, settings, generator):
+            yield state
+        texts = [self.tokenizer.decode(row) for row in state.ids.tolist()]
+        return written(texts, state.ids, state.confidence, rows != MASK, state.steps)
 
     def _fill(
         self, model: Transformer, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator
-    ) -> Iterator[Tensor]:
+    ) -> Iterator[DenoisingState]:
         """States of one block (B, T) whose first ``keep`` tokens are settled."""
         allowed = self.allowed(settings)
-        if model.config.causal:
-            yield from left_to_right(model, block, keep, settings, generator, allowed)
-            return
-        for state in denoise(model, block, settings, generator, allowed, keep):
-            yield state.ids
+        with memory_errors():
+            if model.config.causal:
+                yield from left_to_right(model, block, keep, settings, generator, allowed)
+            else:
+                yield from denoise(model, block, settings, generator, allowed, keep)

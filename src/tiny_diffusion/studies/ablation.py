@@ -54,7 +54,7 @@ def ablation_plan(runs: Mapping[str, Sequence[Run]]) -> list[Run]:
     return [run for same_seed in zip(*runs.values(), strict=True) for run in same_seed]
 
 
-def ablation_rows(config: ProjectConfig, runs: Mapping[str, Sequence[Run]], find: Lookup) -> list[AblationRow]:
+def ablation_rows(runs: Mapping[str, Sequence[Run]], find: Lookup) -> list[AblationRow]:
     """The table of a finished study, best test figure first; raises UserError unless compute was equal."""
     results = {name: [r for run in same if (r := find(run)) is not None] for name, same in runs.items()}
     spent = {r.flops for same in results.values() for r in same}
@@ -65,7 +65,6 @@ def ablation_rows(config: ProjectConfig, runs: Mapping[str, Sequence[Run]], find
     for name, same in results.items():
         tests = [r.test.bits_per_byte for r in same]
         reference = [r.test.bits_per_byte for r in results[described]]
-        settings = config.evaluation
         rows.append(
             AblationRow(
                 schedule=name,
@@ -74,7 +73,7 @@ def ablation_rows(config: ProjectConfig, runs: Mapping[str, Sequence[Run]], find
                 flops=same[0].flops,
                 validation=spread([r.best.bits_per_byte for r in same]),
                 test=spread(tests),
-                against=None if name == described else paired(tests, reference, settings.bootstrap, settings.seed),
+                against=None if name == described else paired(tests, reference),
             )
         )
     return sorted(rows, key=lambda row: row.test.mean)

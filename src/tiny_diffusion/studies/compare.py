@@ -112,7 +112,6 @@ def size_result(size: str, config: ProjectConfig, lengths: Lengths, find: Lookup
     curve = [p.validation.mean for p in diffusion]
     at_best = min(twin, key=lambda p: p.validation.mean)
     last = diffusion[-1].epochs
-    settings = config.evaluation
     rows = lengths.rows(plain(config, 1, config.training.seed))
     unique = len(rows.encoded[-1][0])
     return SizeResult(
@@ -126,10 +125,8 @@ def size_result(size: str, config: ProjectConfig, lengths: Lengths, find: Lookup
         equal=crossover(epochs, flops, curve, [by_epochs[e].validation.mean for e in epochs]),
         best=crossover(epochs, flops, curve, [at_best.validation.mean] * len(epochs)),
         difference=paired(
-            [_result(g[0][last], find).best.bits_per_byte for g in grids],
-            [_result(g[1][at_best.epochs], find).best.bits_per_byte for g in grids],
-            settings.bootstrap,
-            settings.seed,
+            [_result(g[0][last], find).test.bits_per_byte for g in grids],
+            [_result(g[1][at_best.epochs], find).test.bits_per_byte for g in grids],
         ),
     )
 

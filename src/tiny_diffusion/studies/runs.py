@@ -13,6 +13,7 @@ from typing import Any
 
 from ..checkpoint import load_checkpoint
 from ..config import EvaluationConfig, ProjectConfig, StudyConfig
+from ..config.evaluation_config import SCORING
 from ..config.overrides import flatten
 from ..data.artefacts import Processed, digest
 from ..errors import UserError, WorldError
@@ -27,7 +28,6 @@ from ..training.run_state import MAY_CHANGE
 from ..training.trainer import Trainer
 
 VERSION = 1  # of result.json, and of what its figures mean: part of a run's hash
-SCORING = ("split", "windows", "draws", "bootstrap", "seed")  # evaluation settings that move the test figure
 
 
 class Interrupted(Exception):

@@ -21,15 +21,14 @@ def plain(config: ProjectConfig, epochs: int, seed: int) -> ProjectConfig:
 def twin_of(config: ProjectConfig, dropout: float, weight_decay: float) -> ProjectConfig:
     """The autoregressive twin of a diffusion run: another objective, a causal mask, and its own regularisation.
 
-    It is validated after each epoch, since on one book it is best after a few, and ended ``study.twin_patience``
-    epochs after its best one.
+    It is validated after each epoch, since on one book it is best after a few, and its best epoch is kept. No run is
+    ended early: before the learning rate decays its best is not its best yet.
     """
     return config.override(
         training={
             "objective": "autoregressive",
             "weight_decay": weight_decay,
             "eval_every_epochs": 1,
-            "early_stopping_patience": config.study.twin_patience,
         },
         model={"causal": True, "dropout": dropout},
     )

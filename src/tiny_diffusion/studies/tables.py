@@ -113,7 +113,7 @@ def compare_lines(config: ProjectConfig, result: SizeResult) -> list[str]:
         f"formula: {result.critical_flops:.1e} FLOPs for {result.unique_tokens / 1e6:.3f}M unique tokens "
         "(an extrapolation at this size)",
         f"diffusion at {last.epochs} epochs minus the twin at its best: {result.difference} bits per byte of "
-        f"validation, lower in {result.difference.lower} of {result.difference.seeds} seeds",
+        f"test text, lower in {result.difference.lower} of {result.difference.seeds} seeds",
         seeds_note(result.difference.seeds),
         *edge_lines(config, result.setting),
     ]
