@@ -28,7 +28,7 @@ class ToyModel(torch.nn.Module):
 
     reserved = RESERVED
     device = torch.device("cpu")
-    table = torch.eye(TOKENS, dtype=torch.float64)
+    output = torch.eye(RESERVED + TOKENS, dtype=torch.float64)[:, RESERVED:]  # reserved rows of zeros, then one a token
 
     def __init__(self, joint: Tensor) -> None:
         super().__init__()

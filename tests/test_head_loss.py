@@ -12,16 +12,17 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("count", [0, 1, 7, 2 * rows_at_once(CPU) + 3])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_it_is_cross_entropy(count: int, smoothing: float, weighted: bool) -> None:
+@pytest.mark.parametrize("reserved", [0, 2])
+def test_it_is_cross_entropy(count: int, smoothing: float, weighted: bool, reserved: int) -> None:
     generator = torch.Generator().manual_seed(count)
     hidden = torch.randn(count, 5, generator=generator, dtype=torch.double, requires_grad=True)
-    table = torch.randn(11, 5, generator=generator, dtype=torch.double, requires_grad=True)
+    table = torch.randn(reserved + 11, 5, generator=generator, dtype=torch.double, requires_grad=True)
     targets = torch.randint(0, 11, (count,), generator=generator)
     weights = torch.rand(count, generator=generator) if weighted else None
-    plain = F.cross_entropy(hidden @ table.T, targets, reduction="none", label_smoothing=smoothing)
+    plain = F.cross_entropy(hidden @ table[reserved:].T, targets, reduction="none", label_smoothing=smoothing)
     plain = (plain if weights is None else plain * weights).sum()
     expected = torch.autograd.grad(3 * plain, (hidden, table))
-    loss = head_loss(hidden, table, targets, weights=weights, smoothing=smoothing)
+    loss = head_loss(hidden, table, targets, weights=weights, smoothing=smoothing, reserved=reserved)
     torch.testing.assert_close(loss, plain)
     for ours, theirs in zip(torch.autograd.grad(3 * loss, (hidden, table)), expected, strict=True):
         torch.testing.assert_close(ours, theirs)

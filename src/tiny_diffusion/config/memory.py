@@ -47,6 +47,9 @@ FEED_FORWARD_COPIES = 3
 LOGIT_COPIES = 3
 # Positions whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
 HEAD_ROWS = {"cpu": 256, "cuda": 4096}
+# Values of the matrices that Muon turns at the same time, and the copies that it makes of them.
+MUON_VALUES = 4_000_000
+MUON_COPIES = 5
 # Up to so many tokens a CPU in bfloat16 keeps the matrix of attention's scores; beyond, it costs too much memory.
 EXPLICIT_TOKENS = 512
 SCORE_COPIES = 3

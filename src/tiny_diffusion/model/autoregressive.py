@@ -42,7 +42,7 @@ def next_token_loss(
     index = (ids >= model.reserved).flatten().nonzero().squeeze(1)
     targets = send(ids.flatten().index_select(0, index) - model.reserved, device)
     rows = hidden.flatten(0, 1).index_select(0, send(index, device))
-    return head_loss(rows, model.table, targets, smoothing=label_smoothing)
+    return head_loss(rows, model.output, targets, smoothing=label_smoothing, reserved=model.reserved)
 
 
 def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:

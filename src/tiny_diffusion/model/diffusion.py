@@ -90,7 +90,7 @@ def diffusion_loss(
     weights = None
     if weighting == "bound":
         weights = send(MaskSchedule().weight(t)[masked.nonzero()[:, 0]], hidden.device)
-    return head_loss(hidden, model.table, targets, weights=weights, smoothing=label_smoothing)
+    return head_loss(hidden, model.output, targets, weights=weights, smoothing=label_smoothing, reserved=model.reserved)
 
 
 def uniform_rate_masks(ids: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

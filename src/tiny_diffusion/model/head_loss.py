@@ -29,13 +29,19 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, weights: Tensor | None, smoothing: float
+        ctx: Any,
+        hidden: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        smoothing: float,
+        reserved: int,
     ) -> Tensor:
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
         sums = torch.float64 if dtype == torch.float64 else torch.float32
         with torch.autocast(kind, enabled=False):
-            return _HeadLoss._pieces(ctx, hidden, table, targets, weights, smoothing, dtype, sums)
+            return _HeadLoss._pieces(ctx, hidden, table, targets, weights, smoothing, reserved, dtype, sums)
 
     @staticmethod
     def _pieces(
@@ -45,12 +51,14 @@ class _HeadLoss(torch.autograd.Function):
         targets: Tensor,
         weights: Tensor | None,
         smoothing: float,
+        reserved: int,
         dtype: torch.dtype,
         sums: torch.dtype,
     ) -> Tensor:
-        cast_table = table.to(dtype)
+        cast_table = table[reserved:].to(dtype)
         gradient = torch.empty_like(hidden)
         table_gradient = torch.zeros(table.shape, dtype=sums, device=table.device)
+        text_gradient = table_gradient[reserved:]
         total = torch.zeros((), dtype=sums, device=hidden.device)
         size = rows_at_once(hidden.device)
         for start in range(0, len(hidden), size):
@@ -71,26 +79,32 @@ class _HeadLoss(torch.autograd.Function):
             back = p.to(dtype)
             gradient[piece] = back @ cast_table
             if dtype == sums:
-                table_gradient.addmm_(back.T, rows)
+                text_gradient.addmm_(back.T, rows)
             else:
-                table_gradient += back.T @ rows
+                text_gradient += back.T @ rows
         ctx.save_for_backward(gradient, table_gradient.to(table.dtype))
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         gradient, table_gradient = ctx.saved_tensors
-        return gradient * scale, table_gradient * scale, None, None, None
+        return gradient * scale, table_gradient * scale, None, None, None, None
 
 
 def head_loss(
-    hidden: Tensor, table: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+    hidden: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    *,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    reserved: int = 0,
 ) -> Tensor:
     """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` @ ``table``^T (N, V).
 
-    ``hidden`` is (N, D), ``table`` (V, D). Row i counts ``weights[i]`` times; ``smoothing`` spreads that share of the
-    target over all V. Under autocast the products run in its type, sums in float32. Equal to ``F.cross_entropy`` and
-    its gradients, at a share of the memory.
+    ``hidden`` is (N, D), ``table`` (reserved + V, D): its first ``reserved`` rows have no part in it. Row i counts
+    ``weights[i]`` times; ``smoothing`` spreads that share of the target over all V. Under autocast the products run in
+    its type, sums in float32. Equal to ``F.cross_entropy`` and its gradients, at a share of the memory.
     """
-    return _HeadLoss.apply(hidden, table, targets, weights, smoothing)
+    return _HeadLoss.apply(hidden, table, targets, weights, smoothing, reserved)

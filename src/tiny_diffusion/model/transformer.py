@@ -152,7 +152,7 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) over text tokens from hidden states (..., D)."""
-        return F.linear(hidden, self.table)
+        return F.linear(hidden, self.output[self.reserved :])
 
     @property
     def device(self) -> torch.device:
@@ -160,10 +160,9 @@ class Transformer(nn.Module):
         return self.embedding.weight.device
 
     @property
-    def table(self) -> Tensor:
-        """The head's rows (V, D), one for each text token."""
-        table = self.embedding.weight if self.head is None else self.head.weight
-        return table[self.reserved :]
+    def output(self) -> Tensor:
+        """The head's rows (reserved + V, D), one for each id; those of reserved ids are not used."""
+        return self.embedding.weight if self.head is None else self.head.weight
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) at every position."""

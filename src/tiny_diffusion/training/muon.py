@@ -1,14 +1,16 @@
 """Muon (Jordan et al. 2024): momentum whose matrices are brought near to orthogonal ones before each step.
 
 The same rule as ``torch.optim.Muon``, which runs its products in bfloat16 matrix by matrix. Here they run in the type
-that the machine is fast in, for all matrices of a shape at once: where bfloat16 is emulated, torch's takes a hundred
+that the machine is fast in, for matrices of a shape at once: where bfloat16 is emulated, torch's takes a hundred
 times as long as the model's own step.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
+
+from ..config.memory import MUON_VALUES
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, from the paper
 ITERATIONS = 5
@@ -27,6 +29,14 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype) -> Tensor:
         gram = x @ x.transpose(1, 2)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.transpose(1, 2) if tall else x
+
+
+def _pieces(by_shape: dict[torch.Size, list[Tensor]]) -> Iterator[tuple[torch.Size, list[Tensor]]]:
+    """Matrices of a shape that are brought up to date together: as many as stay within MUON_VALUES, at least one."""
+    for shape, members in by_shape.items():
+        size = max(1, MUON_VALUES // shape.numel())
+        for start in range(0, len(members), size):
+            yield shape, members[start : start + size]
 
 
 class Muon(torch.optim.Optimizer):
@@ -49,7 +59,7 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     by_shape.setdefault(parameter.shape, []).append(parameter)
-            for shape, members in by_shape.items():
+            for shape, members in _pieces(by_shape):
                 updates = orthogonalise(torch.stack(self._directions(members, group["momentum"])), self.dtype)
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
                 torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
