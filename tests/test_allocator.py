@@ -44,3 +44,23 @@ def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(allocator.platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: pytest.fail("no library is to be opened"))
     assert allocator.keep_freed_memory() is False
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_released_memory_goes_back_to_the_system() -> None:
+    script = """
+import torch
+from pathlib import Path
+from tiny_diffusion.allocator import keep_freed_memory, release_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+keep_freed_memory()
+torch.ones(50_000_000)
+before = resident()
+assert release_freed_memory()
+print(before - resident())
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert int(done.stdout) * 4096 > 150_000_000  # of 200 MB

@@ -4,9 +4,10 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
 
 * parameters: 4 P bytes (float32); gradients: 4 P; averaged weights: 4 P (kept even where ``ema_decay`` is 0)
 * optimizer: AdamW keeps 8 bytes a parameter, Muon 4 bytes a parameter of the blocks' matrices
-* a block keeps for its backward pass, per token: STREAM_COPIES d values of float32 and
-  (WIDTH_COPIES d + FEED_FORWARD_COPIES f) values of the compute type (2 bytes in bfloat16, 4 in float32);
-  in bfloat16 HALF_COPIES d float32 more (inputs of the casts), with normalised queries and keys QK_NORM_COPIES d
+* a block keeps for its backward pass, per token, in bfloat16: STREAM_COPIES d values of float32 (what the norms read)
+  and WIDTH_COPIES d + FEED_FORWARD_COPIES f of bfloat16 (the norms' outputs, queries, keys and values before and after
+  rotation, attention's output; the gate with its input and output); in float32 all of these in float32; with
+  normalised queries and keys QK_NORM_COPIES d more
 * activations: L such blocks and BACKWARD_BLOCKS for the gradients under way, or with gradient checkpointing
   L block inputs (d float32 each) and CHECKPOINT_BLOCKS blocks (both fitted to the peak measured on a CPU); with dropout
   a byte for each of the two d of every block and of the embedding; outside the blocks OUTSIDE_COPIES d float32 per
@@ -16,9 +17,10 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
   allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
-  output table's) and the optimiser's step (gradients, and one temporary copy of what AdamW updates).
+  output table's) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon turns at the same time);
+  and WORKSPACE, what the kernels take for themselves
 
-HALF_COPIES and the CPU's OVERHEAD are fitted to ``benchmarks/memory.py``; CUDA's OVERHEAD is not measured.
+OVERHEAD and WORKSPACE of a CPU are fitted to ``benchmarks/memory.py``; CUDA's are not measured.
 The interpreter and torch themselves (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
 """
 
@@ -36,13 +38,12 @@ FLOAT32 = 4
 BFLOAT16 = 2
 ADAMW_STATES = 2
 MUON_STATES = 1
-STREAM_COPIES = 4
-WIDTH_COPIES = 7
-QK_NORM_COPIES = 3
-HALF_COPIES = 2
+STREAM_COPIES = 2
+WIDTH_COPIES = 9
+QK_NORM_COPIES = 2
 OUTSIDE_COPIES = 7
 BACKWARD_BLOCKS = 1
-CHECKPOINT_BLOCKS = 3
+CHECKPOINT_BLOCKS = 4
 FEED_FORWARD_COPIES = 3
 LOGIT_COPIES = 3
 # Positions whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
@@ -53,7 +54,8 @@ MUON_COPIES = 5
 # Up to so many tokens a CPU in bfloat16 keeps the matrix of attention's scores; beyond, it costs too much memory.
 EXPLICIT_TOKENS = 512
 SCORE_COPIES = 3
-OVERHEAD: dict[Device, float] = {"cpu": 1.25, "cuda": 1.0}
+OVERHEAD: dict[Device, float] = {"cpu": 1.12, "cuda": 1.0}
+WORKSPACE: dict[Device, int] = {"cpu": 60_000_000, "cuda": 0}
 RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
 GB = 1_000_000_000
 
@@ -101,7 +103,8 @@ def estimate_memory(
     activations = _activations(project, vocab_size, device, half)
     accumulates = 0 < training.micro_batch_size < training.batch_size
     early_gradients = gradients if accumulates else FLOAT32 * vocab_size * model.d_model
-    peak = max(activations + early_gradients, gradients + FLOAT32 * by_adamw)
+    turned = FLOAT32 * MUON_COPIES * min(by_muon, MUON_VALUES)
+    peak = max(activations + early_gradients, gradients + turned) + WORKSPACE[device]
     return MemoryEstimate(parameters, gradients, optimizer, ema, activations, parameters + optimizer + ema + peak)
 
 
@@ -141,9 +144,9 @@ def _activations(project: RunSettings, vocab_size: int, device: Device, half: bo
     rows = training.micro_batch_size or training.batch_size
     tokens = rows * model.context
     width = BFLOAT16 if half else FLOAT32
-    stream = STREAM_COPIES + HALF_COPIES * half + QK_NORM_COPIES * model.qk_norm
-    block = FLOAT32 * stream * model.d_model
-    block += width * (WIDTH_COPIES * model.d_model + FEED_FORWARD_COPIES * model.d_ff)
+    copies = WIDTH_COPIES + QK_NORM_COPIES * model.qk_norm
+    block = FLOAT32 * STREAM_COPIES * model.d_model
+    block += width * (copies * model.d_model + FEED_FORWARD_COPIES * model.d_ff)
     if training.gradient_checkpointing:
         per_token = model.n_layers * FLOAT32 * model.d_model + CHECKPOINT_BLOCKS * block
     else:

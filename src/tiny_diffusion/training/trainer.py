@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..allocator import keep_freed_memory
+from ..allocator import keep_freed_memory, release_freed_memory
 from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain
 from ..config import ProjectConfig
 from ..config.memory import check_memory
@@ -40,6 +40,7 @@ from .scheduler import learning_rate_scale, mask_range, stage_steps
 from .self_training import write_rows
 from .validation import Validation, rescore
 
+RELEASE_STEPS = 100  # steps after which free memory goes back to the system: it takes as long as half of one
 MASKS, DROPOUT = 3, 4  # purposes of random draws, see runtime.seed_for
 
 
@@ -155,6 +156,8 @@ class Trainer:
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
             batch = rows.take(torch.arange(start, min(start + settings.batch_size, len(rows))))
             running.append(self.train_step(batch, epoch))
+            if p.step % RELEASE_STEPS == 0:
+                release_freed_memory()
             if len(running) > self.steps_in_flight:
                 event, since = running.popleft().done(since), time.perf_counter()
                 yield event
