@@ -34,13 +34,13 @@ class GenerationConfig(Config):
         "threshold take as many as they need)",
     )
     entropy_bound: float = Field(
-        0.5, ge=0, description="entropy_bounded: nats that a step's tokens may hold beside the largest; 0: one a step"
+        2.0, ge=0, description="entropy_bounded: nats that a step's tokens may hold beside the largest; 0: one a step"
     )
     threshold: float = Field(
         0.9, gt=0, description="threshold: probability from which a token settles; above 1: one a step"
     )
     remasking: float = Field(
-        0.04,
+        0.1,
         ge=0,
         le=1,
         description="remasking: highest chance a step to take a settled token back; 0: ancestral",
@@ -72,8 +72,8 @@ class GenerationConfig(Config):
     vocab_level: int = Field(5, ge=1, le=5, description="write with the tokens of this vocabulary level only")
     cache_context: bool = Field(
         False,
-        description="keep keys and values of the text before a block while the block is written: faster for long "
-        "texts, approximate",
+        description="compute keys and values of the text before the new tokens once: faster for long texts, "
+        "approximate",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"

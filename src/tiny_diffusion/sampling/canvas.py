@@ -40,7 +40,8 @@ class Prediction:
 
     def entropy(self) -> Tensor:
         """Entropy (B, T) in nats; zero elsewhere."""
-        return self._spread(torch.special.entr(self.logits.softmax(-1)).sum(-1))
+        chances = self.logits.softmax(-1)
+        return self._spread(-torch.xlogy(chances, chances).sum(-1))
 
     def _spread(self, values: Tensor) -> Tensor:
         """``values`` (N,) at their places in (B, T)."""
@@ -94,9 +95,7 @@ class Canvas:
     @torch.inference_mode()
     def draw(self, prediction: Prediction, where: Tensor) -> Draft:
         """Tokens drawn at the positions ``where`` (B, T), which the prediction must be about."""
-        drawn, chances = choose(
-            prediction.logits[where[prediction.where]], self.settings, self.generator, self._allowed
-        )
+        drawn, chances = choose(prediction.logits[where[prediction.where]], self.settings, self.generator)
         ids = self.ids.masked_scatter(where, drawn + prediction.reserved)
         return Draft(ids, self.confidence.masked_scatter(where, chances))
 

@@ -13,11 +13,11 @@ from ..config import GenerationConfig
 HEAD = 256  # the nucleus is looked for among so many likeliest tokens first: ordering all takes up to ten times as long
 
 
-def choose(logits: Tensor, settings: GenerationConfig, generator: Generator, allowed: int) -> tuple[Tensor, Tensor]:
+def choose(logits: Tensor, settings: GenerationConfig, generator: Generator) -> tuple[Tensor, Tensor]:
     """One token a row of ``logits`` (N, V), tempered and restricted, and its probability then: (N,), (N,)."""
     law = restrict(
         logits / settings.temperature,
-        allowed=allowed,
+        allowed=logits.shape[1],
         top_k=settings.top_k,
         top_p=settings.top_p,
         min_p=settings.min_p,

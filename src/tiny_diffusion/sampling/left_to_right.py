@@ -14,7 +14,7 @@ from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from .denoise import DenoisingState
-from .draw import choose
+from .draw import choose, forbid
 from .predictor import float_logits
 from .repetition import penalise
 
@@ -61,5 +61,5 @@ def _next_tokens(
     logits = float_logits(model, hidden)  # (B, V)
     if settings.repetition_penalty != 1:
         logits = penalise(logits, before - model.reserved, settings.repetition_penalty)
-    drawn, chances = choose(logits, settings, generator, allowed)
+    drawn, chances = choose(forbid(logits, allowed), settings, generator)
     return drawn + model.reserved, chances
