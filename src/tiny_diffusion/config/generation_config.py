@@ -10,23 +10,70 @@ from .base import Config
 class GenerationConfig(Config):
     """Sampling."""
 
-    sampler: Literal["ancestral", "first_hitting", "confidence"] = Field(
+    sampler: Literal[
         "ancestral",
-        description="order of unmasking: at random, at random in equal shares (with as many steps as tokens the "
-        "model's own law, exactly), or the surest first",
+        "first_hitting",
+        "confidence",
+        "margin",
+        "entropy",
+        "entropy_bounded",
+        "threshold",
+        "remasking",
+        "planner",
+    ] = Field(
+        "ancestral",
+        description="order of unmasking: at random; at random in equal shares (with as many steps as tokens the "
+        "model's own law, exactly); the likeliest drawn token, the widest margin or the lowest entropy first; as many "
+        "a step as a bound on their entropy, or a threshold of probability, lets pass; or with tokens taken back, at "
+        "random or where the model doubts them",
     )
-    steps: int = Field(64, ge=1, description="denoising steps; more is slower and closer to one token at a time")
+    steps: int = Field(
+        64,
+        ge=1,
+        description="denoising steps; more is slower and closer to one token at a time (entropy_bounded and "
+        "threshold take as many as they need)",
+    )
+    entropy_bound: float = Field(
+        2.0, ge=0, description="entropy_bounded: nats that a step's tokens may hold beside the largest; 0: one a step"
+    )
+    threshold: float = Field(
+        0.9, gt=0, description="threshold: probability from which a token settles; above 1: one a step"
+    )
+    remasking: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="remasking: highest chance a step to take a settled token back; 0: ancestral",
+    )
+    planning: float = Field(
+        1.0, ge=0, description="planner: how readily settled tokens give way; 0: never; 1: like those drawn just now"
+    )
+    block: int = Field(
+        0, ge=0, description="masked tokens that are filled before the next so many, left to right; 0: all at once"
+    )
     temperature: float = Field(0.8, gt=0, description="below 1: safer; above 1: wilder")
     top_k: int = Field(0, ge=0, description="draw among the k likeliest tokens only; 0: among all")
     top_p: float = Field(0.95, gt=0, le=1, description="draw among the likeliest tokens that hold this probability")
+    min_p: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="draw among tokens that have this share of the likeliest one's chance; 0: all",
+    )
+    repetition_penalty: float = Field(
+        1.0, ge=1, description="divides the logits of tokens that stand nearby already; 1: none"
+    )
+    repetition_window: int = Field(
+        64, ge=1, description="how many tokens away, on either side, a repetition is penalised"
+    )
     length: int = Field(100, ge=1, description="tokens to write after the prompt")
     gap_tokens: int = Field(4, ge=1, description="tokens that fill a gap when infilling")
     num_samples: int = Field(1, ge=1, description="texts to write")
     vocab_level: int = Field(5, ge=1, le=5, description="write with the tokens of this vocabulary level only")
     cache_context: bool = Field(
         False,
-        description="keep keys and values of the text before a block while the block is written: faster for long "
-        "texts, approximate",
+        description="compute keys and values of the text before the new tokens once: faster for long texts, "
+        "approximate",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"

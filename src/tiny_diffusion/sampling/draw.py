@@ -3,25 +3,51 @@
 Shapes: N rows, V text vocabulary.
 """
 
+import math
+
 import torch
 from torch import Generator, Tensor
+
+from ..config import GenerationConfig
 
 HEAD = 256  # the nucleus is looked for among so many likeliest tokens first: ordering all takes up to ten times as long
 
 
-def restrict(logits: Tensor, *, allowed: int, top_k: int, top_p: float) -> Tensor:
-    """Logits (N, V) with all but the first ``allowed`` tokens, the ``top_k`` likeliest and the nucleus at -inf.
+def choose(logits: Tensor, settings: GenerationConfig, generator: Generator) -> tuple[Tensor, Tensor]:
+    """One token a row of ``logits`` (N, V), tempered and restricted, and its probability then: (N,), (N,)."""
+    law = restrict(
+        logits / settings.temperature,
+        allowed=logits.shape[1],
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+    )
+    return draw(law, generator)
 
-    ``top_k`` 0 keeps all; the nucleus (Holtzman et al. 2020) is the smallest set that holds ``top_p``.
-    """
+
+def forbid(logits: Tensor, allowed: int) -> Tensor:
+    """Logits (N, V) with all but the first ``allowed`` tokens at -inf."""
     if allowed < logits.shape[1]:
         logits = logits.clone()
         logits[:, allowed:] = -torch.inf
+    return logits
+
+
+def restrict(logits: Tensor, *, allowed: int, top_k: int, top_p: float, min_p: float = 0.0) -> Tensor:
+    """Logits (N, V) with all but the first ``allowed`` tokens and those that pass every restriction at -inf.
+
+    ``top_k``: the likeliest so many; 0: all. ``top_p``: the nucleus (Holtzman et al. 2020), the smallest set that
+    holds so much. ``min_p`` (Nguyen et al. 2024): at least so much of the likeliest token's probability; 0: all.
+    """
+    logits = forbid(logits, allowed)
     if 0 < top_k < allowed:
         least = logits.topk(top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
     if top_p < 1:
         logits = logits.masked_fill(~nucleus(logits.softmax(-1), top_p), -torch.inf)
+    if min_p > 0:
+        least = logits.max(dim=-1, keepdim=True).values + math.log(min_p)
+        logits = logits.masked_fill(logits < least, -torch.inf)
     return logits
 
 

@@ -14,8 +14,9 @@ from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from .denoise import DenoisingState
-from .draw import draw, restrict
+from .draw import choose, forbid
 from .predictor import float_logits
+from .repetition import penalise
 
 
 def left_to_right(
@@ -23,7 +24,8 @@ def left_to_right(
 ) -> Iterator[DenoisingState]:
     """Write ``block`` (B, T) behind its first ``kept`` tokens; a state after each.
 
-    Keys and values of what stands already are kept, so that a step costs one token's pass.
+    Keys and values of what stands already are kept, so that a step costs one token's pass. Of the settings that
+    choose an order or a number of steps none applies; a repetition can only be of what stands before.
     """
     model.eval()
     cache = KeyValueCache(model.config.context)
@@ -31,7 +33,8 @@ def left_to_right(
     confidence = torch.zeros(block.shape, device=block.device)
     confidence[:, :kept] = 1
     for position in range(kept, block.shape[1]):
-        tokens, chances = _next_tokens(model, new, cache, settings, generator, allowed)
+        before = block[:, max(0, position - settings.repetition_window) : position]
+        tokens, chances = _next_tokens(model, new, before, cache, settings, generator, allowed)
         new = tokens[:, None]
         block, confidence = block.clone(), confidence.clone()
         block[:, position], confidence[:, position] = tokens, chances
@@ -42,15 +45,21 @@ def left_to_right(
 def _next_tokens(
     model: Transformer,
     new: Tensor,
+    before: Tensor,
     cache: KeyValueCache,
     settings: GenerationConfig,
     generator: Generator,
     allowed: int,
 ) -> tuple[Tensor, Tensor]:
-    """The token (B,) drawn after the tokens in ``cache`` and ``new``, which are cached too, and its probability."""
+    """The token (B,) drawn after the tokens in ``cache`` and ``new``, which are cached too, and its probability.
+
+    ``before`` (B, W) are the tokens whose repetition is penalised.
+    """
     with autocast(new.device, settings.precision):
         hidden = model.hidden(new, cache=cache)[:, -1]
     cache.length += new.shape[1]
-    logits = float_logits(model, hidden) / settings.temperature  # (B, V)
-    drawn, chances = draw(restrict(logits, allowed=allowed, top_k=settings.top_k, top_p=settings.top_p), generator)
+    logits = float_logits(model, hidden)  # (B, V)
+    if settings.repetition_penalty != 1:
+        logits = penalise(logits, before - model.reserved, settings.repetition_penalty)
+    drawn, chances = choose(forbid(logits, allowed), settings, generator)
     return drawn + model.reserved, chances

@@ -35,7 +35,8 @@ class Predictor:
 
     Rows without such a position take no forward pass. With ``settings.cache_context`` the keys and values of the
     first ``kept`` tokens are those of the first pass, and later passes run over the other tokens only: an
-    approximation, since a bidirectional model would let the settled tokens see what was written since.
+    approximation, since a bidirectional model would let the settled tokens see what was written since. What is
+    settled behind the first ``kept`` tokens is never cached, for a sampler may still change it.
     """
 
     def __init__(self, model: Transformer, settings: GenerationConfig, kept: int) -> None:
