@@ -14,12 +14,13 @@ from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling import search as searching
-from tiny_diffusion.sampling.conditions import spread
-from tiny_diffusion.sampling.draft import around, draft_of, tokens_a_word
+from tiny_diffusion.sampling.conditions import fulfils, spread
+from tiny_diffusion.sampling.draft import Hole, around, draft_of, tokens_a_word
 from tiny_diffusion.sampling.edges import Edges, Opening, ends_sentence
 from tiny_diffusion.sampling.filler import Edge, Filler, Row, window
+from tiny_diffusion.sampling.required import RequiredWord, place_words, tokens_needed
 from tiny_diffusion.sampling.results import finish
-from tiny_diffusion.sampling.template import Fixed, parse_gaps
+from tiny_diffusion.sampling.template import Fixed, Gap, parse_gaps
 from tiny_diffusion.sampling.writer import Writer
 
 FAST = GenerationConfig(steps=3, gap_tokens=2, precision="float32")
@@ -103,6 +104,10 @@ def test_text_before_a_gap_is_encoded_as_in_running_text(writer: Writer) -> None
         template = f"{before}{' ' if word[0] == ' ' else ''}___ and"
         draft = draft_of(parse_gaps(template), encode, lambda gap: 2)
         assert [*draft[0].ids, *encode(word), *draft[2].ids] == encode(f"{before}{word} and")
+    # Two line breaks are one token at the end of a text, and two before a word.
+    breaks = BookTokenizer([(10, 10)], "gpt2")
+    [fixed, _] = draft_of(parse_gaps("\n\n___"), breaks.encode, lambda gap: 1)
+    assert len(breaks.encode("\n\n")) == 1 and len(fixed.ids) == 2
 
 
 @pytest.mark.parametrize(
@@ -174,6 +179,68 @@ def test_sentences_and_paragraphs_come_to_an_end(writer: Writer, unit: str) -> N
         [text] = fills(template, found.text)
         assert ends_sentence(text) and text == text.strip() and "\n" not in text
         assert 4 <= found.given.count(False) <= CONTEXT // 2
+
+
+@pytest.mark.parametrize(
+    ("gap", "must", "text", "good"),
+    [
+        ("{sentence}", (), "He left.", True),
+        ("{sentence}", (), "“Who left?” asked Mr. Gray.", True),
+        ("{sentence}", (), "He left", False),
+        ("{sentence}", (), "He left Mr.", False),
+        ("{sentence}", (), "He left. She came.", False),
+        ("{sentence}", (), "He\nleft.", False),
+        ("{paragraph}", (), "He left. She came!”", True),
+        ("{paragraph}", (), "He left. She came", False),
+        ("{paragraph}", (), "He left.\nShe came.", False),
+        ("{2-3 words}", (), "the old", True),
+        ("{2-3 words}", (), "the old, — old", False),
+        ("{2-3 words}", (), "the", False),
+        ("{2-3 words}", (), "the old ", False),
+        ("{2-3 words}", (), " the old", False),
+        ("___", (), " any\nthing ", True),
+        ("___", ("old",), "the old.", True),
+        ("___", ("old",), "the older", False),
+        ("___", ("old",), "the ‘old’ one", True),
+        ("___", ("old",), "the bold old-timer", False),
+        ("___", ("old",), "an old's", False),
+        ("___", ("old", "old"), "so old", False),
+        ("___", ("old", "old"), "so old, old", True),
+    ],
+)
+def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str, good: bool) -> None:
+    [piece] = parse_gaps(gap)
+    assert isinstance(piece, Gap)
+    assert fulfils(Hole(piece, Opening.SPACE, " ", " ", must), text) is good
+
+
+def test_characters_beside_a_gap_count_for_whole_words() -> None:
+    [piece] = parse_gaps("___")
+    assert isinstance(piece, Gap)
+    for opening, before, after, good in [
+        (Opening.SPACE, " ", ".", True),
+        (Opening.SPACE, " ", "s", False),
+        (Opening.SPACE, " ", "’s", False),
+        (Opening.SPACE, " ", "’ ", True),
+        (Opening.FREE, "b", " ", False),
+        (Opening.FREE, "“", " ", True),
+    ]:
+        assert fulfils(Hole(piece, opening, before, after, ("old",)), "old") is good
+
+
+def test_a_required_word_stands_where_the_model_expects_it() -> None:
+    word = RequiredWord("x", (NUM_RESERVED + 1, NUM_RESERVED + 2), (NUM_RESERVED + 3,))
+    chances = torch.full((6, 5), -9.0)
+    chances[2, 1] = chances[3, 2] = -1.0
+    numbers = torch.Generator().manual_seed(0)
+    places = [place_words([word], chances, 6, numbers) for _ in range(50)]
+    assert places.count([MASK, MASK, NUM_RESERVED + 1, NUM_RESERVED + 2, MASK, MASK]) > 45
+    chances[0, 3] = 9.0  # at the gap's beginning it goes without its space
+    assert place_words([word], chances, 6, numbers) == [NUM_RESERVED + 3] + [MASK] * 5
+    both = [place_words([word, word], chances, 5, numbers) for _ in range(50)]
+    assert all(ids is not None and len(ids) == 6 and ids[5] == MASK and ids.count(MASK) in (2, 3) for ids in both)
+    assert place_words([word] * 3, chances, 4, numbers) is None
+    assert tokens_needed([word] * 3) == 5 and tokens_needed([]) == 0
 
 
 @pytest.mark.parametrize(
@@ -276,6 +343,8 @@ def test_gaps_of_told_size_in_one_window_are_filled_at_once(writer: Writer) -> N
     assert short.steps == FAST.steps
     [long] = writer.infill(f"The ___ sold {{3 tokens}} it. {LONG} {{2 tokens}} {LONG}", FAST)
     assert long.steps == 2 * FAST.steps
+    [apart] = writer.infill(f"{LONG} ___ the old miller sold the golden garden because ___ {LONG}", FAST)
+    assert apart.steps == 2 * FAST.steps  # in one window, but with little text around them
     [searched] = writer.infill("The ___ sold {1-3 tokens} ___ it.", FAST)
     assert searched.steps == 3 * FAST.steps
 

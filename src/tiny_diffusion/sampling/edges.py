@@ -59,7 +59,7 @@ class Edges:
     @cached_property
     def closing(self) -> Tensor:
         """Tokens that end a sentence, the full stop among them."""
-        return self._mask([t == t.rstrip() and not t[-1].isalnum() and ends_sentence(f"Word{t}") for t in self._tokens])
+        return self._mask([t == t.rstrip() and ends_sentence(f"Word{t}") for t in self._tokens])
 
     @cached_property
     def _spaced(self) -> Tensor:
