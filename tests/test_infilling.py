@@ -14,8 +14,8 @@ from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling import search as searching
-from tiny_diffusion.sampling.conditions import fulfils, spread
-from tiny_diffusion.sampling.draft import Hole, around, draft_of, tokens_a_word
+from tiny_diffusion.sampling.conditions import SLACK, fulfils, spread
+from tiny_diffusion.sampling.draft import Hole, Part, around, draft_of, tokens_a_word
 from tiny_diffusion.sampling.edges import Edges, Opening, ends_sentence
 from tiny_diffusion.sampling.filler import Edge, Filler, Row, window
 from tiny_diffusion.sampling.required import RequiredWord, place_words, tokens_needed
@@ -141,6 +141,38 @@ def test_a_wrong_number_of_words_is_never_handed_out(writer: Writer) -> None:
     # More rounds, or more candidates, find what one draw misses.
     enough = few.model_copy(update={"gap_rounds": 40, "seed": 1})
     assert len(fills("The {2 words} end", writer.infill("The {2 words} end", enough)[0].text)[0].split()) == 2
+
+
+def test_each_round_learns_the_tokens_a_word_from_the_last(
+    writer: Writer, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, float]] = []
+    plain = searching.size_range
+
+    def size_range(gap: Gap, ratio: float, slack: float, *rest: int) -> tuple[int, int]:
+        asked.append((ratio, slack))
+        return plain(gap, ratio, slack, *rest)
+
+    monkeypatch.setattr(searching, "size_range", size_range)
+    drawn: list[int] = []
+    part = searching.Candidate.part
+
+    def counted(self: searching.Candidate, *how: object) -> Part:
+        found = part(self, *how)  # type: ignore[arg-type]
+        drawn.extend((len(found.ids), len(found.text.split())))
+        return found
+
+    monkeypatch.setattr(searching.Candidate, "part", counted)
+    with pytest.raises(UserError, match="none of 2 fillings"):
+        writer.infill("The {14 words} end", FAST.model_copy(update={"gap_candidates": 1, "gap_rounds": 2}))
+    assert asked[1] == (drawn[0] / drawn[1], SLACK / 2) != (asked[0][0], SLACK) == asked[0]
+    # The first is the template's own, in the tokens that may be written.
+    wide = config.model.model_copy(update={"vocab_level": 2})
+    other = Writer(Transformer(wide, NUM_RESERVED + data.tokenizer.level_size(2), NUM_RESERVED), data.tokenizer)
+    for level in (1, 2):
+        asked.clear()
+        other.infill("The miller {1 word} the orchard", FAST.model_copy(update={"vocab_level": level}))
+        assert asked[0][0] == tokens_a_word(["The miller ", " the orchard"], data.tokenizer, level)
 
 
 def outcome(writer: Writer, **changes: object) -> str:
@@ -343,7 +375,7 @@ def test_gaps_of_told_size_in_one_window_are_filled_at_once(writer: Writer) -> N
     assert short.steps == FAST.steps
     [long] = writer.infill(f"The ___ sold {{3 tokens}} it. {LONG} {{2 tokens}} {LONG}", FAST)
     assert long.steps == 2 * FAST.steps
-    [apart] = writer.infill(f"{LONG} ___ the old miller sold the golden garden because ___ {LONG}", FAST)
+    [apart] = writer.infill(f"{LONG} ___ sold it. {LONG[:80]} ___ {LONG}", FAST)
     assert apart.steps == 2 * FAST.steps  # in one window, but with little text around them
     [searched] = writer.infill("The ___ sold {1-3 tokens} ___ it.", FAST)
     assert searched.steps == 3 * FAST.steps
