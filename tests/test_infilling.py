@@ -305,6 +305,7 @@ def test_required_words_stand_whole(writer: Writer, template: str, must: tuple[s
         ("The ___ end", ("unforgettably",), "no gap has room for the word 'unforgettably': widen one, or raise"),
         ("The {2 words} end", ("old miller",), "'old miller' is not one word; give each word"),
         ("The {2 words} end", ("",), "'' is not one word"),
+        ("The {2 words} end", "miller", "must='miller' is one string; give a tuple of words"),
         ("The {2 words} end", ("x" * 200,), "no gap has room"),
     ],
 )

@@ -22,7 +22,7 @@ from .search import assign_words, hole_at, hole_edges, search
 from .template import Fixed, Gap, parse_gaps
 
 
-def filling(filler: Filler, template: str, must: Sequence[str]) -> Run:
+def filling(filler: Filler, template: str, must: tuple[str, ...]) -> Run:
     """Every moment of filling ``template``, then its texts, in which all but the gaps stands as it was given.
 
     States are of the rows filled at that moment: of a window around the gaps in hand, for every sample, or for the

@@ -26,12 +26,14 @@ class RequiredWord:
     first: tuple[int, ...]
 
 
-def checked(must: Sequence[str]) -> tuple[str, ...]:
-    """``must`` as given; raises UserError where one is not a single word."""
+def checked(must: tuple[str, ...]) -> tuple[str, ...]:
+    """``must`` as given; raises UserError where it is one string, or one of its strings is not a single word."""
+    if isinstance(must, str):
+        raise UserError(f"must={must!r} is one string; give a tuple of words, such as ({must!r},)")
     for word in must:
         if len(word.split()) != 1 or word != word.strip():
             raise UserError(f"{word!r} is not one word; give each word that must appear by itself, without spaces")
-    return tuple(must)
+    return must
 
 
 def required_words(hole: Hole, encode: Callable[[str], list[int]]) -> list[RequiredWord]:

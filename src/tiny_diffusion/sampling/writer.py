@@ -1,6 +1,6 @@
 """From prompts to text: the tokenizer and the reverse process together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -58,7 +58,7 @@ class Writer:
         """``settings.num_samples`` texts that begin with ``prompt`` and go on for ``settings.length`` tokens."""
         return finish(self.writing(prompt, settings))
 
-    def infill(self, template: str, settings: GenerationConfig, must: Sequence[str] = ()) -> list[Written]:
+    def infill(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> list[Written]:
         """``settings.num_samples`` texts, each gap of ``template`` filled, all else byte for byte as it stands there.
 
         Gaps: ``___``, ``{3 words}``, ``{3-5 words}``, ``{4 tokens}``, ``{sentence}``, ``{paragraph}`` (see
@@ -106,7 +106,7 @@ class Writer:
         texts = [self.tokenizer.decode(row) for row in done.tolist()]
         return written(texts, done, sure, given, steps)
 
-    def filling(self, template: str, settings: GenerationConfig, must: Sequence[str] = ()) -> Run:
+    def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``; see ``infilling.filling``."""
         return filling(self._filler(settings), template, must)
 
