@@ -88,6 +88,8 @@ def test_generate(checkout: Path) -> None:
     filled = run(checkout, "-m", "tiny_diffusion", "infill", "The old ___ sold it.", "--num-samples", "2").stdout
     assert len(filled.splitlines()) >= 2
     assert filled.startswith("The old") and filled.endswith(" sold it.\n") and "___" not in filled
+    kept = run(checkout, "-m", "tiny_diffusion", "rewrite", "The [[old miller]] sold it.", "--strength", "1").stdout
+    assert "old miller" in kept and "[[" not in kept
 
 
 def test_evaluate(checkout: Path) -> None:
@@ -155,6 +157,9 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["generate", "--checkpoint", "short.txt"], "short.txt"),
         (["generate", "--prompt", "word " * 400], "context"),
         (["infill", "no gap"], "no gap"),
+        (["infill", "The {3 wrods} sold it."], "did you mean {3 words}?"),
+        (["rewrite", "The [[old miller"], "never closed"),
+        (["rewrite", "The old miller", "--strength", "0"], "rewrite_strength"),
         (["evaluate", "--data-dir", "other"], "not what the checkpoint was trained on"),
         (["blind-test"], "--rater NAME"),
         (["blind-test", "--rater", "anna", "--passages", "3"], "evaluation.blind_passages=3"),

@@ -32,6 +32,8 @@ EVALUATION = {
     "sentence_gap": 2, "coherence_dim": 3, "distinct_orders": (4,), "repeat_order": 1, "temperatures": (0.5,),
     "judge_order": 2,
 }  # fmt: skip
+# Read where gaps are filled and texts rewritten: see below, test_infilling.py and test_rewriting.py.
+FILLING = {"gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength"}
 # Read by other commands only: see test_blind_passages.py and test_score.py.
 ELSEWHERE = {"blind_passages", "blind_words", "surprising_share"}
 FEW = EvaluationConfig(
@@ -50,7 +52,7 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 
 def test_every_setting_is_listed() -> None:
-    assert set(GENERATION) == set(GenerationConfig.model_fields) - {"gap_tokens"}
+    assert set(GENERATION) | FILLING == set(GenerationConfig.model_fields)
     assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 
 

@@ -12,13 +12,13 @@ from ..config import EvaluationConfig, GenerationConfig, ProjectConfig
 from ..errors import UserError
 from .blind_report import print_report
 from .blind_session import ask_all, show_score
-from .generate import CHECKPOINT_OPTION, PRESET_OPTION
+from .generate import CHECKPOINT_OPTION, FILLING, PRESET_OPTION
 from .options import config_flags, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..evaluation.answers import AnswerStore
 
-UNUSED = tuple(f"generation.{name}" for name in ("length", "gap_tokens", "num_samples", "seed"))
+UNUSED = tuple(f"generation.{name}" for name in ("length", "num_samples", "seed", *FILLING))
 SHORT = {"passages": "blind_passages", "words": "blind_words", "seed": "seed"}
 KEPT = (
     *(f"evaluation.{name}" for name in SHORT.values()),

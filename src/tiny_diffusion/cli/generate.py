@@ -13,6 +13,7 @@ from .options import config_flags, resolve, say
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
 
+FILLING = ("gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength")  # settings of infill and rewrite alone
 CHECKPOINT_OPTION = click.option(
     "--checkpoint", default="outputs/best_model.pt", show_default=True, help="The trained model."
 )
@@ -45,7 +46,7 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("generation", without=("generation.gap_tokens",))
+@config_flags("generation", without=tuple(f"generation.{name}" for name in FILLING))
 @click.pass_context
 def command(
     ctx: click.Context,

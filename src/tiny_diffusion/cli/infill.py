@@ -4,25 +4,42 @@ import click
 
 from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
+from .texts import read_text, text_options, write_texts
+
+UNUSED = ("generation.length", "generation.cache_context", "generation.rewrite_strength")
 
 
 @click.command("infill")
-@click.argument("template")
+@click.argument("template", required=False)
+@text_options
+@click.option("--must", multiple=True, metavar="WORD", help="A word that a filling must hold; may be given often.")
 @CHECKPOINT_OPTION
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("generation", without=("generation.length", "generation.cache_context"))
+@config_flags("generation", without=UNUSED)
 @click.pass_context
 def command(
     ctx: click.Context,
-    template: str,
+    template: str | None,
+    file: str | None,
+    output: str,
+    must: tuple[str, ...],
     checkpoint: str,
     preset: str | None,
     device: str,
     **short: int | float | None,
 ) -> None:
-    """Fill each gap of TEMPLATE, marked by three or more underscores: "It was on a ____ night"."""
+    r"""Fill each gap of TEMPLATE, or of a file of any length, and leave all else as it is.
+
+    "It was on a {1 word} night of November that I beheld my ____."
+
+    Gaps: three or more underscores (generation.gap_tokens tokens), {3 words}, {3-5 words}, {4 tokens}, {4-8 tokens},
+    {sentence}, {paragraph}. Words are parted by white space. A backslash makes \_ \{ \[ \\ plain.
+    """
+    from ..sampling.template import parse_gaps
+
+    given = read_text(template, file, "TEMPLATE")
+    parse_gaps(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    for text in writer.infill(template, settings):
-        click.echo(text.text)
+    write_texts([text.text for text in writer.infill(given, settings, must)], output)

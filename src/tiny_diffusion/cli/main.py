@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train", "Train a model on a prepared book."),
     "generate": ("generate", "Write text with a trained model."),
     "infill": ("infill", "Fill the gaps of a text with a trained model."),
+    "rewrite": ("rewrite", "Write variants of a text, spans of your choice kept."),
     "evaluate": ("evaluate", "Measure a trained model on held-out text."),
     "blind-test": ("blind_test", "Ask people which passages are the book's and which are a model's."),
     "twin": ("twin", "Train the autoregressive twin at its best, by a sweep of its own."),

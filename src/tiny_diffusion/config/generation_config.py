@@ -67,7 +67,14 @@ class GenerationConfig(Config):
         64, ge=1, description="how many tokens away, on either side, a repetition is penalised"
     )
     length: int = Field(100, ge=1, description="tokens to write after the prompt")
-    gap_tokens: int = Field(4, ge=1, description="tokens that fill a gap when infilling")
+    gap_tokens: int = Field(4, ge=1, description="tokens that fill a blank (___) when infilling")
+    gap_candidates: int = Field(
+        16, ge=1, description="fillings tried at once for a gap of so many words, a sentence, or words that must appear"
+    )
+    gap_rounds: int = Field(8, ge=1, description="times that so many fillings are tried before infilling gives up")
+    rewrite_strength: float = Field(
+        0.4, gt=0, le=1, description="share of the text's tokens that rewriting masks and writes anew"
+    )
     num_samples: int = Field(1, ge=1, description="texts to write")
     vocab_level: int = Field(5, ge=1, le=5, description="write with the tokens of this vocabulary level only")
     cache_context: bool = Field(

@@ -1,6 +1,5 @@
 """From prompts to text: the tokenizer and the reverse process together."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,12 @@ from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device, memory_errors
 from .denoise import DenoisingState, denoise
+from .filler import Filler
+from .infilling import filling
 from .left_to_right import left_to_right
 from .predictor import cast_once
 from .results import Run, Written, finish, written
-
-GAP = re.compile(r"_{3,}")
+from .rewriting import rewriting
 
 
 class Writer:
@@ -58,9 +58,22 @@ class Writer:
         """``settings.num_samples`` texts that begin with ``prompt`` and go on for ``settings.length`` tokens."""
         return finish(self.writing(prompt, settings))
 
-    def infill(self, template: str, settings: GenerationConfig) -> list[Written]:
-        """``settings.num_samples`` texts, each gap of ``template`` filled; see ``filling``."""
-        return finish(self.filling(template, settings))
+    def infill(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> list[Written]:
+        """``settings.num_samples`` texts, each gap of ``template`` filled, all else byte for byte as it stands there.
+
+        Gaps: ``___``, ``{3 words}``, ``{3-5 words}``, ``{4 tokens}``, ``{sentence}``, ``{paragraph}`` (see
+        ``template``). Each word of ``must`` stands in one of them. Raises UserError for a template that cannot be
+        read or filled.
+        """
+        return finish(self.filling(template, settings, must))
+
+    def rewrite(self, text: str, settings: GenerationConfig) -> list[Written]:
+        """``settings.num_samples`` variants of ``text``, ``[[spans]]`` kept byte for byte.
+
+        ``settings.rewrite_strength`` is the share of all other tokens that is hidden and written anew. Raises
+        UserError where nothing is left to rewrite.
+        """
+        return finish(self.rewriting(text, settings))
 
     def writing(self, prompt: str, settings: GenerationConfig) -> Run:
         """Every moment of ``write``: states of (num_samples, tokens so far), MASK where unsettled; then the texts.
@@ -93,32 +106,16 @@ class Writer:
         texts = [self.tokenizer.decode(row) for row in done.tolist()]
         return written(texts, done, sure, given, steps)
 
-    def filling(self, template: str, settings: GenerationConfig) -> Run:
-        """Every moment of filling each gap (three or more underscores) with ``settings.gap_tokens`` tokens.
+    def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
+        """Every moment of ``infill``; see ``infilling.filling``."""
+        return filling(self._filler(settings), template, must)
 
-        Raises UserError when there is no gap, or the whole does not fit the context.
-        """
-        if self.model.config.causal:
-            raise UserError("an autoregressive checkpoint cannot fill gaps; train with training.objective=diffusion")
-        pieces = GAP.split(template)
-        if len(pieces) < 2:
-            raise UserError(f"no gap in {template!r}; mark one with three or more underscores: ___")
-        ids: list[int] = []
-        level = self.model.config.vocab_level
-        for i, piece in enumerate(pieces):
-            # A word in the middle of a text is a token that begins with its space: the gap takes that space over.
-            text = piece.rstrip(" ") if i + 1 < len(pieces) else piece
-            ids += self.tokenizer.encode(text, level)
-            ids += [MASK] * settings.gap_tokens if i + 1 < len(pieces) else []
-        if len(ids) > self.model.config.context:
-            raise UserError(f"the template needs {len(ids)} tokens; the context holds {self.model.config.context}")
-        rows = torch.tensor(ids, device=self.device).expand(settings.num_samples, -1)
-        generator = torch.Generator().manual_seed(settings.seed)
-        model = cast_once(self.model, settings.precision)
-        for state in self._fill(model, rows, 0, settings, generator):
-            yield state
-        texts = [self.tokenizer.decode(row) for row in state.ids.tolist()]
-        return written(texts, state.ids, state.confidence, rows != MASK, state.steps)
+    def rewriting(self, text: str, settings: GenerationConfig) -> Run:
+        """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
+        return rewriting(self._filler(settings), text)
+
+    def _filler(self, settings: GenerationConfig) -> Filler:
+        return Filler(self.model, self.tokenizer, settings)
 
     def _fill(
         self, model: Transformer, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator

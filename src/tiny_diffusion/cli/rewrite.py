@@ -1,0 +1,44 @@
+"""``tiny-diffusion rewrite``: variants of a given text."""
+
+import click
+
+from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer, short_flags
+from .options import config_flags
+from .texts import read_text, text_options, write_texts
+
+UNUSED = ("length", "cache_context", "gap_tokens", "gap_candidates", "gap_rounds")
+
+
+@click.command("rewrite")
+@click.argument("text", required=False)
+@text_options
+@click.option(
+    "--strength", "rewrite_strength", type=float, default=None, help="The same as --generation.rewrite_strength."
+)
+@CHECKPOINT_OPTION
+@PRESET_OPTION
+@short_flags("vocab_level", "temperature", "steps", "num_samples", "seed")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@config_flags("generation", without=tuple(f"generation.{name}" for name in UNUSED))
+@click.pass_context
+def command(
+    ctx: click.Context,
+    text: str | None,
+    file: str | None,
+    output: str,
+    checkpoint: str,
+    preset: str | None,
+    device: str,
+    **short: int | float | None,
+) -> None:
+    r"""Rewrite TEXT, or a file of any length, in the book's manner: "It was a [[dreary night]] of November."
+
+    A share of its tokens (--strength, above 0 and up to 1) is hidden at random and written anew. What stands in
+    [[double brackets]] is kept as it is. A backslash makes \[ plain.
+    """
+    from ..sampling.template import parse_kept
+
+    given = read_text(text, file, "TEXT")
+    parse_kept(given)  # what cannot be read is refused before the model is
+    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
+    write_texts([variant.text for variant in writer.rewrite(given, settings)], output)

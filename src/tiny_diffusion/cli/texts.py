@@ -1,0 +1,66 @@
+"""Texts in and out of the commands that work on a given text: an argument, a file, or a pipe."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UserError
+
+PIPE = "-"
+NUMBERED = "{stem}.{number}{suffix}"
+
+
+def text_options(function: Any) -> Any:
+    """Add ``--file`` and ``--output``."""
+    options: list[Callable[[Any], Any]] = [
+        click.option("--file", default=None, help="Read the text from a file; - reads the standard input."),
+        click.option(
+            "--output",
+            default=PIPE,
+            help="Write to this file, as UTF-8, instead of printing; several samples go to NAME.1.txt, NAME.2.txt ...",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def read_text(argument: str | None, file: str | None, name: str) -> str:
+    """The text that was given, its line ends untouched; a file may be in any encoding.
+
+    Raises UserError unless it is either the argument, called ``name``, or a file that can be read as text.
+    """
+    from ..data.encoding import decode
+
+    if (argument is None) == (file is None):
+        raise UserError(f"give {name} or --file, and not both")
+    if argument is not None:
+        return argument
+    assert file is not None
+    if file == PIPE:
+        return decode(sys.stdin.buffer.read(), "the standard input")[0]
+    try:
+        data = Path(file).read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"no file {file}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    return decode(data, file)[0]
+
+
+def write_texts(texts: Sequence[str], output: str) -> None:
+    """Print ``texts``, or write each to a file of its own."""
+    from ..files import write_text
+
+    if output == PIPE:
+        for text in texts:
+            click.echo(text, nl=not text.endswith("\n"))
+        return
+    path = Path(output)
+    for number, text in enumerate(texts, start=1):
+        name = NUMBERED.format(stem=path.stem, number=number, suffix=path.suffix) if len(texts) > 1 else path.name
+        write_text(path.with_name(name), text)
+        click.echo(f"written: {path.with_name(name)}", err=True)
