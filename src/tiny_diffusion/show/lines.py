@@ -1,0 +1,112 @@
+"""Lines of a fixed width that stay as they are while tokens settle."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from ..sampling.frames import Frame, Piece
+
+SHADE = "░"
+BREAK = "¶"
+# The more text tokens, the longer they are: cells that hold an average one of prose, by the size of the vocabulary.
+CELLS = ((1024, 3), (2048, 4))
+MORE_CELLS = 5
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def printable(text: str) -> str:
+    """``text`` without characters that would move a terminal's cursor or change its colours; line feeds stay."""
+    return _CONTROL.sub(lambda found: " " if found[0] == "\t" else "\N{REPLACEMENT CHARACTER}", text)
+
+
+def may_part(left: str, right: str) -> bool:
+    """Whether a line may end between two texts: at a space, or beside a wide character (CJK)."""
+    wide = cell_len(left[-1:]) == 2 or cell_len(right[:1]) == 2
+    return wide or left[-1:].isspace() or right[:1].isspace()
+
+
+def unsettled_width(vocabulary: int) -> int:
+    """Cells, the space before included, that stand for a token of a vocabulary before it is known."""
+    return next((cells for most, cells in CELLS if vocabulary <= most), MORE_CELLS)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece in a line, as it is drawn there."""
+
+    piece: Piece
+    text: str
+
+
+@dataclass(frozen=True)
+class _Word:
+    """Pieces that no line may part, and the places of their first and last tokens in the row."""
+
+    pieces: tuple[Piece, ...]
+    first: int
+    last: int
+
+
+class Lines:
+    """Breaks one frame after another into lines; a line keeps its tokens as long as they fit.
+
+    An unsettled token has a width of its own. What no longer fits goes to the next line, as does the beginning of
+    a word that turned out to go on there; nothing ever moves up. So most steps change a few lines only, and the
+    number of lines is the same unless the text outgrows them.
+    """
+
+    def __init__(self, width: int, unsettled: int) -> None:
+        self.width = width
+        self.unsettled = unsettled
+        self._starts: list[int] = []  # place of each line's first token, but for the first line's
+
+    def wrap(self, frame: Frame) -> list[list[Cell]]:
+        """The frame's lines, each at most ``width`` cells wide unless a single token is wider."""
+        lines: list[list[Cell]] = [[]]
+        kept, starts, used = list(self._starts), [], 0
+        for word in self._words(frame):
+            while kept and kept[0] < word.first:
+                del kept[0]
+            due = bool(kept) and kept[0] <= word.last
+            text = "".join(map(self._drawn, word.pieces))
+            if lines[-1] and (due or used + cell_len(text) > self.width):
+                del kept[:1]  # of a line that is full the rest joins the next one
+                lines.append([])
+                starts.append(word.first)
+                used = 0
+            for piece in word.pieces:
+                drawn = self._drawn(piece) if lines[-1] else self._drawn(piece).lstrip(" ")
+                lines[-1].append(Cell(piece, drawn))
+                used += cell_len(drawn)
+        self._starts = starts
+        return lines
+
+    def _drawn(self, piece: Piece) -> str:
+        if piece.state == "masked":
+            return " " + SHADE * (self.unsettled - 1)
+        return re.sub("\n+", BREAK + " ", printable(piece.text))
+
+    def _words(self, frame: Frame) -> Iterator[_Word]:
+        word: list[Piece] = []
+        place, first = 0, 0
+        for piece in frame.pieces:
+            beside_gap = "masked" in (piece.state, *(p.state for p in word[-1:]))
+            if word and (beside_gap or may_part(self._drawn(word[-1]), self._drawn(piece))):
+                yield from self._fitting(_Word(tuple(word), first, place - 1))
+                word, first = [], place
+            word.append(piece)
+            place += len(piece.ids)
+        if word:
+            yield from self._fitting(_Word(tuple(word), first, place - 1))
+
+    def _fitting(self, word: _Word) -> Iterator[_Word]:
+        """The word, or its pieces one by one where it is wider than a line."""
+        if cell_len("".join(map(self._drawn, word.pieces))) <= self.width:
+            yield word
+            return
+        place = word.first
+        for piece in word.pieces:
+            yield _Word((piece,), place, place + len(piece.ids) - 1)
+            place += len(piece.ids)
