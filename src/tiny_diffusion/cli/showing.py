@@ -91,7 +91,8 @@ class Showing:
         from ..show.terminal import Stage, play
 
         title = f"text {number} of {settings.num_samples}" if settings.num_samples > 1 else ""
-        play(Stage(console, unsettled_width(writer.allowed(settings)), title), frames, self.pace)
+        unsettled = unsettled_width(writer.tokenizer, writer.allowed(settings))
+        play(Stage(console, unsettled, title), frames, self.pace)
 
     def _save(self, films: "list[list[Frame]]") -> None:
         if self.gif is not None:

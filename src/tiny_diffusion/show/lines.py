@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from ..sampling.frames import Frame, Piece
 
 SHADE = "░"
 BREAK = "¶"
-# The more text tokens, the longer they are: cells that hold an average one of prose, by the size of the vocabulary.
-CELLS = ((1024, 3), (2048, 4))
-MORE_CELLS = 5
+NUM_BYTES = 256
+ROOM = 1.2  # cells for an unsettled token, by those of a typical one: more are steadier, and leave lines shorter
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -27,9 +27,15 @@ def may_part(left: str, right: str) -> bool:
     return wide or left[-1:].isspace() or right[:1].isspace()
 
 
-def unsettled_width(vocabulary: int) -> int:
-    """Cells, the space before included, that stand for a token of a vocabulary before it is known."""
-    return next((cells for most, cells in CELLS if vocabulary <= most), MORE_CELLS)
+def unsettled_width(tokenizer: BookTokenizer, allowed: int) -> int:
+    """Cells, the space before included, that stand for one of the first ``allowed`` text tokens before it is known.
+
+    Frequent tokens are learnt early: by Zipf's law the nth weighs 1 / (n + 10) in the mean of their widths.
+    """
+    learnt = range(NUM_RESERVED + NUM_BYTES, NUM_RESERVED + allowed)
+    weights = [1 / (n + 10) for n in range(len(learnt))]
+    total = sum(weight * cell_len(tokenizer.decode([index])) for weight, index in zip(weights, learnt, strict=True))
+    return max(2, round(ROOM * total / sum(weights))) if weights else 2
 
 
 @dataclass(frozen=True)

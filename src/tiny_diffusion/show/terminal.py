@@ -15,7 +15,7 @@ from .bands import BANDS, band_of
 from .lines import SHADE, Cell, Lines, printable
 
 WIDTH = 80
-AROUND = 4  # rows for the head, the legend and the space between
+AROUND = 4  # rows for the legend, the progress and the space between
 NARROWEST = 20
 
 
@@ -80,18 +80,21 @@ class Stage:
         self._live.update(self.draw(frame), refresh=True)
 
     def draw(self, frame: Frame) -> Group:
-        """A frame as lines: head, text at its fixed height, legend."""
+        """A frame as lines: legend, text at its fixed height, progress.
+
+        The last line is short, so that a key pressed meanwhile, which the terminal prints there, breaks no line.
+        """
         lines = self._lines.wrap(frame)
         tokens = sum(len(piece.ids) for piece in frame.pieces)
-        reserve = 1 + len(lines) // 8 if tokens != self._tokens else 0
+        reserve = 2 + len(lines) // 8 if tokens != self._tokens else 0
         room = max(1, self._console.height - AROUND - 1)
         self._tokens, self._height = tokens, min(room, max(self._height, len(lines) + reserve))
         above = max(0, len(lines) - self._height)
         shown = [_line(line) for line in lines[above:]]
         shown += [Text()] * (self._height - len(shown))
-        return Group(self._head(frame, above), Text(), *shown, Text(), legend())
+        return Group(legend(), Text(), *shown, Text(), self._progress(frame, above))
 
-    def _head(self, frame: Frame, above: int) -> Text:
+    def _progress(self, frame: Frame, above: int) -> Text:
         still = sum(len(piece.ids) for piece in frame.pieces if piece.state == "masked")
         parts = [
             self._title,
