@@ -10,7 +10,8 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import DenoisingState
-from tiny_diffusion.sampling.frames import Recording, film, final_frame, frames, spans
+from tiny_diffusion.sampling.film import film
+from tiny_diffusion.sampling.frames import Recording, final_frame, frames, spans
 from tiny_diffusion.sampling.results import Written
 from tiny_diffusion.sampling.writer import Writer
 
@@ -66,12 +67,16 @@ def test_states_of_a_run_become_frames() -> None:
     assert [p.new for p in third.pieces] == [False, False, True] and third.text == "abc"
 
 
-def test_a_new_block_goes_on_and_another_try_begins_anew() -> None:
+def test_a_new_block_goes_on_and_another_row_begins_anew() -> None:
     a, b, c = ids_of(b"abc")
     blocks = [state([a, b], 2, [1, 0.5]), state([a, b, c], 1, [1, 0.5, 0.5])]
     assert [frame.text for frame in frames(blocks, BYTES)] == ["a", "ab", "abc"]
-    tries = [state([a, b], 2, [1, 0.5]), state([a, c], 1, [1, 0.5])]
-    assert [(frame.step, frame.text) for frame in frames(tries, BYTES)] == [(0, "a"), (2, "ab"), (0, "a"), (1, "ac")]
+    mended = [state([a, b], 2, [1, 0.5]), state([a, c], 1, [1, 0.5])]
+    assert [(frame.step, frame.text) for frame in frames(mended, BYTES)] == [(0, "a"), (2, "ab"), (1, "ac")]
+    others = [state([a, b], 2, [1, 0.5]), state([b, b], 1, [1, 0.5]), state([b], 1)]
+    assert [(f.step, f.text) for f in frames(others, BYTES)] == [
+        (0, "a"), (2, "ab"), (0, "b"), (1, "bb"), (0, "b"), (1, "b"),
+    ]  # fmt: skip
 
 
 def test_a_token_masked_again_is_masked_and_then_new() -> None:
@@ -92,13 +97,42 @@ def test_a_film_has_the_final_pieces_in_all_frames() -> None:
     assert [p.confidence for p in final_frame(text, BYTES).pieces] == [0.3, 0.7]  # the lowest of a piece's tokens'
 
 
-def test_a_film_follows_the_try_that_was_kept() -> None:
+def test_a_film_ends_where_the_text_was_cut() -> None:
     a, b, c = ids_of(b"abc")
-    run = [state([a, b], 1), state([a, b], 2), state([a, MASK], 1), state([a, c], 2)]
-    text = Written("ac", (a, c), (1.0, 1.0), (True, False), 2)
-    assert [(frame.step, frame.text) for frame in film(run, text, BYTES)] == [(0, "a"), (1, "a"), (2, "ac")]
-    edited = Written("acc", (a, c, c), (1.0,) * 3, (True, False, False), 2)
-    assert [frame.text for frame in film(run, edited, BYTES)] == ["acc"]
+    run = [state([a, MASK, c], 1, [1, 0, 0.5]), state([a, b, c], 2, [1, 0.6, 0.5])]
+    text = Written("ab", (a, b), (1.0, 0.6), (True, False), 2)
+    assert [frame.text for frame in film(run, text, BYTES)] == ["a", "a", "ab"]
+
+
+def test_a_film_shows_what_is_in_no_state_at_its_end_only() -> None:
+    a, b, c = ids_of(b"abc")
+    run = [state([a, MASK, a, b], 1), state([a, b, a, b], 2)]
+    text = Written("abac", (a, b, a, c), (1.0, 1.0, 1.0, 0.2), (True, False, True, False), 2)
+    assert [frame.text for frame in film(run, text, BYTES)] == ["aa", "aa", "aba", "abac"]
+    unknown = Written("ac", (a, c), (1.0, 0.2), (True, False), 2)
+    assert [frame.text for frame in film(run, unknown, BYTES)] == ["ac"]
+
+
+def test_a_film_puts_gaps_together_that_were_filled_by_search() -> None:
+    # "x_y__z": the first gap is tried in two sizes, the second one is masked in one token until its turn.
+    x, y, z, a, b = ids_of(b"xyzab")
+    m = MASK
+    two = [
+        torch.tensor([[x, m, m, y, m, z], [x, b, m, y, m, z]]),
+        torch.tensor([[x, a, a, y, m, z], [x, b, b, y, m, z]]),
+    ]
+    one = [torch.tensor([[x, m, y, m, z]]), torch.tensor([[x, a, y, m, z]])]
+    last = [torch.tensor([[a, y, m, b, z]]), torch.tensor([[a, y, a, b, z]])]  # a window
+    run = [
+        DenoisingState(ids, (ids != m).float() * 0.5, 1 + number % 2, 2)
+        for number, ids in enumerate([*two, *one, *last])
+    ]
+    text = Written("xayabz", (x, a, y, a, b, z), (1, 0.5, 1, 0.5, 0.5, 1), (True, False, True, False, False, True), 4)
+    seen = film(run, text, BYTES)
+    assert [(f.step, f.text) for f in seen] == [
+        (0, "xyz"), (1, "xyz"), (2, "xayz"), (1, "xaybz"), (2, "xayabz"),
+    ]  # fmt: skip
+    assert [p.confidence for p in seen[-1].pieces] == [1, 0.5, 1, 0.5, 0.5, 1]
 
 
 @pytest.mark.parametrize("sampler", ["ancestral", "confidence"])

@@ -56,7 +56,8 @@ def _infill(session: "Session", template: str) -> None:
 
 
 def _rewrite(session: "Session", text: str) -> None:
-    rewrite = getattr(session.writer, "rewrite", None)
+    # A run of states where the writer has one, else the finished texts alone.
+    rewrite = getattr(session.writer, "rewriting", None) or getattr(session.writer, "rewrite", None)
     if rewrite is None:
         raise UserError("this writer cannot rewrite a text")
     session.write(lambda: rewrite(text, session.settings))

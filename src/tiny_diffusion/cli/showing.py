@@ -47,7 +47,8 @@ class Showing:
 
         Of several texts, which are written at once, the first is animated as it comes and the others after it.
         """
-        from ..sampling.frames import Recording, film, frames
+        from ..sampling.film import film
+        from ..sampling.frames import Recording, frames
         from ..sampling.results import finish
 
         animated = self.animated

@@ -6,7 +6,6 @@ Shapes: B rows, T tokens.
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from ..data.tokenizer import MASK, BookTokenizer
@@ -46,7 +45,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class _Moment:
+class Moment:
     """One row of a state, as lists of T."""
 
     ids: list[int]
@@ -55,14 +54,15 @@ class _Moment:
     steps: int
 
     @classmethod
-    def of(cls, state: DenoisingState, row: int) -> "_Moment":
+    def of(cls, state: DenoisingState, row: int) -> "Moment":
+        """The moment of a row."""
         return cls(state.ids[row].tolist(), state.confidence[row].tolist(), state.step, state.steps)
 
-    def goes_on_from(self, before: "_Moment") -> bool:
-        """Whether both are of one text: the next step of a block, or a new block behind the finished ones."""
-        if len(self.ids) == len(before.ids):
-            return self.step > before.step
-        return self.ids[: len(before.ids)] == before.ids
+    @classmethod
+    def start(cls, ids: Sequence[int], given: Sequence[bool], steps: int) -> "Moment":
+        """The moment before the first step: only what was given stands."""
+        shown = [i if g else MASK for i, g in zip(ids, given, strict=True)]
+        return cls(shown, [float(g) for g in given], 0, steps)
 
 
 class Recording:
@@ -107,81 +107,46 @@ def spans(ids: Sequence[int], tokenizer: BookTokenizer) -> list[Span]:
 def frames(states: Iterable[DenoisingState], tokenizer: BookTokenizer, row: int = 0) -> Iterator[Frame]:
     """The frame before the first step and that of each state as it comes, of one row.
 
-    States do not say what was given: what the first one holds with confidence 1 counts so. A state that does not go
-    on from the one before, such as another try, begins anew.
+    States do not say what was given: what the first one holds with confidence 1 counts so. A row of another length
+    or with other given tokens begins anew, unless it is the one before with a block of tokens behind it.
     """
-    before: _Moment | None = None
+    before: Moment | None = None
     given: list[bool] = []
     for state in states:
-        now = _Moment.of(state, row)
-        if before is None or not now.goes_on_from(before):
+        now = Moment.of(state, row)
+        if before is None or not _goes_on(before, now, given):
             given = [i != MASK and c == 1 for i, c in zip(now.ids, now.confidence, strict=True)]
-            before = _start(now, given)
-            yield _frame(before, spans(before.ids, tokenizer), given, before, tokenizer)
+            before = Moment.start(now.ids, given, now.steps)
+            yield frame_of(before, spans(before.ids, tokenizer), given, before, tokenizer)
         given += [False] * (len(now.ids) - len(given))
-        yield _frame(now, spans(now.ids, tokenizer), given, before, tokenizer)
+        yield frame_of(now, spans(now.ids, tokenizer), given, before, tokenizer)
         before = now
-
-
-def film(states: Sequence[DenoisingState], text: Written, tokenizer: BookTokenizer) -> list[Frame]:
-    """All frames of a finished text, from the one before the first step on, each cut into the final text's pieces.
-
-    What comes later is masked from the beginning, so that piece ``i`` is at one place in all frames. A text that
-    stands in no state (one changed after writing) has its final frame alone.
-    """
-    moments = _moments(states, text)
-    if not moments:
-        return [final_frame(text, tokenizer)]
-    cut, given = spans(text.ids, tokenizer), text.given
-    padded = [_padded(moment, len(given)) for moment in (_start(moments[0], given), *moments)]
-    first = _frame(padded[0], cut, given, padded[0], tokenizer)
-    return [first, *(_frame(now, cut, given, before, tokenizer) for before, now in pairwise(padded))]
 
 
 def final_frame(text: Written, tokenizer: BookTokenizer) -> Frame:
     """The finished text's own frame."""
-    end = _Moment(list(text.ids), list(text.confidence), text.steps, text.steps)
-    return _frame(end, spans(text.ids, tokenizer), text.given, end, tokenizer)
+    end = Moment(list(text.ids), list(text.confidence), text.steps, text.steps)
+    return frame_of(end, spans(text.ids, tokenizer), text.given, end, tokenizer)
 
 
-def _moments(states: Sequence[DenoisingState], text: Written) -> list[_Moment]:
-    """The moments that led to ``text``: back from the last state that holds it to where its writing began."""
-    wanted = list(text.ids)
-    for last in reversed(range(len(states))):
-        rows = states[last].ids.tolist()
-        if wanted not in rows:
-            continue
-        row = rows.index(wanted)
-        found = [_Moment.of(states[last], row)]
-        for state in reversed(states[:last]):
-            if len(state.ids) != len(rows) or not found[-1].goes_on_from(earlier := _Moment.of(state, row)):
-                break
-            found.append(earlier)
-        return found[::-1]
-    return []
-
-
-def _start(first: _Moment, given: Sequence[bool]) -> _Moment:
-    """The moment before ``first``: only what was given stands."""
-    ids = [i if g else MASK for i, g in zip(first.ids, given, strict=False)]
-    return _Moment(ids, [float(i != MASK) for i in ids], 0, first.steps)
-
-
-def _padded(moment: _Moment, length: int) -> _Moment:
-    more = length - len(moment.ids)
-    return _Moment(moment.ids + [MASK] * more, moment.confidence + [0.0] * more, moment.step, moment.steps)
-
-
-def _frame(
-    now: _Moment, cut: Sequence[Span], given: Sequence[bool], before: _Moment, tokenizer: BookTokenizer
+def frame_of(
+    now: Moment, cut: Sequence[Span], given: Sequence[bool], before: Moment, tokenizer: BookTokenizer
 ) -> Frame:
+    """The frame of a moment cut into pieces; a piece with a MASK in it is masked. ``before`` tells what is new."""
     pieces = []
     for start, end in cut:
         ids = now.ids[start:end]
         if MASK in ids:
             pieces.append(Piece("", "masked", 0.0, False, tuple(ids)))
             continue
-        sure = min(now.confidence[start:end])
         state: Literal["given", "settled"] = "given" if all(given[start:end]) else "settled"
-        pieces.append(Piece(tokenizer.decode(ids), state, sure, before.ids[start:end] != ids, tuple(ids)))
+        new = before.ids[start:end] != ids
+        pieces.append(Piece(tokenizer.decode(ids), state, min(now.confidence[start:end]), new, tuple(ids)))
     return Frame(tuple(pieces), now.step, now.steps)
+
+
+def _goes_on(before: Moment, now: Moment, given: Sequence[bool]) -> bool:
+    """Whether ``now`` is a later moment of the same row, perhaps with more tokens behind it."""
+    if len(now.ids) == len(before.ids):
+        return all(a == b for a, b, g in zip(before.ids, now.ids, given, strict=True) if g)
+    return now.ids[: len(before.ids)] == before.ids

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
@@ -40,19 +40,19 @@ def unsettled_width(tokenizer: BookTokenizer, allowed: int) -> int:
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece in a line, as it is drawn there."""
+    """A piece as it is drawn in a line, and the place of its first token in the row."""
 
     piece: Piece
     text: str
+    place: int
+
+    @property
+    def last(self) -> int:
+        """The place of its last token."""
+        return self.place + len(self.piece.ids) - 1
 
 
-@dataclass(frozen=True)
-class _Word:
-    """Pieces that no line may part, and the places of their first and last tokens in the row."""
-
-    pieces: tuple[Piece, ...]
-    first: int
-    last: int
+Word = list[Cell]  # which no line may part
 
 
 class Lines:
@@ -73,46 +73,51 @@ class Lines:
         lines: list[list[Cell]] = [[]]
         kept, starts, used = list(self._starts), [], 0
         for word in self._words(frame):
-            while kept and kept[0] < word.first:
+            first, last = word[0].place, word[-1].last
+            while kept and kept[0] < first:
                 del kept[0]
-            due = bool(kept) and kept[0] <= word.last
-            text = "".join(map(self._drawn, word.pieces))
-            if lines[-1] and (due or used + cell_len(text) > self.width):
+            due = bool(kept) and kept[0] <= last
+            if lines[-1] and (due or used + _width(word) > self.width):
                 del kept[:1]  # of a line that is full the rest joins the next one
                 lines.append([])
-                starts.append(word.first)
+                starts.append(first)
                 used = 0
-            for piece in word.pieces:
-                drawn = self._drawn(piece) if lines[-1] else self._drawn(piece).lstrip(" ")
-                lines[-1].append(Cell(piece, drawn))
-                used += cell_len(drawn)
+            if not lines[-1]:
+                word = [replace(word[0], text=word[0].text.lstrip(" ")), *word[1:]]
+            lines[-1] += word
+            used += _width(word)
         self._starts = starts
         return lines
+
+    def _words(self, frame: Frame) -> Iterator[Word]:
+        word: Word = []
+        place = 0
+        for piece in frame.pieces:
+            cell = Cell(piece, self._drawn(piece), place)
+            if word and _parted(word[-1], cell):
+                yield from self._fitting(word)
+                word = []
+            word.append(cell)
+            place = cell.last + 1
+        if word:
+            yield from self._fitting(word)
 
     def _drawn(self, piece: Piece) -> str:
         if piece.state == "masked":
             return " " + SHADE * (self.unsettled - 1)
         return re.sub("\n+", BREAK + " ", printable(piece.text))
 
-    def _words(self, frame: Frame) -> Iterator[_Word]:
-        word: list[Piece] = []
-        place, first = 0, 0
-        for piece in frame.pieces:
-            beside_gap = "masked" in (piece.state, *(p.state for p in word[-1:]))
-            if word and (beside_gap or may_part(self._drawn(word[-1]), self._drawn(piece))):
-                yield from self._fitting(_Word(tuple(word), first, place - 1))
-                word, first = [], place
-            word.append(piece)
-            place += len(piece.ids)
-        if word:
-            yield from self._fitting(_Word(tuple(word), first, place - 1))
-
-    def _fitting(self, word: _Word) -> Iterator[_Word]:
-        """The word, or its pieces one by one where it is wider than a line."""
-        if cell_len("".join(map(self._drawn, word.pieces))) <= self.width:
+    def _fitting(self, word: Word) -> Iterator[Word]:
+        """The word, or its cells one by one where it is wider than a line."""
+        if _width(word) <= self.width:
             yield word
-            return
-        place = word.first
-        for piece in word.pieces:
-            yield _Word((piece,), place, place + len(piece.ids) - 1)
-            place += len(piece.ids)
+        else:
+            yield from ([cell] for cell in word)
+
+
+def _parted(left: Cell, right: Cell) -> bool:
+    return "masked" in (left.piece.state, right.piece.state) or may_part(left.text, right.text)
+
+
+def _width(word: Word) -> int:
+    return sum(cell_len(cell.text) for cell in word)
