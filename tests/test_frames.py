@@ -154,3 +154,17 @@ def test_a_real_run_as_a_film(writer: Writer, sampler: str, length: int) -> None
         }
         settled = [p.confidence for p in seen[-1].pieces if p.state == "settled"]
         assert all(0 < sure <= 1 for sure in settled)
+
+
+def test_an_autoregressive_run_grows_from_its_prompt(config: ProjectConfig, data: Processed) -> None:
+    model = config.model.model_copy(update={"causal": True})
+    torch.manual_seed(0)
+    vocab = NUM_RESERVED + data.tokenizer.level_size(model.vocab_level)
+    writer = Writer(Transformer(model, vocab, NUM_RESERVED), data.tokenizer)
+    recording = Recording(writer.writing("The old", GenerationConfig(length=9, seed=3)))
+    live = list(frames(recording, writer.tokenizer))
+    seen = film(recording.states, recording.texts[0], writer.tokenizer)
+    for shown in (live, seen):
+        assert len(shown) == 10 and shown[0].text == "The old" and shown[-1].text == recording.texts[0].text
+    left = [sum(len(piece.ids) for piece in frame.pieces if piece.state == "masked") for frame in live]
+    assert left == list(range(9, -1, -1))

@@ -292,6 +292,8 @@ def test_animations_are_saved(checkpoint: str, tmp_path: Path, where: list[str])
         (["--interactive", "--jsonl"], "/save"),
         (["--history", "x"], "--interactive"),
         (["--gif", "x.gif", "--pace", "0"], "raise --pace"),
+        (["--html", "."], "is a directory"),
+        (["--html", "empty.txt/out.html"], "cannot make the folder empty.txt"),
         (["--pace", "-1"], "not in the range x>=0"),
     ],
 )

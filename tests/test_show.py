@@ -14,7 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
-from PIL import Image, ImageChops
+from matplotlib import get_data_path
+from PIL import Image, ImageChops, ImageFont
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -26,7 +27,9 @@ from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.film import film
 from tiny_diffusion.sampling.frames import Frame, Piece, Recording
 from tiny_diffusion.sampling.writer import Writer
+from tiny_diffusion.show import fonts
 from tiny_diffusion.show.bands import BANDS, band_of
+from tiny_diffusion.show.fonts import find_font
 from tiny_diffusion.show.gif import LEADING, check_gif, write_gif
 from tiny_diffusion.show.lines import SHADE, Lines, printable, unsettled_width
 from tiny_diffusion.show.page import encode, render, write_page
@@ -239,6 +242,22 @@ def test_pieces_of_a_gif_stay_where_they_are(tmp_path: Path) -> None:
     left, top, right, bottom = changed[1]  # with " one" hidden all else is drawn just as in the end
     assert 60 < left < right < 130 and bottom - top < LEADING
     assert changed[0][3] - changed[0][1] > 2 * LEADING  # "End" stands behind an empty line
+
+
+def test_a_font_is_found_for_the_letters_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ImageFont.load_default(20).getname()
+    font, lacking = find_font(ImageFont, "A plain text.", 20)
+    assert font.getname() == own and lacking == ""
+    _, lacking = find_font(ImageFont, "A\ufdd0 text", 20)  # no character, and in no font
+    assert lacking == "\ufdd0"
+    monkeypatch.setattr(fonts, "SYSTEM_FONTS", ("no such font.ttf",))
+    font, lacking = find_font(ImageFont, "né\n—", 20)
+    assert font.getname() == own and lacking == "é—"
+    assert write_gif(tmp_path / "out.gif", [[frame(piece("né\n"), piece("—"))]], 0.1) == "é—"
+    better = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    monkeypatch.setattr(fonts, "SYSTEM_FONTS", ("no such font.ttf", str(better)))
+    font, lacking = find_font(ImageFont, "né\n—", 20)
+    assert font.getname()[0] == "DejaVu Sans" and lacking == ""
 
 
 def test_a_gif_that_cannot_be_is_refused_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

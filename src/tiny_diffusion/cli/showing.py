@@ -1,6 +1,7 @@
 """What writing commands share: texts shown as they come, saved as an animation, printed plain or as JSON lines."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import console
+from ..errors import UserError
+from ..files import make_folder
+from .options import console, errors, say
 
 if TYPE_CHECKING:
     from ..config import GenerationConfig
@@ -37,6 +40,10 @@ class Showing:
 
     def check(self) -> None:
         """Raise UserError where an animation cannot be saved: before a text is written, rather than after."""
+        for path in filter(None, (self.gif, self.html)):
+            make_folder(path.parent)
+            if not os.access(path.parent, os.W_OK):
+                raise UserError(f"cannot write into {path.parent}: permission denied")
         if self.gif is not None:
             from ..show.gif import check_gif
 
@@ -83,7 +90,7 @@ class Showing:
             elif self.animated:
                 console.print(coloured(final_frame(text, writer.tokenizer)), soft_wrap=True)
             else:
-                click.echo(text.text)
+                click.echo(text.text, nl=not text.text.endswith("\n"))
         if self.animated and not self.jsonl:
             console.print(legend())
 
@@ -99,7 +106,9 @@ class Showing:
         if self.gif is not None:
             from ..show.gif import write_gif
 
-            write_gif(self.gif, films, self.pace)
+            lacking = write_gif(self.gif, films, self.pace)
+            if lacking:
+                say(f"no font here has {' '.join(lacking)}: boxes in {self.gif}; --html shows them", to=errors)
         if self.html is not None:
             from ..show.page import write_page
 
@@ -140,8 +149,8 @@ def show_flags(function: Any) -> Any:
         metavar="SECONDS",
         help="For how long each state is shown, by --watch, --gif and --html.",
     )
-    @click.option("--gif", type=click.Path(path_type=Path), help="Save the animation as a GIF.")
-    @click.option("--html", type=click.Path(path_type=Path), help="Save the animation as one page.")
+    @click.option("--gif", type=click.Path(dir_okay=False, path_type=Path), help="Save the animation as a GIF.")
+    @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Save the animation as one page.")
     @click.option("--jsonl", is_flag=True, help="Print a JSON object a text, with each token's confidence.")
     @wraps(function)
     def command(

@@ -9,6 +9,7 @@ from ..errors import UserError
 from ..files import atomic_write
 from ..sampling.frames import Frame, Piece
 from .bands import BANDS, band_of
+from .fonts import find_font
 from .lines import may_part, printable
 
 WIDTH, MARGIN = 720, 24  # pixels
@@ -40,13 +41,14 @@ def check_gif(path: Path, pace: float) -> None:
         raise UserError(f"--gif {path}: a GIF shows a state for {SHORTEST:g} seconds at least; raise --pace to that")
 
 
-def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> None:
+def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> str:
     """Draw each film (frames of the same pieces), one after the other, ``pace`` seconds a frame, the last held longer.
 
-    Characters that Pillow's own font lacks come out as boxes. Raises UserError when Pillow is missing.
+    Returns the characters that no font here has: they come out as boxes. Raises UserError when Pillow is missing.
     """
-    image, draw, font = _pillow()
-    kind = font.load_default(SIZE)
+    image, draw, fonts = _pillow()
+    letters = {c for film in films for frame in film for piece in frame.pieces for c in _shown(piece)}
+    kind, lacking = find_font(fonts, "".join(letters), SIZE)
     laid = [_lay_out(film, kind.getlength) for film in films]
     height = max(box.top for boxes in laid for box in boxes) + 2 * LEADING + LEADING // 2 + MARGIN
     pictures, milliseconds = [], []
@@ -59,6 +61,7 @@ def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> None
             milliseconds.append(round(1000 * (HOLD if frame is film[-1] else pace)))
     with atomic_write(path) as file:
         pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    return lacking
 
 
 def _pillow() -> tuple[Any, Any, Any]:
