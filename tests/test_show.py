@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 from matplotlib import get_data_path
-from PIL import Image, ImageChops, ImageFont
+from PIL import Image, ImageChops, ImageColor, ImageFont
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -223,6 +223,15 @@ def test_a_gif_has_all_frames_and_holds_the_last(films: list[list[Frame]], tmp_p
             image.seek(number)
             durations.append(image.info["duration"])
     assert durations == [*[80] * 6, 3000] * 2
+
+
+def test_a_gif_has_the_colours_of_all_bands(tmp_path: Path) -> None:
+    shown = [piece("Given", "given"), *(piece(" word", confidence=sure) for sure in (0.1, 0.3, 0.6, 0.9))]
+    write_gif(tmp_path / "out.gif", [[frame(*shown)]], 0.1)
+    with Image.open(tmp_path / "out.gif") as image:
+        found = {colour for _, colour in image.convert("RGB").getcolors(1000) or []}
+    assert {ImageColor.getrgb(band.on_light) for band in BANDS} <= found
+    assert ImageColor.getrgb("#ffffff") in found
 
 
 def test_pieces_of_a_gif_stay_where_they_are(tmp_path: Path) -> None:

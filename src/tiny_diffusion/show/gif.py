@@ -15,7 +15,7 @@ from .lines import may_part, printable
 WIDTH, MARGIN = 720, 24  # pixels
 SIZE, LEADING = 20, 30
 PAPER, INK, SOFT, SHADE, NEW = "#ffffff", "#1d1f21", "#5c6166", "#d9dbd7", "#fff1c2"
-COLOURS = 32
+SHADES = 8  # between a letter's colour and what it stands on, for smooth edges
 SHORTEST = 0.02  # seconds: viewers slow shorter frames down to a tenth of a second
 HOLD = 3.0  # seconds for the last frame
 
@@ -46,30 +46,43 @@ def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> str:
 
     Returns the characters that no font here has: they come out as boxes. Raises UserError when Pillow is missing.
     """
-    image, draw, fonts = _pillow()
+    image, draw, fonts, colours = _pillow()
     letters = {c for film in films for frame in film for piece in frame.pieces for c in _shown(piece)}
     kind, lacking = find_font(fonts, "".join(letters), SIZE)
     laid = [_lay_out(film, kind.getlength) for film in films]
     height = max(box.top for boxes in laid for box in boxes) + 2 * LEADING + LEADING // 2 + MARGIN
+    palette = image.new("P", (1, 1))
+    palette.putpalette(_palette(colours))
     pictures, milliseconds = [], []
     for number, (film, boxes) in enumerate(zip(films, laid, strict=True)):
         title = f"text {number + 1} of {len(films)}   " if len(films) > 1 else ""
         for frame in film:
             picture = image.new("RGB", (WIDTH, height), PAPER)
             _draw_frame(draw.Draw(picture), frame, boxes, kind, title)
-            pictures.append(picture.quantize(COLOURS))
+            pictures.append(picture.quantize(palette=palette, dither=image.Dither.NONE))
             milliseconds.append(round(1000 * (HOLD if frame is film[-1] else pace)))
     with atomic_write(path) as file:
         pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
     return lacking
 
 
-def _pillow() -> tuple[Any, Any, Any]:
+def _pillow() -> tuple[Any, Any, Any, Any]:
     try:
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image, ImageColor, ImageDraw, ImageFont
     except ModuleNotFoundError as error:
         raise UserError("--gif needs an extra: pip install 'tiny-diffusion[gif]'") from error
-    return Image, ImageDraw, ImageFont
+    return Image, ImageDraw, ImageFont, ImageColor
+
+
+def _palette(colours: Any) -> list[int]:
+    """Red, green, blue of all colours that are drawn, and of the shades between letters and what they stand on."""
+    inks = [colours.getrgb(name) for name in (INK, SOFT, *(band.on_light for band in BANDS))]
+    values = list(colours.getrgb(SHADE))
+    for ink in inks:
+        for under in (colours.getrgb(PAPER), colours.getrgb(NEW)):
+            for n in range(SHADES + 1):
+                values += [round(a + (b - a) * n / SHADES) for a, b in zip(ink, under, strict=True)]
+    return values
 
 
 def _shown(piece: Piece) -> str:
@@ -131,4 +144,4 @@ def _draw_legend(canvas: Any, top: int, kind: Any) -> None:
     left = float(MARGIN)
     for text, colour in (("confidence:", SOFT), *((band.label, band.on_light) for band in BANDS)):
         canvas.text((left, top), text, fill=colour, font=kind)
-        left += kind.getlength(text + "   ")
+        left += kind.getlength(text + "  ")
