@@ -23,12 +23,13 @@ RANK = {
     "sampling": 5,
     "training": 6,
     "evaluation": 6,
+    "show": 6,
     "studies": 7,
     "app": 8,
     "cli": 9,
     "__main__": 10,
 }
-OPTIONAL = ("torch.utils.tensorboard", "sentence_transformers", "huggingface_hub", "matplotlib", "transformers")
+OPTIONAL = ("torch.utils.tensorboard", "sentence_transformers", "huggingface_hub", "matplotlib", "transformers", "PIL")
 TORCHLESS = ("config", "data")
 
 

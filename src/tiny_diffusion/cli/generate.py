@@ -1,5 +1,6 @@
 """``tiny-diffusion generate``: write text."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,8 @@ import click
 
 from ..config import GenerationConfig, ProjectConfig
 from ..errors import UserError
-from .options import config_flags, resolve, say
+from .options import config_flags, resolve
+from .showing import Showing, show_flags
 
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
@@ -42,7 +44,10 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 @click.command("generate")
 @CHECKPOINT_OPTION
 @click.option("--prompt", default="", help="Text to go on from.")
-@click.option("--interactive", is_flag=True, help="Read prompts line by line; an empty line ends.")
+@click.option("--prompts-file", metavar="FILE", help="A file with a prompt a line, - for the standard input.")
+@click.option("--interactive", is_flag=True, help="Read prompts and commands line by line; an empty line ends.")
+@click.option("--history", type=click.Path(path_type=Path), help="Keep the lines of --interactive in this file.")
+@show_flags
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -52,31 +57,68 @@ def command(
     ctx: click.Context,
     checkpoint: str,
     prompt: str,
+    prompts_file: str | None,
     interactive: bool,
+    history: Path | None,
+    showing: Showing,
     preset: str | None,
     device: str,
     **short: int | float | None,
 ) -> None:
     """Write text in the book's style, from a prompt or from nothing."""
+    check_together(prompt, prompts_file, interactive, history, showing)
+    prompts = [prompt] if prompts_file is None else read_prompts(prompts_file)
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    if not interactive:
-        for text in writer.write(prompt, settings):
-            click.echo(text.text)
-            click.echo() if settings.num_samples > 1 else None
+    if interactive:
+        from .session import Session
+
+        Session(writer, settings, showing).run(history)
         return
-    say("a prompt a line; an empty line ends", style="dim")
-    while True:
+    for number, line in enumerate(prompts, start=1):
         try:
-            line = click.prompt("", default="", show_default=False, prompt_suffix="> ")
-        except click.Abort:  # end of input
-            return
-        if not line:
-            return
-        try:
-            click.echo("\n\n".join(text.text for text in writer.write(line, settings)))
-        except UserError as error:  # a prompt too long ends the line, not the session
-            say(f"error: {error}", style="red")
-        settings = settings.model_copy(update={"seed": settings.seed + 1})
+            writer.encode_prompt(line)
+        except UserError as error:  # before others are gone on from
+            raise UserError(f"prompt {number} of {len(prompts)}: {error}") from error
+    for number, line in enumerate(prompts):
+        if number and not showing.jsonl:
+            click.echo()
+        showing.echo(showing.write(writer.writing(line, settings), writer, settings), writer, settings, prompt=line)
+
+
+def check_together(
+    prompt: str, prompts_file: str | None, interactive: bool, history: Path | None, showing: Showing
+) -> None:
+    """Raise UserError for flags of which one would do nothing beside the other."""
+    ways = {"--prompt": bool(prompt), "--prompts-file": prompts_file is not None, "--interactive": interactive}
+    given = [name for name, is_given in ways.items() if is_given]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} do not go together: give one of them")
+    files = {"--gif": showing.gif is not None, "--html": showing.html is not None}
+    one_text = [name for name, is_given in files.items() if is_given]
+    if one_text and given and not prompt:
+        raise UserError(f"{one_text[0]} saves what is written from one prompt; it does not go with {given[0]}")
+    if interactive and showing.jsonl:
+        raise UserError("--jsonl does not go with --interactive; /save keeps the texts of a session")
+    if history is not None and not interactive:
+        raise UserError("--history keeps the lines of --interactive; without that flag there are none")
+
+
+def read_prompts(file: str) -> list[str]:
+    """The lines of a UTF-8 file, or of the standard input for ``-``; empty ones are left out.
+
+    Raises UserError when the file cannot be read or holds no line.
+    """
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read --prompts-file {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"--prompts-file {file} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
+    prompts = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+    if not prompts:
+        raise UserError(f"--prompts-file {file} holds no prompt: write one a line")
+    return prompts
 
 
 def open_writer(

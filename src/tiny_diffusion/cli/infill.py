@@ -4,7 +4,8 @@ import click
 
 from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
-from .texts import read_text, text_options, write_texts
+from .showing import Showing, show_flags
+from .texts import check_output, deliver, read_text, text_options
 
 UNUSED = ("generation.length", "generation.cache_context", "generation.rewrite_strength")
 
@@ -14,6 +15,7 @@ UNUSED = ("generation.length", "generation.cache_context", "generation.rewrite_s
 @text_options
 @click.option("--must", multiple=True, metavar="WORD", help="A word that a filling must hold; may be given often.")
 @CHECKPOINT_OPTION
+@show_flags
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -26,6 +28,7 @@ def command(
     output: str,
     must: tuple[str, ...],
     checkpoint: str,
+    showing: Showing,
     preset: str | None,
     device: str,
     **short: int | float | None,
@@ -40,6 +43,8 @@ def command(
     from ..sampling.template import parse_gaps
 
     given = read_text(template, file, "TEMPLATE")
+    check_output(output, showing)
     parse_gaps(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    write_texts([text.text for text in writer.infill(given, settings, must)], output)
+    texts = showing.write(writer.filling(given, settings, must), writer, settings)
+    deliver(texts, output, showing, writer, settings, template=given)

@@ -4,7 +4,8 @@ import click
 
 from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
-from .texts import read_text, text_options, write_texts
+from .showing import Showing, show_flags
+from .texts import check_output, deliver, read_text, text_options
 
 UNUSED = ("length", "cache_context", "gap_tokens", "gap_candidates", "gap_rounds")
 
@@ -16,6 +17,7 @@ UNUSED = ("length", "cache_context", "gap_tokens", "gap_candidates", "gap_rounds
     "--strength", "rewrite_strength", type=float, default=None, help="The same as --generation.rewrite_strength."
 )
 @CHECKPOINT_OPTION
+@show_flags
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -27,6 +29,7 @@ def command(
     file: str | None,
     output: str,
     checkpoint: str,
+    showing: Showing,
     preset: str | None,
     device: str,
     **short: int | float | None,
@@ -39,6 +42,8 @@ def command(
     from ..sampling.template import parse_kept
 
     given = read_text(text, file, "TEXT")
+    check_output(output, showing)
     parse_kept(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    write_texts([variant.text for variant in writer.rewrite(given, settings)], output)
+    texts = showing.write(writer.rewriting(given, settings), writer, settings)
+    deliver(texts, output, showing, writer, settings, original=given)

@@ -3,11 +3,17 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UserError
+from .showing import Showing
+
+if TYPE_CHECKING:
+    from ..config import GenerationConfig
+    from ..sampling.results import Written
+    from ..sampling.writer import Writer
 
 PIPE = "-"
 NUMBERED = "{stem}.{number}{suffix}"
@@ -51,16 +57,28 @@ def read_text(argument: str | None, file: str | None, name: str) -> str:
     return decode(data, file)[0]
 
 
-def write_texts(texts: Sequence[str], output: str) -> None:
-    """Print ``texts``, or write each to a file of its own."""
+def check_output(output: str, showing: Showing) -> None:
+    """Raise UserError for JSON lines that were to go to a file of plain text."""
+    if showing.jsonl and output != PIPE:
+        raise UserError("--jsonl prints its lines: give either --jsonl or --output")
+
+
+def deliver(
+    texts: "Sequence[Written]",
+    output: str,
+    showing: Showing,
+    writer: "Writer",
+    settings: "GenerationConfig",
+    **source: str,
+) -> None:
+    """Print ``texts`` as ``showing`` says, or write each to a file of its own."""
     from ..files import write_text
 
     if output == PIPE:
-        for text in texts:
-            click.echo(text, nl=not text.endswith("\n"))
+        showing.echo(texts, writer, settings, **source)
         return
     path = Path(output)
     for number, text in enumerate(texts, start=1):
         name = NUMBERED.format(stem=path.stem, number=number, suffix=path.suffix) if len(texts) > 1 else path.name
-        write_text(path.with_name(name), text)
+        write_text(path.with_name(name), text.text)
         click.echo(f"written: {path.with_name(name)}", err=True)

@@ -17,8 +17,8 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
   allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
-  output table's) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon turns at the same time);
-  and WORKSPACE, what the kernels take for themselves
+  output table's) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon turns at the same
+  time); and WORKSPACE, what the kernels take for themselves
 
 OVERHEAD and WORKSPACE of a CPU are fitted to ``benchmarks/memory.py``; CUDA's are not measured.
 The interpreter and torch themselves (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.

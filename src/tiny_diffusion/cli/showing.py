@@ -1,0 +1,163 @@
+"""What writing commands share: texts shown as they come, saved as an animation, printed plain or as JSON lines."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UserError
+from ..files import make_folder
+from .options import console, errors, say
+
+if TYPE_CHECKING:
+    from ..config import GenerationConfig
+    from ..sampling.frames import Frame
+    from ..sampling.results import Run, Written
+    from ..sampling.writer import Writer
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How texts reach the user; ``watch`` asks for an animation, which only a terminal with colours gets."""
+
+    watch: bool
+    pace: float
+    gif: Path | None = None
+    html: Path | None = None
+    jsonl: bool = False
+
+    @property
+    def animated(self) -> bool:
+        """Whether texts are shown as they come, and in colour."""
+        from ..show.terminal import can_animate
+
+        return self.watch and can_animate(console)
+
+    def check(self) -> None:
+        """Raise UserError where an animation cannot be saved: before a text is written, rather than after."""
+        for path in filter(None, (self.gif, self.html)):
+            make_folder(path.parent)
+            if not os.access(path.parent, os.W_OK):
+                raise UserError(f"cannot write into {path.parent}: permission denied")
+        if self.gif is not None:
+            from ..show.gif import check_gif
+
+            check_gif(self.gif, self.pace)
+
+    def write(self, run: "Run", writer: "Writer", settings: "GenerationConfig") -> "list[Written]":
+        """The texts of a run, animated and saved where that is wanted.
+
+        Of several texts, which are written at once, the first is animated as it comes and the others after it.
+        """
+        from ..sampling.film import film
+        from ..sampling.frames import Recording, frames
+        from ..sampling.results import finish
+
+        animated = self.animated
+        if not (animated or self.gif or self.html):
+            return finish(run)
+        recording = Recording(run)
+        if animated:
+            self._animate(frames(recording, writer.tokenizer), writer, settings, 1)
+        else:
+            for _ in recording:
+                pass
+        films = [film(recording.states, text, writer.tokenizer) for text in recording.texts]
+        if animated:
+            for number, later in enumerate(films[1:], start=2):
+                self._animate(later, writer, settings, number)
+        self._save(films)
+        return recording.texts
+
+    def echo(
+        self, texts: "Sequence[Written]", writer: "Writer", settings: "GenerationConfig", **source: str | int
+    ) -> None:
+        """Print texts: as JSON lines that begin with ``source``, in colour after an animation, else plain."""
+        from ..sampling.frames import final_frame
+        from ..show.terminal import coloured, legend
+
+        for number, text in enumerate(texts, start=1):
+            if number > 1 and not self.jsonl:
+                click.echo()
+            if self.jsonl:
+                row = {**source, **as_row(text, number, writer, settings)}
+                click.echo(json.dumps(row, ensure_ascii=False))
+            elif self.animated:
+                console.print(coloured(final_frame(text, writer.tokenizer)), soft_wrap=True)
+            else:
+                click.echo(text.text, nl=not text.text.endswith("\n"))
+        if self.animated and not self.jsonl:
+            console.print(legend())
+
+    def _animate(self, frames: "Iterable[Frame]", writer: "Writer", settings: "GenerationConfig", number: int) -> None:
+        from ..show.lines import unsettled_width
+        from ..show.terminal import Stage, play
+
+        title = f"text {number} of {settings.num_samples}" if settings.num_samples > 1 else ""
+        unsettled = unsettled_width(writer.tokenizer, writer.allowed(settings))
+        play(Stage(console, unsettled, title), frames, self.pace)
+
+    def _save(self, films: "list[list[Frame]]") -> None:
+        if self.gif is not None:
+            from ..show.gif import write_gif
+
+            lacking = write_gif(self.gif, films, self.pace)
+            if lacking:
+                say(f"no font here has {' '.join(lacking)}: boxes in {self.gif}; --html shows them", to=errors)
+        if self.html is not None:
+            from ..show.page import write_page
+
+            write_page(self.html, films, self.pace)
+
+
+def as_row(text: "Written", number: int, writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
+    """A text as a row of JSON lines; the texts of its tokens make up the whole text."""
+    from ..sampling.frames import final_frame
+
+    return {
+        "text": text.text,
+        "seed": settings.seed,
+        "sample": number,
+        "sampler": "left_to_right" if writer.model.config.causal else settings.sampler,
+        "steps": text.steps,
+        "tokens": [
+            {
+                "text": piece.text,
+                "ids": list(piece.ids),
+                "confidence": round(piece.confidence, 6),
+                "given": piece.state == "given",
+            }
+            for piece in final_frame(text, writer.tokenizer).pieces
+        ],
+    }
+
+
+def show_flags(function: Any) -> Any:
+    """Add --watch, --pace, --gif, --html and --jsonl, which reach the command as ``showing``."""
+
+    @click.option("--watch", is_flag=True, help="Show the text as it comes out of the noise, if this is a terminal.")
+    @click.option(
+        "--pace",
+        type=click.FloatRange(min=0),
+        default=0.1,
+        show_default=True,
+        metavar="SECONDS",
+        help="For how long each state is shown, by --watch, --gif and --html.",
+    )
+    @click.option("--gif", type=click.Path(dir_okay=False, path_type=Path), help="Save the animation as a GIF.")
+    @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Save the animation as one page.")
+    @click.option("--jsonl", is_flag=True, help="Print a JSON object a text, with each token's confidence.")
+    @wraps(function)
+    def command(
+        *args: Any, watch: bool, pace: float, gif: Path | None, html: Path | None, jsonl: bool, **rest: Any
+    ) -> Any:
+        showing = Showing(watch, pace, gif, html, jsonl)
+        showing.check()
+        return function(*args, showing=showing, **rest)
+
+    return command

@@ -1,0 +1,147 @@
+"""The animation as a GIF; needs the extra ``gif``."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..files import atomic_write
+from ..sampling.frames import Frame, Piece
+from .bands import BANDS, band_of
+from .fonts import find_font
+from .lines import may_part, printable
+
+WIDTH, MARGIN = 720, 24  # pixels
+SIZE, LEADING = 20, 30
+PAPER, INK, SOFT, SHADE, NEW = "#ffffff", "#1d1f21", "#5c6166", "#d9dbd7", "#fff1c2"
+SHADES = 8  # between a letter's colour and what it stands on, for smooth edges
+SHORTEST = 0.02  # seconds: viewers slow shorter frames down to a tenth of a second
+HOLD = 3.0  # seconds for the last frame
+
+
+@dataclass(frozen=True)
+class _Box:
+    """Where a piece stands, in pixels, and how much of it its final text's space before a word takes.
+
+    ``first``: at the beginning of a line, where no space is drawn.
+    """
+
+    left: float
+    top: int
+    width: float
+    space: float
+    first: bool
+
+
+def check_gif(path: Path, pace: float) -> None:
+    """Raise UserError where a GIF cannot be written: before a text is, rather than after."""
+    _pillow()
+    if pace < SHORTEST:
+        raise UserError(f"--gif {path}: a GIF shows a state for {SHORTEST:g} seconds at least; raise --pace to that")
+
+
+def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> str:
+    """Draw each film (frames of the same pieces), one after the other, ``pace`` seconds a frame, the last held longer.
+
+    Returns the characters that no font here has: they come out as boxes. Raises UserError when Pillow is missing.
+    """
+    image, draw, fonts, colours = _pillow()
+    letters = {c for film in films for frame in film for piece in frame.pieces for c in _shown(piece)}
+    kind, lacking = find_font(fonts, "".join(letters), SIZE)
+    laid = [_lay_out(film, kind.getlength) for film in films]
+    height = max(box.top for boxes in laid for box in boxes) + 2 * LEADING + LEADING // 2 + MARGIN
+    palette = image.new("P", (1, 1))
+    palette.putpalette(_palette(colours))
+    pictures, milliseconds = [], []
+    for number, (film, boxes) in enumerate(zip(films, laid, strict=True)):
+        title = f"text {number + 1} of {len(films)}   " if len(films) > 1 else ""
+        for frame in film:
+            picture = image.new("RGB", (WIDTH, height), PAPER)
+            _draw_frame(draw.Draw(picture), frame, boxes, kind, title)
+            pictures.append(picture.quantize(palette=palette, dither=image.Dither.NONE))
+            milliseconds.append(round(1000 * (HOLD if frame is film[-1] else pace)))
+    with atomic_write(path) as file:
+        pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    return lacking
+
+
+def _pillow() -> tuple[Any, Any, Any, Any]:
+    try:
+        from PIL import Image, ImageColor, ImageDraw, ImageFont
+    except ModuleNotFoundError as error:
+        raise UserError("--gif needs an extra: pip install 'tiny-diffusion[gif]'") from error
+    return Image, ImageDraw, ImageFont, ImageColor
+
+
+def _palette(colours: Any) -> list[int]:
+    """Red, green, blue of all colours that are drawn, and of the shades between letters and what they stand on."""
+    inks = [colours.getrgb(name) for name in (INK, SOFT, *(band.on_light for band in BANDS))]
+    values = list(colours.getrgb(SHADE))
+    for ink in inks:
+        for under in (colours.getrgb(PAPER), colours.getrgb(NEW)):
+            for n in range(SHADES + 1):
+                values += [round(a + (b - a) * n / SHADES) for a, b in zip(ink, under, strict=True)]
+    return values
+
+
+def _shown(piece: Piece) -> str:
+    return printable(piece.text).replace("\n", "")
+
+
+def _lay_out(film: Sequence[Frame], measure: Callable[[str], float]) -> list[_Box]:
+    """A box for each piece, as wide as its widest text in the film, so that nothing moves."""
+    ever = zip(*(frame.pieces for frame in film), strict=True)
+    widths = [max(map(measure, {_shown(piece) for piece in pieces})) for pieces in ever]
+    boxes: list[_Box] = []
+    left, top = float(MARGIN), MARGIN + LEADING + LEADING // 2
+    for start, end in _words(film[-1].pieces):
+        if left > MARGIN and left + sum(widths[start:end]) > WIDTH - MARGIN:
+            left, top = float(MARGIN), top + LEADING
+        for piece, width in zip(film[-1].pieces[start:end], widths[start:end], strict=True):
+            if left > MARGIN and left + width > WIDTH - MARGIN:  # within a word wider than a line
+                left, top = float(MARGIN), top + LEADING
+            first = left == MARGIN
+            space = measure(" ") if _shown(piece).startswith(" ") else 0.0
+            if first:
+                width, space = width - space, 0.0
+            boxes.append(_Box(left, top, width, space, first))
+            left += width
+            feeds = piece.text.count("\n")
+            if feeds:
+                left, top = float(MARGIN), top + feeds * LEADING
+    return boxes
+
+
+def _words(pieces: Sequence[Piece]) -> Iterator[tuple[int, int]]:
+    """Ranges of pieces that no line should part."""
+    start = 0
+    for place in range(1, len(pieces)):
+        if may_part(pieces[place - 1].text, pieces[place].text):
+            yield start, place
+            start = place
+    if pieces:
+        yield start, len(pieces)
+
+
+def _draw_frame(canvas: Any, frame: Frame, boxes: Sequence[_Box], kind: Any, title: str) -> None:
+    canvas.text((MARGIN, MARGIN - LEADING // 4), f"{title}step {frame.step} of {frame.steps}", fill=SOFT, font=kind)
+    for piece, box in zip(frame.pieces, boxes, strict=True):
+        text = _shown(piece).lstrip(" ") if box.first else _shown(piece)
+        left, right = box.left + box.space, box.left + box.width
+        if piece.state == "masked":
+            if right > left + 2:  # not a line break
+                canvas.rounded_rectangle((left + 1, box.top + 4, right - 1, box.top + LEADING - 6), 3, fill=SHADE)
+            continue
+        if piece.new and text.strip():
+            canvas.rectangle((left, box.top, right, box.top + LEADING - 4), fill=NEW)
+        colour = INK if piece.state == "given" else BANDS[band_of(piece.confidence)].on_light
+        canvas.text((box.left, box.top), text, fill=colour, font=kind)
+    _draw_legend(canvas, boxes[-1].top + LEADING + LEADING // 2, kind)
+
+
+def _draw_legend(canvas: Any, top: int, kind: Any) -> None:
+    left = float(MARGIN)
+    for text, colour in (("confidence:", SOFT), *((band.label, band.on_light) for band in BANDS)):
+        canvas.text((left, top), text, fill=colour, font=kind)
+        left += kind.getlength(text + "  ")
