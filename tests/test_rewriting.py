@@ -160,8 +160,8 @@ def test_a_file_goes_in_and_a_file_comes_out(saved: Path, tmp_path: Path, comman
 
 def test_texts_are_printed_and_flags_are_heard(saved: Path) -> None:
     printed = run(saved, "infill", "The {2 words} sold it.", "--must", "miller", "--num-samples", "2").stdout
-    assert len(printed.splitlines()) == 2
-    assert all(re.search(r"^The .*\bmiller\b.* sold it\.$", line) for line in printed.splitlines())
+    texts = printed.removesuffix("\n").split("\n\n")
+    assert len(texts) == 2 and all(re.search(r"^The .*\bmiller\b.* sold it\.$", text) for text in texts)
     little, much = (
         run(saved, "rewrite", PLAIN, "--strength", strength, "--seed", "1").stdout for strength in ("0.1", "0.9")
     )
@@ -181,6 +181,7 @@ def test_texts_are_printed_and_flags_are_heard(saved: Path) -> None:
         (["rewrite", "--file", "."], "cannot read ."),
         (["rewrite", "a", "--strength", "2"], "rewrite_strength"),
         (["infill", "The {0 words}"], "may hold nothing"),
+        (["rewrite", "a", "--jsonl", "--output", "b.txt"], "either --jsonl or --output"),
     ],
 )
 def test_wrong_usage_is_refused(

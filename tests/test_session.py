@@ -161,7 +161,8 @@ class Rewriter:
     def __init__(self, writer: Writer) -> None:
         self.model, self.tokenizer, self.allowed = writer.model, writer.tokenizer, writer.allowed
 
-    def rewrite(self, text: str, settings: GenerationConfig) -> list[Written]:
+    def rewriting(self, text: str, settings: GenerationConfig) -> Run:
+        yield from ()
         ids = tuple(self.tokenizer.encode(text.upper()))
         return [Written(text.upper(), ids, (1.0,) * len(ids), (False,) * len(ids), settings.seed)]
 

@@ -16,7 +16,7 @@ from .session_commands import COMMANDS, find_command
 from .showing import Showing
 
 if TYPE_CHECKING:
-    from ..sampling.results import Run, Written
+    from ..sampling.results import Run
     from ..sampling.writer import Writer
 
 PROMPT = "> "
@@ -65,11 +65,10 @@ class Session:
         except (UserError, WorldError) as error:
             say(f"error: {error}", style="red")
 
-    def write(self, begin: "Callable[[], Run | list[Written]]") -> None:
+    def write(self, begin: "Callable[[], Run]") -> None:
         """Write, print and remember; ``begin`` starts it by the settings of its moment. The seed moves on by one."""
         self.last = lambda: self.write(begin)
-        begun = begin()
-        texts = begun if isinstance(begun, list) else self.showing.write(begun, self.writer, self.settings)
+        texts = self.showing.write(begin(), self.writer, self.settings)
         self.showing.echo(texts, self.writer, self.settings)
         self.texts += [text.text for text in texts]
         self.settings = self.settings.model_copy(update={"seed": self.settings.seed + 1})
