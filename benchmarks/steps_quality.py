@@ -1,75 +1,90 @@
-"""What fewer steps cost: ``python benchmarks/steps_quality.py --checkpoint FILE --data-dir FOLDER``.
+"""Each sampler by steps: ``python benchmarks/steps_quality.py --checkpoint FILE --data-dir FOLDER [--twin FILE]``.
 
 Texts of a context's length, from nothing, at the model's own distribution unless told otherwise. For each sampler and
-number of steps: perplexity a token under Kneser-Ney (order 5, fitted on the training text), the entropy of a text's
-tokens in nats (mean over texts), distinct token pairs over all pairs, and the longest run of words copied from the
-training text. Low perplexity with low entropy is repetition, not quality. The last line is held-out text in pieces of
-the same length. Writes markdown; ``--json FILE`` keeps the figures.
+number of steps: perplexity a token under Kneser-Ney (order 5, fitted on the training text) and under the
+autoregressive twin, the entropy of a text's tokens in nats (mean over texts), distinct word pairs over all pairs, the
+longest run of words copied from the training text, the style score, and written tokens a second. Low perplexity with
+low entropy is repetition, not quality. Adaptive samplers choose their steps themselves: a line for each bound, with
+the steps they took. The last line is held-out text in pieces of the same length. Writes markdown; ``--json FILE``
+keeps the figures.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
-import torch
+from statistics import fmean
 
 from tiny_diffusion.checkpoint import load_checkpoint
-from tiny_diffusion.config import GenerationConfig
+from tiny_diffusion.config import EvaluationConfig, GenerationConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
-from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
-from tiny_diffusion.evaluation.baselines import KneserNey
-from tiny_diffusion.evaluation.novelty import longest_copied_run
+from tiny_diffusion.evaluation.copies import CopyIndex
+from tiny_diffusion.evaluation.frontier import Judge
 from tiny_diffusion.evaluation.report import check_same_data
+from tiny_diffusion.evaluation.style import measure_style
 from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.writer import Writer
 
-ORDER = 5
+STEPPED = ("first_hitting", "ancestral", "confidence", "margin", "entropy", "remasking", "planner")
+# Of the samplers that take as many steps as they need, the settings to try.
+ADAPTIVE = {"entropy_bounded": ("entropy_bound", (0.5, 2.0, 8.0)), "threshold": ("threshold", (0.9, 0.7, 0.4))}
+EVALUATION = EvaluationConfig()
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Measures of the texts of one way to write."""
+    """Measures of the texts of one way to write; ``steps`` are those taken, by the mean over texts."""
 
-    sampler: str
-    steps: int
-    perplexity: float
-    entropy: float
-    distinct_2: float
+    way: str
+    steps: float
+    perplexity: float | None
+    twin_perplexity: float | None
+    entropy: float | None
+    distinct_2: float | None
     copied_words: int
-    seconds: float
+    style: float | None
+    tokens_per_second: float
 
 
-class Judge:
-    """Measures token rows with the training text as the yardstick."""
+class Yardstick:
+    """Measures texts with the training and held-out text of a book."""
 
-    def __init__(self, data: Processed, tokenizer: BookTokenizer, level: int) -> None:
-        self.tokenizer = tokenizer
-        self.source = "\n\n".join(data.texts("train"))
-        self.table = KneserNey(ORDER, tokenizer.level_size(level))
-        self.table.fit([np.array(tokenizer.encode(text, level)) - NUM_RESERVED for text in data.texts("train")])
+    def __init__(self, data: Processed, judge: Judge) -> None:
+        self.judge, self.language = judge, data.language
+        self.training, self.held = data.texts("train"), data.texts("test")
+        self.index = CopyIndex(self.training)
 
-    def measure(self, sampler: str, steps: int, rows: list[list[int]], seconds: float) -> Quality:
-        """Measures of ``rows`` of ids."""
-        nats = np.concatenate([-self.table.log_probs(np.array(row) - NUM_RESERVED) for row in rows])
-        pairs = [pair for row in rows for pair in zip(row, row[1:], strict=False)]
+    def measure(self, way: str, steps: float, texts: list[str], rate: float) -> Quality:
+        """Measures of ``texts``."""
+        point = self.judge.point(None, texts)
         return Quality(
-            sampler,
+            way,
             steps,
-            perplexity=float(np.exp(nats.mean())),
-            entropy=float(np.mean([entropy(row) for row in rows])),
-            distinct_2=len(set(pairs)) / len(pairs),
-            copied_words=max(longest_copied_run(self.tokenizer.decode(row), self.source).words for row in rows),
-            seconds=seconds,
+            perplexity=point.perplexity,
+            twin_perplexity=point.twin_perplexity,
+            entropy=point.entropy,
+            distinct_2=point.distinct_2,
+            copied_words=max(found.longest for found in self.index.match(texts)),
+            style=measure_style(texts, self.held, self.training, self.language, EVALUATION).score,
+            tokens_per_second=rate,
         )
 
 
-def entropy(row: list[int]) -> float:
-    """Entropy in nats of how often each id stands in ``row``."""
-    share = np.unique(np.array(row), return_counts=True)[1] / len(row)
-    return float(-(share * np.log(share)).sum())
+def ways(steps: list[int], length: int, base: GenerationConfig) -> Iterator[tuple[str, GenerationConfig]]:
+    """A name and settings for each way to write."""
+    for sampler in STEPPED:
+        for count in sorted({*steps, length}):
+            yield sampler, base.model_copy(update={"sampler": sampler, "steps": count})
+    for sampler, (setting, values) in ADAPTIVE.items():
+        for value in values:
+            yield f"{sampler}, {setting} {value:g}", base.model_copy(update={"sampler": sampler, setting: value})
+
+
+def figure(value: float | None, digits: int) -> str:
+    """A cell of the table."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def main() -> None:
@@ -77,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
     parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
+    parser.add_argument("--twin", type=Path)
     parser.add_argument("--samples", type=int, default=32)
     parser.add_argument("--steps", nargs="+", type=int, default=[4, 8, 16, 32, 64], help="beside one token a step")
     parser.add_argument("--temperature", type=float, default=1.0)
@@ -87,40 +103,37 @@ def main() -> None:
     checkpoint, data = load_checkpoint(arguments.checkpoint), load_processed(arguments.data_dir)
     check_same_data(checkpoint, data)
     level, length = checkpoint.config.model.vocab_level, checkpoint.config.model.context
-    writer = Writer(checkpoint.build(find_device(arguments.device)), checkpoint.tokenizer)
-    judge = Judge(data, checkpoint.tokenizer, level)
-    print("| sampler | steps | perplexity | entropy | distinct-2 | copied words | seconds |")
-    print("|---|---|---|---|---|---|---|")
-    found: list[Quality] = []
+    device = find_device(arguments.device)
+    writer = Writer(checkpoint.build(device), checkpoint.tokenizer)
+    twin = None if arguments.twin is None else load_checkpoint(arguments.twin).build(device)
+    judge = Judge(data.texts("train"), checkpoint.tokenizer, level, EVALUATION.judge_order, twin, arguments.samples)
+    yardstick, found = Yardstick(data, judge), []
+    print("| sampler | steps | Kneser-Ney ppl | twin ppl | entropy | distinct-2 | copied words | style | tokens/s |")
+    print("|---|---|---|---|---|---|---|---|---|")
 
     def tell(quality: Quality) -> None:
         found.append(quality)
         q = quality
-        print(
-            f"| {q.sampler} | {q.steps} | {q.perplexity:.1f} | {q.entropy:.2f} | {q.distinct_2:.3f} | "
-            f"{q.copied_words} | {q.seconds:.1f} |",
-            flush=True,
-        )
+        cells = [q.way, f"{q.steps:.0f}", figure(q.perplexity, 1), figure(q.twin_perplexity, 1), figure(q.entropy, 2)]
+        cells += [figure(q.distinct_2, 3), str(q.copied_words), figure(q.style, 0), f"{q.tokens_per_second:,.0f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
-    for sampler in ("first_hitting", "ancestral", "confidence"):
-        for steps in sorted({*arguments.steps, length}):
-            settings = GenerationConfig(
-                sampler=sampler,  # type: ignore[arg-type]
-                steps=steps,
-                temperature=arguments.temperature,
-                top_p=arguments.top_p,
-                length=length,
-                num_samples=arguments.samples,
-            )
-            began = time.perf_counter()
-            texts = writer.write("", settings)
-            tell(judge.measure(sampler, steps, [list(text.ids) for text in texts], time.perf_counter() - began))
-    held = [torch.tensor(checkpoint.tokenizer.encode(text, level)).split(length) for text in data.texts("test")]
-    rows = [piece.tolist() for pieces in held for piece in pieces if len(piece) == length]
-    tell(judge.measure("held-out text", 0, rows[: arguments.samples], 0.0))
+    base = GenerationConfig(
+        temperature=arguments.temperature, top_p=arguments.top_p, length=length, num_samples=arguments.samples
+    )
+    for way, settings in ways(arguments.steps, length, base):
+        began = time.perf_counter()
+        texts = writer.write("", settings)
+        rate = length * len(texts) / (time.perf_counter() - began)
+        tell(yardstick.measure(way, fmean(text.steps for text in texts), [text.text for text in texts], rate))
+    pieces = []
+    for text in data.texts("test"):
+        ids = checkpoint.tokenizer.encode(text, level)
+        pieces += [ids[i : i + length] for i in range(0, len(ids) - length + 1, length)]
+    held = [checkpoint.tokenizer.decode(piece) for piece in pieces[: arguments.samples]]
+    tell(yardstick.measure("held-out text", 0, held, 0.0))
     if arguments.json:
-        rows_of = [asdict(quality) for quality in found]
-        arguments.json.write_text(json.dumps(rows_of, indent=1) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps([asdict(q) for q in found], indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
