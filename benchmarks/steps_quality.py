@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tiny_diffusion.checkpoint import load_checkpoint
+from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
 from tiny_diffusion.config import GenerationConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
 from tiny_diffusion.evaluation.baselines import KneserNey
 from tiny_diffusion.evaluation.novelty import longest_copied_run
-from tiny_diffusion.evaluation.report import check_same_data
 from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.writer import Writer
 
@@ -111,7 +110,7 @@ def main() -> None:
                 top_p=arguments.top_p,
                 length=length,
                 num_samples=arguments.samples,
-            )
+            ).as_drawn()
             began = time.perf_counter()
             texts = writer.write("", settings)
             tell(judge.measure(sampler, steps, [list(text.ids) for text in texts], time.perf_counter() - began))

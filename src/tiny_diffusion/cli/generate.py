@@ -13,6 +13,14 @@ from .options import config_flags, resolve, say
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
 
+# What is done to texts for their readers only: see GenerationConfig.as_drawn.
+FINISHING = ("ending", "layout", "max_copied_words")
+DATA_OPTION = click.option(
+    "--data-dir",
+    default="data/processed",
+    show_default=True,
+    help="Folder that prepare wrote: the training text, read for --generation.max_copied_words only.",
+)
 CHECKPOINT_OPTION = click.option(
     "--checkpoint", default="outputs/best_model.pt", show_default=True, help="The trained model."
 )
@@ -40,6 +48,7 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 
 @click.command("generate")
 @CHECKPOINT_OPTION
+@DATA_OPTION
 @click.option("--prompt", default="", help="Text to go on from.")
 @click.option("--interactive", is_flag=True, help="Read prompts line by line; an empty line ends.")
 @PRESET_OPTION
@@ -50,6 +59,7 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 def command(
     ctx: click.Context,
     checkpoint: str,
+    data_dir: str,
     prompt: str,
     interactive: bool,
     preset: str | None,
@@ -57,7 +67,7 @@ def command(
     **short: int | float | None,
 ) -> None:
     """Write text in the book's style, from a prompt or from nothing."""
-    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
+    writer, settings = open_writer(ctx, checkpoint, data_dir, preset, device, short)
     if not interactive:
         for text in writer.write(prompt, settings):
             click.echo(text.text)
@@ -79,9 +89,17 @@ def command(
 
 
 def open_writer(
-    ctx: click.Context, checkpoint: str, preset: str | None, device: str, short: dict[str, int | float | None]
+    ctx: click.Context,
+    checkpoint: str,
+    data_dir: str,
+    preset: str | None,
+    device: str,
+    short: dict[str, int | float | None],
 ) -> "tuple[Writer, GenerationConfig]":
-    """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'."""
+    """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'.
+
+    ``data_dir`` is read when the settings limit what may be copied from it.
+    """
     from ..checkpoint import load_checkpoint
     from ..runtime import find_device
     from ..sampling.writer import Writer
@@ -97,5 +115,6 @@ def open_writer(
         config = config.override(generation=chosen.model_dump(mode="json"))
     config = config.override(**{f"generation.{key}": value for key, value in short.items() if value is not None})
     config = resolve(ctx, config)
-    writer = Writer(loaded.build(find_device(device)), loaded.tokenizer)
+    training = Path(data_dir) if config.generation.max_copied_words else None
+    writer = Writer.of(loaded, find_device(device), training)
     return writer, config.generation
