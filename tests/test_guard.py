@@ -22,6 +22,7 @@ from tiny_diffusion.data.words import split_words, word_spans
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import DenoisingState
+from tiny_diffusion.sampling.finishing import Finishing
 from tiny_diffusion.sampling.guard import NoveltyGuard, breaking_slots, offending_windows
 from tiny_diffusion.sampling.mending import ROUNDS, check, mend
 from tiny_diffusion.sampling.spans import Span, token_spans, tokens_of
@@ -64,9 +65,35 @@ def test_a_model_that_copies_is_broken_up(
         assert len(after.ids) == length and after.text == data.tokenizer.decode(after.ids)
         assert after.longest_copied_words == index.match([after.text])[0].longest
         same = [a == b for a, b in zip(before.ids, after.ids, strict=True)]
-        assert same.count(True) > length / 3 and all(0 < chance <= 1 for chance in after.confidence)
+        assert same.count(True) > length / 3 and all(0 < chance < 1 for chance in after.confidence)
     assert kept == writer.write("", guarded(**changes))
     assert kept != writer.write("", guarded(**changes, seed=1))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_run_longer_than_a_block_is_seen(data: Processed, book: list[int], causal: bool) -> None:
+    # Block after block, of 32 tokens each, the model goes on in the same refrain.
+    refrain = book[:32]
+    model = Copyist(refrain, data.tokenizer, 0.999, causal=causal)
+    words = len(split_words(data.tokenizer.decode(refrain)))
+    writer = Writer(model, data.tokenizer, CopyIndex([data.tokenizer.decode(refrain * 9)]))
+    settings = PLAIN.model_copy(update={"length": 200, "seed": 1})
+    assert (writer.write("", settings)[0].longest_copied_words or 0) > 3 * words
+    [kept] = writer.write("", settings.model_copy(update={"max_copied_words": 3 * words}))
+    assert words < (kept.longest_copied_words or 0) <= 3 * words
+
+
+def test_a_finished_text_is_looked_at_once_more(data: Processed, book: list[int], index: CopyIndex) -> None:
+    finishing = Finishing(data.tokenizer, index, "en")
+    rules = finishing.rules(guarded())
+    ids = torch.tensor([book[:20]])
+    for stood in (False, True):
+        row = torch.full(ids.shape, stood)
+        if stood:
+            assert finishing.texts(ids, ids.float(), row, 1, rules)[0].given == 20 * (True,)
+        else:
+            with pytest.raises(UserError, match="cannot be kept"):
+                finishing.texts(ids, ids.float(), row, 1, rules)
 
 
 def test_what_cannot_be_broken_is_refused_with_its_words(data: Processed) -> None:
@@ -94,7 +121,7 @@ def test_a_text_within_the_limit_is_the_same_to_the_bit(data: Processed, index: 
 
 def test_only_the_row_that_offends_changes(book: list[int], data: Processed, index: CopyIndex) -> None:
     writer = copyist(book, data, index, 0.8)
-    settings = PLAIN.model_copy(update={"num_samples": 6, "length": 30})
+    settings = PLAIN.model_copy(update={"num_samples": 6, "length": 100})
     free = writer.write("", settings)
     copied = [text.longest_copied_words or 0 for text in free]
     limit = sorted(copied)[2]

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.copyist import Copyist
-from tiny_diffusion.checkpoint import new_model
+from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.segmentation import sentence_ends, split_sentences
 from tiny_diffusion.data.tokenizer import EOS, MASK, NUM_RESERVED, BookTokenizer
+from tiny_diffusion.evaluation.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.sampling.endings import cut_at_sentence
 from tiny_diffusion.sampling.layout import BREAK, BookLayout, break_ids
@@ -183,6 +184,17 @@ def test_the_setting_cuts_what_was_written(data: Processed, causal: bool) -> Non
     assert all(text.text.endswith(".") for text in kept)
     if not causal:  # a template's end is given
         assert writer.infill("It is. The ___ end and", how)[0].text.endswith(" end and")
+
+
+def test_a_model_is_measured_as_it_is(config: ProjectConfig, data: Processed) -> None:
+    torch.manual_seed(0)
+    model = new_model(config, data.tokenizer).eval()
+    checkpoint = Checkpoint(config, data.tokenizer, model.state_dict())
+    settings = config.evaluation.model_copy(update={"samples": 3, "batch_size": 2, "sample_tokens": 50})
+    finishing = {"ending": "sentence", "layout": "book", "max_copied_words": 1}
+    assert PLAIN.model_copy(update=finishing).as_drawn() == PLAIN.as_drawn()
+    samples = write_samples(model, checkpoint, settings, PLAIN.model_copy(update=finishing))
+    assert samples == write_samples(model, checkpoint, settings, PLAIN.as_drawn())
 
 
 # Beginnings and layout.

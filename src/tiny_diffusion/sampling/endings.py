@@ -19,8 +19,7 @@ def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str) -> W
     """
     spans = token_spans(tokenizer, text.ids)
     given = max((i + 1 for i, was_given in enumerate(text.given) if was_given), default=0)
-    # Where one token ends and the next begins, no character is cut in two.
-    bounds = {end: i + 1 for i, (_, end) in enumerate(spans) if i + 1 == len(spans) or spans[i + 1][0] == end}
+    bounds = {end: i + 1 for i, (_, end) in enumerate(spans)}  # of the tokens of one character the last counts
     ends = [bounds[end] for end in sentence_ends(text.text + _NEXT, language) if end in bounds]
     if not ends or ends[-1] <= given:
         return text
