@@ -17,12 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
-from tiny_diffusion.checkpoint import load_checkpoint
+from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
-from tiny_diffusion.evaluation.copies import CopyIndex
+from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.evaluation.frontier import Judge
-from tiny_diffusion.evaluation.report import check_same_data
 from tiny_diffusion.evaluation.style import measure_style
 from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.writer import Writer
@@ -120,7 +119,7 @@ def main() -> None:
 
     base = GenerationConfig(
         temperature=arguments.temperature, top_p=arguments.top_p, length=length, num_samples=arguments.samples
-    )
+    ).as_drawn()
     for way, settings in ways(arguments.steps, length, base):
         began = time.perf_counter()
         texts = writer.write("", settings)

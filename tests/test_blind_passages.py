@@ -15,6 +15,7 @@ from tiny_diffusion.evaluation.blind_passages import (
     real_passages,
     write_passages,
 )
+from tiny_diffusion.sampling.results import Written
 from tiny_diffusion.sampling.writer import Writer
 
 SETTINGS = EvaluationConfig(blind_passages=4, blind_words=8)
@@ -87,23 +88,27 @@ def test_the_model_writes_as_many_of_the_same_length(
     assert written != list(write_passages(writer, data, other, GENERATION))
 
 
+def says(text: str) -> list[Written]:
+    return [Written(text, (), (), (), 1)]
+
+
 def test_a_text_too_short_is_written_again_longer(
     writer: Writer, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths: list[int] = []
 
-    def write(prompt: str, settings: GenerationConfig) -> list[str]:
+    def write(prompt: str, settings: GenerationConfig) -> list[Written]:
         lengths.append(settings.length)
-        return ["word " * (2 * len(lengths)) + str(settings.seed)]
+        return says("word " * (2 * len(lengths)) + str(settings.seed))
 
     monkeypatch.setattr(writer, "write", write)
     first = next(write_passages(writer, data, SETTINGS, GENERATION))
     assert len(first.split()) == 8
     assert [length // lengths[0] for length in lengths] == [1, 2, 4, 8]
-    monkeypatch.setattr(writer, "write", lambda *_: ["word"])
+    monkeypatch.setattr(writer, "write", lambda *_: says("word"))
     with pytest.raises(UserError, match="hardly any words"):
         next(write_passages(writer, data, SETTINGS, GENERATION))
-    monkeypatch.setattr(writer, "write", lambda *_: ["word " * 9])
+    monkeypatch.setattr(writer, "write", lambda *_: says("word " * 9))
     with pytest.raises(UserError, match="same passage twice"):
         list(write_passages(writer, data, SETTINGS, GENERATION))
 

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from tiny_diffusion.config import EvaluationConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.copies import CopyIndex, excerpt
+from tiny_diffusion.data.words import split_words
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.copies import CopyIndex, excerpt
 from tiny_diffusion.evaluation.novelty import cut, cut_like, measure_copying, measure_novelty, ngram_share
-from tiny_diffusion.evaluation.words import split_words
 
 from .conftest import make_book
 

@@ -111,7 +111,7 @@ def writer(config: ProjectConfig, data: Processed) -> Writer:
 
 
 def test_writing_goes_on_from_the_prompt_and_repeats_by_seed(writer: Writer) -> None:
-    settings = GenerationConfig(length=20, steps=5, num_samples=3, seed=4)
+    settings = GenerationConfig(length=20, steps=5, num_samples=3, seed=4, ending="token")
     texts = writer.write("The old miller", settings)
     assert len(texts) == 3 and len({text.text for text in texts}) > 1
     for text in texts:
@@ -126,7 +126,7 @@ def test_writing_goes_on_from_the_prompt_and_repeats_by_seed(writer: Writer) -> 
 @pytest.mark.parametrize("length", [1, 20, 31, 32, 33, 100])
 def test_length_is_honoured_beyond_the_context(writer: Writer, length: int, cached: bool) -> None:
     prompt = writer.tokenizer.encode("The old", 1)
-    [text] = writer.write("The old", GenerationConfig(length=length, steps=3, cache_context=cached))
+    [text] = writer.write("The old", GenerationConfig(length=length, steps=3, cache_context=cached).as_drawn())
     assert len(text.ids) == len(prompt) + length and list(text.ids[: len(prompt)]) == prompt
     assert min(text.ids) >= NUM_RESERVED and text.steps % 3 == 0
 
@@ -150,7 +150,7 @@ def test_the_package_gives_its_writer_and_loads_nothing_before(
     code = (
         "import sys, tiny_diffusion; light = 'torch' not in sys.modules; from tiny_diffusion import Writer;"
         "from tiny_diffusion.config import GenerationConfig;"
-        "text = Writer.load(sys.argv[1], 'cpu').write('The', GenerationConfig(length=4, steps=2))[0];"
+        "text = Writer.load(sys.argv[1], 'cpu').write('The', GenerationConfig(length=4, steps=2, ending='token'))[0];"
         "print(light, text.given)"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "model.pt"], capture_output=True, text=True)

@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # only the name of the error that torch raises; nothing is ever unpickled
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,6 +14,10 @@ from .data.tokenizer import NUM_RESERVED, BookTokenizer
 from .errors import UserError
 from .files import atomic_write
 from .model.transformer import Transformer
+
+if TYPE_CHECKING:
+    from .data.artefacts import Processed
+    from .data.folder import TrainingText
 
 VERSION = 1
 
@@ -41,6 +45,15 @@ def new_model(config: ProjectConfig, tokenizer: BookTokenizer) -> Transformer:
     """A freshly initialised model for ``config`` at its vocabulary level."""
     vocab_size = NUM_RESERVED + tokenizer.level_size(config.model.vocab_level)
     return Transformer(config.model, vocab_size, NUM_RESERVED)
+
+
+def check_same_data(checkpoint: Checkpoint, data: "Processed | TrainingText") -> None:
+    """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
+    if checkpoint.meta.get("data") != data.identity:
+        raise UserError(
+            "the prepared data is not what the checkpoint was trained on (other book or other pipeline settings); "
+            f"the checkpoint's book was {checkpoint.meta.get('source')!r}: prepare it again with the same settings"
+        )
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -12,13 +12,13 @@ from ..config import EvaluationConfig, GenerationConfig, ProjectConfig
 from ..errors import UserError
 from .blind_report import print_report
 from .blind_session import ask_all, show_score
-from .generate import CHECKPOINT_OPTION, FILLING, PRESET_OPTION
+from .generate import CHECKPOINT_OPTION, FILLING, FINISHING, PRESET_OPTION
 from .options import config_flags, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..evaluation.answers import AnswerStore
 
-UNUSED = tuple(f"generation.{name}" for name in ("length", "num_samples", "seed", *FILLING))
+UNUSED = tuple(f"generation.{name}" for name in ("length", "num_samples", "seed", *FILLING, *FINISHING))
 SHORT = {"passages": "blind_passages", "words": "blind_words", "seed": "seed"}
 KEPT = (
     *(f"evaluation.{name}" for name in SHORT.values()),
@@ -96,12 +96,11 @@ def make(
     """Begin a test: passages of the test split, and as many by the checkpoint."""
     from rich.progress import track
 
-    from ..checkpoint import load_checkpoint
+    from ..checkpoint import check_same_data, load_checkpoint
     from ..data.artefacts import load_processed
     from ..evaluation.answers import AnswerStore, Origin
     from ..evaluation.answers_file import check_writable
     from ..evaluation.blind_passages import mix, real_passages, write_passages
-    from ..evaluation.report import check_same_data
     from ..runtime import find_device
     from ..sampling.writer import Writer
 

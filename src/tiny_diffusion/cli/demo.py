@@ -41,7 +41,8 @@ def command(ctx: click.Context, folder: str) -> None:
     report = evaluate.run(path, root / "processed", config, config.training.device)
     evaluate.write(root / "run" / "evaluation.json", report, read_curves(path))
     checkpoint = load_checkpoint(path)
-    writer = Writer(checkpoint.build(find_device(config.training.device)), checkpoint.tokenizer)
+    training = root / "processed" if config.generation.max_copied_words else None
+    writer = Writer.of(checkpoint, find_device(config.training.device), training)
     console.rule("written by the model")
     click.echo(writer.write(PROMPT, config.generation)[0].text)
     console.rule("a gap filled by the model")

@@ -28,7 +28,8 @@ def command(data_dir: str, output: str, as_json: bool) -> None:
     """
     import torch
 
-    from ..data.artefacts import load_processed, read_meta
+    from ..data.artefacts import load_processed
+    from ..data.folder import read_meta
     from ..runtime import memory_errors
     from ..studies.doctor import NOMINAL_TOKENS, presets_here, problems
     from ..studies.machine import look, measure_peaks

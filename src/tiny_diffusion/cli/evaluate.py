@@ -10,12 +10,19 @@ from rich.markup import escape
 
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
-from .generate import CHECKPOINT_OPTION
+from .generate import CHECKPOINT_OPTION, FINISHING
 from .options import Pace, config_flags, duration, errors, resolve, say
 
 if TYPE_CHECKING:
     from ..evaluation.curves import Curves
     from ..evaluation.result import Report, SeedsReport
+
+
+UNUSED = (
+    "evaluation.blind_passages",
+    "evaluation.blind_words",
+    *(f"generation.{name}" for name in FINISHING),  # the model is measured as it is
+)
 
 
 def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -54,7 +61,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     "--other-books", multiple=True, metavar="BOOK", help="Hold the style against this book too; may be given often."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("evaluation", "generation", without=("evaluation.blind_passages", "evaluation.blind_words"))
+@config_flags("evaluation", "generation", without=UNUSED)
 @click.pass_context
 def command(
     ctx: click.Context,

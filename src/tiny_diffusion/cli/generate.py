@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from ..sampling.writer import Writer
 
 FILLING = ("gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength")  # settings of infill and rewrite alone
+# What is done to texts for their readers only: see GenerationConfig.as_drawn.
+FINISHING = ("ending", "layout", "max_copied_words")
+DATA_OPTION = click.option(
+    "--data-dir",
+    default="data/processed",
+    show_default=True,
+    help="Folder that prepare wrote: the training text, read for --generation.max_copied_words only.",
+)
 CHECKPOINT_OPTION = click.option(
     "--checkpoint", default="outputs/best_model.pt", show_default=True, help="The trained model."
 )
@@ -43,6 +51,7 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 
 @click.command("generate")
 @CHECKPOINT_OPTION
+@DATA_OPTION
 @click.option("--prompt", default="", help="Text to go on from.")
 @click.option("--prompts-file", metavar="FILE", help="A file with a prompt a line, - for the standard input.")
 @click.option("--interactive", is_flag=True, help="Read prompts and commands line by line; an empty line ends.")
@@ -56,6 +65,7 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 def command(
     ctx: click.Context,
     checkpoint: str,
+    data_dir: str,
     prompt: str,
     prompts_file: str | None,
     interactive: bool,
@@ -68,7 +78,7 @@ def command(
     """Write text in the book's style, from a prompt or from nothing."""
     check_together(prompt, prompts_file, interactive, history, showing)
     prompts = [prompt] if prompts_file is None else read_prompts(prompts_file)
-    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
+    writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
     if interactive:
         from .session import Session
 
@@ -122,9 +132,17 @@ def read_prompts(file: str) -> list[str]:
 
 
 def open_writer(
-    ctx: click.Context, checkpoint: str, preset: str | None, device: str, short: dict[str, int | float | None]
+    ctx: click.Context,
+    checkpoint: str,
+    preset: str | None,
+    device: str,
+    short: dict[str, int | float | None],
+    data_dir: str | None = None,
 ) -> "tuple[Writer, GenerationConfig]":
-    """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'."""
+    """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'.
+
+    ``data_dir`` is read when the settings limit what may be copied from it.
+    """
     from ..checkpoint import load_checkpoint
     from ..runtime import find_device
     from ..sampling.writer import Writer
@@ -140,5 +158,6 @@ def open_writer(
         config = config.override(generation=chosen.model_dump(mode="json"))
     config = config.override(**{f"generation.{key}": value for key, value in short.items() if value is not None})
     config = resolve(ctx, config)
-    writer = Writer(loaded.build(find_device(device)), loaded.tokenizer)
+    training = Path(data_dir) if data_dir is not None and config.generation.max_copied_words else None
+    writer = Writer.of(loaded, find_device(device), training)
     return writer, config.generation

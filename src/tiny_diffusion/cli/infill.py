@@ -2,12 +2,12 @@
 
 import click
 
-from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer, short_flags
+from .generate import CHECKPOINT_OPTION, FINISHING, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
 
-UNUSED = ("generation.length", "generation.cache_context", "generation.rewrite_strength")
+UNUSED = ("length", "cache_context", "rewrite_strength", *FINISHING)
 
 
 @click.command("infill")
@@ -19,7 +19,7 @@ UNUSED = ("generation.length", "generation.cache_context", "generation.rewrite_s
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("generation", without=UNUSED)
+@config_flags("generation", without=tuple(f"generation.{name}" for name in UNUSED))
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -46,5 +46,6 @@ def command(
     check_output(output, showing)
     parse_gaps(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
+    settings = settings.as_drawn()
     texts = showing.write(writer.filling(given, settings, must), writer, settings)
     deliver(texts, output, showing, writer, settings, template=given)

@@ -2,12 +2,12 @@
 
 import click
 
-from .generate import CHECKPOINT_OPTION, PRESET_OPTION, open_writer, short_flags
+from .generate import CHECKPOINT_OPTION, FINISHING, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
 
-UNUSED = ("length", "cache_context", "gap_tokens", "gap_candidates", "gap_rounds")
+UNUSED = ("length", "cache_context", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
 
 
 @click.command("rewrite")
@@ -45,5 +45,6 @@ def command(
     check_output(output, showing)
     parse_kept(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
+    settings = settings.as_drawn()
     texts = showing.write(writer.rewriting(given, settings), writer, settings)
     deliver(texts, output, showing, writer, settings, original=given)

@@ -50,9 +50,8 @@ def command(
     The best one by validation goes to best_model.pt, for: tiny-diffusion evaluate --twin. Ctrl-C at any time: the
     same command goes on.
     """
-    from ..checkpoint import load_checkpoint
+    from ..checkpoint import check_same_data, load_checkpoint
     from ..data.artefacts import load_processed
-    from ..evaluation.report import check_same_data
     from ..studies.plan import Lengths, distinct
     from ..studies.runs import Store
     from ..studies.tables import edge_lines, twin_table, write_study

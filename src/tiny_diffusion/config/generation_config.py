@@ -86,6 +86,19 @@ class GenerationConfig(Config):
         "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"
     )
     seed: int = Field(0, ge=0, description="seed of the draw")
+    ending: Literal["sentence", "token"] = Field(
+        "sentence", description="cut a written text behind its last whole sentence, if one ends in it, or leave it"
+    )
+    layout: Literal["book", "free"] = Field(
+        "book",
+        description="book: a text without a prompt begins as a paragraph does, and other white space than a space or "
+        "a blank line is drawn again (for models trained on paragraphs); free: as the model draws it",
+    )
+    max_copied_words: int = Field(
+        0,
+        ge=0,
+        description="draw again what makes a longer run of words copied from the training text; 0: no such limit",
+    )
 
     @classmethod
     def default(cls) -> Self:
@@ -106,3 +119,7 @@ class GenerationConfig(Config):
     def fast(cls) -> Self:
         """A quarter of the steps."""
         return cls(steps=16)
+
+    def as_drawn(self) -> Self:
+        """The same draw, the texts left as the model draws them: for what measures the model or trains on it."""
+        return self.model_copy(update={"ending": "token", "layout": "free", "max_copied_words": 0})

@@ -6,8 +6,11 @@ or bounded, so that the work grows with the length of the paragraph, whatever it
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
+ENGLISH = "en"  # its rules serve where the language is not known
 _TERMINATORS = ".!?…。！？．｡؟।॥۔։።"
 _WIDE = "。！？．｡"
 _UNSPACED = "؟।॥۔።"  # may stand without a space after them
@@ -126,24 +129,27 @@ def _rules(language: str) -> _Rules:
 _RULES = {language: _rules(language) for language in _TITLES}
 
 
-def split_sentences(paragraph: str, language: str = "en") -> list[str]:
+def split_sentences(paragraph: str, language: str = ENGLISH) -> list[str]:
     """Sentences of ``paragraph``, stripped, in order; together they hold all of its text but white space.
 
     ``language`` is a two-letter code. One without lists of its own is split by the English lists.
     """
+    bounds = [0, *sentence_ends(paragraph, language), len(paragraph)]
+    pieces = (paragraph[start:end].strip() for start, end in pairwise(bounds))
+    return [piece for piece in pieces if piece]
+
+
+def sentence_ends(text: str, language: str = ENGLISH) -> Iterator[int]:
+    """Where the sentences of ``text`` end, behind their terminators and closing quotes, in order.
+
+    The last sentence has an end only if it is finished. ``language``: as in ``split_sentences``.
+    """
     rules = _RULES.get(language) or _rules(language)
-    pattern = _END_GREEK if language == "el" else _END
-    found: list[str] = []
     start = 0
-    for match in pattern.finditer(paragraph):
-        if not _ends(paragraph, match, start, rules) or not _HAS_TEXT.search(paragraph, start, match.end()):
-            continue
-        found.append(paragraph[start : match.end()].strip())
-        start = match.end()
-    rest = paragraph[start:].strip()
-    if rest:
-        found.append(rest)
-    return found
+    for match in (_END_GREEK if language == "el" else _END).finditer(text):
+        if _ends(text, match, start, rules) and _HAS_TEXT.search(text, start, match.end()):
+            start = match.end()
+            yield start
 
 
 def _ends(text: str, match: re.Match[str], start: int, rules: _Rules) -> bool:

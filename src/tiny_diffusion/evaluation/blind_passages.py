@@ -131,7 +131,7 @@ def _write(
     """One passage; a text that has too few words is written again, longer."""
     for power in range(LONGEST_TRIES):
         changes = {"num_samples": 1, "length": length << power, "seed": seed_for(settings.seed, index)}
-        text = writer.write("", generation.model_copy(update=changes))[0].text
+        text = writer.write("", generation.as_drawn().model_copy(update=changes))[0].text
         passage = generated_passage(text, language, settings.blind_words)
         if passage is not None:
             return passage

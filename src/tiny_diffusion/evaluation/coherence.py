@@ -14,11 +14,11 @@ from sklearn.feature_extraction.text import CountVectorizer
 from ..config import EvaluationConfig
 from ..data.connectives import count_roles, has_connectives
 from ..data.embedding import TfidfEmbedding, fit_tfidf
+from ..data.words import split_words
 from ..errors import UserError
 from .names import carry_over, fit_names
 from .prose import Prose, draw_pieces, read_prose, trim
 from .repetition import Loop, distinct, longest_loop, self_repeat
-from .words import split_words
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, check_same_data
 from ..config import EvaluationConfig
 from ..data.artefacts import Processed
 from ..errors import UserError
@@ -46,15 +46,6 @@ class Rivals:
 
     twin: Checkpoint | None = None
     local: tuple[Path, ...] = ()
-
-
-def check_same_data(checkpoint: Checkpoint, data: Processed) -> None:
-    """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
-    if checkpoint.meta.get("data") != data.identity:
-        raise UserError(
-            "the prepared data is not what the checkpoint was trained on (other book or other pipeline settings); "
-            f"the checkpoint's book was {checkpoint.meta.get('source')!r}: prepare it again with the same settings"
-        )
 
 
 def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> None:

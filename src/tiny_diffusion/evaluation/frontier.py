@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ..data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
+from ..data.words import split_words
 from ..model.autoregressive import autoregressive_nats
 from ..model.transformer import Transformer
 from .baselines import KneserNey
 from .repetition import distinct
-from .words import split_words
 
 
 @dataclass(frozen=True)

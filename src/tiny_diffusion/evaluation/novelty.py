@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..config import EvaluationConfig
+from ..data.copies import CopyIndex, Matches, excerpt
 from ..data.segmentation import split_sentences
+from ..data.words import split_words
 from ..errors import UserError
-from .copies import CopyIndex, Matches, excerpt
-from .words import split_words
 
 MARGIN = 20
 """Words shown before and after a copied run."""

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.segmentation import split_sentences
+from ..data.words import split_words
 from .dialogue import spoken
 from .punctuation import KINDS, count_marks
-from .words import split_words
 
 IntArray = npt.NDArray[np.int64]
 

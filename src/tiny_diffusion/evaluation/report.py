@@ -6,9 +6,10 @@ from functools import partial
 
 import torch
 
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, check_same_data
 from ..config import EvaluationConfig, GenerationConfig
 from ..data.artefacts import Processed
+from ..data.copies import CopyIndex
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from .breakdown import (
@@ -22,8 +23,7 @@ from .breakdown import (
     window_thirds,
 )
 from .coherence import CoherenceReport, measure_coherence
-from .comparison import Rivals, Step, check_same_data, compare
-from .copies import CopyIndex
+from .comparison import Rivals, Step, compare
 from .frontier import Frontier, Judge, measure_frontier
 from .leaks import Leaks, leaks_of
 from .likelihood import HeldOut, Likelihood, held_out

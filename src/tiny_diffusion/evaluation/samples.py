@@ -16,12 +16,12 @@ Value = TypeVar("Value", int, float)
 def write_samples(
     model: Transformer, checkpoint: Checkpoint, settings: EvaluationConfig, generation: GenerationConfig
 ) -> list[str]:
-    """Texts written without a prompt, in batches."""
+    """Texts written without a prompt, in batches, as the model draws them."""
     writer = Writer(model, checkpoint.tokenizer)
     samples: list[str] = []
     while len(samples) < settings.samples:
         wanted = min(settings.batch_size, settings.samples - len(samples))
-        how = generation.model_copy(
+        how = generation.as_drawn().model_copy(
             update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + len(samples)}
         )
         samples += [found.text for found in writer.write("", how)]

@@ -9,8 +9,8 @@ from itertools import islice
 import numpy as np
 from wordfreq import available_languages, get_frequency_dict
 
+from ..data.words import split_words
 from ..errors import UserError
-from .words import split_words
 
 FUNCTION_WORDS = 50
 

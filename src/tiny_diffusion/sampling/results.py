@@ -13,7 +13,10 @@ class Written:
     """A finished text.
 
     ids: its tokens. confidence: for each token the probability that it had when it was drawn, 1 where it was given.
-    given: which tokens were there before. steps: denoising steps, a block each where there are several.
+    given: which tokens were there before. steps: denoising steps, those of each block, and of mending
+    those that settled something.
+    longest_copied_words: words of the longest run that stands in the training text, given words too; None: the text is
+    not at hand.
     """
 
     text: str
@@ -21,6 +24,7 @@ class Written:
     confidence: tuple[float, ...]
     given: tuple[bool, ...]
     steps: int
+    longest_copied_words: int | None = None
 
 
 # Every moment of a run, and its finished texts at the end.

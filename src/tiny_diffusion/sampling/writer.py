@@ -1,6 +1,6 @@
 """From prompts to text: the tokenizer and the reverse process together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -8,37 +8,64 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
-from ..checkpoint import load_checkpoint
+from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
 from ..config import GenerationConfig
+from ..data.copies import CopyIndex
+from ..data.folder import read_training_text
+from ..data.segmentation import ENGLISH
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
-from ..runtime import find_device, memory_errors
+from ..runtime import find_device, generator_for, memory_errors
 from .denoise import DenoisingState, denoise
 from .filler import Filler
+from .finishing import Finishing
 from .infilling import filling
+from .layout import break_ids
 from .left_to_right import left_to_right
+from .mending import Rule, mend
 from .predictor import cast_once
-from .results import Run, Written, finish, written
+from .redrawing import Redrawing
+from .results import Run, Written, finish
 from .rewriting import rewriting
+
+MEND = 8  # purpose of random draws, see runtime.seed_for
 
 
 class Writer:
     """Writes text with a model and its tokenizer.
 
     The generator of random numbers is made from ``settings.seed`` at each call: the same call gives the same text.
+    ``index`` of the training text: tells how much of a text is copied, and ``settings.max_copied_words`` needs it.
+    ``language``: two letters, by which sentences are told apart.
     """
 
-    def __init__(self, model: Transformer, tokenizer: BookTokenizer) -> None:
+    def __init__(
+        self, model: Transformer, tokenizer: BookTokenizer, index: CopyIndex | None = None, language: str = ENGLISH
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.finishing = Finishing(tokenizer, index, language)
         self.device = model.device
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> Self:
-        """The writer of a checkpoint; raises UserError when the file or the device is not to be had."""
-        checkpoint = load_checkpoint(Path(path))
-        return cls(checkpoint.build(find_device(device)), checkpoint.tokenizer)
+    def load(cls, path: str | Path, device: str = "auto", data_dir: str | Path | None = None) -> Self:
+        """The writer of a checkpoint, with the index of its training text when ``data_dir`` (from prepare) is given.
+
+        Raises UserError when the file, the device or the folder is not to be had, or the folder holds other data.
+        """
+        return cls.of(load_checkpoint(Path(path)), find_device(device), None if data_dir is None else Path(data_dir))
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
+        """The writer of a checkpoint that is read already; see ``load``."""
+        index = None
+        if data_dir is not None:
+            training = read_training_text(data_dir)
+            check_same_data(checkpoint, training)
+            index = CopyIndex(training.passages)
+        language = checkpoint.meta.get("language", ENGLISH)
+        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Ids of ``prompt``; raises UserError when it leaves no room to write within the context."""
@@ -78,11 +105,17 @@ class Writer:
     def writing(self, prompt: str, settings: GenerationConfig) -> Run:
         """Every moment of ``write``: states of (num_samples, tokens so far), MASK where unsettled; then the texts.
 
-        Text beyond the context is written block by block, each seeing the last half context before it.
+        Text beyond the context is written block by block, each seeing the last half context before it. Rows of
+        paragraphs begin anywhere in training, so a text from nothing would too; with ``settings.layout`` "book" the
+        model is given a paragraph's break before it, which is no part of the text. There is no end token to draw:
+        a text has all its tokens, and ``settings.ending`` "sentence" cuts it at the end. No state is kept, and each
+        costs a copy of the text so far, next to nothing beside a pass (18 microseconds at 50,000 tokens).
         """
         generator = torch.Generator().manual_seed(settings.seed)
         model = cast_once(self.model, settings.precision)
-        ids = torch.tensor(self.encode_prompt(prompt), dtype=torch.long, device=self.device)
+        rules = self.finishing.rules(settings)
+        lead = break_ids(self.tokenizer) if settings.layout == "book" and not prompt else []
+        ids = torch.tensor(lead + self.encode_prompt(prompt), dtype=torch.long, device=self.device)
         done = ids.expand(settings.num_samples, -1)  # (B, tokens so far)
         sure = torch.ones(done.shape, device=self.device)
         steps = 0
@@ -94,17 +127,19 @@ class Writer:
             size = min(context - keep, wanted - done.shape[1])
             before = done.shape[1] - keep
             block = torch.cat((done[:, before:], torch.full((len(done), size), MASK, device=self.device)), dim=1)
-            for state in self._fill(model, block, keep, settings, generator):
-                state = replace(
+            for state in self._block(model, done[:, :before], block, keep, settings, generator, rules):
+                steps += 1
+                yield replace(
                     state,
-                    ids=torch.cat((done[:, :before], state.ids), dim=1),
-                    confidence=torch.cat((sure, state.confidence[:, keep:]), dim=1),
+                    ids=torch.cat((done[:, :before], state.ids), dim=1)[:, len(lead) :],
+                    confidence=torch.cat((sure, state.confidence[:, keep:]), dim=1)[:, len(lead) :],
                 )
-                yield state
-            done, sure, steps = state.ids, state.confidence, steps + state.steps
+            done = torch.cat((done[:, :before], state.ids), dim=1)
+            sure = torch.cat((sure, state.confidence[:, keep:]), dim=1)
         given = (torch.arange(wanted) < len(ids)).expand(len(done), -1)
-        texts = [self.tokenizer.decode(row) for row in done.tolist()]
-        return written(texts, done, sure, given, steps)
+        own = slice(len(lead), None)
+        cut = settings.ending == "sentence"
+        return self.finishing.texts(done[:, own], sure[:, own], given[:, own], steps, rules, cut=cut)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``; see ``infilling.filling``."""
@@ -115,7 +150,36 @@ class Writer:
         return rewriting(self._filler(settings), text)
 
     def _filler(self, settings: GenerationConfig) -> Filler:
+        if settings.max_copied_words:
+            raise UserError("generation.max_copied_words is kept by write, not by infill and rewrite: set it to 0")
         return Filler(self.model, self.tokenizer, settings)
+
+    def _block(
+        self,
+        model: Transformer,
+        before: Tensor,
+        block: Tensor,
+        keep: int,
+        settings: GenerationConfig,
+        generator: Generator,
+        rules: Sequence[Rule],
+    ) -> Iterator[DenoisingState]:
+        """States of writing a block (B, T) behind its first ``keep`` tokens, then of mending it.
+
+        ``before`` (B, P) is the text before the block.
+        """
+
+        def fill(rows: Tensor, settled: int, numbers: Generator) -> Iterator[DenoisingState]:
+            return self._fill(model, rows, settled, settings, numbers)
+
+        def redraw(row: Tensor, barred: Mapping[int, set[int]], number: int, draw: int) -> Iterator[DenoisingState]:
+            numbers = generator_for(settings.seed, MEND, before.shape[1], number, draw)
+            return again.states(row, barred, numbers)
+
+        again = Redrawing(model, settings, self.allowed(settings), fill)
+        for state in fill(block, keep, generator):
+            yield state
+        yield from mend(state, block == MASK, before, rules, redraw, onward=model.config.causal)
 
     def _fill(
         self, model: Transformer, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator

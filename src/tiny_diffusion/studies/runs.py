@@ -15,7 +15,8 @@ from ..checkpoint import load_checkpoint
 from ..config import EvaluationConfig, ProjectConfig, StudyConfig
 from ..config.evaluation_config import SCORING
 from ..config.overrides import flatten
-from ..data.artefacts import Processed, digest
+from ..data.artefacts import Processed
+from ..data.folder import digest
 from ..errors import UserError, WorldError
 from ..evaluation.likelihood import Likelihood, held_out, model_nats, summarise
 from ..files import write_text

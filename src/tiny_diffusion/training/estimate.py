@@ -148,7 +148,7 @@ def _sample_seconds(twin: Trainer) -> float:
     """Seconds of one text written on the way; 0 when none will be."""
     if not twin.config.training.sample_every_epochs:
         return 0.0
-    settings = twin.config.generation
+    settings = twin.config.generation.as_drawn()
     # An autoregressive model takes a step a token, whatever the setting says.
     few = settings.steps if twin.config.model.causal else min(SAMPLE_STEPS, settings.steps)
     began = time.perf_counter()

@@ -23,7 +23,7 @@ def write_rows(trainer: "Trainer", epoch: int) -> Tensor:
     written = []
     writer = Writer(trainer.average, trainer.data.tokenizer)
     for start in range(0, count, TEXTS_AT_ONCE):
-        settings = config.generation.model_copy(
+        settings = config.generation.as_drawn().model_copy(
             update={
                 "num_samples": min(TEXTS_AT_ONCE, count - start),
                 "length": config.model.context,

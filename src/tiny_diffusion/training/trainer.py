@@ -277,7 +277,7 @@ class Trainer:
 
     def _sample(self, epoch: int) -> Sampled:
         """Write one text with the averaged weights and keep it."""
-        settings = self.config.generation.model_copy(update={"num_samples": 1})
+        settings = self.config.generation.as_drawn().model_copy(update={"num_samples": 1})
         text = Writer(self.average, self.data.tokenizer).write("", settings)[0].text
         path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
         write_text(path, text + "\n")

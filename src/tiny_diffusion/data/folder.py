@@ -1,0 +1,85 @@
+"""A prepared folder's small parts: its ``meta.json`` and the training text, read without the parts that score it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import PipelineConfig
+from ..errors import UserError
+from .splitting import Passage
+
+VERSION = 2
+META, PASSAGES = "meta.json", "passages.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """The text that a model is trained on: passages in book order, and what ``Processed.identity`` says of them."""
+
+    passages: list[str]
+    identity: str
+
+
+def digest(text: str) -> str:
+    """SHA-256 of ``text``, as hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def settings_hash(pipeline: PipelineConfig) -> str:
+    """Hash of the preparation's settings."""
+    return digest(json.dumps(pipeline.model_dump(mode="json"), sort_keys=True))
+
+
+def identity(text_hash: str, pipeline: PipelineConfig) -> str:
+    """Hash of text and settings together: equal exactly for equal data."""
+    return digest(text_hash + settings_hash(pipeline))
+
+
+def read_meta(folder: Path) -> dict[str, object] | None:
+    """The folder's ``meta.json``, or None when no finished preparation lies there."""
+    path = folder / META
+    if not path.exists():
+        return None
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged; run prepare again with --force") from error
+    if not isinstance(meta, dict) or meta.get("version") != VERSION:
+        raise UserError(f"{path} was written by another version of this program; run prepare again with --force")
+    return meta
+
+
+def read_training_text(folder: Path) -> TrainingText:
+    """The training passages of a prepared folder; raises UserError when nothing is there or a file is damaged."""
+    meta = require_meta(folder)
+    try:
+        pipeline = PipelineConfig.model_validate_json(json.dumps(meta["pipeline"]))
+        passages = [passage.text for passage in read_passages(folder) if passage.split == "train"]
+        return TrainingText(passages, identity(str(meta["text_hash"]), pipeline))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise damaged(folder, error) from error
+
+
+def require_meta(folder: Path) -> dict[str, object]:
+    """The folder's ``meta.json``; raises UserError when no finished preparation lies there."""
+    meta = read_meta(folder)
+    if meta is None:
+        raise UserError(f"no prepared book in {folder}; run: tiny-diffusion prepare --book FILE --output {folder}")
+    return meta
+
+
+def damaged(folder: Path, error: Exception) -> UserError:
+    """The error that says what to do about a folder that cannot be read."""
+    return UserError(f"the prepared book in {folder} is damaged ({error}); run prepare again with --force")
+
+
+def read_passages(folder: Path) -> list[Passage]:
+    """All passages of the folder, in book order."""
+    return [Passage(p["index"], p["split"], tuple(p["paragraphs"])) for p in read_lines(folder / PASSAGES)]
+
+
+def read_lines(path: Path) -> list[dict]:
+    """The rows of a file of JSON lines."""
+    # JSON escapes no U+2028 and the like: split at line feeds only.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
