@@ -16,7 +16,7 @@ from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import memory_errors
 from .denoise import DenoisingState, denoise
-from .draw import draw, restrict
+from .draw import choose, forbid
 from .predictor import Predictor, cast_once
 
 
@@ -100,10 +100,9 @@ class Filler:
             if edge is not None:
                 where[row, edge.place] = True
         permitted = torch.stack([edge.permitted for edge in edges if edge is not None]).to(ids.device)  # (N, V)
-        logits = Predictor(self.model, self.settings, 0).logits(ids, where) / self.settings.temperature
-        logits = logits.masked_fill(~permitted, -torch.inf)
-        logits = restrict(logits, allowed=self.allowed, top_k=self.settings.top_k, top_p=self.settings.top_p)
-        drawn, chances = draw(logits, self.generator)
+        logits = Predictor(self.model, self.settings, 0).logits(ids, where)
+        logits = forbid(logits.masked_fill(~permitted, -torch.inf), self.allowed)
+        drawn, chances = choose(logits, self.settings, self.generator)
         ids[where] = drawn + self.model.reserved
         sure[where] = chances
 

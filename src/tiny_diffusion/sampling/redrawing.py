@@ -14,7 +14,7 @@ from ..data.tokenizer import BOS, MASK
 from ..model.transformer import Transformer
 from ..runtime import autocast, memory_errors
 from .denoise import DenoisingState
-from .draw import draw, restrict
+from .draw import choose, forbid
 from .predictor import Predictor, float_logits
 
 Fill = Callable[[Tensor, int, Generator], Iterator[DenoisingState]]
@@ -56,12 +56,11 @@ class Redrawing:
         self, row: Tensor, places: list[int], barred: Mapping[int, set[int]], generator: Generator
     ) -> tuple[Tensor, Tensor]:
         """Tokens (N,) for ``places`` that are not barred there, and their probabilities (N,)."""
-        how, reserved = self.settings, self.model.reserved
-        logits = self._logits(row, places) / how.temperature  # (N, V)
+        reserved = self.model.reserved
+        logits = forbid(self._logits(row, places), self.allowed)  # (N, V)
         for i, place in enumerate(places):
             logits[i, [token - reserved for token in barred[place]]] = -torch.inf
-        law = restrict(logits, allowed=self.allowed, top_k=how.top_k, top_p=how.top_p)
-        tokens, chances = draw(law, generator)
+        tokens, chances = choose(logits, self.settings, generator)
         return tokens + reserved, chances
 
     def _logits(self, row: Tensor, places: list[int]) -> Tensor:
