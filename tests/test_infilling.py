@@ -246,6 +246,20 @@ def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str,
     assert fulfils(Hole(piece, Opening.SPACE, " ", " ", must), text) is good
 
 
+def test_sentences_end_by_the_rules_of_the_books_language() -> None:
+    [piece] = parse_gaps("{sentence}")
+    assert isinstance(piece, Gap)
+    hole = Hole(piece, Opening.SPACE, " ", " ", ())
+    assert [fulfils(hole, "Das ist z.B.", language) for language in ("en", "de")] == [True, False]
+
+
+def test_a_writer_hands_its_language_on(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(searching, "fulfils", lambda hole, text, language: seen.append(language) or True)
+    Writer(writer.model, writer.tokenizer, language="de").infill("The {2 words} sold it.", FAST)
+    assert set(seen) == {"de"}
+
+
 def test_characters_beside_a_gap_count_for_whole_words() -> None:
     [piece] = parse_gaps("___")
     assert isinstance(piece, Gap)

@@ -2,7 +2,7 @@
 
 import math
 
-from ..data.segmentation import split_sentences
+from ..data.segmentation import ENGLISH, split_sentences
 from .draft import USUAL_WORDS, Hole
 from .edges import ends_sentence
 from .required import stand_whole
@@ -52,7 +52,7 @@ def spread(least: int, most: int, count: int) -> list[int]:
     return [least + (2 * i + 1) * (most - least + 1) // (2 * count) for i in range(count)]
 
 
-def fulfils(hole: Hole, text: str) -> bool:
+def fulfils(hole: Hole, text: str, language: str = ENGLISH) -> bool:
     """Whether ``text`` fills ``hole`` as asked: its words or its end, on one line, and the words that must be in it."""
     if not stand_whole(hole, text):
         return False
@@ -63,9 +63,9 @@ def fulfils(hole: Hole, text: str) -> bool:
         return False
     if unit == "words":
         return hole.gap.least <= len(words.split()) <= hole.gap.most
-    if not ends_sentence(words):
+    if not ends_sentence(words, language):
         return False
-    return unit == "paragraph" or len(split_sentences(words)) == 1
+    return unit == "paragraph" or len(split_sentences(words, language)) == 1
 
 
 def describe(hole: Hole) -> str:

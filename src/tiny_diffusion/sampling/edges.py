@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..data.segmentation import split_sentences
+from ..data.segmentation import ENGLISH, split_sentences
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from ..errors import UserError
 
@@ -30,17 +30,18 @@ class Opening(Enum):
     FREE = "free"
 
 
-def ends_sentence(text: str) -> bool:
-    """Whether ``text`` ends where a sentence does."""
-    return split_sentences(f"{text} {_NEXT}")[-1] == _NEXT
+def ends_sentence(text: str, language: str = ENGLISH) -> bool:
+    """Whether ``text`` ends where a sentence of a two-letter ``language`` does."""
+    return split_sentences(f"{text} {_NEXT}", language)[-1] == _NEXT
 
 
 class Edges:
     """Masks (V,) over the first ``allowed`` text tokens of a tokenizer, for a model of ``size`` text tokens."""
 
-    def __init__(self, tokenizer: BookTokenizer, size: int, allowed: int) -> None:
+    def __init__(self, tokenizer: BookTokenizer, size: int, allowed: int, language: str = ENGLISH) -> None:
         self._tokens = [tokenizer.token_bytes(NUM_RESERVED + i).decode("utf-8", "replace") for i in range(allowed)]
         self._size = size
+        self._language = language
 
     def opening(self, opening: Opening, single: bool) -> Tensor | None:
         """Tokens that may begin a gap, of one token where ``single``; None where all may.
@@ -59,7 +60,7 @@ class Edges:
     @cached_property
     def closing(self) -> Tensor:
         """Tokens that end a sentence, the full stop among them."""
-        return self._mask([t == t.rstrip() and ends_sentence(f"Word{t}") for t in self._tokens])
+        return self._mask([t == t.rstrip() and ends_sentence(f"Word{t}", self._language) for t in self._tokens])
 
     @cached_property
     def _spaced(self) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..config import GenerationConfig
+from ..data.segmentation import ENGLISH
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.lengths import equal_lengths
@@ -50,12 +51,15 @@ class Filler:
     Raises UserError for an autoregressive model, which sees nothing to the right of a gap.
     """
 
-    def __init__(self, model: Transformer, tokenizer: BookTokenizer, settings: GenerationConfig) -> None:
+    def __init__(
+        self, model: Transformer, tokenizer: BookTokenizer, settings: GenerationConfig, language: str = ENGLISH
+    ) -> None:
         if model.config.causal:
             raise UserError("an autoregressive checkpoint cannot fill gaps; train with training.objective=diffusion")
         self.model = cast_once(model, settings.precision).eval()
         self.tokenizer = tokenizer
         self.settings = settings
+        self.language = language
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.context = model.config.context
         self.level = model.config.vocab_level

@@ -40,7 +40,7 @@ def filling(filler: Filler, template: str, must: tuple[str, ...]) -> Run:
     ratio = tokens_a_word(texts, filler.tokenizer, filler.writing_level)
     draft = draft_of(pieces, filler.encode, lambda gap: usual_size(gap, ratio, settings.gap_tokens, context))
     draft = assign_words(filler, draft, checked(must), ratio)
-    edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed)
+    edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, filler.language)
     drafts, rounds = [draft] * settings.num_samples, _rounds(draft, settings.gap_tokens, context)
     for holes in rounds:
         if exact_size(hole_at(draft, holes[0]), settings.gap_tokens) is None:

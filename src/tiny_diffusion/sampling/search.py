@@ -114,7 +114,8 @@ def _candidates(
 
 def _likeliest(filler: Filler, hole: Hole, tried: Sequence[Candidate], parts: Sequence[Part]) -> dict[int, Part]:
     """The likeliest filling of each sample among those that are as asked."""
-    good = [(c, part) for c, part in zip(tried, parts, strict=True) if fulfils(hole, part.text)]
+    pairs = zip(tried, parts, strict=True)
+    good = [(c, part) for c, part in pairs if fulfils(hole, part.text, filler.language)]
     scores = filler.scores([c.with_filling(part) for c, part in good], [(c.start, c.end) for c, _ in good])
     best: dict[int, tuple[float, Part]] = {}
     for (candidate, part), score in zip(good, scores, strict=True):

@@ -152,7 +152,7 @@ class Writer:
     def _filler(self, settings: GenerationConfig) -> Filler:
         if settings.max_copied_words:
             raise UserError("generation.max_copied_words is kept by write, not by infill and rewrite: set it to 0")
-        return Filler(self.model, self.tokenizer, settings)
+        return Filler(self.model, self.tokenizer, settings, self.finishing.language)
 
     def _block(
         self,
