@@ -31,7 +31,7 @@ def check_architecture() -> None:
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(float(loss))
+        losses.append(loss.item())
     total, _ = model.count()
     if not losses[-1] < 0.8 * losses[0] or abs(losses[0] - math.log(512)) > 0.5:
         raise WorldError(
