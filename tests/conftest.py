@@ -4,11 +4,16 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
-from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
 from tiny_diffusion.data.pipeline import prepare
+from tiny_diffusion.data.tokenizer import NUM_RESERVED
+from tiny_diffusion.model.transformer import Transformer
+
+TOY_TOKENS = 3
 
 # A test that a busy machine fails tells nothing: hypothesis limits each example to 0.2 s by itself.
 settings.register_profile("project", deadline=None)
@@ -78,3 +83,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, book_text: str, config: P
 @pytest.fixture(scope="session")
 def data(prepared: Path) -> Processed:
     return load_processed(prepared)
+
+
+@pytest.fixture(scope="module")
+def toy() -> Transformer:
+    """A model of TOY_TOKENS words that depend on each other enough to tell the samplers' laws apart."""
+    torch.manual_seed(0)
+    shape = ModelConfig(d_model=8, n_layers=2, n_heads=1, d_ff=16, context=8, dropout=0.0, init_std=0.7)
+    model = Transformer(shape, NUM_RESERVED + TOY_TOKENS, NUM_RESERVED).eval().requires_grad_(False)
+    for block in model.blocks:
+        block.attention.out.weight *= 6
+        block.feed_forward.down.weight *= 6
+    return model

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.conftest import TOY_TOKENS
 from tiny_diffusion.config import GenerationConfig, ModelConfig
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
@@ -17,7 +18,6 @@ from tiny_diffusion.sampling.draw import draw, nucleus, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
 
-TEXT = 3
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
 SAMPLERS = ["ancestral", "first_hitting", "confidence"]
 
@@ -31,18 +31,6 @@ def build(**changes: object) -> Transformer:
 @pytest.fixture(scope="module")
 def model() -> Transformer:
     return build()
-
-
-@pytest.fixture(scope="module")
-def toy() -> Transformer:
-    """Three words that depend on each other enough to tell the samplers' laws apart."""
-    torch.manual_seed(0)
-    shape = ModelConfig(d_model=8, n_layers=2, n_heads=1, d_ff=16, context=8, dropout=0.0, init_std=0.7)
-    model = Transformer(shape, NUM_RESERVED + TEXT, NUM_RESERVED).eval().requires_grad_(False)
-    for block in model.blocks:
-        block.attention.out.weight *= 6
-        block.feed_forward.down.weight *= 6
-    return model
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -74,14 +62,14 @@ Conditionals = dict[tuple[int, ...], list[list[float]]]
 @pytest.fixture(scope="module")
 def conditionals(toy: Transformer) -> Conditionals:
     """The model's chances of each token at each of three positions, by what stands there."""
-    contexts = list(itertools.product([MASK_ID, *range(NUM_RESERVED, NUM_RESERVED + TEXT)], repeat=3))
+    contexts = list(itertools.product([MASK_ID, *range(NUM_RESERVED, NUM_RESERVED + TOY_TOKENS)], repeat=3))
     return dict(zip(contexts, toy(torch.tensor(contexts)).double().softmax(-1).tolist(), strict=True))
 
 
 def law(conditionals: Conditionals, plans: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
     """Chance of each text when position i is settled in step plan[i], all plans being equally likely."""
     chances = {}
-    for text in itertools.product(range(TEXT), repeat=3):
+    for text in itertools.product(range(TOY_TOKENS), repeat=3):
         total = 0.0
         for plan in plans:
             chance = 1.0
@@ -111,7 +99,7 @@ def test_texts_come_with_the_chances_of_the_enumerated_law(
     assert sum(expected.values()) == pytest.approx(1)
     n = 20_000
     settings = PLAIN.model_copy(update={"sampler": sampler, "steps": steps})
-    *_, last = denoise(toy, torch.full((n, 3), MASK_ID), settings, generator(11), TEXT)
+    *_, last = denoise(toy, torch.full((n, 3), MASK_ID), settings, generator(11), TOY_TOKENS)
     counts = Counter(map(tuple, (last.ids - NUM_RESERVED).tolist()))
 
     def distance(of: dict[tuple[int, ...], float]) -> float:

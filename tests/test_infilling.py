@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiny_diffusion.config import GenerationConfig, ModelConfig, ProjectConfig
+from tests.conftest import TOY_TOKENS
+from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
@@ -424,28 +425,13 @@ def test_an_autoregressive_model_is_refused(writer: Writer, config: ProjectConfi
             ask("The ___ end", FAST)
 
 
-TEXT = 3
-
-
-@pytest.fixture(scope="module")
-def toy() -> Transformer:
-    """Three words that depend on each other."""
-    torch.manual_seed(0)
-    shape = ModelConfig(d_model=8, n_layers=2, n_heads=1, d_ff=16, context=8, dropout=0.0, init_std=0.7)
-    model = Transformer(shape, NUM_RESERVED + TEXT, NUM_RESERVED).eval().requires_grad_(False)
-    for block in model.blocks:
-        block.attention.out.weight *= 6
-        block.feed_forward.down.weight *= 6
-    return model
-
-
 def toy_filler(toy: Transformer, monkeypatch: pytest.MonkeyPatch, **changes: object) -> Filler:
-    monkeypatch.setattr(BookTokenizer, "level_size", lambda self, level: TEXT)
+    monkeypatch.setattr(BookTokenizer, "level_size", lambda self, level: TOY_TOKENS)
     plain = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32", sampler="first_hitting")
     return Filler(toy, BookTokenizer([], "bpe"), plain.model_copy(update=changes))
 
 
-FILLINGS = [torch.tensor([1, *text, 0]) + NUM_RESERVED for text in itertools.product(range(TEXT), repeat=3)]
+FILLINGS = [torch.tensor([1, *text, 0]) + NUM_RESERVED for text in itertools.product(range(TOY_TOKENS), repeat=3)]
 
 
 def test_scores_are_the_chain_over_the_gap_and_sum_to_one(toy: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:

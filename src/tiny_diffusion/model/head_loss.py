@@ -40,48 +40,34 @@ class _HeadLoss(torch.autograd.Function):
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
         sums = torch.float64 if dtype == torch.float64 else torch.float32
-        with torch.autocast(kind, enabled=False):
-            return _HeadLoss._pieces(ctx, hidden, table, targets, weights, smoothing, reserved, dtype, sums)
-
-    @staticmethod
-    def _pieces(
-        ctx: Any,
-        hidden: Tensor,
-        table: Tensor,
-        targets: Tensor,
-        weights: Tensor | None,
-        smoothing: float,
-        reserved: int,
-        dtype: torch.dtype,
-        sums: torch.dtype,
-    ) -> Tensor:
-        cast_table = table[reserved:].to(dtype)
-        gradient = torch.empty_like(hidden)
-        table_gradient = torch.zeros(table.shape, dtype=sums, device=table.device)
-        text_gradient = table_gradient[reserved:]
-        total = torch.zeros((), dtype=sums, device=hidden.device)
-        size = rows_at_once(hidden.device)
-        for start in range(0, len(hidden), size):
-            piece = slice(start, start + size)
-            rows, wanted = hidden[piece].to(dtype), targets[piece, None]
-            weight = None if weights is None else weights[piece, None].to(sums)
-            log_p = F.log_softmax((rows @ cast_table.T).to(sums), dim=1)  # (n, V)
-            losses = -(1 - smoothing) * log_p.gather(1, wanted)
-            if smoothing:
-                losses -= smoothing * log_p.mean(1, keepdim=True)
-            total += losses.sum() if weight is None else (losses * weight).sum()
-            p = log_p.exp_()
-            if smoothing:
-                p -= smoothing / p.shape[1]
-            p.scatter_add_(1, wanted, torch.full_like(losses, smoothing - 1))
-            if weight is not None:
-                p *= weight
-            back = p.to(dtype)
-            gradient[piece] = back @ cast_table
-            if dtype == sums:
-                text_gradient.addmm_(back.T, rows)
-            else:
-                text_gradient += back.T @ rows
+        with torch.autocast(kind, enabled=False):  # the types below are chosen one by one
+            cast_table = table[reserved:].to(dtype)
+            gradient = torch.empty_like(hidden)
+            table_gradient = torch.zeros(table.shape, dtype=sums, device=table.device)
+            text_gradient = table_gradient[reserved:]
+            total = torch.zeros((), dtype=sums, device=hidden.device)
+            size = rows_at_once(hidden.device)
+            for start in range(0, len(hidden), size):
+                piece = slice(start, start + size)
+                rows, wanted = hidden[piece].to(dtype), targets[piece, None]
+                weight = None if weights is None else weights[piece, None].to(sums)
+                log_p = F.log_softmax((rows @ cast_table.T).to(sums), dim=1)  # (n, V)
+                losses = -(1 - smoothing) * log_p.gather(1, wanted)
+                if smoothing:
+                    losses -= smoothing * log_p.mean(1, keepdim=True)
+                total += losses.sum() if weight is None else (losses * weight).sum()
+                p = log_p.exp_()
+                if smoothing:
+                    p -= smoothing / p.shape[1]
+                p.scatter_add_(1, wanted, torch.full_like(losses, smoothing - 1))
+                if weight is not None:
+                    p *= weight
+                back = p.to(dtype)
+                gradient[piece] = back @ cast_table
+                if dtype == sums:
+                    text_gradient.addmm_(back.T, rows)
+                else:
+                    text_gradient += back.T @ rows
         ctx.save_for_backward(gradient, table_gradient.to(table.dtype))
         return total
 
