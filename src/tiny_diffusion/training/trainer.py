@@ -30,6 +30,7 @@ from ..runtime import autocast, compile_errors, find_device, generator_for, seed
 from ..sampling.writer import Writer
 from .batches import StageRows
 from .compiling import wants_compile
+from .control_labels import drop_controls
 from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows
 from .masking import Masker
@@ -41,7 +42,7 @@ from .self_training import write_rows
 from .validation import Validation, rescore
 
 RELEASE_STEPS = 100  # steps after which free memory goes back to the system: it takes as long as half of one
-MASKS, DROPOUT = 3, 4  # purposes of random draws, see runtime.seed_for
+MASKS, DROPOUT, CONTROLS = 3, 4, 9  # purposes of random draws, see runtime.seed_for
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Trainer:
         running: deque[RunningStep] = deque()
         since = 0.0
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
-            batch = rows.take(torch.arange(start, min(start + settings.batch_size, len(rows))))
+            batch = self.rows.take(rows, torch.arange(start, min(start + settings.batch_size, len(rows))))
             running.append(self.train_step(batch, epoch))
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
@@ -197,6 +198,9 @@ class Trainer:
         scale = learning_rate_scale(settings, place, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage)
         generator = generator_for(settings.seed, MASKS, p.step)
         masked, t = self.masker.draw(batch, mask_range(self.config.curriculum, p.stage, epoch), generator)
+        if batch.controls is not None:
+            numbers = generator_for(settings.seed, CONTROLS, p.step)
+            batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
         weight = self._normaliser(batch, masked)
         size = settings.micro_batch_size or len(batch)
         total = torch.zeros((), device=self.device)
@@ -248,6 +252,7 @@ class Trainer:
                 t,
                 weighting=settings.loss_weighting,
                 attention=attention,
+                controls=batch.controls,
                 label_smoothing=settings.label_smoothing,
             )
 
