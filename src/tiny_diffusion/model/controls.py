@@ -23,7 +23,8 @@ class ControlEmbedding(nn.Module):
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(CONTROL_ROWS, d_model, mode="sum", padding_idx=0)
+        zeros = torch.zeros(CONTROL_ROWS, d_model)  # no random number is drawn: all other weights begin as without
+        self.table = nn.EmbeddingBag.from_pretrained(zeros, freeze=False, mode="sum", padding_idx=0)
         starts = [0, *accumulate(map(len, CONTROLS.values()))][:-1]
         self.register_buffer("offsets", torch.tensor(starts), persistent=False)
 

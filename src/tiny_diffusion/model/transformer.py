@@ -91,8 +91,6 @@ class Transformer(nn.Module):
     def _initialise(self) -> None:
         """Normal weights; the two matrices that write to the residual stream shrink with depth (GPT-2)."""
         std = self.config.init_std
-        if self.controls is not None:
-            nn.init.zeros_(self.controls.table.weight)
         for name, parameter in self.named_parameters():
             if parameter.dim() < 2 or name.startswith("controls."):
                 continue

@@ -14,7 +14,8 @@ def wanted_controls(model: Transformer, settings: GenerationConfig) -> Tensor | 
 
     Raises UserError when the model did not learn them, or ``settings.guidance`` has nothing to strengthen.
     """
-    chosen = {name: getattr(settings, name) for name in CONTROLS}
+    values = (settings.sentence_length, settings.dialogue, settings.difficulty, settings.stage)
+    chosen = dict(zip(CONTROLS, values, strict=True))
     given = [f"generation.{name}={value}" for name, value in chosen.items() if value != "any"]
     if not given:
         if settings.guidance != 1:
