@@ -2,9 +2,10 @@
 
 For every level of every control, at several strengths of guidance: texts of about a context's length from nothing, at
 the model's default settings, and of them words a sentence (the mean over sentences), the share of characters that are
-spoken, and the difficulty of a sentence (the combined score of ``prepare``, fitted on the training sentences), each
-with half of its 95 % interval over texts; and what it costs: perplexity under Kneser-Ney (order 5), and the entropy of
-a text's tokens. ``book`` rows are the training text's own passages of that level, cut into texts as long. Writes
+spoken, the difficulty of a sentence (the combined score of ``prepare``, fitted on the training sentences) and the share
+of words that are rare in general use, each with half of its 95 % interval over texts; and what it costs: perplexity
+under Kneser-Ney (order 5), and the entropy of a text's tokens. ``book`` rows are the training text's own passages of
+that level, cut into texts as long. The vocabulary levels, which hold without being learnt, stand below. Writes
 markdown; ``--json FILE`` keeps the figures.
 """
 
@@ -26,13 +27,15 @@ from tiny_diffusion.data.difficulty import score_sentences
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.frontier import Judge
 from tiny_diffusion.evaluation.prose import read_prose
+from tiny_diffusion.evaluation.vocabulary import rare_word_share
 from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.writer import Writer
 from tiny_diffusion.training.batches import StageRows
 
+EVALUATION = EvaluationConfig()
 EPOCHS_READ = 3  # of each stage, for the book's own rows
-COLUMNS = ("words a sentence", "spoken", "difficulty")
-OWN_COLUMN = {"sentence_length": 0, "dialogue": 1, "difficulty": 2}  # what a control is meant to move
+COLUMNS = ("words a sentence", "spoken", "difficulty", "rare words")
+OWN_COLUMN = {"sentence_length": 0, "dialogue": 1, "difficulty": 2, "vocab_level": 3}  # what a control is meant to move
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,14 @@ class Line:
     sentence_words: Figure
     spoken: Figure
     difficulty: Figure
+    rare: Figure
     perplexity: float | None
     entropy: float | None
 
     @property
-    def figures(self) -> tuple[Figure, Figure, Figure]:
+    def figures(self) -> tuple[Figure, ...]:
         """In the order of COLUMNS."""
-        return self.sentence_words, self.spoken, self.difficulty
+        return self.sentence_words, self.spoken, self.difficulty, self.rare
 
     def markdown(self) -> str:
         """A row of the table; the figure that the control is meant to move is bold."""
@@ -106,6 +110,7 @@ class Measure:
             Figure.of([float(p.lengths.mean()) for p in found]),
             Figure.of([float(p.spoken.sum() / p.characters.sum()) for p in found]),
             Figure.of([float(part.mean()) for part in parts]),
+            Figure.of([rare_word_share(p.sentences, self.data.language, EVALUATION.rare_zipf) for p in found]),
             point.perplexity,
             point.entropy,
         )
@@ -130,13 +135,15 @@ def book_texts(rows: StageRows, data: Processed, control: str, level: int, count
     return [found[i] for i in order[:count]]
 
 
-def ways(strengths: list[float]) -> Iterator[tuple[str, str, float]]:
-    """Control, level, guidance: none first."""
+def ways(strengths: list[float], vocab_level: int) -> Iterator[tuple[str, str, float]]:
+    """Control, level, guidance: none first, the vocabulary's levels up to the model's own last."""
     yield "none", "any", 1.0
     for control, levels in CONTROLS.items():
         for level in levels:
             for guidance in strengths:
                 yield control, level, guidance
+    for number in range(1, vocab_level + 1):
+        yield "vocab_level", str(number), 1.0
 
 
 def main() -> None:
@@ -156,22 +163,22 @@ def main() -> None:
     model = checkpoint.config.model
     writer = Writer(checkpoint.build(find_device(arguments.device)), checkpoint.tokenizer, None, data.language)
     rows = StageRows(checkpoint.config, data)
-    judge = Judge(data.texts("train"), checkpoint.tokenizer, model.vocab_level, EvaluationConfig().judge_order)
+    judge = Judge(data.texts("train"), checkpoint.tokenizer, model.vocab_level, EVALUATION.judge_order)
     measure, lines = Measure(data, judge), []
     print(f"| control | level | guidance | texts | {' | '.join(COLUMNS)} | Kneser-Ney ppl | entropy |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---" * (6 + len(COLUMNS)) + "|")
 
     def tell(line: Line) -> None:
         lines.append(line)
         print(line.markdown(), flush=True)
 
     base = GenerationConfig(length=model.context, num_samples=arguments.samples)
-    for control, level, guidance in ways(arguments.guidance):
+    for control, level, guidance in ways(arguments.guidance, model.vocab_level):
         if control in CONTROLS and guidance == arguments.guidance[0]:
             number = 1 + CONTROLS[control].index(level)
             if own := book_texts(rows, data, control, number, arguments.samples):
                 tell(measure.line(control, level, None, own))
-        changes = {control: level} if control in CONTROLS else {}
+        changes = {} if control == "none" else {control: level}
         settings = GenerationConfig(**{**base.model_dump(), **changes, "guidance": guidance})
         try:
             texts = [written.text for written in writer.write("", settings)]

@@ -95,7 +95,7 @@ class GenerationConfig(Config):
         "any", description="write as the curriculum's stage of this format reads (models trained with model.controls)"
     )
     guidance: float = Field(
-        1.0, ge=0, description="how strongly the four controls pull; 1: as learnt; 0: not at all; above 1: more"
+        2.0, ge=0, description="how strongly the controls pull: 1 as learnt, 0 not at all; all but 1 double the time"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"

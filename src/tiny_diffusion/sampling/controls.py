@@ -12,15 +12,12 @@ from ..model.transformer import Transformer
 def wanted_controls(model: Transformer, settings: GenerationConfig) -> Tensor | None:
     """Levels (K,) of the controls that ``settings`` ask for, on the model's device; None when they ask for none.
 
-    Raises UserError when the model did not learn them, or ``settings.guidance`` has nothing to strengthen.
+    Raises UserError when the model did not learn them.
     """
     values = (settings.sentence_length, settings.dialogue, settings.difficulty, settings.stage)
     chosen = dict(zip(CONTROLS, values, strict=True))
     given = [f"generation.{name}={value}" for name, value in chosen.items() if value != "any"]
     if not given:
-        if settings.guidance != 1:
-            names = ", ".join(f"generation.{name}" for name in CONTROLS)
-            raise UserError(f"generation.guidance={settings.guidance:g} has nothing to strengthen: set one of {names}")
         return None
     if model.controls is None:
         raise UserError(f"this model was trained without controls, {given[0]} needs one with model.controls=true")
