@@ -1,0 +1,232 @@
+"""Gaps in held-out text, filled: ``python benchmarks/infilling_quality.py --checkpoint FILE --data-dir FOLDER``.
+
+Gaps of 1, 3 and 10 words and of a sentence, cut from the test passages by a seed (see ``gaps``), each in the middle
+of a window of the model's context; the same for all. Two tables with 95 % intervals by bootstrap over gaps:
+
+* Bits per byte of the true filling among all fillings of as many tokens. Diffusion: the left-to-right chain rule over
+  the gap's tokens, exact, given both sides, or given the left side with the right one masked. The autoregressive twin
+  (``--twin``): given the left side in the window, or as much of it as its context holds. Kneser-Ney (order 5, fitted
+  on the training text): given the left side, or both: p(left filling right) over its sum for all fillings of as many
+  tokens, exactly (``evaluation/two_sided.py``). All are distributions that sum to one.
+* Words. Each fills the gap with as many tokens as the true filling has; words are compared in their places, folded and
+  without punctuation (``split_words``), and for a sentence as a bag, by F1. Diffusion by each sampler and number of
+  steps, at the temperature and nucleus of ``generation`` (the mean of two draws), and greedily (``top_k`` 1); ``left
+  to right`` settles the first masked token (``generation.block`` 1). The twin goes on from the left side, all that
+  its context holds; Kneser-Ney by a beam of 16, scored by the exact law. Control: the commonest word in each place,
+  and for a sentence the commonest words. An asterisk: the paired interval of the difference to the first row leaves
+  zero out. "twin ppl": perplexity a token, under the twin, of filling and up to 16 tokens behind it, all kinds of gap
+  together. "agree": the measure of one draw with the other taken for the truth, mean over kinds: 100 is no variety.
+
+``--only likelihood`` or ``words`` makes one table. Writes markdown; ``--json FILE`` keeps the figures.
+"""
+
+import argparse
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from gap_rivals import Counts, Diffusion, Twin
+from gaps import KINDS, Gap, cut_gaps
+
+from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
+from tiny_diffusion.config import EvaluationConfig, GenerationConfig
+from tiny_diffusion.data.artefacts import load_processed
+from tiny_diffusion.data.tokenizer import BookTokenizer
+from tiny_diffusion.data.words import split_words
+from tiny_diffusion.evaluation.comparison import check_twin
+from tiny_diffusion.runtime import find_device
+from tiny_diffusion.sampling.denoise import ADAPTIVE, SAMPLERS
+
+EVALUATION = EvaluationConfig()
+BEAM = 16
+Pairs = list[tuple[float, float]]  # numerator and denominator of each gap
+Fill = Callable[[list[Gap], str, int], list[list[int]]]  # gaps, their kind, number of the draw
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A cell: ``value`` with its interval, and the difference to the first row's; a sum of ratios over the gaps."""
+
+    table: str
+    way: str
+    kind: str
+    value: float
+    low: float
+    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+
+    def __str__(self) -> str:
+        apart = self.difference_low > 0 or self.difference_high < 0
+        if self.table == "likelihood":
+            return f"{self.value:.2f} ({self.low:.2f}-{self.high:.2f})" + "*" * apart
+        return f"{self.value:.1f} ({self.low:.0f}-{self.high:.0f})" + "*" * apart
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to fill gaps, and in how many draws."""
+
+    name: str
+    draws: int
+    fill: Fill
+
+
+def measured(table: str, way: str, kind: str, pairs: Pairs, first: Pairs, resamples: int) -> Figure:
+    """Sum of numerators over sum of denominators, with paired bootstrap intervals over the gaps."""
+    picks = np.random.default_rng(EVALUATION.seed).integers(0, len(pairs), (resamples, len(pairs)))
+    (value, draws), (base, others) = (_ratios(np.array(each), picks) for each in (pairs, first))
+    low, high = np.quantile(draws, (0.025, 0.975))
+    least, most = np.quantile(draws - others, (0.025, 0.975))
+    numbers = (value, low, high, value - base, least, most)
+    return Figure(table, way, kind, *map(float, numbers))
+
+
+def _ratios(pairs: np.ndarray, picks: np.ndarray) -> tuple[float, np.ndarray]:
+    top, bottom = pairs.T
+    return top.sum() / bottom.sum(), top[picks].sum(1) / bottom[picks].sum(1)
+
+
+def likelihood_ways(diffusion: Diffusion, counts: Counts, twin: Twin | None) -> Iterator[tuple[str, Callable]]:
+    """A name, and nats of gaps' true fillings."""
+    yield "diffusion, both sides", lambda gaps: diffusion.nats(gaps, right=True)
+    yield "diffusion, left side", lambda gaps: diffusion.nats(gaps, right=False)
+    if twin is not None:
+        yield "twin, left side", lambda gaps: twin.nats(gaps, long=False)
+        yield "twin, left side, whole context", lambda gaps: twin.nats(gaps, long=True)
+    order = counts.two_sided.order
+    yield f"Kneser-Ney {order}, both sides", lambda gaps: counts.nats(gaps, right=True)
+    yield f"Kneser-Ney {order}, left side", lambda gaps: counts.nats(gaps, right=False)
+    yield "unigram", lambda gaps: counts.nats(gaps, right=False, model=counts.unigram)
+
+
+def word_ways(
+    diffusion: Diffusion, counts: Counts, twin: Twin | None, samplers: Sequence[str], steps: Sequence[int]
+) -> Iterator[Way]:
+    """The default settings first."""
+    drawn = GenerationConfig().as_drawn()
+    greedy = drawn.model_copy(update={"top_k": 1})
+
+    def filled(settings: GenerationConfig, **changes: object) -> Fill:
+        return lambda gaps, _, draw: diffusion.fill(gaps, settings.model_copy(update={**changes, "seed": draw}))
+
+    for name, settings, draws in (("", drawn, 2), (", greedy", greedy, 1)):
+        for sampler in [drawn.sampler, *(s for s in samplers if s != drawn.sampler)]:
+            for count in [drawn.steps] if sampler in ADAPTIVE else [drawn.steps, *steps]:
+                told = "" if sampler in ADAPTIVE else f" {count}"
+                yield Way(f"{sampler}{told}{name}", draws, filled(settings, sampler=sampler, steps=count))
+        yield Way(f"left to right{name}", draws, filled(settings, block=1))
+    if twin is not None:
+        yield Way("twin, left side", 2, lambda gaps, _, draw: twin.fill(gaps, drawn.model_copy(update={"seed": draw})))
+        yield Way("twin, left side, greedy", 1, lambda gaps, *_: twin.fill(gaps, greedy))
+    order = counts.two_sided.order
+    yield Way(f"Kneser-Ney {order}, both sides", 1, lambda gaps, *_: counts.fill(gaps, right=True, beam=BEAM))
+    yield Way(f"Kneser-Ney {order}, left side", 1, lambda gaps, *_: counts.fill(gaps, right=False, beam=BEAM))
+    yield Way("commonest words", 1, lambda gaps, kind, _: counts.commonest(gaps, apart=kind == "sentence"))
+    yield Way("the text itself", 1, lambda gaps, *_: [gap.filling for gap in gaps])
+
+
+def agreement(kind: str, found: str, true: str) -> tuple[float, float]:
+    """Percent of words in their places, or F1 of a sentence's words, as numerator and denominator."""
+    a, b = split_words(found), split_words(true)
+    if kind == "sentence":
+        return 200.0 * (Counter(a) & Counter(b)).total(), float(len(a) + len(b))
+    return 100.0 * sum(x == y for x, y in zip(a, b, strict=False)), float(len(b))
+
+
+def print_row(cells: Sequence[object]) -> None:
+    """A line of the table."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def print_likelihoods(gaps: dict[str, list[Gap]], ways: Iterator[tuple[str, Callable]], resamples: int) -> list[Figure]:
+    """The first table, and its figures."""
+    first: dict[str, Pairs] = {}
+    found: list[Figure] = []
+    print_row(["bits per byte of the true filling", *(f"{kind} ({len(gaps[kind])})" for kind in KINDS)])
+    print_row(["---"] * (1 + len(KINDS)))
+    for name, nats in ways:
+        row = []
+        for kind in KINDS:
+            pairs = [(n / math.log(2), float(gap.bytes)) for n, gap in zip(nats(gaps[kind]), gaps[kind], strict=True)]
+            row.append(measured("likelihood", name, kind, pairs, first.setdefault(kind, pairs), resamples))
+        found += row
+        print_row([name, *row])
+    return found
+
+
+def print_words(
+    gaps: dict[str, list[Gap]], ways: Iterator[Way], tokenizer: BookTokenizer, twin: Twin | None, resamples: int
+) -> list[Figure]:
+    """The second table, and its figures."""
+    first: dict[str, Pairs] = {}
+    found: list[Figure] = []
+    print_row(["words, %", *(f"{kind} ({len(gaps[kind])})" for kind in KINDS), "twin ppl", "agree"])
+    print_row(["---"] * (3 + len(KINDS)))
+    for way in ways:
+        row, alike, judged = [], [], np.zeros(2)
+        for kind in KINDS:
+            fillings = [way.fill(gaps[kind], kind, draw) for draw in range(way.draws)]
+            texts = [[tokenizer.decode(ids) for ids in drawn] for drawn in fillings]
+            scored = np.array([[agreement(kind, t, g.text) for t, g in zip(d, gaps[kind], strict=True)] for d in texts])
+            pairs = [tuple(pair) for pair in scored.sum(0)]
+            row.append(measured("words", way.name, kind, pairs, first.setdefault(kind, pairs), resamples))
+            if way.draws > 1:
+                same = np.array([agreement(kind, a, b) for a, b in zip(*texts, strict=True)]).sum(0)
+                alike.append(same[0] / same[1])
+            if twin is not None:
+                judged += np.sum([twin.judge(gaps[kind], drawn) for drawn in fillings], axis=0)
+        found += row
+        perplexity = f"{math.exp(judged[0] / judged[1]):.1f}" if twin is not None else "-"
+        print_row([way.name, *row, perplexity, f"{np.mean(alike):.0f}" if alike else "-"])
+    return found
+
+
+def main() -> None:
+    """Cut gaps, fill and score them, and print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
+    parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
+    parser.add_argument("--twin", type=Path)
+    parser.add_argument("--gaps", type=int, default=200, help="of each kind at most")
+    parser.add_argument("--split", choices=["test", "validation"], default="test")
+    parser.add_argument("--only", choices=["likelihood", "words"])
+    parser.add_argument("--samplers", nargs="+", choices=list(SAMPLERS), default=list(SAMPLERS))
+    parser.add_argument("--steps", nargs="*", type=int, default=[4], help="beside the default's")
+    parser.add_argument("--order", type=int, default=EVALUATION.judge_order, help="of Kneser-Ney")
+    parser.add_argument("--seed", type=int, default=0, help="of the gaps")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    checkpoint, data = load_checkpoint(arguments.checkpoint), load_processed(arguments.data_dir)
+    check_same_data(checkpoint, data)
+    level, context = checkpoint.config.model.vocab_level, checkpoint.config.model.context
+    device, tokenizer, twin = find_device(arguments.device), checkpoint.tokenizer, None
+    if arguments.twin is not None:
+        other = load_checkpoint(arguments.twin)
+        check_twin(other, checkpoint, data)
+        twin = Twin(other.build(device).eval())
+    diffusion = Diffusion(checkpoint.build(device), tokenizer)
+    counts = Counts(data.texts("train"), tokenizer, level, arguments.order)
+    texts = data.texts(arguments.split)
+    gaps = cut_gaps(texts, tokenizer, level, context, arguments.gaps, data.language, arguments.seed)
+    figures: list[Figure] = []
+    with torch.no_grad():
+        if arguments.only != "words":
+            figures += print_likelihoods(gaps, likelihood_ways(diffusion, counts, twin), EVALUATION.bootstrap)
+            print()
+        if arguments.only != "likelihood":
+            ways = word_ways(diffusion, counts, twin, arguments.samplers, arguments.steps)
+            figures += print_words(gaps, ways, tokenizer, twin, EVALUATION.bootstrap)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(f) for f in figures], indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
