@@ -91,12 +91,12 @@ class Twin:
             found.append(last.ids[0, len(left) :].tolist())
         return found
 
-    def judge(self, gaps: Sequence[Gap], fillings: Sequence[Sequence[int]]) -> tuple[float, int]:
-        """Nats of fillings and of ``BEHIND`` tokens after them, given the left side, and how many tokens that are."""
+    def judge(self, gaps: Sequence[Gap], fillings: Sequence[Sequence[int]]) -> list[tuple[float, int]]:
+        """Nats of each filling and of ``BEHIND`` tokens after it, given the left side, and how many tokens that are."""
         whole = [[*ids, *gap.right[:BEHIND]] for gap, ids in zip(gaps, fillings, strict=True)]
         room = self.model.config.context
         whole = [ids[: room - gap.start] for gap, ids in zip(gaps, whole, strict=True)]
-        return sum(self.losses([gap.ids[: gap.start] for gap in gaps], whole)), sum(map(len, whole))
+        return list(zip(self.losses([gap.ids[: gap.start] for gap in gaps], whole), map(len, whole), strict=True))
 
 
 class Counts:

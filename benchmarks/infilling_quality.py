@@ -50,7 +50,7 @@ Fill = Callable[[list[Gap], str, int], list[list[int]]]  # gaps, their kind, num
 
 @dataclass(frozen=True)
 class Figure:
-    """A cell: ``value`` with its interval, and the difference to the first row's; a sum of ratios over the gaps."""
+    """A cell: ``value`` with its interval, and the difference to the first row's. ``table`` "judge": nats a token."""
 
     table: str
     way: str
@@ -63,10 +63,13 @@ class Figure:
     difference_high: float
 
     def __str__(self) -> str:
-        apart = self.difference_low > 0 or self.difference_high < 0
+        apart = "*" * (self.difference_low > 0 or self.difference_high < 0)
+        value, low, high = self.value, self.low, self.high
         if self.table == "likelihood":
-            return f"{self.value:.2f} ({self.low:.2f}-{self.high:.2f})" + "*" * apart
-        return f"{self.value:.1f} ({self.low:.0f}-{self.high:.0f})" + "*" * apart
+            return f"{value:.2f} ({low:.2f}-{high:.2f}){apart}"
+        if self.table == "judge":
+            value, low, high = (math.exp(nats) for nats in (value, low, high))
+        return f"{value:.1f} ({low:.0f}-{high:.0f}){apart}"
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def print_words(
     print_row(["words, %", *(f"{kind} ({len(gaps[kind])})" for kind in KINDS), "twin ppl", "agree"])
     print_row(["---"] * (3 + len(KINDS)))
     for way in ways:
-        row, alike, judged = [], [], np.zeros(2)
+        row, alike, judged = [], [], []
         for kind in KINDS:
             fillings = [way.fill(gaps[kind], kind, draw) for draw in range(way.draws)]
             texts = [[tokenizer.decode(ids) for ids in drawn] for drawn in fillings]
@@ -181,10 +184,11 @@ def print_words(
                 same = np.array([agreement(kind, a, b) for a, b in zip(*texts, strict=True)]).sum(0)
                 alike.append(same[0] / same[1])
             if twin is not None:
-                judged += np.sum([twin.judge(gaps[kind], drawn) for drawn in fillings], axis=0)
+                judged += [tuple(pair) for pair in np.sum([twin.judge(gaps[kind], d) for d in fillings], axis=0)]
+        if judged:
+            row.append(measured("judge", way.name, "all", judged, first.setdefault("all", judged), resamples))
         found += row
-        perplexity = f"{math.exp(judged[0] / judged[1]):.1f}" if twin is not None else "-"
-        print_row([way.name, *row, perplexity, f"{np.mean(alike):.0f}" if alike else "-"])
+        print_row([way.name, *row, *["-"] * (not judged), f"{np.mean(alike):.0f}" if alike else "-"])
     return found
 
 
