@@ -12,6 +12,7 @@ from torch import Tensor
 from tiny_diffusion.config import GenerationConfig
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.data.words import split_words
+from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.baselines import KneserNey
 from tiny_diffusion.evaluation.two_sided import TwoSided
 from tiny_diffusion.model.autoregressive import next_token_losses
@@ -20,6 +21,8 @@ from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.filler import Filler, Row
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.results import finish
+from tiny_diffusion.sampling.template import escape
+from tiny_diffusion.sampling.writer import Writer
 
 BATCH = 32
 BEHIND = 16  # tokens behind a gap that are judged with its filling
@@ -51,6 +54,21 @@ class Diffusion:
             row[gap.start : gap.end] = MASK
         filled = finish(Filler(self.model, self.tokenizer, settings).fill([Row(row) for row in rows]))
         return [f.ids[gap.start : gap.end].tolist() for f, gap in zip(filled, gaps, strict=True)]
+
+    def infill(self, gaps: Sequence[Gap], settings: GenerationConfig, kind: str) -> list[list[int]]:
+        """Ids of what the command ``infill`` puts into a gap of so many words; nothing where its search gives up."""
+        return [self._searched(gap, settings, kind) for gap in gaps]
+
+    def _searched(self, gap: Gap, settings: GenerationConfig, kind: str) -> list[int]:
+        space = " " if gap.text.startswith(" ") else ""
+        before, behind = self.tokenizer.decode(gap.left) + space, self.tokenizer.decode(gap.right)
+        template = f"{escape(before)}{{{kind}}}{escape(behind)}"
+        try:
+            text = Writer(self.model, self.tokenizer).infill(template, settings)[0].text
+        except UserError:
+            return []
+        filling = text[len(before) : len(text) - len(behind)]
+        return self.tokenizer.encode(space + filling, self.model.config.vocab_level)
 
 
 class Twin:

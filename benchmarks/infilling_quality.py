@@ -1,7 +1,7 @@
 """Gaps in held-out text, filled: ``python benchmarks/infilling_quality.py --checkpoint FILE --data-dir FOLDER``.
 
 Gaps of 1, 3 and 10 words and of a sentence, cut from the test passages by a seed (see ``gaps``), each in the middle
-of a window of the model's context; the same for all. Two tables with 95 % intervals by bootstrap over gaps:
+of a window of the model's context; the same for all. Three tables with 95 % intervals by bootstrap over gaps:
 
 * Bits per byte of the true filling among all fillings of as many tokens. Diffusion: the left-to-right chain rule over
   the gap's tokens, exact, given both sides, or given the left side with the right one masked. The autoregressive twin
@@ -15,37 +15,40 @@ of a window of the model's context; the same for all. Two tables with 95 % inter
   its context holds; Kneser-Ney by a beam of 16, scored by the exact law. Control: the commonest word in each place,
   and for a sentence the commonest words. An asterisk: the paired interval of the difference to the first row leaves
   zero out. "twin ppl": perplexity a token, under the twin, of filling and up to 16 tokens behind it, all kinds of gap
-  together. "agree": the measure of one draw with the other taken for the truth, mean over kinds: 100 is no variety.
+  together. "distinct-2": distinct word pairs over all pairs of the fillings. "agree": the measure of one draw with the
+  other taken for the truth, mean over kinds: 100 is no variety.
+* Words as the command ``infill`` fills them in, for 1 and 3 words: by its search, without knowing the number of tokens.
 
-``--only likelihood`` or ``words`` makes one table. Writes markdown; ``--json FILE`` keeps the figures.
+``--only likelihood``, ``words`` or ``infill`` makes one table. Writes markdown; ``--json FILE`` keeps the figures.
 """
 
 import argparse
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from gap_rivals import Counts, Diffusion, Twin
+from gap_ways import Score, Way, infill_ways, likelihood_ways, word_ways
 from gaps import KINDS, Gap, cut_gaps
 
 from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
-from tiny_diffusion.config import EvaluationConfig, GenerationConfig
+from tiny_diffusion.config import EvaluationConfig
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.data.words import split_words
 from tiny_diffusion.evaluation.comparison import check_twin
+from tiny_diffusion.evaluation.repetition import distinct
 from tiny_diffusion.runtime import find_device
-from tiny_diffusion.sampling.denoise import ADAPTIVE, SAMPLERS
+from tiny_diffusion.sampling.denoise import SAMPLERS
 
 EVALUATION = EvaluationConfig()
-BEAM = 16
+SEARCHED = ("1 word", "3 words")  # kinds that are filled as the command fills them; the others take long
 Pairs = list[tuple[float, float]]  # numerator and denominator of each gap
-Fill = Callable[[list[Gap], str, int], list[list[int]]]  # gaps, their kind, number of the draw
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,6 @@ class Figure:
         return f"{value:.1f} ({low:.0f}-{high:.0f}){apart}"
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way to fill gaps, and in how many draws."""
-
-    name: str
-    draws: int
-    fill: Fill
-
-
 def measured(table: str, way: str, kind: str, pairs: Pairs, first: Pairs, resamples: int) -> Figure:
     """Sum of numerators over sum of denominators, with paired bootstrap intervals over the gaps."""
     picks = np.random.default_rng(EVALUATION.seed).integers(0, len(pairs), (resamples, len(pairs)))
@@ -96,45 +90,6 @@ def _ratios(pairs: np.ndarray, picks: np.ndarray) -> tuple[float, np.ndarray]:
     return top.sum() / bottom.sum(), top[picks].sum(1) / bottom[picks].sum(1)
 
 
-def likelihood_ways(diffusion: Diffusion, counts: Counts, twin: Twin | None) -> Iterator[tuple[str, Callable]]:
-    """A name, and nats of gaps' true fillings."""
-    yield "diffusion, both sides", lambda gaps: diffusion.nats(gaps, right=True)
-    yield "diffusion, left side", lambda gaps: diffusion.nats(gaps, right=False)
-    if twin is not None:
-        yield "twin, left side", lambda gaps: twin.nats(gaps, long=False)
-        yield "twin, left side, whole context", lambda gaps: twin.nats(gaps, long=True)
-    order = counts.two_sided.order
-    yield f"Kneser-Ney {order}, both sides", lambda gaps: counts.nats(gaps, right=True)
-    yield f"Kneser-Ney {order}, left side", lambda gaps: counts.nats(gaps, right=False)
-    yield "unigram", lambda gaps: counts.nats(gaps, right=False, model=counts.unigram)
-
-
-def word_ways(
-    diffusion: Diffusion, counts: Counts, twin: Twin | None, samplers: Sequence[str], steps: Sequence[int]
-) -> Iterator[Way]:
-    """The default settings first."""
-    drawn = GenerationConfig().as_drawn()
-    greedy = drawn.model_copy(update={"top_k": 1})
-
-    def filled(settings: GenerationConfig, **changes: object) -> Fill:
-        return lambda gaps, _, draw: diffusion.fill(gaps, settings.model_copy(update={**changes, "seed": draw}))
-
-    for name, settings, draws in (("", drawn, 2), (", greedy", greedy, 1)):
-        for sampler in [drawn.sampler, *(s for s in samplers if s != drawn.sampler)]:
-            for count in [drawn.steps] if sampler in ADAPTIVE else [drawn.steps, *steps]:
-                told = "" if sampler in ADAPTIVE else f" {count}"
-                yield Way(f"{sampler}{told}{name}", draws, filled(settings, sampler=sampler, steps=count))
-        yield Way(f"left to right{name}", draws, filled(settings, block=1))
-    if twin is not None:
-        yield Way("twin, left side", 2, lambda gaps, _, draw: twin.fill(gaps, drawn.model_copy(update={"seed": draw})))
-        yield Way("twin, left side, greedy", 1, lambda gaps, *_: twin.fill(gaps, greedy))
-    order = counts.two_sided.order
-    yield Way(f"Kneser-Ney {order}, both sides", 1, lambda gaps, *_: counts.fill(gaps, right=True, beam=BEAM))
-    yield Way(f"Kneser-Ney {order}, left side", 1, lambda gaps, *_: counts.fill(gaps, right=False, beam=BEAM))
-    yield Way("commonest words", 1, lambda gaps, kind, _: counts.commonest(gaps, apart=kind == "sentence"))
-    yield Way("the text itself", 1, lambda gaps, *_: [gap.filling for gap in gaps])
-
-
 def agreement(kind: str, found: str, true: str) -> tuple[float, float]:
     """Percent of words in their places, or F1 of a sentence's words, as numerator and denominator."""
     a, b = split_words(found), split_words(true)
@@ -148,7 +103,7 @@ def print_row(cells: Sequence[object]) -> None:
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
-def print_likelihoods(gaps: dict[str, list[Gap]], ways: Iterator[tuple[str, Callable]], resamples: int) -> list[Figure]:
+def print_likelihoods(gaps: dict[str, list[Gap]], ways: Iterator[tuple[str, Score]], resamples: int) -> list[Figure]:
     """The first table, and its figures."""
     first: dict[str, Pairs] = {}
     found: list[Figure] = []
@@ -161,25 +116,32 @@ def print_likelihoods(gaps: dict[str, list[Gap]], ways: Iterator[tuple[str, Call
             row.append(measured("likelihood", name, kind, pairs, first.setdefault(kind, pairs), resamples))
         found += row
         print_row([name, *row])
+    print()
     return found
 
 
 def print_words(
-    gaps: dict[str, list[Gap]], ways: Iterator[Way], tokenizer: BookTokenizer, twin: Twin | None, resamples: int
+    table: str,
+    gaps: dict[str, list[Gap]],
+    ways: Iterator[Way],
+    tokenizer: BookTokenizer,
+    twin: Twin | None,
+    resamples: int,
 ) -> list[Figure]:
-    """The second table, and its figures."""
+    """A table of words filled into ``gaps``, and its figures."""
     first: dict[str, Pairs] = {}
     found: list[Figure] = []
-    print_row(["words, %", *(f"{kind} ({len(gaps[kind])})" for kind in KINDS), "twin ppl", "agree"])
-    print_row(["---"] * (3 + len(KINDS)))
+    print_row([f"{table}, %", *(f"{kind} ({len(gaps[kind])})" for kind in gaps), "twin ppl", "distinct-2", "agree"])
+    print_row(["---"] * (4 + len(gaps)))
     for way in ways:
-        row, alike, judged = [], [], []
-        for kind in KINDS:
+        row, alike, judged, words = [], [], [], []
+        for kind in gaps:
             fillings = [way.fill(gaps[kind], kind, draw) for draw in range(way.draws)]
             texts = [[tokenizer.decode(ids) for ids in drawn] for drawn in fillings]
             scored = np.array([[agreement(kind, t, g.text) for t, g in zip(d, gaps[kind], strict=True)] for d in texts])
             pairs = [tuple(pair) for pair in scored.sum(0)]
-            row.append(measured("words", way.name, kind, pairs, first.setdefault(kind, pairs), resamples))
+            row.append(measured(table, way.name, kind, pairs, first.setdefault(kind, pairs), resamples))
+            words += [split_words(text) for text in texts[0]]
             if way.draws > 1:
                 same = np.array([agreement(kind, a, b) for a, b in zip(*texts, strict=True)]).sum(0)
                 alike.append(same[0] / same[1])
@@ -188,19 +150,23 @@ def print_words(
         if judged:
             row.append(measured("judge", way.name, "all", judged, first.setdefault("all", judged), resamples))
         found += row
-        print_row([way.name, *row, *["-"] * (not judged), f"{np.mean(alike):.0f}" if alike else "-"])
+        pairs_of_words = distinct(words, 2)
+        variety = ["-" if pairs_of_words is None else f"{pairs_of_words:.3f}"]
+        variety.append(f"{np.mean(alike):.0f}" if alike else "-")
+        print_row([way.name, *row, *["-"] * (not judged), *variety])
+    print()
     return found
 
 
 def main() -> None:
-    """Cut gaps, fill and score them, and print two tables."""
+    """Cut gaps, fill and score them, and print three tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
     parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
     parser.add_argument("--twin", type=Path)
     parser.add_argument("--gaps", type=int, default=200, help="of each kind at most")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
-    parser.add_argument("--only", choices=["likelihood", "words"])
+    parser.add_argument("--only", choices=["likelihood", "words", "infill"])
     parser.add_argument("--samplers", nargs="+", choices=list(SAMPLERS), default=list(SAMPLERS))
     parser.add_argument("--steps", nargs="*", type=int, default=[4], help="beside the default's")
     parser.add_argument("--order", type=int, default=EVALUATION.judge_order, help="of Kneser-Ney")
@@ -222,12 +188,15 @@ def main() -> None:
     gaps = cut_gaps(texts, tokenizer, level, context, arguments.gaps, data.language, arguments.seed)
     figures: list[Figure] = []
     with torch.no_grad():
-        if arguments.only != "words":
+        if arguments.only in (None, "likelihood"):
             figures += print_likelihoods(gaps, likelihood_ways(diffusion, counts, twin), EVALUATION.bootstrap)
-            print()
-        if arguments.only != "likelihood":
+        if arguments.only in (None, "words"):
             ways = word_ways(diffusion, counts, twin, arguments.samplers, arguments.steps)
-            figures += print_words(gaps, ways, tokenizer, twin, EVALUATION.bootstrap)
+            figures += print_words("words", gaps, ways, tokenizer, twin, EVALUATION.bootstrap)
+        if arguments.only in (None, "infill"):
+            searched = {kind: gaps[kind] for kind in SEARCHED}
+            ways = infill_ways(diffusion, arguments.samplers)
+            figures += print_words("infill", searched, ways, tokenizer, twin, EVALUATION.bootstrap)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(f) for f in figures], indent=1) + "\n", encoding="utf-8")
 
