@@ -81,4 +81,4 @@ def infill_ways(diffusion: Diffusion, samplers: Sequence[str]) -> Iterator[Way]:
         return lambda gaps, kind, draw: diffusion.infill(gaps, settings.model_copy(update={"seed": draw}), kind)
 
     for sampler in ["ancestral", *(s for s in samplers if s != "ancestral")]:
-        yield Way(f"infill, {sampler}", 2, filled(GenerationConfig(sampler=sampler).as_drawn()))
+        yield Way(f"infill, {sampler}", 2, filled(GenerationConfig(gap_sampler=sampler).as_drawn()))
