@@ -70,7 +70,7 @@ class GenerationConfig(Config):
     )
     length: int = Field(100, ge=1, description="tokens to write after the prompt")
     gap_sampler: Sampler = Field(
-        "confidence", description="the sampler for gaps, when infilling, as sampler is for all other writing"
+        "entropy", description="the sampler for gaps, when infilling, as sampler is for all other writing"
     )
     gap_tokens: int = Field(4, ge=1, description="tokens that fill a blank (___) when infilling")
     gap_candidates: int = Field(
