@@ -34,7 +34,7 @@ EVALUATION = {
     "judge_order": 2,
 }  # fmt: skip
 # Read where gaps are filled and texts rewritten: see below, test_infilling.py and test_rewriting.py.
-FILLING = {"gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength"}
+FILLING = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength"}
 # Read by other commands only: see test_blind_passages.py and test_score.py.
 ELSEWHERE = {"blind_passages", "blind_words", "surprising_share"}
 FEW = EvaluationConfig(
@@ -72,6 +72,16 @@ def test_a_gap_is_filled_with_so_many_tokens(checkpoint: Checkpoint) -> None:
     greedy = SHORT.model_copy(update={"top_k": 1})
     texts = {n: writer.infill("The ___ sold it.", greedy.model_copy(update={"gap_tokens": n}))[0].text for n in (1, 9)}
     assert len(texts[1]) < len(texts[9])
+
+
+def test_gaps_have_a_sampler_of_their_own(checkpoint: Checkpoint) -> None:
+    writer = Writer(checkpoint.build(torch.device("cpu")), checkpoint.tokenizer)
+
+    def texts(**changes: str) -> list[str]:
+        how = SHORT.model_copy(update={"num_samples": 4, "gap_tokens": 8, "gap_sampler": "confidence", **changes})
+        return [text.text for text in writer.infill("The ___ sold it.", how)]
+
+    assert texts() == texts(sampler="entropy") != texts(gap_sampler="ancestral")
 
 
 def measure(checkpoint: Checkpoint, data: Processed, settings: EvaluationConfig) -> Report:

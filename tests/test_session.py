@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from click import NoSuchOption
 from click.testing import CliRunner, Result
 from markupsafe import escape
 from PIL import Image
@@ -265,6 +266,14 @@ def test_infill_as_json_lines(checkpoint: str) -> None:
     row = json.loads(line)
     assert row["template"] == "The ___ sold it." and row["text"].endswith(" sold it.")
     assert [token["given"] for token in row["tokens"]].count(False) > 0
+    assert row["sampler"] == GenerationConfig().gap_sampler
+    options = ["--jsonl", "--generation.gap_sampler", "margin"]
+    assert (
+        json.loads(generate(checkpoint, "The ___ sold it.", *options, command="infill").stdout)["sampler"] == "margin"
+    )
+    refused = generate(checkpoint, "The ___ sold it.", "--generation.sampler", "margin", command="infill")
+    assert isinstance(refused.exception, NoSuchOption)
+    assert "--generation.gap_sampler" in refused.exception.format_message()
 
 
 @pytest.mark.parametrize("where", [["generate", "--prompt", "The old"], ["infill", "The ___ sold it."]])

@@ -16,7 +16,13 @@ from .showing import Showing, show_flags
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
 
-FILLING = ("gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength")  # settings of infill and rewrite alone
+FILLING = (
+    "gap_sampler",
+    "gap_tokens",
+    "gap_candidates",
+    "gap_rounds",
+    "rewrite_strength",
+)  # settings of infill and rewrite alone
 # What is done to texts for their readers only: see GenerationConfig.as_drawn.
 FINISHING = ("ending", "layout", "max_copied_words")
 CONTROL_FLAGS = (*CONTROLS, "guidance")

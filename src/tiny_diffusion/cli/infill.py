@@ -7,7 +7,7 @@ from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
 
-UNUSED = ("length", "cache_context", "rewrite_strength", *FINISHING)
+UNUSED = ("sampler", "length", "cache_context", "rewrite_strength", *FINISHING)
 
 
 @click.command("infill")
@@ -40,12 +40,13 @@ def command(
     Gaps: three or more underscores (generation.gap_tokens tokens), {3 words}, {3-5 words}, {4 tokens}, {4-8 tokens},
     {sentence}, {paragraph}. Words are parted by white space. A backslash makes \_ \{ \[ \\ plain.
     """
+    from ..sampling.infilling import gap_settings
     from ..sampling.template import parse_gaps
 
     given = read_text(template, file, "TEMPLATE")
     check_output(output, showing)
     parse_gaps(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    settings = settings.as_drawn()
+    settings = gap_settings(settings.as_drawn())
     texts = showing.write(writer.filling(given, settings, must), writer, settings)
     deliver(texts, output, showing, writer, settings, template=given)

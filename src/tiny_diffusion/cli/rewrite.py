@@ -7,7 +7,7 @@ from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
 
-UNUSED = ("length", "cache_context", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
+UNUSED = ("length", "cache_context", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
 
 
 @click.command("rewrite")

@@ -127,7 +127,7 @@ COMMANDS = {
     "temp": Command("[0.7]", "temperature: below 1 safer, above 1 wilder", _change("temperature")),
     "steps": Command("[32]", "denoising steps", _change("steps")),
     "length": Command("[80]", "tokens to write after a prompt", _change("length")),
-    "sampler": Command("[NAME]", "order in which tokens are settled", _change("sampler")),
+    "sampler": Command("[NAME]", "order of unmasking; in gaps: generation.gap_sampler", _change("sampler")),
     "level": Command("[3]", "vocabulary level, 1 to 5", _change("vocab_level")),
     "seed": Command("[N]", "seed of the next text; each text adds one", _change("seed")),
     "set": Command("generation.key=value", "any other setting", _set),

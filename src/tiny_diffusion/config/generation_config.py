@@ -6,21 +6,23 @@ from pydantic import Field
 
 from .base import Config
 
+Sampler = Literal[
+    "ancestral",
+    "first_hitting",
+    "confidence",
+    "margin",
+    "entropy",
+    "entropy_bounded",
+    "threshold",
+    "remasking",
+    "planner",
+]
+
 
 class GenerationConfig(Config):
     """Sampling."""
 
-    sampler: Literal[
-        "ancestral",
-        "first_hitting",
-        "confidence",
-        "margin",
-        "entropy",
-        "entropy_bounded",
-        "threshold",
-        "remasking",
-        "planner",
-    ] = Field(
+    sampler: Sampler = Field(
         "ancestral",
         description="order of unmasking: at random; at random in equal shares (with as many steps as tokens the "
         "model's own law, exactly); the likeliest drawn token, the widest margin or the lowest entropy first; as many "
@@ -67,6 +69,9 @@ class GenerationConfig(Config):
         64, ge=1, description="how many tokens away, on either side, a repetition is penalised"
     )
     length: int = Field(100, ge=1, description="tokens to write after the prompt")
+    gap_sampler: Sampler = Field(
+        "entropy", description="the sampler for gaps, when infilling, as sampler is for all other writing"
+    )
     gap_tokens: int = Field(4, ge=1, description="tokens that fill a blank (___) when infilling")
     gap_candidates: int = Field(
         16, ge=1, description="fillings tried at once for a gap of so many words, a sentence, or words that must appear"
@@ -123,7 +128,7 @@ class GenerationConfig(Config):
     @classmethod
     def creative(cls) -> Self:
         """Temperature 1 over the whole distribution: the model as it is."""
-        return cls(temperature=1.0, top_p=1.0)
+        return cls(temperature=1.0, top_p=1.0, gap_sampler="ancestral")
 
     @classmethod
     def conservative(cls) -> Self:

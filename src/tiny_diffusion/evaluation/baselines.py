@@ -28,7 +28,7 @@ FALLBACK_DISCOUNT = 0.75
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """Interpolation terms of one level: p(w|h) = mass[gram(h, w)] + weight[context(h)] * p(w|shorter h).
 
     Both arrays end with the entry for "never seen" (mass 0, weight 1), which index -1 reaches.
@@ -39,12 +39,12 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class _Level:
+class Level:
     """The n-grams of one length: `keys[g]` = context id * vocab_size + last id, sorted; g is its id."""
 
     keys: IntArray
-    raw: _Table
-    continuation: _Table | None
+    raw: Table
+    continuation: Table | None
 
 
 def estimate_discounts(counts: IntArray) -> tuple[float, float, float]:
@@ -69,20 +69,20 @@ def estimate_discounts(counts: IntArray) -> tuple[float, float, float]:
     return discounts
 
 
-def _kneser_ney_table(counts: IntArray, contexts: IntArray, num_contexts: int) -> _Table:
+def _kneser_ney_table(counts: IntArray, contexts: IntArray, num_contexts: int) -> Table:
     """Discount `counts` [grams], whose context ids are `contexts` [grams], into interpolation terms."""
     discount = np.asarray((0.0, *estimate_discounts(counts)))[np.minimum(counts, 3)]
     total = np.bincount(contexts, weights=counts, minlength=num_contexts)
     freed = np.bincount(contexts, weights=discount, minlength=num_contexts)
     # A context seen only at the end of a sequence predicts nothing: all weight goes to the shorter context.
     weight = np.divide(freed, total, out=np.ones(num_contexts), where=total > 0)
-    return _Table(np.append((counts - discount) / total[contexts], 0.0), np.append(weight, 1.0))
+    return Table(np.append((counts - discount) / total[contexts], 0.0), np.append(weight, 1.0))
 
 
-def _unigram_table(counts: IntArray, vocab_size: int) -> _Table:
+def _unigram_table(counts: IntArray, vocab_size: int) -> Table:
     """Add `UNIGRAM_ADDEND` to each id's count, written as an interpolation with the uniform distribution."""
     total = counts.sum() + UNIGRAM_ADDEND * vocab_size
-    return _Table(np.append(counts / total, 0.0), np.array([UNIGRAM_ADDEND * vocab_size / total, 1.0]))
+    return Table(np.append(counts / total, 0.0), np.array([UNIGRAM_ADDEND * vocab_size / total, 1.0]))
 
 
 class KneserNey:
@@ -99,7 +99,7 @@ class KneserNey:
             raise UserError(f"vocab_size {vocab_size} is too small: it must be 1 or more")
         self.order = order
         self.vocab_size = vocab_size
-        self._levels: list[_Level] = []
+        self._levels: list[Level] = []
 
     def fit(self, sequences: Sequence[np.ndarray]) -> None:
         """Count the n-grams of `sequences` (each 1-D ids), none across two of them; replaces an earlier fit.
@@ -124,6 +124,12 @@ class KneserNey:
             context = np.concatenate(([-1], ids[:-1]))
         self._levels = [self._level(found, length, position) for length in range(1, self.order + 1)]
 
+    @property
+    def levels(self) -> list[Level]:
+        """The n-grams of one token, of two, and so on up to the order; raises `RuntimeError` before `fit`."""
+        self._require_fit()
+        return self._levels
+
     def log_probs(self, window: np.ndarray) -> FloatArray:
         """Return log p(token | its predecessors in the window), in nats, shape [len(window)].
 
@@ -135,7 +141,7 @@ class KneserNey:
         probability = np.full(len(tokens), 1.0 / self.vocab_size)
         context = np.zeros(len(tokens), np.int64)
         for length, level in enumerate(self._levels, start=1):
-            grams = self._find(level.keys, context, tokens)
+            grams = self.find(level.keys, context, tokens)
             start = length - 1
             if level.continuation is None:
                 raw = slice(start, None)
@@ -170,7 +176,7 @@ class KneserNey:
                 probability[level.keys[first:last] - base] += table.mass[first:last]
         return probability
 
-    def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> _Level:
+    def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> Level:
         """Build the tables of one length from `found`: keys, counts and per-position ids of each length."""
         keys, counts, ids = found[length - 1]
         contexts = keys // self.vocab_size
@@ -180,16 +186,16 @@ class KneserNey:
         else:
             raw = _kneser_ney_table(counts, contexts, num_contexts)
         if length == self.order:
-            return _Level(keys, raw, None)
+            return Level(keys, raw, None)
         longer = found[length][2]
         present = longer >= 0
         suffix = np.empty(len(found[length][0]), np.int64)
         suffix[longer[present]] = ids[present]
         neighbours = np.bincount(suffix, minlength=len(keys))
         neighbours[np.unique(ids[position == length - 1])] += 1
-        return _Level(keys, raw, _kneser_ney_table(neighbours, contexts, num_contexts))
+        return Level(keys, raw, _kneser_ney_table(neighbours, contexts, num_contexts))
 
-    def _find(self, keys: IntArray, contexts: IntArray, tokens: IntArray) -> IntArray:
+    def find(self, keys: IntArray, contexts: IntArray, tokens: IntArray) -> IntArray:
         """Return the n-gram ids of (context, token) pairs, -1 where never seen."""
         wanted = contexts * self.vocab_size + tokens
         # An order longer than every training sequence leaves a level without any n-gram.
@@ -202,7 +208,7 @@ class KneserNey:
         """Return the id of one context of any length (0 for the empty one), -1 when never seen."""
         identity = np.zeros(1, np.int64)
         for level, token in zip(self._levels, context, strict=False):
-            identity = self._find(level.keys, identity, np.array([token]))
+            identity = self.find(level.keys, identity, np.array([token]))
         return int(identity[0])
 
     def _checked(self, ids: np.ndarray) -> IntArray:

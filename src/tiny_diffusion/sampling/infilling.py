@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 
 import torch
 
+from ..config import GenerationConfig
 from ..config.validation import show_value
 from ..errors import UserError
 from .conditions import exact_size, usual_size
@@ -20,6 +21,11 @@ from .required import checked
 from .results import Run, Written
 from .search import assign_words, hole_at, hole_edges, search
 from .template import Fixed, Gap, parse_gaps
+
+
+def gap_settings(settings: GenerationConfig) -> GenerationConfig:
+    """``settings`` with the sampler for gaps in the place of that for all other writing."""
+    return settings.model_copy(update={"sampler": settings.gap_sampler})
 
 
 def filling(filler: Filler, template: str, must: tuple[str, ...]) -> Run:

@@ -20,7 +20,7 @@ from ..runtime import find_device, generator_for, memory_errors
 from .denoise import DenoisingState, denoise
 from .filler import Filler
 from .finishing import Finishing
-from .infilling import filling
+from .infilling import filling, gap_settings
 from .layout import break_ids
 from .left_to_right import left_to_right
 from .mending import Rule, mend
@@ -142,8 +142,8 @@ class Writer:
         return self.finishing.texts(done[:, own], sure[:, own], given[:, own], steps, rules, cut=cut)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
-        """Every moment of ``infill``; see ``infilling.filling``."""
-        return filling(self._filler(settings), template, must)
+        """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.filling``."""
+        return filling(self._filler(gap_settings(settings)), template, must)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
