@@ -2,12 +2,12 @@
 
 import click
 
-from .generate import CHECKPOINT_OPTION, FINISHING, PRESET_OPTION, open_writer, short_flags
+from .generate import CHECKPOINT_OPTION, DATA_OPTION, FINISHING, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
 
-UNUSED = ("length", "cache_context", "rewrite_strength", *FINISHING)
+UNUSED = ("length", "rewrite_strength", *FINISHING)
 
 
 @click.command("infill")
@@ -15,6 +15,7 @@ UNUSED = ("length", "cache_context", "rewrite_strength", *FINISHING)
 @text_options
 @click.option("--must", multiple=True, metavar="WORD", help="A word that a filling must hold; may be given often.")
 @CHECKPOINT_OPTION
+@DATA_OPTION
 @show_flags
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed")
@@ -28,6 +29,7 @@ def command(
     output: str,
     must: tuple[str, ...],
     checkpoint: str,
+    data_dir: str,
     showing: Showing,
     preset: str | None,
     device: str,
@@ -45,7 +47,8 @@ def command(
     given = read_text(template, file, "TEMPLATE")
     check_output(output, showing)
     parse_gaps(given)  # what cannot be read is refused before the model is
-    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    settings = settings.as_drawn()
-    texts = showing.write(writer.filling(given, settings, must), writer, settings)
+    writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
+    texts, refused = showing.write(writer.filling(given, settings, must), writer, settings)
     deliver(texts, output, showing, writer, settings, template=given)
+    if refused is not None:
+        raise refused
