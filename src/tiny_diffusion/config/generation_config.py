@@ -79,8 +79,8 @@ class GenerationConfig(Config):
     vocab_level: int = Field(5, ge=1, le=5, description="write with the tokens of this vocabulary level only")
     cache_context: bool = Field(
         False,
-        description="compute keys and values of the text before the new tokens once: faster for long texts, "
-        "approximate",
+        description="compute keys and values of the text before the new tokens, and of each finished block, once: "
+        "faster for long texts, approximate",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"

@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import memory_errors
+from .blocks import settled_prefix
 from .denoise import DenoisingState, denoise
 from .draw import choose, forbid
 from .guard import NoveltyGuard
@@ -105,7 +106,8 @@ class Filler:
                 first = [of_row[turn] if turn < len(of_row) else None for of_row in edges]
                 self._settle(ids, sure, first, generator)
             settled = ids != MASK
-            for state in denoise(self.model, ids, self.settings, generator, self.allowed):
+            kept = settled_prefix(~settled)
+            for state in denoise(self.model, ids, self.settings, generator, self.allowed, kept):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
 
     @torch.inference_mode()

@@ -17,7 +17,7 @@ from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device, generator_for, memory_errors
-from .denoise import DenoisingState, denoise
+from .denoise import DenoisingState, denoise, most_steps
 from .filler import Filler
 from .finishing import Finishing
 from .infilling import filling
@@ -28,6 +28,14 @@ from .predictor import cast_once
 from .redrawing import MEND, Redrawing
 from .results import Run, Written, finish, outcome
 from .rewriting import rewriting
+
+
+def most_passes(settings: GenerationConfig, context: int) -> int:
+    """The most forward passes that a diffusion model takes to write ``settings.length`` tokens from nothing."""
+    first = min(context, settings.length)
+    whole, rest = divmod(settings.length - first, context - context // 2)
+    sizes = [first] + whole * [context - context // 2] + ([rest] if rest else [])
+    return sum(most_steps(settings, size) for size in sizes)
 
 
 class Writer:
