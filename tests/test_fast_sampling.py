@@ -210,6 +210,21 @@ def test_what_is_cached_is_finished_in_every_row(model: Transformer, monkeypatch
     assert settled_prefix(rows[1:, 2:9] == MASK_ID) == 7
 
 
+def test_gaps_read_the_text_before_them_from_the_cache(data: Processed, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = build().config
+    torch.manual_seed(0)
+    writer = Writer(Transformer(shape, data.tokenizer.vocab_size, NUM_RESERVED), data.tokenizer)
+    how = PLAIN.model_copy(update={"sampler": "first_hitting", "steps": 4, "num_samples": 2})
+    passes = Passes(writer.model, monkeypatch)
+    widths = {}
+    for cached in (False, True):
+        passes.sizes.clear()
+        [text, _] = writer.infill("The old miller{4 tokens} it.", how.model_copy(update={"cache_context": cached}))
+        widths[cached] = [width for _, width in passes.sizes]
+    whole, before = len(text.ids), text.given.index(False)
+    assert widths == {False: 4 * [whole], True: [whole] + 3 * [whole - before]}
+
+
 def test_long_texts_with_cached_blocks(data: Processed) -> None:
     ids = data.tokenizer.encode(data.texts("train")[0])
     read = {}

@@ -14,6 +14,7 @@ from tests.copyist import Copyist
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli import generate, infill, rewrite
 from tiny_diffusion.cli.main import app, main
+from tiny_diffusion.cli.showing import Showing
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
@@ -23,11 +24,12 @@ from tiny_diffusion.sampling import guard as guard_module
 from tiny_diffusion.sampling import mending
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.sampling.film import film
-from tiny_diffusion.sampling.frames import Recording
+from tiny_diffusion.sampling.frames import Frame, Recording
 from tiny_diffusion.sampling.guard import NoveltyGuard
 from tiny_diffusion.sampling.results import Refused, Run, Written
 from tiny_diffusion.sampling.template import Fixed, parse_gaps
 from tiny_diffusion.sampling.writer import Writer
+from tiny_diffusion.show import page
 
 LIMIT = 4
 PLAIN = GenerationConfig(
@@ -264,6 +266,19 @@ def test_no_step_is_taken_for_a_text_that_is_refused(
     assert len(states) == PLAIN.steps and texts == []
     states, texts = states_of(writer.filling("The ___ old {2 words}", guarded(1)))
     assert len(states) == PLAIN.steps and texts == []
+
+
+def test_an_animation_holds_the_texts_that_are_not_refused(
+    book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for module in (mending, guard_module):
+        monkeypatch.setattr(module, "ROUNDS", 0)
+    writer, how = copyist(book, data, index, 0.8), guarded(9, num_samples=6, length=60)
+    kept: list[list[Frame]] = []
+    monkeypatch.setattr(page, "write_page", lambda path, films, pace: kept.extend(films))
+    texts, refused = Showing(False, 0.1, html=tmp_path / "a.html").write(writer.writing("", how), writer, how)
+    assert refused is not None and refused.texts == texts and 0 < len(texts) < 6
+    assert [film[-1].text for film in kept] == [text.text for text in texts]
 
 
 @pytest.fixture
