@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="generation.block=32, say")
+    parser.add_argument("--cpu-time", action="store_true", help="tokens by CPU second, where other jobs are running")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -125,11 +126,12 @@ def main() -> None:
 
     plain = {"temperature": arguments.temperature, "top_p": arguments.top_p, "num_samples": arguments.samples}
     config = ProjectConfig.default().override(**{f"generation.{key}": value for key, value in plain.items()})
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     base = config.override_from_args(arguments.set).generation.as_drawn().model_copy(update={"length": length})
     for way, settings in ways(arguments.samplers, arguments.steps, length, base):
-        began = time.perf_counter()
+        began = clock()
         texts = writer.write("", settings)
-        rate = length * len(texts) / (time.perf_counter() - began)
+        rate = length * len(texts) / (clock() - began)
         tell(yardstick.measure(way, fmean(text.steps for text in texts), [text.text for text in texts], rate))
     pieces = []
     for text in data.texts("test"):
