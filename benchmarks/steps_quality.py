@@ -6,7 +6,7 @@ autoregressive twin, the entropy of a text's tokens in nats (mean over texts), d
 longest run of words copied from the training text, the style score, and written tokens a second. Low perplexity with
 low entropy is repetition, not quality. Adaptive samplers choose their steps themselves: a line for each bound, with
 the steps they took. The last line is held-out text in pieces of the same length. Writes markdown; ``--json FILE``
-keeps the figures.
+keeps the figures. ``--samplers entropy --set generation.block=32`` measures some samplers under other settings.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 
 from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
-from tiny_diffusion.config import EvaluationConfig, GenerationConfig
+from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
 from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.evaluation.frontier import Judge
@@ -71,12 +71,15 @@ class Yardstick:
         )
 
 
-def ways(steps: list[int], length: int, base: GenerationConfig) -> Iterator[tuple[str, GenerationConfig]]:
+def ways(
+    samplers: list[str], steps: list[int], length: int, base: GenerationConfig
+) -> Iterator[tuple[str, GenerationConfig]]:
     """A name and settings for each way to write."""
-    for sampler in STEPPED:
+    for sampler in filter(samplers.__contains__, STEPPED):
         for count in sorted({*steps, length}):
             yield sampler, base.model_copy(update={"sampler": sampler, "steps": count})
-    for sampler, (setting, values) in ADAPTIVE.items():
+    for sampler in filter(samplers.__contains__, ADAPTIVE):
+        setting, values = ADAPTIVE[sampler]
         for value in values:
             yield f"{sampler}, {setting} {value:g}", base.model_copy(update={"sampler": sampler, setting: value})
 
@@ -93,9 +96,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
     parser.add_argument("--twin", type=Path)
     parser.add_argument("--samples", type=int, default=32)
-    parser.add_argument("--steps", nargs="+", type=int, default=[4, 8, 16, 32, 64], help="beside one token a step")
+    every = [*STEPPED, *ADAPTIVE]
+    parser.add_argument("--samplers", nargs="+", choices=every, default=every, metavar="NAME")
+    parser.add_argument("--steps", nargs="*", type=int, default=[4, 8, 16, 32, 64], help="beside one token a step")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="generation.block=32, say")
+    parser.add_argument("--cpu-time", action="store_true", help="tokens by CPU second, where other jobs are running")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -117,13 +124,14 @@ def main() -> None:
         cells += [figure(q.distinct_2, 3), str(q.copied_words), figure(q.style, 0), f"{q.tokens_per_second:,.0f}"]
         print(f"| {' | '.join(cells)} |", flush=True)
 
-    base = GenerationConfig(
-        temperature=arguments.temperature, top_p=arguments.top_p, length=length, num_samples=arguments.samples
-    ).as_drawn()
-    for way, settings in ways(arguments.steps, length, base):
-        began = time.perf_counter()
+    plain = {"temperature": arguments.temperature, "top_p": arguments.top_p, "num_samples": arguments.samples}
+    config = ProjectConfig.default().override(**{f"generation.{key}": value for key, value in plain.items()})
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
+    base = config.override_from_args(arguments.set).generation.as_drawn().model_copy(update={"length": length})
+    for way, settings in ways(arguments.samplers, arguments.steps, length, base):
+        began = clock()
         texts = writer.write("", settings)
-        rate = length * len(texts) / (time.perf_counter() - began)
+        rate = length * len(texts) / (clock() - began)
         tell(yardstick.measure(way, fmean(text.steps for text in texts), [text.text for text in texts], rate))
     pieces = []
     for text in data.texts("test"):

@@ -35,7 +35,7 @@ class Copyist(Transformer):
         self.read.append(ids)
         start = cache.length if cache is not None else 0
         # A causal row has BOS at its front, and its state at place i tells token i of the text.
-        places = positions if positions is not None else start + torch.arange(ids.shape[1]).expand(ids.shape)
+        places = start + (positions if positions is not None else torch.arange(ids.shape[1]).expand(ids.shape))
         logits = torch.full((*places.shape, self.text_vocab_size), (1 - self.grip) / (self.text_vocab_size - 1))
         return logits.scatter_(2, self.text[places][..., None], self.grip).log()
 

@@ -9,17 +9,24 @@ import torch
 from torch import Tensor
 
 from tests.conftest import TOY_TOKENS
+from tests.copyist import Copyist
 from tiny_diffusion.config import GenerationConfig, ModelConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling.denoise import denoise
+from tiny_diffusion.sampling import denoise as denoising
+from tiny_diffusion.sampling.blocks import settled_prefix
+from tiny_diffusion.sampling.denoise import ADAPTIVE, denoise
 from tiny_diffusion.sampling.draw import draw, nucleus, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
+from tiny_diffusion.sampling.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
 SAMPLERS = ["ancestral", "first_hitting", "confidence"]
+ALL_SAMPLERS = sorted(denoising.SAMPLERS)
 
 
 def build(**changes: object) -> Transformer:
@@ -156,6 +163,86 @@ def test_kept_context_costs_only_the_block(model: Transformer, monkeypatch: pyte
     assert passes.sizes == [(2, 24)] + 3 * [(2, 8)]
     assert torch.equal(kept[rows != MASK_ID], rows[rows != MASK_ID]) and (kept >= NUM_RESERVED).all()
     assert not torch.equal(kept, exact)
+
+
+BLOCKED = {"sampler": "first_hitting", "steps": 12, "block": 8}
+
+
+def test_finished_blocks_cost_no_more(model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = Passes(model, monkeypatch)
+    rows = torch.full((2, 24), MASK_ID)
+    cached = run(model, rows, cache_context=True, **BLOCKED)  # type: ignore[arg-type]
+    # The first pass over the next block takes the finished one along, for the last time.
+    assert passes.sizes == 5 * [(2, 24)] + 4 * [(2, 16)] + 3 * [(2, 8)]
+    passes.sizes.clear()
+    plain = run(model, rows, **BLOCKED)  # type: ignore[arg-type]
+    assert passes.sizes == 12 * [(2, 24)]
+    assert torch.equal(cached[:, :8], plain[:, :8]) and not torch.equal(cached, plain)
+    assert torch.equal(cached, run(model, rows, cache_context=True, **BLOCKED))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sampler", ALL_SAMPLERS)
+def test_cached_blocks_are_exact_where_keys_do_not_depend_on_what_follows(sampler: str) -> None:
+    # In a network of one layer a token's keys and values are its own affair.
+    shallow = build(n_layers=1)
+    rows = torch.full((3, 24), MASK_ID)
+    rows[0, 3:9], rows[1, :5], rows[2, 20:] = 17, 18, 19  # of the rows' own: their blocks end in different places
+    how = {"sampler": sampler, "steps": 12, "block": 4, "threshold": 0.3}
+    cached = run(shallow, rows, cache_context=True, **how)  # type: ignore[arg-type]
+    assert torch.equal(cached, run(shallow, rows, **how))  # type: ignore[arg-type]
+    # And in any, when no block takes a second pass and there are two.
+    deep, how = build(), {"sampler": sampler, "steps": 2, "block": 12, "threshold": 0.0}
+    rows = torch.full((3, 24), MASK_ID)
+    if sampler not in ADAPTIVE:
+        cached = run(deep, rows, cache_context=True, **how)  # type: ignore[arg-type]
+        assert torch.equal(cached, run(deep, rows, **how))  # type: ignore[arg-type]
+
+
+def test_what_is_cached_is_finished_in_every_row(model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = torch.full((2, 24), MASK_ID)
+    rows[1, 2:16] = NUM_RESERVED  # its first block is masked in places 0, 1, 16 and 17
+    passes = Passes(model, monkeypatch)
+    run(model, rows, cache_context=True, sampler="first_hitting", steps=24, block=4)
+    widths = [width for _, width in passes.sizes]
+    # Row 0 ends its blocks at 4, 8 ... 24; row 1 at 18, 22, 24: the first row tells how far all are settled.
+    assert widths == 5 * [24] + 4 * [20] + 4 * [16] + 4 * [12] + 4 * [8] + 3 * [4]
+    assert settled_prefix(rows == MASK_ID) == 0 and settled_prefix(rows[1:, 2:] == MASK_ID) == 14
+    assert settled_prefix(rows[1:, 2:9] == MASK_ID) == 7
+
+
+def test_gaps_read_the_text_before_them_from_the_cache(data: Processed, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = build().config
+    torch.manual_seed(0)
+    writer = Writer(Transformer(shape, data.tokenizer.vocab_size, NUM_RESERVED), data.tokenizer)
+    how = PLAIN.model_copy(update={"sampler": "first_hitting", "steps": 4, "num_samples": 2})
+    passes = Passes(writer.model, monkeypatch)
+    widths = {}
+    for cached in (False, True):
+        passes.sizes.clear()
+        [text, _] = writer.infill("The old miller{4 tokens} it.", how.model_copy(update={"cache_context": cached}))
+        widths[cached] = [width for _, width in passes.sizes]
+    whole, before = len(text.ids), text.given.index(False)
+    assert widths == {False: 4 * [whole], True: [whole] + 3 * [whole - before]}
+
+
+def test_long_texts_with_cached_blocks(data: Processed) -> None:
+    ids = data.tokenizer.encode(data.texts("train")[0])
+    read = {}
+    for cached in (False, True):
+        model = Copyist(ids, data.tokenizer, 0.7)
+        how = PLAIN.model_copy(update={"cache_context": cached, "block": 8, "length": 150, "steps": 32}).as_drawn()
+        writer = Writer(model, data.tokenizer, CopyIndex(data.texts("train")))
+        texts = writer.write("", how)
+        read[cached] = sum(ids.numel() for ids in model.read)
+        guarded = writer.write("", how.model_copy(update={"max_copied_words": 3}))
+        assert len(texts[0].ids) == 150 == len(guarded[0].ids)
+        assert (texts[0].longest_copied_words or 0) > 3 >= (guarded[0].longest_copied_words or 0)
+        assert guarded == writer.write("", how.model_copy(update={"max_copied_words": 3}))
+        # Its chances depend on the place alone: places told wrong would give another text.
+        assert texts == Writer(Copyist(ids, data.tokenizer, 0.7), data.tokenizer, writer.finishing.index).write(
+            "", how.model_copy(update={"cache_context": False})
+        )
+    assert read[True] < 0.75 * read[False]
 
 
 @pytest.mark.parametrize("options", [{}, {"qk_norm": True, "value_residual": True}])

@@ -27,7 +27,8 @@ from tiny_diffusion.sampling import mending
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.sampling.finishing import Finishing
 from tiny_diffusion.sampling.guard import NoveltyGuard, breaking_slots, offending_windows
-from tiny_diffusion.sampling.mending import ROUNDS, check, mend
+from tiny_diffusion.sampling.mending import ROUNDS, broken, mend
+from tiny_diffusion.sampling.results import outcome
 from tiny_diffusion.sampling.spans import Span, token_spans, tokens_of
 from tiny_diffusion.sampling.writer import Writer
 
@@ -91,12 +92,12 @@ def test_a_finished_text_is_looked_at_once_more(data: Processed, book: list[int]
     rules = finishing.rules(guarded())
     ids = torch.tensor([book[:20]])
     for stood in (False, True):
-        row = torch.full(ids.shape, stood)
+        found = outcome(["x"], ids, ids.float(), torch.full(ids.shape, stood), 1, {})
         if stood:
-            assert finishing.texts(ids, ids.float(), row, 1, rules)[0].given == 20 * (True,)
+            assert finishing.texts(found, rules)[0].given == 20 * (True,)
         else:
             with pytest.raises(UserError, match="cannot be kept"):
-                finishing.texts(ids, ids.float(), row, 1, rules)
+                finishing.texts(found, rules)
 
 
 def test_what_cannot_be_broken_is_refused_with_its_words(
@@ -108,12 +109,6 @@ def test_what_cannot_be_broken_is_refused_with_its_words(
     words = rf'max_copied_words={LIMIT} cannot be kept: after 0 draws .*"{re.escape(copied.lower())}.*temperature'
     with pytest.raises(UserError, match=words):
         copyist(book, data, index, 1 - 1e-6).write("", guarded(length=60))
-
-
-def test_filling_says_that_it_is_not_guarded(data: Processed, index: CopyIndex) -> None:
-    writer = copyist(data.tokenizer.encode("so the old end"), data, index, 0.9)
-    with pytest.raises(UserError, match="kept by write, not by infill"):
-        writer.infill("so the ____ end", guarded(2))
 
 
 def test_a_text_within_the_limit_is_the_same_to_the_bit(data: Processed, index: CopyIndex) -> None:
@@ -150,7 +145,7 @@ def test_given_text_stays_though_it_is_copied(book: list[int], data: Processed, 
         assert text.text.startswith(prompt) and list(text.ids[:30]) == book[:30]
         assert text.longest_copied_words in (words, words - 1)  # the last one may be written on
         free = [not was_given for was_given in text.given]
-        check([NoveltyGuard(index, data.tokenizer, LIMIT)], text.ids, free)
+        assert broken([NoveltyGuard(index, data.tokenizer, LIMIT)], text.ids, free) is None
 
 
 def test_mending_shows_its_states(book: list[int], data: Processed, index: CopyIndex) -> None:
@@ -213,8 +208,8 @@ def test_places_are_the_tokens_of_the_breaking_words(data: Processed) -> None:
     free = [i >= len(half) for i in range(len(ids))]
     assert [data.tokenizer.decode(ids[a:b]).strip() for a, b in guard.places(ids, free)] == ["the", "by"]
     assert NoveltyGuard(guard.index, data.tokenizer, 5).places(ids, [True] * len(ids)) == []
-    with pytest.raises(UserError, match='"the old miller carried the"'):
-        NoveltyGuard(CopyIndex(["the old miller carried the"]), data.tokenizer, 3).give_up(ids, [True] * len(ids))
+    short = NoveltyGuard(CopyIndex(["the old miller carried the"]), data.tokenizer, 3)
+    assert '"the old miller carried the"' in short.give_up(ids, [True] * len(ids))
 
 
 def test_a_run_is_seen_across_blocks(data: Processed) -> None:
@@ -226,6 +221,12 @@ def test_a_run_is_seen_across_blocks(data: Processed) -> None:
     assert len(guard.places(more, [i >= reach for i in range(len(more))])) == 1
     assert guard.reach(ids[:5]) == 5
     assert guard.reach(data.tokenizer.encode("?!" * 500)) == len(data.tokenizer.encode("?!" * 500))
+    # And from its other side.
+    ids = data.tokenizer.encode(" e f g h" + " x y z" * 200)
+    reach = guard.reach(ids, behind=True)
+    assert 7 <= len(split_words(data.tokenizer.decode(ids[:reach]))) < 100
+    assert guard.run_across([], data.tokenizer.encode("b c d"), ids) == "b c d e f g h".split()
+    assert guard.run_across([], data.tokenizer.encode("d"), ids) == []
 
 
 SIGNS = st.text(
@@ -271,19 +272,21 @@ class NoSevens:
     def places(self, ids: list[int], free: list[bool]) -> list[Span]:
         return [(i, i + 1) for i, token in enumerate(ids) if token == 7 and free[i]]
 
-    def give_up(self, ids: list[int], free: list[bool]) -> None:
+    def give_up(self, ids: list[int], free: list[bool]) -> str | None:
         self.gave_up += 1
-        if self.stern:
-            raise UserError("sevens")
+        return "sevens" if self.stern else None
 
-    def reach(self, ids: list[int]) -> int:
+    def reach(self, ids: list[int], *, behind: bool = False) -> int:
         return 1
 
 
 def rounds(
     answers: list[int], onward: bool = False, stern: bool = True, patience: int = 1
 ) -> tuple[list[int], list[list[int]], list[dict[int, set[int]]], NoSevens]:
-    """Mend (5, 7, 7, 6), the second 7 given, behind a 7; ``answers`` are drawn, the last one again and again."""
+    """Mend (5, 7, 7, 6), the second 7 given, between two 7s; ``answers`` are drawn, the last one again and again.
+
+    A second row, given up before, is left alone.
+    """
     asked: list[list[int]] = []
     bars: list[dict[int, set[int]]] = []
 
@@ -295,11 +298,15 @@ def rounds(
         drawn = row.masked_fill(row == MASK, answers[min(draw, len(answers)) - 1])
         yield DenoisingState(drawn, torch.full(row.shape, 0.5), 2, 2)
 
-    state = DenoisingState(torch.tensor([[5, 7, 7, 6]]), torch.ones(1, 4), 9, 9)
-    free = torch.tensor([[True, True, False, True]])
+    state = DenoisingState(torch.tensor([[5, 7, 7, 6], [7, 7, 7, 7]]), torch.ones(2, 4), 9, 9)
+    free = torch.tensor([[True, True, False, True]] * 2)
     rule = NoSevens(stern, patience)
-    for latest in mend(state, free, torch.tensor([[3, 7]]), [rule], redraw, onward=onward):
+    refused = {1: "before"}
+    around = (torch.tensor([[3, 7]] * 2), torch.tensor([[7, 3]] * 2))
+    for latest in mend(state, free, around, [rule], redraw, refused, onward=onward):
         state = latest
+    assert refused.pop(1) == "before" and state.ids[1].tolist() == [7, 7, 7, 7]
+    assert refused == ({0: "sevens"} if stern and rule.gave_up else {})
     assert (state.confidence[0] < 1).tolist() == [any(row[i] == MASK for row in asked) for i in range(4)]
     return state.ids[0].tolist(), asked, bars, rule
 
@@ -314,8 +321,8 @@ def test_a_place_is_drawn_again_ever_wider_until_it_is_mended() -> None:
 
 
 def test_rounds_are_bounded() -> None:
-    with pytest.raises(UserError, match="sevens"):
-        rounds([7])
+    final, asked, _, rule = rounds([7])
+    assert final == [7, 7, 7, 7] and rule.gave_up == 1 and len(asked) == ROUNDS
     final, asked, _, rule = rounds([7], stern=False)
     assert final == [7, 7, 7, 7] and rule.gave_up == 1
     assert ROUNDS <= len(asked) <= 3 * ROUNDS
@@ -353,7 +360,7 @@ def writer_file(tmp_path_factory: pytest.TempPathFactory, data: Processed, confi
     return path
 
 
-def test_the_command_line_reads_the_data_for_the_guard_only(
+def test_the_command_line_reads_the_data_where_it_is_needed_or_given(
     writer_file: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch, data: Processed
 ) -> None:
     def refuse(self: Transformer, *given: object, **named: object) -> Tensor:
@@ -362,8 +369,11 @@ def test_the_command_line_reads_the_data_for_the_guard_only(
     common = ["--checkpoint", str(writer_file), "--device", "cpu"]
     guard = ["--generation.max_copied_words", "3"]
     command = ["generate", "--prompt", "The old", "--length", "9", *common]
-    done = CliRunner().invoke(app, [*command, "--data-dir", "nowhere"])
+    monkeypatch.chdir(writer_file.parent)  # where the default folder is not
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 0 and done.output.startswith("The")
+    done = CliRunner().invoke(app, [*command, "--data-dir", "nowhere"])
+    assert isinstance(done.exception, UserError) and "no prepared book in nowhere" in str(done.exception)
     done = CliRunner().invoke(app, [*command, *guard, "--data-dir", str(prepared)])
     assert done.exit_code == 0 and CopyIndex(data.texts("train")).match([done.output])[0].longest <= 3
     with monkeypatch.context() as patched:

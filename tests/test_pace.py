@@ -1,5 +1,6 @@
 """A run whose end is moved: the schedule reaches its end with it, and a resumed run goes the same way."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.training import estimate
 from tiny_diffusion.training.estimate import Pace, expected_seconds, measure_pace
 from tiny_diffusion.training.events import Event, Finished, StepDone, Validated
 from tiny_diffusion.training.pace import Pacer, Plan
@@ -153,6 +155,19 @@ def test_measuring_leaves_the_run_as_it_was(
     assert all(
         torch.equal(a, b) for a, b in zip(plain.average.parameters(), measured.average.parameters(), strict=True)
     )
+
+
+def test_a_sample_of_a_sampler_that_takes_its_time_is_counted_a_step_a_token(
+    tmp_path: Path, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config.override(**{"training.sample_every_epochs": 1, "generation.length": 48, "generation.steps": 4})
+    monkeypatch.setattr(estimate.time, "perf_counter", itertools.count().__next__)  # a second a writing
+    seconds = {}
+    for sampler in ("entropy", "threshold"):
+        trainer = Trainer(config.override(**{"generation.sampler": sampler}), data, tmp_path / sampler)
+        seconds[sampler] = estimate._sample_seconds(trainer)
+    # Windows of 32 and 16 tokens: two steps each timed, of four each, or of one a token.
+    assert seconds == {"entropy": 2.0, "threshold": 48 / 4}
 
 
 def test_a_batch_too_slow_to_time_is_timed_by_the_row(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:

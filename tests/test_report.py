@@ -304,6 +304,14 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
     assert count(causal=True, chain_rule=True) == 7 + 2
+    assert count(causal=True, context=10) == 7 + 2 * 3
+    # As many steps as they need: at most one a token, however many are set.
+    generation = generation.model_copy(update={"sampler": "threshold"})
+    assert count() == count(context=10) == 7 * 3 + 2 * 20
+    assert count(novelty_steps=(5, 9), temperatures=(0.8, 1.0)) == 7 * 3 + 3 * 2 * 20
+    # At least one a block.
+    generation = generation.model_copy(update={"sampler": "entropy", "block": 2})
+    assert count() == 7 * 3 + 2 * 10 and count(context=10) == 7 * 3 + 2 * (5 + 5 + 5)
 
 
 def test_the_time_is_told_before_the_work(checkpoint: Checkpoint, data: Processed) -> None:

@@ -23,7 +23,7 @@ from tiny_diffusion.sampling.denoise import ADAPTIVE, SAMPLERS, DenoisingState, 
 from tiny_diffusion.sampling.draw import choose, draw, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.repetition import around, penalise
-from tiny_diffusion.sampling.writer import Writer
+from tiny_diffusion.sampling.writer import Writer, most_passes
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
 Law = Callable[[list[int]], Sequence[Sequence[float]]]
@@ -352,7 +352,9 @@ def test_blocks_read_the_kept_context_from_the_cache(sampler: str, monkeypatch: 
     monkeypatch.setattr(model, "hidden", lambda ids, **how: (sizes.append(tuple(ids.shape)), plain(ids, **how))[1])
     how = {"sampler": sampler, "steps": 8, "block": 3, "kept": 8}
     states = run(model, rows, cache_context=True, **how)  # type: ignore[arg-type]
-    assert sizes[0] == (2, 16) and set(sizes[1:]) == {(2, 8)} and len(sizes) <= len(states)
+    assert sizes[0] == (2, 16) and {(2, 8), (2, 5)} <= set(sizes[1:]) <= {(2, 8), (2, 5), (2, 2)}
+    assert len(sizes) <= len(states)
+    assert sizes == sorted(sizes, reverse=True)
     # The first pass is exact, and so is what it settles.
     whole = run(model, rows, **how)  # type: ignore[arg-type]
     first = next(i for i, s in enumerate(whole) if not torch.equal(s.ids, rows))
@@ -500,8 +502,8 @@ def writer(config: ProjectConfig, data: Processed) -> Writer:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_writer_counts_the_steps_really_taken(writer: Writer, sampler: str) -> None:
-    how = changed(sampler=sampler, steps=3, length=50, block=9, entropy_bound=9.0, num_samples=2)
-    states, writing = 0, writer.writing("The old", how)
+    how = changed(sampler=sampler, steps=3, length=50, block=9, entropy_bound=9.0, num_samples=2).as_drawn()
+    states, writing = 0, writer.writing("", how)
     while True:
         try:
             state = next(writing)
@@ -511,4 +513,6 @@ def test_the_writer_counts_the_steps_really_taken(writer: Writer, sampler: str) 
         states += 1
         assert state.step <= state.steps
     assert {t.steps for t in texts} == {states} and states > 3
+    most = most_passes(how, writer.model.config.context)
+    assert states == most or (sampler in ADAPTIVE and states <= most)
     assert all(len(t.ids) == t.given.count(True) + 50 and min(t.ids) >= NUM_RESERVED for t in texts)

@@ -7,12 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .sampling.results import Written
+    from .sampling.results import Refused, Written
     from .sampling.writer import Writer
 
-__all__ = ["Writer", "Written"]
+__all__ = ["Refused", "Writer", "Written"]
 
-_HOMES = {"Writer": ".sampling.writer", "Written": ".sampling.results"}
+_HOMES = {"Refused": ".sampling.results", "Writer": ".sampling.writer", "Written": ".sampling.results"}
 
 
 def __getattr__(name: str) -> Any:

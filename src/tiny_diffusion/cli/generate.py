@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
 from ..config import GenerationConfig, ProjectConfig
 from ..config.controls import CONTROLS
@@ -16,21 +17,15 @@ from .showing import Showing, show_flags
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
 
-FILLING = (
-    "gap_sampler",
-    "gap_tokens",
-    "gap_candidates",
-    "gap_rounds",
-    "rewrite_strength",
-)  # settings of infill and rewrite alone
-# What is done to texts for their readers only: see GenerationConfig.as_drawn.
-FINISHING = ("ending", "layout", "max_copied_words")
+# Settings of infill and rewrite alone.
+FILLING = ("gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength")
+FINISHING = ("ending", "layout")  # what infill and rewrite leave alone
 CONTROL_FLAGS = (*CONTROLS, "guidance")
 DATA_OPTION = click.option(
     "--data-dir",
     default="data/processed",
     show_default=True,
-    help="Folder that prepare wrote: the training text, read for --generation.max_copied_words only.",
+    help="Folder that prepare wrote: the training text, read where this is given or generation.max_copied_words is.",
 )
 CHECKPOINT_OPTION = click.option(
     "--checkpoint", default="outputs/best_model.pt", show_default=True, help="The trained model."
@@ -98,10 +93,16 @@ def command(
             writer.encode_prompt(line)
         except UserError as error:  # before others are gone on from
             raise UserError(f"prompt {number} of {len(prompts)}: {error}") from error
-    for number, line in enumerate(prompts):
-        if number and not showing.jsonl:
+    refused: list[str] = []
+    for number, line in enumerate(prompts, start=1):
+        texts, refusal = showing.write(writer.writing(line, settings), writer, settings)
+        showing.echo(texts, writer, settings, prompt=line)
+        if number < len(prompts) and texts and not showing.jsonl:
             click.echo()
-        showing.echo(showing.write(writer.writing(line, settings), writer, settings), writer, settings, prompt=line)
+        if refusal is not None:
+            refused.append(f"prompt {number} of {len(prompts)}: {refusal}" if len(prompts) > 1 else str(refusal))
+    if refused:  # when all others have come
+        raise UserError("; ".join(refused))
 
 
 def check_together(
@@ -146,11 +147,11 @@ def open_writer(
     preset: str | None,
     device: str,
     short: dict[str, str | float | None],
-    data_dir: str | None = None,
+    data_dir: str,
 ) -> "tuple[Writer, GenerationConfig]":
     """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'.
 
-    ``data_dir`` is read when the settings limit what may be copied from it.
+    ``data_dir`` is read when the user gave it, or the settings limit what may be copied from it.
     """
     from ..checkpoint import load_checkpoint
     from ..runtime import find_device
@@ -167,6 +168,7 @@ def open_writer(
         config = config.override(generation=chosen.model_dump(mode="json"))
     config = config.override(**{f"generation.{key}": value for key, value in short.items() if value is not None})
     config = resolve(ctx, config)
-    training = Path(data_dir) if data_dir is not None and config.generation.max_copied_words else None
+    given = ctx.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE
+    training = Path(data_dir) if given or config.generation.max_copied_words else None
     writer = Writer.of(loaded, find_device(device), training)
     return writer, config.generation

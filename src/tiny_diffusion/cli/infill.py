@@ -2,12 +2,20 @@
 
 import click
 
-from .generate import CHECKPOINT_OPTION, CONTROL_FLAGS, FINISHING, PRESET_OPTION, open_writer, short_flags
+from .generate import (
+    CHECKPOINT_OPTION,
+    CONTROL_FLAGS,
+    DATA_OPTION,
+    FINISHING,
+    PRESET_OPTION,
+    open_writer,
+    short_flags,
+)
 from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
 
-UNUSED = ("sampler", "length", "cache_context", "rewrite_strength", *FINISHING)
+UNUSED = ("sampler", "length", "rewrite_strength", *FINISHING)
 
 
 @click.command("infill")
@@ -15,6 +23,7 @@ UNUSED = ("sampler", "length", "cache_context", "rewrite_strength", *FINISHING)
 @text_options
 @click.option("--must", multiple=True, metavar="WORD", help="A word that a filling must hold; may be given often.")
 @CHECKPOINT_OPTION
+@DATA_OPTION
 @show_flags
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed", *CONTROL_FLAGS)
@@ -28,6 +37,7 @@ def command(
     output: str,
     must: tuple[str, ...],
     checkpoint: str,
+    data_dir: str,
     showing: Showing,
     preset: str | None,
     device: str,
@@ -46,7 +56,9 @@ def command(
     given = read_text(template, file, "TEMPLATE")
     check_output(output, showing)
     parse_gaps(given)  # what cannot be read is refused before the model is
-    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    settings = gap_settings(settings.as_drawn())
-    texts = showing.write(writer.filling(given, settings, must), writer, settings)
+    writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
+    settings = gap_settings(settings)
+    texts, refused = showing.write(writer.filling(given, settings, must), writer, settings)
     deliver(texts, output, showing, writer, settings, template=given)
+    if refused is not None:
+        raise refused

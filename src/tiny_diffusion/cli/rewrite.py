@@ -2,12 +2,20 @@
 
 import click
 
-from .generate import CHECKPOINT_OPTION, CONTROL_FLAGS, FINISHING, PRESET_OPTION, open_writer, short_flags
+from .generate import (
+    CHECKPOINT_OPTION,
+    CONTROL_FLAGS,
+    DATA_OPTION,
+    FINISHING,
+    PRESET_OPTION,
+    open_writer,
+    short_flags,
+)
 from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
 
-UNUSED = ("length", "cache_context", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
+UNUSED = ("length", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
 
 
 @click.command("rewrite")
@@ -17,6 +25,7 @@ UNUSED = ("length", "cache_context", "gap_sampler", "gap_tokens", "gap_candidate
     "--strength", "rewrite_strength", type=float, default=None, help="The same as --generation.rewrite_strength."
 )
 @CHECKPOINT_OPTION
+@DATA_OPTION
 @show_flags
 @PRESET_OPTION
 @short_flags("vocab_level", "temperature", "steps", "num_samples", "seed", *CONTROL_FLAGS)
@@ -29,6 +38,7 @@ def command(
     file: str | None,
     output: str,
     checkpoint: str,
+    data_dir: str,
     showing: Showing,
     preset: str | None,
     device: str,
@@ -44,7 +54,8 @@ def command(
     given = read_text(text, file, "TEXT")
     check_output(output, showing)
     parse_kept(given)  # what cannot be read is refused before the model is
-    writer, settings = open_writer(ctx, checkpoint, preset, device, short)
-    settings = settings.as_drawn()
-    texts = showing.write(writer.rewriting(given, settings), writer, settings)
+    writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
+    texts, refused = showing.write(writer.rewriting(given, settings), writer, settings)
     deliver(texts, output, showing, writer, settings, original=given)
+    if refused is not None:
+        raise refused

@@ -68,10 +68,12 @@ class Session:
     def write(self, begin: "Callable[[], Run]") -> None:
         """Write, print and remember; ``begin`` starts it by the settings of its moment. The seed moves on by one."""
         self.last = lambda: self.write(begin)
-        texts = self.showing.write(begin(), self.writer, self.settings)
+        texts, refused = self.showing.write(begin(), self.writer, self.settings)
         self.showing.echo(texts, self.writer, self.settings)
         self.texts += [text.text for text in texts]
         self.settings = self.settings.model_copy(update={"seed": self.settings.seed + 1})
+        if refused is not None:
+            raise refused
 
     def change(self, assignment: str) -> None:
         """Change one setting by ``generation.key=value``; raises UserError when it does not exist or cannot be so."""

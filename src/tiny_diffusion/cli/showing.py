@@ -17,7 +17,7 @@ from .options import console, errors, say
 if TYPE_CHECKING:
     from ..config import GenerationConfig
     from ..sampling.frames import Frame
-    from ..sampling.results import Run, Written
+    from ..sampling.results import Refused, Run, Written
     from ..sampling.writer import Writer
 
 
@@ -49,18 +49,23 @@ class Showing:
 
             check_gif(self.gif, self.pace)
 
-    def write(self, run: "Run", writer: "Writer", settings: "GenerationConfig") -> "list[Written]":
-        """The texts of a run, animated and saved where that is wanted.
+    def write(
+        self, run: "Run", writer: "Writer", settings: "GenerationConfig"
+    ) -> "tuple[list[Written], Refused | None]":
+        """The texts of a run, animated and saved where that is wanted, and why some are missing, if any.
 
         Of several texts, which are written at once, the first is animated as it comes and the others after it.
         """
         from ..sampling.film import film
         from ..sampling.frames import Recording, frames
-        from ..sampling.results import finish
+        from ..sampling.results import Refused, finish
 
         animated = self.animated
         if not (animated or self.gif or self.html):
-            return finish(run)
+            try:
+                return finish(run), None
+            except Refused as refused:
+                return refused.texts, refused
         recording = Recording(run)
         if animated:
             self._animate(frames(recording, writer.tokenizer), writer, settings, 1)
@@ -69,10 +74,12 @@ class Showing:
                 pass
         films = [film(recording.states, text, writer.tokenizer) for text in recording.texts]
         if animated:
-            for number, later in enumerate(films[1:], start=2):
-                self._animate(later, writer, settings, number)
-        self._save(films)
-        return recording.texts
+            for text, later in zip(recording.texts, films, strict=True):
+                if text.sample > 1:
+                    self._animate(later, writer, settings, text.sample)
+        if films:
+            self._save(films)
+        return recording.texts, recording.refused
 
     def echo(
         self, texts: "Sequence[Written]", writer: "Writer", settings: "GenerationConfig", **source: str | int
@@ -85,7 +92,7 @@ class Showing:
             if number > 1 and not self.jsonl:
                 click.echo()
             if self.jsonl:
-                row = {**source, **as_row(text, number, writer, settings)}
+                row = {**source, **as_row(text, writer, settings)}
                 click.echo(json.dumps(row, ensure_ascii=False))
             elif self.animated:
                 console.print(coloured(final_frame(text, writer.tokenizer)), soft_wrap=True)
@@ -115,16 +122,17 @@ class Showing:
             write_page(self.html, films, self.pace)
 
 
-def as_row(text: "Written", number: int, writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
+def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
     """A text as a row of JSON lines; the texts of its tokens make up the whole text."""
     from ..sampling.frames import final_frame
 
     return {
         "text": text.text,
         "seed": settings.seed,
-        "sample": number,
+        "sample": text.sample,
         "sampler": "left_to_right" if writer.model.config.causal else settings.sampler,
         "steps": text.steps,
+        "longest_copied_words": text.longest_copied_words,
         "tokens": [
             {
                 "text": piece.text,

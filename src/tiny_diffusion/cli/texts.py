@@ -78,7 +78,8 @@ def deliver(
         showing.echo(texts, writer, settings, **source)
         return
     path = Path(output)
-    for number, text in enumerate(texts, start=1):
-        name = NUMBERED.format(stem=path.stem, number=number, suffix=path.suffix) if len(texts) > 1 else path.name
+    for text in texts:
+        numbered = NUMBERED.format(stem=path.stem, number=text.sample, suffix=path.suffix)
+        name = numbered if settings.num_samples > 1 else path.name
         write_text(path.with_name(name), text.text)
         click.echo(f"written: {path.with_name(name)}", err=True)

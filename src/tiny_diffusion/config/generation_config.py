@@ -84,8 +84,8 @@ class GenerationConfig(Config):
     vocab_level: int = Field(5, ge=1, le=5, description="write with the tokens of this vocabulary level only")
     cache_context: bool = Field(
         False,
-        description="compute keys and values of the text before the new tokens once: faster for long texts, "
-        "approximate",
+        description="compute keys and values of the text before the new tokens, and of each finished block, once: "
+        "faster for long texts, approximate",
     )
     sentence_length: Literal["any", "short", "medium", "long"] = Field(
         "any", description="write in sentences of this length (models trained with model.controls)"

@@ -9,6 +9,7 @@ from ..model.autoregressive import autoregressive_nats
 from ..model.likelihood import likelihood_bound
 from ..model.transformer import Transformer
 from ..runtime import generator_for
+from ..sampling.writer import most_passes
 from .breakdown import FORMATS, RATES
 from .compressor import PHASES, compressed_size
 from .likelihood import HeldOut
@@ -24,20 +25,25 @@ class Expected:
 def count_passes(
     held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, *, context: int, causal: bool, twin: bool
 ) -> int:
-    """Windows that go through the network: for the likelihoods, their breakdowns, and all texts written."""
+    """Windows that go through the network: for the likelihoods, their breakdowns, and all texts written.
+
+    Samplers that take as many steps as they need are counted with the most that they take, one a token.
+    """
     windows = len(held.windows)
     count = windows * (1 if causal else settings.draws) + windows * twin
     if settings.chain_rule and not causal:
         count += held.tokens
     count += settings.breakdown_draws * windows * (len(FORMATS) + (0 if causal else len(RATES)))
-    first = min(context, settings.sample_tokens)
-    blocks = 1 + -(-(settings.sample_tokens - first) // max(1, context - context // 2))
     temperatures = {generation.temperature, *settings.temperatures}
-    if causal:  # with a cache a text takes about one pass over its tokens
+    generation = generation.model_copy(update={"length": settings.sample_tokens})
+    if causal:  # with a cache a block of text takes about one pass over its tokens
+        blocks = most_passes(generation.model_copy(update={"sampler": "ancestral", "steps": 1, "block": 0}), context)
         return count + settings.samples * blocks * len(temperatures)
-    # A text of so many steps at each temperature but the usual one, and of each number of steps.
-    steps = (len(temperatures) - 1) * generation.steps + sum({generation.steps, *settings.novelty_steps})
-    return count + settings.samples * blocks * steps
+    # A text at each temperature but the usual one, and of each number of steps.
+    count += settings.samples * (len(temperatures) - 1) * most_passes(generation, context)
+    for steps in {generation.steps, *settings.novelty_steps}:
+        count += settings.samples * most_passes(generation.model_copy(update={"steps": steps}), context)
+    return count
 
 
 def expect(

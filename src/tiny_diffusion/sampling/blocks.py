@@ -15,6 +15,11 @@ def split(masked: Tensor, size: int) -> list[Tensor]:
     return [masked & (index == i) for i in range(max(1, int(index.max()) + 1))]
 
 
+def settled_prefix(masked: Tensor) -> int:
+    """How many positions at the beginning are ``masked`` (B, T) in no row."""
+    return int((~masked.any(0)).cumprod(0).sum())
+
+
 def lengths(blocks: list[Tensor]) -> list[int]:
     """Positions that the row with most of them has in each block."""
     return torch.stack([block.sum(1).max() for block in blocks]).tolist()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 
 from ..config import GenerationConfig
+from ..model.diffusion import MASK_ID
 from ..model.transformer import Transformer
 from . import blocks, order, remasking
 from .canvas import Canvas
@@ -44,6 +45,13 @@ class DenoisingState:
     steps: int
 
 
+def most_steps(settings: GenerationConfig, tokens: int) -> int:
+    """The most steps that filling so many masked tokens of a row takes."""
+    if settings.sampler in ADAPTIVE:
+        return tokens
+    return max(settings.steps, -(-tokens // settings.block) if settings.block else 1)
+
+
 def denoise(
     model: Transformer, ids: Tensor, settings: GenerationConfig, generator: Generator, allowed: int, kept: int = 0
 ) -> Iterator[DenoisingState]:
@@ -53,17 +61,21 @@ def denoise(
     positions of each row before the next so many (block-wise, semi-autoregressive: Arriola et al. 2025, whose
     model is trained so, while this one sees the masks of later blocks as well); the steps are shared over the
     blocks by their length, at least one each. ``allowed`` is the number of text tokens that may be drawn.
-    ``kept`` is how many tokens at the rows' beginnings, all settled, ``settings.cache_context`` is about: their
-    keys and values are computed in the first pass, before the first block, and read in all later ones. Finished
-    blocks are not cached: every pass runs over all tokens behind the first ``kept``.
+    With ``settings.cache_context`` the first ``kept`` tokens of the rows, all settled, and later every finished block
+    are computed no more: their keys and values are those of the first pass over the block behind them, which no
+    sampler changes any more, and later passes run over the tokens behind them only. Where rows differ in which
+    positions are masked, a block counts as finished as far as all rows are settled from their beginning on.
     """
     model.eval()
-    canvas = Canvas(Predictor(model, settings, kept), ids, settings, generator, allowed)
+    predictor = Predictor(model, settings, kept)
+    canvas = Canvas(predictor, ids, settings, generator, allowed)
     parts = blocks.split(canvas.masked, settings.block)
     most = blocks.lengths(parts)  # one token a step
     shares = most if settings.sampler in ADAPTIVE else blocks.share(settings.steps, most)
     step = 0
     for i, part in enumerate(parts):
+        if i:
+            predictor.keep(blocks.settled_prefix(canvas.ids == MASK_ID))
         canvas.block = part
         for left in SAMPLERS[settings.sampler](canvas, shares[i]):
             step += 1

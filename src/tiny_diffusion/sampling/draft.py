@@ -7,6 +7,7 @@ with the hole; in the text it belongs to the fixed part, and stands there once.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
 
 from ..data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from .edges import Opening
@@ -35,12 +36,16 @@ class Hole:
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a draft: fixed text, or a hole with its filling; MASKs of its expected size while it is open."""
+    """A stretch of a draft: fixed text, or a hole with its filling; MASKs of its expected size while it is open.
+
+    steps: of the draw that filled it; 0 where the same draw filled an earlier part.
+    """
 
     text: str
     ids: tuple[int, ...]
     confidence: tuple[float, ...]
     hole: Hole | None = None
+    steps: int = 0
 
     @property
     def open(self) -> bool:
@@ -69,15 +74,45 @@ def draft_of(pieces: Sequence[Fixed | Gap], encode: Callable[[str], list[int]], 
     return draft
 
 
+def hole_at(draft: Draft, index: int) -> Hole:
+    """The hole at ``index``."""
+    hole = draft[index].hole
+    assert hole is not None, f"part {index} is fixed text"
+    return hole
+
+
 def open_part(hole: Hole, size: int) -> Part:
     """A hole of ``size`` tokens to fill."""
     return Part("", (MASK,) * size, (0.0,) * size, hole)
 
 
-def filled_part(hole: Hole, ids: Sequence[int], confidence: Sequence[float], tokenizer: BookTokenizer) -> Part:
+def filled_part(
+    hole: Hole, ids: Sequence[int], confidence: Sequence[float], tokenizer: BookTokenizer, steps: int
+) -> Part:
     """A hole with its filling; the space that the fixed part before it has given is not in its text."""
     text = tokenizer.decode(ids)
-    return Part(text[1:] if hole.opening is Opening.SPACE else text, tuple(ids), tuple(confidence), hole)
+    return Part(text[1:] if hole.opening is Opening.SPACE else text, tuple(ids), tuple(confidence), hole, steps)
+
+
+def text_of(draft: Draft, tokenizer: BookTokenizer) -> str:
+    """The text of a draft without open holes: its fixed parts as they were given, and what fills its holes.
+
+    Holes side by side are read together, for a character may have begun in one and end in the next.
+    """
+    pieces = []
+    for filled, parts in groupby(draft, key=lambda part: part.hole is not None):
+        run = list(parts)
+        if filled:
+            ids = [i for part in run for i in part.ids]
+            run = [filled_part(hole_at(run, 0), ids, (), tokenizer, 0)]
+        pieces += [part.text for part in run]
+    return "".join(pieces)
+
+
+def surroundings(draft: Draft, first: int, last: int) -> tuple[list[int], list[int]]:
+    """Ids of what stands before the parts ``first``..``last``, and of what is known to stand right behind them."""
+    known = takewhile(lambda part: not part.open, draft[last + 1 :])
+    return [i for part in draft[:first] for i in part.ids], [i for part in known for i in part.ids]
 
 
 def around(draft: Draft, first: int, last: int, context: int) -> tuple[list[int], int]:
@@ -108,9 +143,7 @@ def with_part(draft: Draft, index: int, part: Part) -> Draft:
 
 def with_must(draft: Draft, index: int, must: tuple[str, ...]) -> Draft:
     """``draft`` with the words that the hole at ``index`` must hold."""
-    part = draft[index]
-    assert part.hole is not None
-    return with_part(draft, index, replace(part, hole=replace(part.hole, must=must)))
+    return with_part(draft, index, replace(draft[index], hole=replace(hole_at(draft, index), must=must)))
 
 
 def _opening(before: Fixed | Gap | None) -> Opening:

@@ -3,11 +3,12 @@
 Shapes: B rows, T tokens of a row, N places asked for, V text vocabulary.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator as Coroutine
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ..config import GenerationConfig
 from ..data.segmentation import ENGLISH
@@ -16,8 +17,10 @@ from ..errors import UserError
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import memory_errors
+from .blocks import settled_prefix
 from .denoise import DenoisingState, denoise
 from .draw import choose, forbid
+from .guard import NoveltyGuard
 from .predictor import Predictor, cast_once
 
 
@@ -39,20 +42,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Filled:
-    """A row without masks: its ids (T,) and their probabilities when they were drawn (T,)."""
+    """A row without masks: its ids (T,), their probabilities when they were drawn (T,), and the steps it took."""
 
     ids: Tensor
     confidence: Tensor
+    steps: int
 
 
 class Filler:
     """A diffusion model with its tokenizer, settings, and generator of random numbers, seeded by ``settings.seed``.
 
+    ``guard``: the rule on copies that what is written must keep, None where there is none.
     Raises UserError for an autoregressive model, which sees nothing to the right of a gap.
     """
 
     def __init__(
-        self, model: Transformer, tokenizer: BookTokenizer, settings: GenerationConfig, language: str = ENGLISH
+        self,
+        model: Transformer,
+        tokenizer: BookTokenizer,
+        settings: GenerationConfig,
+        language: str = ENGLISH,
+        guard: NoveltyGuard | None = None,
     ) -> None:
         if model.config.causal:
             raise UserError("an autoregressive checkpoint cannot fill gaps; train with training.objective=diffusion")
@@ -60,6 +70,7 @@ class Filler:
         self.tokenizer = tokenizer
         self.settings = settings
         self.language = language
+        self.guard = guard
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.context = model.config.context
         self.level = model.config.vocab_level
@@ -70,7 +81,7 @@ class Filler:
         """Ids of ``text`` at the model's vocabulary level."""
         return self.tokenizer.encode(text, self.level)
 
-    def fill(self, rows: Sequence[Row]) -> Generator[DenoisingState, None, list[Filled]]:
+    def fill(self, rows: Sequence[Row]) -> Coroutine[DenoisingState, None, list[Filled]]:
         """Every moment of filling ``rows``, then the filled rows in their order.
 
         Rows of one length are filled at once; the others wait, for padding would be seen by a model that never met
@@ -80,24 +91,27 @@ class Filler:
         found: dict[int, Filled] = {}
         for batch in equal_lengths([row.ids for row in rows], max(1, len(rows))):
             owners = batch.owner.tolist()
-            for state in self._denoise(batch.rows.to(self.model.device), [rows[i].edges for i in owners]):
+            edges = [rows[i].edges for i in owners]
+            for state in self.denoise(batch.rows.to(self.model.device), edges, self.generator):
                 yield state
             for i, ids, confidence in zip(owners, state.ids.cpu(), state.confidence.cpu(), strict=True):
-                found[i] = Filled(ids, confidence)
+                found[i] = Filled(ids, confidence, state.step)
         return [found[i] for i in range(len(rows))]
 
-    def _denoise(self, ids: Tensor, edges: list[tuple[Edge, ...]]) -> Iterator[DenoisingState]:
+    def denoise(self, ids: Tensor, edges: list[tuple[Edge, ...]], generator: Generator) -> Iterator[DenoisingState]:
         """States of rows (B, T) of one length, their edges drawn first."""
-        sure = torch.ones(ids.shape, device=ids.device)
+        ids, sure = ids.clone(), torch.ones(ids.shape, device=ids.device)
         with memory_errors():
-            for turn in range(max(map(len, edges))):
-                self._settle(ids, sure, [of_row[turn] if turn < len(of_row) else None for of_row in edges])
+            for turn in range(max(map(len, edges), default=0)):
+                first = [of_row[turn] if turn < len(of_row) else None for of_row in edges]
+                self._settle(ids, sure, first, generator)
             settled = ids != MASK
-            for state in denoise(self.model, ids, self.settings, self.generator, self.allowed):
+            kept = settled_prefix(~settled)
+            for state in denoise(self.model, ids, self.settings, generator, self.allowed, kept):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
 
     @torch.inference_mode()
-    def _settle(self, ids: Tensor, sure: Tensor, edges: list[Edge | None]) -> None:
+    def _settle(self, ids: Tensor, sure: Tensor, edges: list[Edge | None], generator: Generator) -> None:
         """Draw one edge of each row that has one into ``ids`` and its probability into ``sure``, both (B, T)."""
         where = torch.zeros_like(ids, dtype=torch.bool)
         for row, edge in enumerate(edges):
@@ -106,7 +120,7 @@ class Filler:
         permitted = torch.stack([edge.permitted for edge in edges if edge is not None]).to(ids.device)  # (N, V)
         logits = Predictor(self.model, self.settings, 0).logits(ids, where)
         logits = forbid(logits.masked_fill(~permitted, -torch.inf), self.allowed)
-        drawn, chances = choose(logits, self.settings, self.generator)
+        drawn, chances = choose(logits, self.settings, generator)
         ids[where] = drawn + self.model.reserved
         sure[where] = chances
 

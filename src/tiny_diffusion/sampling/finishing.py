@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.tokenizer import BookTokenizer
@@ -12,8 +10,8 @@ from ..errors import UserError
 from .endings import cut_at_sentence
 from .guard import NoveltyGuard
 from .layout import BookLayout
-from .mending import Rule, check
-from .results import Written, written
+from .mending import Rule, broken
+from .results import Outcome, Refused, Written
 
 
 @dataclass(frozen=True)
@@ -26,29 +24,41 @@ class Finishing:
 
     def rules(self, settings: GenerationConfig) -> list[Rule]:
         """What each text must keep; raises UserError for a novelty guard without an index."""
-        rules: list[Rule] = [BookLayout(self.tokenizer)] if settings.layout == "book" else []
-        if settings.max_copied_words:
-            if self.index is None:
-                raise UserError(
-                    f"generation.max_copied_words={settings.max_copied_words} needs the training text: give --data-dir "
-                    "(in Python Writer.load(checkpoint, data_dir=...))"
-                )
-            rules.append(NoveltyGuard(self.index, self.tokenizer, settings.max_copied_words))
-        return rules
+        layout: list[Rule] = [BookLayout(self.tokenizer)] if settings.layout == "book" else []
+        guard = self.guard(settings)
+        return layout if guard is None else [*layout, guard]
 
-    def texts(
-        self, ids: Tensor, confidence: Tensor, given: Tensor, steps: int, rules: Sequence[Rule], *, cut: bool = False
-    ) -> list[Written]:
-        """The texts of settled rows, each (B, T), with ``cut`` each behind its last sentence.
-
-        Raises UserError when one breaks a rule that must be kept.
-        """
-        texts = written([self.tokenizer.decode(row) for row in ids.tolist()], ids, confidence, given, steps)
-        for text in texts:
-            check(rules, text.ids, [not was_given for was_given in text.given])
-        if cut:
-            texts = [cut_at_sentence(text, self.tokenizer, self.language) for text in texts]
+    def guard(self, settings: GenerationConfig) -> NoveltyGuard | None:
+        """The novelty guard, None where it is off; raises UserError for one without an index."""
+        if not settings.max_copied_words:
+            return None
         if self.index is None:
-            return texts
-        matches = self.index.match([text.text for text in texts])
-        return [replace(t, longest_copied_words=m.longest) for t, m in zip(texts, matches, strict=True)]
+            raise UserError(
+                f"generation.max_copied_words={settings.max_copied_words} needs the training text: give --data-dir "
+                "(in Python Writer.load(checkpoint, data_dir=...))"
+            )
+        return NoveltyGuard(self.index, self.tokenizer, settings.max_copied_words)
+
+    def cut(self, outcome: Outcome) -> Outcome:
+        """``outcome`` with each text cut behind its last sentence."""
+        cut = {row: cut_at_sentence(text, self.tokenizer, self.language) for row, text in outcome.texts.items()}
+        return Outcome(cut, outcome.refused)
+
+    def texts(self, outcome: Outcome, rules: Sequence[Rule]) -> list[Written]:
+        """The texts in the order of their rows, each with its number and its longest copied run.
+
+        Raises Refused when one is refused, or breaks a rule that must be kept.
+        """
+        refused, kept = dict(outcome.refused), []
+        for row, text in sorted(outcome.texts.items()):
+            reason = broken(rules, text.ids, [not was_given for was_given in text.given])
+            if reason is None:
+                kept.append(replace(text, sample=row + 1, longest_copied_words=self._longest(text)))
+            else:
+                refused[row] = reason
+        if refused:
+            raise Refused({row + 1: reason for row, reason in refused.items()}, kept)
+        return kept
+
+    def _longest(self, text: Written) -> int | None:
+        return None if self.index is None else self.index.match([text.text])[0].longest

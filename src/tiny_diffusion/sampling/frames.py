@@ -10,7 +10,7 @@ from typing import Literal
 
 from ..data.tokenizer import MASK, BookTokenizer
 from .denoise import DenoisingState
-from .results import Run, Written
+from .results import Refused, Run, Written
 
 Span = tuple[int, int]
 
@@ -66,12 +66,13 @@ class Moment:
 
 
 class Recording:
-    """A run that can be read once, state by state, and keeps its states and its texts."""
+    """A run that can be read once, state by state, and keeps its states, its texts, and why some are missing."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self.states: list[DenoisingState] = []
         self.texts: list[Written] = []
+        self.refused: Refused | None = None
 
     def __iter__(self) -> Iterator[DenoisingState]:
         while True:
@@ -79,6 +80,9 @@ class Recording:
                 state = next(self._run)
             except StopIteration as done:
                 self.texts = done.value
+                return
+            except Refused as refused:
+                self.texts, self.refused = refused.texts, refused
                 return
             self.states.append(state)
             yield state

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ..data.copies import CopyIndex
 from ..data.tokenizer import BookTokenizer
 from ..data.words import split_words, word_spans
-from ..errors import UserError
 from .mending import ROUNDS
 from .spans import Span, token_spans, tokens_of
 
@@ -33,21 +32,42 @@ class NoveltyGuard:
         chosen = [slots[slot] for slot in breaking_slots(lengths, self.limit, [bool(own) for own in slots])]
         return [(own[0], own[-1] + 1) for own in chosen]
 
-    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
-        """Raise UserError with the first run that could not be broken."""
-        lengths, slots = self._copied(ids, free)
-        first, _ = next(offending_windows(lengths, self.limit, [bool(own) for own in slots]))
-        words = split_words(self.tokenizer.decode(ids))[first // 2 : first // 2 + lengths[first // 2]]
-        raise UserError(
+    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> str:
+        """An error's words about the first run that could not be broken."""
+        words = self.first_run(ids, free)
+        return (
             f"generation.max_copied_words={self.limit} cannot be kept: after {ROUNDS} draws the text still holds "
             f'{len(words)} words of the training text, "{" ".join(words)}"; raise the limit or generation.temperature'
         )
 
-    def reach(self, ids: Sequence[int]) -> int:
-        """Tokens at the end of ``ids`` with ``limit`` whole words, or all: a longer run stands there already."""
+    def first_run(self, ids: Sequence[int], free: Sequence[bool]) -> list[str]:
+        """The words of the first run that is too long; none where the text keeps the rule."""
+        lengths, slots = self._copied(ids, free)
+        for slot, _ in offending_windows(lengths, self.limit, [bool(own) for own in slots]):
+            first = slot // 2
+            while first and lengths[first - 1] == lengths[first] + 1:  # given words before it
+                first -= 1
+            return split_words(self.tokenizer.decode(ids))[first : first + lengths[first]]
+        return []
+
+    def run_across(self, before: Sequence[int], ids: Sequence[int], behind: Sequence[int]) -> list[str]:
+        """The words of the first run that is too long and has some of the written tokens ``ids`` in it."""
+        near = before[len(before) - self.reach(before) :]
+        far = behind[: self.reach(behind, behind=True)]
+        return self.first_run([*near, *ids, *far], len(near) * [False] + len(ids) * [True] + len(far) * [False])
+
+    def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
+        """Tokens at the end of ``ids`` with ``limit`` whole words, or all: a longer run stands there already.
+
+        ``behind``: at their beginning.
+        """
         size = 8 * (self.limit + 2)
-        # One word more than needed, for the first may be cut.
-        while size < len(ids) and len(split_words(self.tokenizer.decode(ids[-size:]))) < self.limit + 2:
+
+        def words() -> int:
+            return len(split_words(self.tokenizer.decode(ids[:size] if behind else ids[-size:])))
+
+        # One word more than needed, for the outermost may be cut.
+        while size < len(ids) and words() < self.limit + 2:
             size *= 2
         return min(size, len(ids))
 

@@ -3,9 +3,11 @@
 A gap of so many words, a sentence, a paragraph, or one with words that must appear is filled in several sizes at
 once; of those fillings that are as asked, the one likeliest a token is taken (see ``search``). A text beyond the
 context is filled from left to right through windows of the context, each gap with as much text on both sides as fits.
+The guard on copies looks at the text as far as the next open gap: fillings of told size are mended, those of a search
+thrown away.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 import torch
 
@@ -14,12 +16,13 @@ from ..config.validation import show_value
 from ..errors import UserError
 from .conditions import exact_size, usual_size
 from .denoise import DenoisingState
-from .draft import Draft, around, draft_of, filled_part, tokens_a_word, with_part
+from .draft import Draft, draft_of, hole_at, text_of, tokens_a_word
 from .edges import Edges
-from .filler import Filler, Row
+from .filler import Filler
+from .hole_window import HoleWindow
 from .required import checked
-from .results import Run, Written
-from .search import assign_words, hole_at, hole_edges, search
+from .results import Outcome, Process, Written
+from .search import assign_words, search
 from .template import Fixed, Gap, parse_gaps
 
 
@@ -28,12 +31,12 @@ def gap_settings(settings: GenerationConfig) -> GenerationConfig:
     return settings.model_copy(update={"sampler": settings.gap_sampler})
 
 
-def filling(filler: Filler, template: str, must: tuple[str, ...]) -> Run:
+def filling(filler: Filler, template: str, must: tuple[str, ...]) -> Process:
     """Every moment of filling ``template``, then its texts, in which all but the gaps stands as it was given.
 
     States are of the rows filled at that moment: of a window around the gaps in hand, for every sample, or for the
     candidates of one size. Gaps behind them are masked there and come later. Raises UserError for a template without
-    a gap or with one that cannot be read or cannot fit the context, and when no filling is as asked.
+    a gap or with one that cannot be read or cannot fit the context; a sample without a filling as asked is refused.
     """
     pieces = parse_gaps(template)
     gaps = [piece for piece in pieces if isinstance(piece, Gap)]
@@ -47,13 +50,16 @@ def filling(filler: Filler, template: str, must: tuple[str, ...]) -> Run:
     draft = draft_of(pieces, filler.encode, lambda gap: usual_size(gap, ratio, settings.gap_tokens, context))
     draft = assign_words(filler, draft, checked(must), ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, filler.language)
-    drafts, rounds = [draft] * settings.num_samples, _rounds(draft, settings.gap_tokens, context)
-    for holes in rounds:
+    drafts = dict.fromkeys(range(settings.num_samples), draft)
+    refused: dict[int, str] = {}
+    for holes in _rounds(draft, settings.gap_tokens, context):
+        if not drafts:
+            break
         if exact_size(hole_at(draft, holes[0]), settings.gap_tokens) is None:
-            drafts = yield from search(filler, edges, drafts, holes[0], ratio)
+            drafts = yield from search(filler, edges, drafts, holes[0], ratio, refused)
         else:
-            drafts = yield from _fill_together(filler, edges, drafts, holes)
-    return [_written(each, settings.steps * len(rounds)) for each in drafts]
+            drafts = yield from _fill_together(filler, edges, drafts, holes, refused)
+    return Outcome({k: _written(filler, each) for k, each in drafts.items()}, refused)
 
 
 def _check(gap: Gap, gap_tokens: int, context: int) -> None:
@@ -85,35 +91,31 @@ def _rounds(draft: Draft, gap_tokens: int, context: int) -> list[list[int]]:
 
 
 def _fill_together(
-    filler: Filler, edges: Edges, drafts: Sequence[Draft], holes: Sequence[int]
-) -> Generator[DenoisingState, None, list[Draft]]:
-    """Every moment of filling ``holes`` of each draft by one draw, then the drafts with them filled."""
-    rows, places = [], []
-    for draft in drafts:
-        ids, offset = around(draft, holes[0], holes[-1], filler.context)
-        spans = {}
-        for index in range(holes[0], holes[-1] + 1):
-            spans[index] = (offset, offset + len(draft[index].ids))
-            offset = spans[index][1]
-        found = [edge for i in holes for edge in hole_edges(edges, hole_at(draft, i), ids, *spans[i])]
-        rows.append(Row(torch.tensor(ids), tuple(found)))
-        places.append(spans)
-    filled = yield from filler.fill(rows)
-    done = []
-    for draft, spans, row in zip(drafts, places, filled, strict=True):
-        for i in holes:
-            ids, confidence = (values[slice(*spans[i])].tolist() for values in (row.ids, row.confidence))
-            draft = with_part(draft, i, filled_part(hole_at(draft, i), ids, confidence, filler.tokenizer))
-        done.append(draft)
-    return done
+    filler: Filler, edges: Edges, drafts: Mapping[int, Draft], holes: Sequence[int], refused: dict[int, str]
+) -> Generator[DenoisingState, None, dict[int, Draft]]:
+    """Every moment of filling ``holes`` of each draft by one draw and of mending them, then the drafts with them.
+
+    A draft that the guard refuses is missing from these, and the reason is put into ``refused``.
+    """
+    windows = {k: HoleWindow.of(filler, edges, draft, holes) for k, draft in drafts.items()}
+    rows = yield from filler.fill([window.row for window in windows.values()])
+    filled = dict(zip(windows, rows, strict=True))
+    for k, window in windows.items():
+        drawn_with = [n for n, row in filled.items() if len(row.ids) == len(filled[k].ids)]
+        for latest in window.mend(filler, filled[k], k, refused):
+            filled[k] = latest
+            ids = torch.stack([filled[n].ids for n in drawn_with])
+            confidence = torch.stack([filled[n].confidence for n in drawn_with])
+            yield DenoisingState(ids, confidence, latest.steps, latest.steps)
+    return {k: windows[k].fill(filler, drafts[k], row) for k, row in filled.items() if k not in refused}
 
 
-def _written(draft: Draft, steps: int) -> Written:
-    """The finished text: its fixed parts as they were given, and what fills its holes."""
+def _written(filler: Filler, draft: Draft) -> Written:
+    """The finished text."""
     return Written(
-        text="".join(part.text for part in draft),
+        text=text_of(draft, filler.tokenizer),
         ids=tuple(i for part in draft for i in part.ids),
         confidence=tuple(c for part in draft for c in part.confidence),
         given=tuple(part.hole is None for part in draft for _ in part.ids),
-        steps=steps,
+        steps=sum(part.steps for part in draft),
     )

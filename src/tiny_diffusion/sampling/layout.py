@@ -29,8 +29,8 @@ class BookLayout:
         tokens = tokens_of(token_spans(self.tokenizer, ids), runs)
         return [(min(own), max(own) + 1) for places in tokens if (own := [i for i in places if free[i]])]
 
-    def reach(self, ids: Sequence[int]) -> int:
-        """A run of more tokens at the end of ``ids`` breaks the rule whatever follows."""
+    def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
+        """A run of more tokens at the end of ``ids`` (``behind``: at their beginning) breaks the rule by itself."""
         return min(4, len(ids))
 
     def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:

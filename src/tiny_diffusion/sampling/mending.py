@@ -29,11 +29,14 @@ class Rule(Protocol):
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Tokens to draw again, the first of each place ``free``; no place when the text keeps the rule."""
 
-    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
-        """Raise UserError, or accept what ``ROUNDS`` draws could not mend."""
+    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> str | None:
+        """Why a text that ``ROUNDS`` draws could not mend is refused; None where it is accepted as it is."""
 
-    def reach(self, ids: Sequence[int]) -> int:
-        """How many of the settled tokens ``ids`` matter to what is written behind them, or more."""
+    def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
+        """How many of the settled tokens ``ids`` matter to what is written behind them, or more.
+
+        ``behind``: to what is written before them.
+        """
 
 
 Redraw = Callable[[Tensor, Mapping[int, set[int]], int, int], Iterator[DenoisingState]]
@@ -41,19 +44,30 @@ Redraw = Callable[[Tensor, Mapping[int, set[int]], int, int], Iterator[Denoising
 
 
 def mend(
-    state: DenoisingState, free: Tensor, before: Tensor, rules: Sequence[Rule], redraw: Redraw, *, onward: bool
+    state: DenoisingState,
+    free: Tensor,
+    around: tuple[Tensor, Tensor],
+    rules: Sequence[Rule],
+    redraw: Redraw,
+    refused: dict[int, str],
+    *,
+    onward: bool,
 ) -> Iterator[DenoisingState]:
     """States of mending the rows of ``state`` one by one, a state whenever a token settles; none if all keep the rules.
 
-    Only ``free`` tokens (B, T) change; ``before`` (B, P) is what stands before the rows.
+    Only ``free`` tokens (B, T) change; ``around`` is what stands before the rows (B, P) and behind them (B, Q).
+    ``refused``: reasons by the numbers of rows that are given up already, and left alone; others are added to them.
     Draw after draw at one place, more tokens on both its sides are drawn with it, one at the second draw, two at the
     third; ``onward`` (autoregressive models): always all behind it, none before it.
     """
     if not rules:
         return
-    for row, ahead in enumerate(before.tolist()):
+    for row, (ahead, behind) in enumerate(zip(*(side.tolist() for side in around), strict=True)):
+        if row in refused:
+            continue
         ahead = ahead[len(ahead) - max(rule.reach(ahead) for rule in rules) :]
-        for latest in _mend_row(state, row, free[row], ahead, rules, redraw, onward):
+        behind = behind[: max(rule.reach(behind, behind=True) for rule in rules)]
+        for latest in _mend_row(state, row, free[row], (ahead, behind), rules, redraw, refused, onward):
             yield latest
             state = latest
 
@@ -62,23 +76,28 @@ def _mend_row(
     state: DenoisingState,
     row: int,
     free: Tensor,
-    before: list[int],
+    around: tuple[list[int], list[int]],
     rules: Sequence[Rule],
     redraw: Redraw,
+    refused: dict[int, str],
     onward: bool,
 ) -> Iterator[DenoisingState]:
-    loose = len(before) * [False] + free.tolist()
+    before, behind = around
+    loose = len(before) * [False] + free.tolist() + len(behind) * [False]
     kept, draws, tries, reached = list(rules), 0, 0, -1
     barred: defaultdict[int, set[int]] = defaultdict(set)
     while True:
-        ids = before + state.ids[row].tolist()
+        ids = before + state.ids[row].tolist() + behind
         found = [(place, rule) for rule in kept for place in rule.places(ids, loose)]
         if not found:
             return
         (first, _), rule = min(found, key=lambda each: each[0])
         tries, reached = (1, first) if first > reached else (tries + 1, reached)
         if tries > ROUNDS:
-            rule.give_up(ids, loose)
+            reason = rule.give_up(ids, loose)
+            if reason is not None:
+                refused[row] = reason
+                return
             kept.remove(rule)
             tries, reached = 0, -1
             continue
@@ -86,7 +105,7 @@ def _mend_row(
         for (start, _), rule in found:
             if tries > rule.patience:
                 barred[start - len(before)].add(ids[start])
-        where = _around([place for place, _ in found], tries - 1, loose, onward)[len(before) :]
+        where = _around([place for place, _ in found], tries - 1, loose, onward)[len(before) :][: len(free)]
         again = free.new_tensor(where)
         last = state.ids[row : row + 1].masked_fill(again, MASK)
         for drawn in redraw(last, barred, row, draws):
@@ -101,11 +120,10 @@ def _mend_row(
         state = latest
 
 
-def check(rules: Sequence[Rule], ids: Sequence[int], free: Sequence[bool]) -> None:
-    """Raise UserError when a finished text breaks a rule that does not accept it."""
-    for rule in rules:
-        if rule.places(ids, free):
-            rule.give_up(ids, free)
+def broken(rules: Sequence[Rule], ids: Sequence[int], free: Sequence[bool]) -> str | None:
+    """Why a finished text must be refused; None where it keeps every rule, or is accepted as it is."""
+    reasons = (rule.give_up(ids, free) for rule in rules if rule.places(ids, free))
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _around(places: Sequence[Span], width: int, free: Sequence[bool], onward: bool) -> list[bool]:

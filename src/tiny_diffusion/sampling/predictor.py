@@ -35,9 +35,9 @@ class Predictor:
     """Logits at chosen positions of rows that fill up step by step.
 
     Rows without such a position take no forward pass. With ``settings.cache_context`` the keys and values of the
-    first ``kept`` tokens are those of the first pass, and later passes run over the other tokens only: an
-    approximation, since a bidirectional model would let the settled tokens see what was written since. What is
-    settled behind the first ``kept`` tokens is never cached, for a sampler may still change it.
+    first ``kept`` tokens are those of the first pass after ``keep`` was told of them, and later passes run over the
+    other tokens only: an approximation, since a bidirectional model would let the settled tokens see what was written
+    since.
 
     With controls and a ``settings.guidance`` g other than 1, the logits are u + g (c - u), from those with the controls
     (c) and those without (u): classifier-free guidance (Ho & Salimans 2022; for discrete diffusion Schiff et al. 2024),
@@ -47,13 +47,25 @@ class Predictor:
     def __init__(self, model: Transformer, settings: GenerationConfig, kept: int) -> None:
         self.model = model
         self.precision = settings.precision
-        self.kept = kept
         self.controls = wanted_controls(model, settings)
         self.guidance = settings.guidance
-        self.cache = KeyValueCache(model.config.context) if settings.cache_context and kept else None
+        self.caching = settings.cache_context
+        self.kept = 0
+        self.cache: KeyValueCache | None = None
+        self.keep(kept)
+
+    def keep(self, count: int) -> None:
+        """From now on the first ``count`` tokens of every row, no fewer than before, stay as they are."""
+        if self.caching and count:
+            self.kept = count
+            if self.cache is None:
+                self.cache = KeyValueCache(self.model.config.context)
 
     def logits(self, ids: Tensor, where: Tensor) -> Tensor:
-        """Float32 logits (N, V) of the positions ``where`` (B, T), at least one, of ``ids`` (B, T), in their order."""
+        """Float32 logits (N, V) of the positions ``where`` (B, T), at least one, of ``ids`` (B, T), in their order.
+
+        None of these may be among the tokens that are kept; the rows must be the same in every pass then.
+        """
         if self.controls is None or self.guidance == 1:
             return self._logits(ids, where)
         guided, plain = self._logits(ids.repeat(2, 1), where.repeat(2, 1)).chunk(2)
@@ -72,8 +84,8 @@ class Predictor:
         if self.cache is None:
             rows = where.any(1)
             ids, where = ids[rows], where[rows]
-        elif self.cache.length:
-            ids, where = ids[:, self.kept :], where[:, self.kept :]
+        else:  # what was kept since the last pass goes through this one
+            ids, where = ids[:, self.cache.length :], where[:, self.cache.length :]
         count = where.sum(1)
         width = int(count.max())
         positions = (~where).byte().argsort(dim=1, stable=True)[:, :width]  # (B, M), a short row's end means nothing

@@ -4,7 +4,7 @@ Shapes: T tokens of the row, N places that must change, V text vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor
@@ -17,18 +17,24 @@ from .denoise import DenoisingState
 from .draw import choose, forbid
 from .predictor import Predictor, float_logits
 
+MEND = 8  # purpose of random draws, see runtime.seed_for
+
 Fill = Callable[[Tensor, int, Generator], Iterator[DenoisingState]]
 """States of filling the MASKs of rows (B, T) behind so many settled tokens."""
 
 
 @dataclass(frozen=True)
 class Redrawing:
-    """How a model draws again: as ``fill`` does, but for the tokens that are barred."""
+    """How a model draws again: as ``fill`` does, but for the tokens that are barred.
+
+    ``permitted``: for some places the tokens (V,) that may stand there at all, which ``fill`` knows by itself.
+    """
 
     model: Transformer
     settings: GenerationConfig
     allowed: int
     fill: Fill
+    permitted: Mapping[int, Tensor] = field(default_factory=dict)
 
     def states(self, row: Tensor, barred: Mapping[int, set[int]], generator: Generator) -> Iterator[DenoisingState]:
         """States of filling the MASKs of ``row`` (1, T).
@@ -55,11 +61,19 @@ class Redrawing:
     def _others(
         self, row: Tensor, places: list[int], barred: Mapping[int, set[int]], generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """Tokens (N,) for ``places`` that are not barred there, and their probabilities (N,)."""
+        """Tokens (N,) for ``places`` that are not barred there, and their probabilities (N,).
+
+        Where every token that may stand is barred, nothing is left to try and none counts as barred.
+        """
         reserved = self.model.reserved
         logits = forbid(self._logits(row, places), self.allowed)  # (N, V)
         for i, place in enumerate(places):
-            logits[i, [token - reserved for token in barred[place]]] = -torch.inf
+            if place in self.permitted:
+                logits[i] = logits[i].masked_fill(~self.permitted[place].to(logits.device), -torch.inf)
+            others = logits[i].clone()
+            others[[token - reserved for token in barred[place]]] = -torch.inf
+            if others.max() > -torch.inf:
+                logits[i] = others
         tokens, chances = choose(logits, self.settings, generator)
         return tokens + reserved, chances
 

@@ -3,7 +3,7 @@
 Shapes: B rows, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,20 +12,23 @@ from torch import Generator, Tensor
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.likelihood import hidden_count
-from ..runtime import memory_errors
-from .denoise import denoise
+from ..runtime import generator_for
+from .denoise import DenoisingState
 from .filler import Filler, window
-from .results import Run, written
+from .mending import mend
+from .redrawing import MEND, Redrawing
+from .results import Process, outcome
 from .template import Fixed, Kept, parse_kept
 
 
-def rewriting(filler: Filler, text: str) -> Run:
+def rewriting(filler: Filler, text: str) -> Process:
     """Every moment of rewriting ``text``, states of (num_samples, T); then the texts.
 
     Each row hides its own ``settings.rewrite_strength`` of the tokens outside the kept spans, so many exactly, rounded
     up; a token that reaches into a kept span is kept whole. A text beyond the context is denoised in blocks of half a
     context, from left to right, each in a window with as much text on both sides: rewritten before, still noisy
-    behind. Raises UserError for a ``[[`` that is not closed and where no token may change.
+    behind. What makes a longer copied run than the guard allows is then drawn again, in such windows too. Raises
+    UserError for a ``[[`` that is not closed and where no token may change.
     """
     pieces, settings = parse_kept(text), filler.settings
     ids = torch.tensor(filler.encode("".join(piece.text for piece in pieces)), dtype=torch.long)
@@ -33,25 +36,55 @@ def rewriting(filler: Filler, text: str) -> Run:
     if not free.any():
         raise UserError("there is nothing to rewrite: give some text outside [[kept spans]]")
     masked = _noise(free, settings.rewrite_strength, settings.num_samples, filler.generator).to(filler.model.device)
-    done = ids.to(filler.model.device).expand(settings.num_samples, -1).masked_fill(masked, MASK)  # (B, T)
-    sure = (~masked).float()
-    steps = 0
-    for start, end in _blocks(len(ids), filler.context):
-        first, last = window(start, end, len(ids), filler.context)
-        if not masked[:, start:end].any():
+    noisy = ids.to(filler.model.device).expand(settings.num_samples, -1).masked_fill(masked, MASK)  # (B, T)
+    start, steps = DenoisingState(noisy, (~masked).float(), 0, 0), 0
+    for state in _windows(start, filler, lambda rows, _: filler.denoise(rows, [], filler.generator)):
+        steps += 1
+        yield state
+    refused: dict[int, str] = {}
+    rules = [] if filler.guard is None else [filler.guard]
+    nothing = noisy[:, :0]
+
+    def redraw(row: Tensor, barred: Mapping[int, set[int]], number: int, draw: int) -> Iterator[DenoisingState]:
+        return _redraw(filler, row, barred, generator_for(settings.seed, MEND, 0, number, draw))
+
+    final = state
+    for final in mend(state, masked, (nothing, nothing), rules, redraw, refused, onward=False):
+        steps += 1
+        yield final
+    texts = [filler.tokenizer.decode(row) for row in final.ids.tolist()]
+    return outcome(texts, final.ids, final.confidence, ~masked, steps, refused)
+
+
+def _windows(
+    state: DenoisingState, filler: Filler, fill: Callable[[Tensor, int], Iterator[DenoisingState]]
+) -> Iterator[DenoisingState]:
+    """States of filling the MASKs of ``state`` (B, T) block by block; ``fill`` fills a window from some place on."""
+    length = state.ids.shape[1]
+    for start, end in _blocks(length, filler.context):
+        if not bool((state.ids[:, start:end] == MASK).any()):
             continue
-        with memory_errors():
-            for state in denoise(filler.model, done[:, first:last], settings, filler.generator, filler.allowed):
-                yield replace(
-                    state,
-                    ids=_with_block(done, state.ids, start, end, first),
-                    confidence=_with_block(sure, state.confidence, start, end, first),
-                )
-        done = _with_block(done, state.ids, start, end, first)
-        sure = _with_block(sure, state.confidence, start, end, first)
-        steps += state.steps
-    texts = [filler.tokenizer.decode(row) for row in done.tolist()]
-    return written(texts, done, sure, ~masked, steps)
+        before = state
+        first, last = window(start, end, length, filler.context)
+        for drawn in fill(before.ids[:, first:last], first):
+            ids = _with_block(before.ids, drawn.ids, start, end, first)
+            confidence = _with_block(before.confidence, drawn.confidence, start, end, first)
+            state = replace(drawn, ids=ids, confidence=confidence)
+            yield state
+
+
+def _redraw(
+    filler: Filler, row: Tensor, barred: Mapping[int, set[int]], numbers: Generator
+) -> Iterator[DenoisingState]:
+    """States of drawing a row (1, T) again where it has MASK."""
+    again = Redrawing(
+        filler.model, filler.settings, filler.allowed, lambda rows, _, numbers: filler.denoise(rows, [], numbers)
+    )
+
+    def fill(rows: Tensor, first: int) -> Iterator[DenoisingState]:
+        return again.states(rows, {place - first: tokens for place, tokens in barred.items()}, numbers)
+
+    return _windows(DenoisingState(row, (row != MASK).float(), 0, 0), filler, fill)
 
 
 def kept_tokens(pieces: Sequence[Fixed | Kept], ids: Sequence[int], tokenizer: BookTokenizer) -> Tensor:

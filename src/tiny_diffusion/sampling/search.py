@@ -3,19 +3,19 @@
 Shapes: T tokens of a row.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..data.tokenizer import MASK
 from ..errors import UserError
 from .conditions import SLACK, describe, fulfils, size_range, spread
 from .denoise import DenoisingState
-from .draft import Draft, Hole, Part, around, filled_part, open_part, with_must, with_part
+from .draft import Draft, Hole, Part, around, filled_part, hole_at, open_part, surroundings, with_must, with_part
 from .edges import Edges
-from .filler import Edge, Filled, Filler, Row
+from .filler import Filled, Filler, Row
+from .hole_window import hole_edges
 from .required import best_place, place_words, required_words, tokens_needed
 
 
@@ -31,7 +31,7 @@ class Candidate:
     def part(self, hole: Hole, filled: Filled, filler: Filler) -> Part:
         """The hole as it is filled."""
         ids, confidence = (values[self.start : self.end].tolist() for values in (filled.ids, filled.confidence))
-        return filled_part(hole, ids, confidence, filler.tokenizer)
+        return filled_part(hole, ids, confidence, filler.tokenizer, filled.steps)
 
     def with_filling(self, part: Part) -> Tensor:
         """The row with this hole filled and those behind it still open."""
@@ -40,49 +40,61 @@ class Candidate:
         return ids
 
 
-def hole_at(draft: Draft, index: int) -> Hole:
-    """The hole at ``index``."""
-    hole = draft[index].hole
-    assert hole is not None, f"part {index} is fixed text"
-    return hole
-
-
-def hole_edges(edges: Edges, hole: Hole, ids: Sequence[int], start: int, end: int) -> tuple[Edge, ...]:
-    """The edges of a hole at ``start``..``end`` of the row ``ids``, where no word stands already."""
-    opening = edges.opening(hole.opening, single=end - start == 1)
-    found = [Edge(start, opening)] if opening is not None else []
-    if hole.gap.unit in ("sentence", "paragraph"):
-        found.append(Edge(end - 1, edges.closing))
-    return tuple(edge for edge in found if ids[edge.place] == MASK)
-
-
 def search(
-    filler: Filler, edges: Edges, drafts: Sequence[Draft], index: int, ratio: float
-) -> Generator[DenoisingState, None, list[Draft]]:
+    filler: Filler, edges: Edges, drafts: Mapping[int, Draft], index: int, ratio: float, refused: dict[int, str]
+) -> Generator[DenoisingState, None, dict[int, Draft]]:
     """Every moment of the search for the filling of the hole at ``index`` in each draft, then the drafts with it.
 
     A round draws ``settings.gap_candidates`` fillings for each draft that has none yet, in sizes about what ``ratio``
-    tokens a word lead to expect; the next round learns the ratio from them. Raises UserError when none is as asked
-    after ``settings.gap_rounds``.
+    tokens a word lead to expect; the next round learns the ratio from them. Of fillings that are as asked those that
+    make a longer copied run than the guard allows are thrown away, the words that they must hold counted as written.
+    A draft without a filling after ``settings.gap_rounds`` is missing from what is returned, and the reason is put
+    into ``refused``.
     """
-    hole, settings = hole_at(drafts[0], index), filler.settings
+    hole, settings = hole_at(next(iter(drafts.values())), index), filler.settings
     found: dict[int, Part] = {}
+    copied: dict[int, list[str]] = {}  # the last run for which a filling was thrown away
     for turn in range(settings.gap_rounds):
-        missing = [k for k in range(len(drafts)) if k not in found]
+        missing = [k for k in drafts if k not in found]
         slack = SLACK / (1 + turn)
         tried = [c for k in missing for c in _candidates(filler, drafts[k], k, index, ratio, slack)]
         rows = [Row(c.ids, hole_edges(edges, hole, c.ids.tolist(), c.start, c.end)) for c in tried]
         filled = yield from filler.fill(rows)
         parts = [c.part(hole, f, filler) for c, f in zip(tried, filled, strict=True)]
-        found |= _likeliest(filler, hole, tried, parts)
+        pairs = zip(tried, parts, strict=True)
+        good = [(c, part) for c, part in pairs if fulfils(hole, part.text, filler.language)]
+        if filler.guard is not None:
+            runs = [filler.guard.run_across(*_beside(drafts[c.sample], index, part)) for c, part in good]
+            copied |= {c.sample: run for (c, _), run in zip(good, runs, strict=True) if run}
+            good = [pair for pair, run in zip(good, runs, strict=True) if not run]
+        found |= _likeliest(filler, good)
         if len(found) == len(drafts):
-            return [with_part(draft, index, found[k]) for k, draft in enumerate(drafts)]
+            break
         words = sum(len(part.text.split()) for part in parts)
         ratio = sum(len(part.ids) for part in parts) / words if words else ratio
-    tries = settings.gap_candidates * settings.gap_rounds
-    raise UserError(
-        f"none of {tries} fillings of {hole.gap.source} came out with {describe(hole)}; ask for less, "
-        "or raise generation.gap_candidates or generation.gap_rounds"
+    refused |= {k: _reason(filler, hole, copied.get(k)) for k in drafts if k not in found}
+    return {k: with_part(drafts[k], index, found[k]) for k in drafts if k in found}
+
+
+def _beside(draft: Draft, index: int, part: Part) -> tuple[list[int], tuple[int, ...], list[int]]:
+    """The filling of the hole at ``index`` between what stands before it and what is known to stand behind it."""
+    before, behind = surroundings(draft, index, index)
+    return before, part.ids, behind
+
+
+def _reason(filler: Filler, hole: Hole, copied: list[str] | None) -> str:
+    """Why no filling of ``hole`` was taken; ``copied``: words of a run that made one too like the book."""
+    settings = filler.settings
+    tries = f"of {settings.gap_candidates * settings.gap_rounds} fillings of {hole.gap.source}"
+    if copied is None:
+        return (
+            f"none {tries} came out with {describe(hole)}; ask for less, "
+            "or raise generation.gap_candidates or generation.gap_rounds"
+        )
+    return (
+        f"generation.max_copied_words={settings.max_copied_words} cannot be kept: {tries} each that came out as asked "
+        f'makes a longer run of the training text, such as "{" ".join(copied)}"; raise the limit, '
+        "generation.temperature, generation.gap_candidates or generation.gap_rounds"
     )
 
 
@@ -112,10 +124,8 @@ def _candidates(
         yield Candidate(sample, ids, start, start + size)
 
 
-def _likeliest(filler: Filler, hole: Hole, tried: Sequence[Candidate], parts: Sequence[Part]) -> dict[int, Part]:
+def _likeliest(filler: Filler, good: Sequence[tuple[Candidate, Part]]) -> dict[int, Part]:
     """The likeliest filling of each sample among those that are as asked."""
-    pairs = zip(tried, parts, strict=True)
-    good = [(c, part) for c, part in pairs if fulfils(hole, part.text, filler.language)]
     scores = filler.scores([c.with_filling(part) for c, part in good], [(c.start, c.end) for c, _ in good])
     best: dict[int, tuple[float, Part]] = {}
     for (candidate, part), score in zip(good, scores, strict=True):

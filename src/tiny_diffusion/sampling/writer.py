@@ -17,7 +17,7 @@ from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device, generator_for, memory_errors
-from .denoise import DenoisingState, denoise
+from .denoise import DenoisingState, denoise, most_steps
 from .filler import Filler
 from .finishing import Finishing
 from .infilling import filling, gap_settings
@@ -25,11 +25,17 @@ from .layout import break_ids
 from .left_to_right import left_to_right
 from .mending import Rule, mend
 from .predictor import cast_once
-from .redrawing import Redrawing
-from .results import Run, Written, finish
+from .redrawing import MEND, Redrawing
+from .results import Run, Written, finish, outcome
 from .rewriting import rewriting
 
-MEND = 8  # purpose of random draws, see runtime.seed_for
+
+def most_passes(settings: GenerationConfig, context: int) -> int:
+    """The most forward passes that a diffusion model takes to write ``settings.length`` tokens from nothing."""
+    first = min(context, settings.length)
+    whole, rest = divmod(settings.length - first, context - context // 2)
+    sizes = [first] + whole * [context - context // 2] + ([rest] if rest else [])
+    return sum(most_steps(settings, size) for size in sizes)
 
 
 class Writer:
@@ -82,7 +88,11 @@ class Writer:
         return self.tokenizer.level_size(min(settings.vocab_level, self.model.config.vocab_level))
 
     def write(self, prompt: str, settings: GenerationConfig) -> list[Written]:
-        """``settings.num_samples`` texts that begin with ``prompt`` and go on for ``settings.length`` tokens."""
+        """``settings.num_samples`` texts that begin with ``prompt`` and go on for ``settings.length`` tokens.
+
+        Raises Refused, which holds the other texts, when some cannot be kept within ``settings.max_copied_words``;
+        so do ``infill`` and ``rewrite``.
+        """
         return finish(self.writing(prompt, settings))
 
     def infill(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> list[Written]:
@@ -90,7 +100,7 @@ class Writer:
 
         Gaps: ``___``, ``{3 words}``, ``{3-5 words}``, ``{4 tokens}``, ``{sentence}``, ``{paragraph}`` (see
         ``template``). Each word of ``must`` stands in one of them. Raises UserError for a template that cannot be
-        read or filled.
+        read, and Refused for texts that cannot be filled as asked.
         """
         return finish(self.filling(template, settings, must))
 
@@ -118,16 +128,16 @@ class Writer:
         ids = torch.tensor(lead + self.encode_prompt(prompt), dtype=torch.long, device=self.device)
         done = ids.expand(settings.num_samples, -1)  # (B, tokens so far)
         sure = torch.ones(done.shape, device=self.device)
-        steps = 0
+        steps, refused = 0, dict[int, str]()
         wanted = done.shape[1] + settings.length
         context = self.model.config.context
-        while done.shape[1] < wanted:
+        while done.shape[1] < wanted and len(refused) < len(done):
             room_left = wanted <= context or done.shape[1] == len(ids)
             keep = done.shape[1] if room_left else min(done.shape[1], context // 2)
             size = min(context - keep, wanted - done.shape[1])
             before = done.shape[1] - keep
             block = torch.cat((done[:, before:], torch.full((len(done), size), MASK, device=self.device)), dim=1)
-            for state in self._block(model, done[:, :before], block, keep, settings, generator, rules):
+            for state in self._block(model, done[:, :before], block, keep, settings, generator, rules, refused):
                 steps += 1
                 yield replace(
                     state,
@@ -136,23 +146,27 @@ class Writer:
                 )
             done = torch.cat((done[:, :before], state.ids), dim=1)
             sure = torch.cat((sure, state.confidence[:, keep:]), dim=1)
-        given = (torch.arange(wanted) < len(ids)).expand(len(done), -1)
+        given = (torch.arange(done.shape[1]) < len(ids)).expand(len(done), -1)
         own = slice(len(lead), None)
-        cut = settings.ending == "sentence"
-        return self.finishing.texts(done[:, own], sure[:, own], given[:, own], steps, rules, cut=cut)
+        texts = [self.tokenizer.decode(row) for row in done[:, own].tolist()]
+        found = outcome(texts, done[:, own], sure[:, own], given[:, own], steps, refused)
+        return self.finishing.texts(self.finishing.cut(found) if settings.ending == "sentence" else found, rules)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.filling``."""
-        return filling(self._filler(gap_settings(settings)), template, must)
+        filler = self._filler(gap_settings(settings))
+        found = yield from filling(filler, template, must)
+        return self.finishing.texts(found, [filler.guard] if filler.guard is not None else [])
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
-        return rewriting(self._filler(settings), text)
+        filler = self._filler(settings)
+        found = yield from rewriting(filler, text)
+        return self.finishing.texts(found, [filler.guard] if filler.guard is not None else [])
 
     def _filler(self, settings: GenerationConfig) -> Filler:
-        if settings.max_copied_words:
-            raise UserError("generation.max_copied_words is kept by write, not by infill and rewrite: set it to 0")
-        return Filler(self.model, self.tokenizer, settings, self.finishing.language)
+        guard = self.finishing.guard(settings)
+        return Filler(self.model, self.tokenizer, settings, self.finishing.language, guard)
 
     def _block(
         self,
@@ -163,10 +177,11 @@ class Writer:
         settings: GenerationConfig,
         generator: Generator,
         rules: Sequence[Rule],
+        refused: dict[int, str],
     ) -> Iterator[DenoisingState]:
         """States of writing a block (B, T) behind its first ``keep`` tokens, then of mending it.
 
-        ``before`` (B, P) is the text before the block.
+        ``before`` (B, P) is the text before the block; see ``mend`` for ``refused``.
         """
 
         def fill(rows: Tensor, settled: int, numbers: Generator) -> Iterator[DenoisingState]:
@@ -179,7 +194,8 @@ class Writer:
         again = Redrawing(model, settings, self.allowed(settings), fill)
         for state in fill(block, keep, generator):
             yield state
-        yield from mend(state, block == MASK, before, rules, redraw, onward=model.config.causal)
+        around = (before, before[:, :0])
+        yield from mend(state, block == MASK, around, rules, redraw, refused, onward=model.config.causal)
 
     def _fill(
         self, model: Transformer, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator

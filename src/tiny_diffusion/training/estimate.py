@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..checkpoint import save_plain
 from ..config import ProjectConfig
-from ..sampling.writer import Writer
+from ..sampling.writer import Writer, most_passes
 from .flops import training_flops
 from .format_datasets import Layout
 from .optimizers import Optimizers, make_optimizers
@@ -145,17 +145,18 @@ def _validation_seconds(twin: Trainer, limit: float) -> float:
 
 
 def _sample_seconds(twin: Trainer) -> float:
-    """Seconds of one text written on the way; 0 when none will be."""
+    """Seconds of one text written on the way, of the most steps that it may take; 0 when none will be."""
     if not twin.config.training.sample_every_epochs:
         return 0.0
-    settings = twin.config.generation.as_drawn()
-    # An autoregressive model takes a step a token, whatever the setting says.
-    few = settings.steps if twin.config.model.causal else min(SAMPLE_STEPS, settings.steps)
+    settings = twin.config.generation.as_drawn().model_copy(update={"num_samples": 1})
+    few = settings.model_copy(update={"sampler": "first_hitting", "steps": min(SAMPLE_STEPS, settings.steps)})
     began = time.perf_counter()
-    Writer(twin.average.eval(), twin.data.tokenizer).write(
-        "", settings.model_copy(update={"num_samples": 1, "steps": few})
-    )
-    return (time.perf_counter() - began) * settings.steps / few
+    Writer(twin.average.eval(), twin.data.tokenizer).write("", few)
+    seconds = time.perf_counter() - began
+    if twin.config.model.causal:  # a step a token, whatever the settings say
+        return seconds
+    context = twin.config.model.context
+    return seconds * most_passes(settings, context) / most_passes(few, context)
 
 
 def _save_seconds(trainer: Trainer) -> float:
