@@ -84,7 +84,7 @@ def test_gaps_of_told_size_are_mended(
     book: str, data: Processed, index: CopyIndex, sampler: str, sizes: tuple[int, ...]
 ) -> None:
     writer, template = copyist(book, data, index, 0.9), gaps_in(book, data.tokenizer, *sizes)
-    how = {"sampler": sampler, "num_samples": 2, "seed": 3}
+    how = {"sampler": sampler, "gap_sampler": sampler, "num_samples": 2, "seed": 3}
     free = writer.infill(template, PLAIN.model_copy(update=how))
     kept = writer.infill(template, guarded(**how))
     for before, after in zip(free, kept, strict=True):
@@ -219,7 +219,7 @@ def test_mending_is_shown_and_counted(book: str, data: Processed, index: CopyInd
 def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sampler: str) -> None:
     torch.manual_seed(0)
     writer = Writer(new_model(config, data.tokenizer).eval(), data.tokenizer)
-    how = PLAIN.model_copy(update={"sampler": sampler, "steps": 3, "entropy_bound": 20.0})
+    how = PLAIN.model_copy(update={"sampler": sampler, "gap_sampler": sampler, "steps": 3, "entropy_bound": 20.0})
     for run in (writer.filling("The old {9 tokens} sold it.", how), writer.rewriting("The old miller sold it", how)):
         states, [found] = states_of(run)
         assert found.steps == len(states) == states[-1].step
