@@ -101,7 +101,7 @@ class CurriculumConfig(Config):
 
     @classmethod
     def cpu(cls, foundational: int, structural: int, refinement: int) -> Self:
-        """Three stages for a small budget: short early ones, masks at all rates in the last."""
+        """Three stages for a small budget: short early ones, masks at all rates in the last, a little rehearsal."""
         return cls(
             stages=(
                 FOUNDATIONAL.model_copy(update={"epochs": foundational}),
@@ -109,4 +109,5 @@ class CurriculumConfig(Config):
                 REFINEMENT.model_copy(update={"epochs": refinement}),
             ),
             full_range_share=0.75,
+            rehearsal_share=0.02,
         )

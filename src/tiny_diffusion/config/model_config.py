@@ -76,22 +76,30 @@ class ModelConfig(Config):
     @classmethod
     def cpu_1m(cls) -> Self:
         """About 1M parameters: for minutes on a CPU."""
-        return cls(d_model=128, n_layers=4, n_heads=2, d_ff=352, context=128, vocab_level=2, qk_norm=True)
+        return cls(
+            d_model=128, n_layers=4, n_heads=2, d_ff=352, context=128, vocab_level=2, qk_norm=True, controls=True
+        )
 
     @classmethod
     def cpu_2m(cls) -> Self:
         """About 2M parameters: the recommended size for one book on a CPU."""
-        return cls(d_model=192, n_layers=4, n_heads=3, d_ff=512, context=128, vocab_level=2, qk_norm=True)
+        return cls(
+            d_model=192, n_layers=4, n_heads=3, d_ff=512, context=128, vocab_level=2, qk_norm=True, controls=True
+        )
 
     @classmethod
     def cpu_10m(cls) -> Self:
         """About 10M parameters."""
-        return cls(d_model=384, n_layers=6, n_heads=6, d_ff=896, context=256, vocab_level=3, qk_norm=True)
+        return cls(
+            d_model=384, n_layers=6, n_heads=6, d_ff=896, context=256, vocab_level=3, qk_norm=True, controls=True
+        )
 
     @classmethod
     def cpu_30m(cls) -> Self:
         """About 30M parameters."""
-        return cls(d_model=512, n_layers=9, n_heads=8, d_ff=1344, context=256, vocab_level=3, qk_norm=True)
+        return cls(
+            d_model=512, n_layers=9, n_heads=8, d_ff=1344, context=256, vocab_level=3, qk_norm=True, controls=True
+        )
 
     @classmethod
     def smoke(cls) -> Self:

@@ -48,7 +48,7 @@ class TrainingConfig(Config):
         description="mean: plain cross-entropy over masked tokens; bound: weights 1/t, the likelihood bound",
     )
     control_dropout: float = Field(
-        0.3,
+        0.5,
         ge=0,
         le=1,
         description="share of rows trained without any control; in the others each control is left out half the time",

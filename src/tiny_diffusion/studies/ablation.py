@@ -43,7 +43,7 @@ def ablation_runs(config: ProjectConfig, lengths: Lengths) -> dict[str, list[Run
     for name, schedule in schedules().items():
         for seed in seeds_of(config):
             settings = {"seed": seed, "early_stopping_patience": 0, "max_steps": steps}
-            run = config.override(curriculum=schedule, training=settings)
+            run = config.override(curriculum=schedule, training=settings, model={"controls": False})
             schedule_here = fitted(schedule, lengths.steps_per_epoch(run), steps)
             runs.setdefault(name, []).append(study_run(f"{name}, seed {seed}", run, curriculum=schedule_here))
     return runs

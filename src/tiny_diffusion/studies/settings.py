@@ -7,7 +7,7 @@ SINGLE = CurriculumConfig.single_stage()
 
 
 def plain(config: ProjectConfig, epochs: int, seed: int) -> ProjectConfig:
-    """Diffusion on paragraphs alone at all mask rates, ``epochs`` long, never ended early.
+    """Diffusion on paragraphs alone at all mask rates, ``epochs`` long, never ended early, without learnt controls.
 
     The learning-rate schedule belongs to the length: a run of 40 epochs looked at after 10 has not decayed yet and
     is worse than one of 10, so each length is a run of its own.
@@ -15,6 +15,7 @@ def plain(config: ProjectConfig, epochs: int, seed: int) -> ProjectConfig:
     return config.override(
         curriculum=scaled(SINGLE, (epochs,)),
         training={"seed": seed, "early_stopping_patience": 0, "max_steps": 0},
+        model={"controls": False},
     )
 
 
