@@ -29,6 +29,7 @@ from tiny_diffusion.sampling.writer import Writer
 STEPPED = ("first_hitting", "ancestral", "confidence", "margin", "entropy", "remasking", "planner")
 # Of the samplers that take as many steps as they need, the settings to try.
 ADAPTIVE = {"entropy_bounded": ("entropy_bound", (0.5, 2.0, 8.0)), "threshold": ("threshold", (0.9, 0.7, 0.4))}
+PRESETS = ("default", "creative", "conservative", "fast")
 EVALUATION = EvaluationConfig()
 
 
@@ -84,6 +85,13 @@ def ways(
             yield f"{sampler}, {setting} {value:g}", base.model_copy(update={"sampler": sampler, setting: value})
 
 
+def preset_ways(length: int, samples: int) -> Iterator[tuple[str, GenerationConfig]]:
+    """The presets of generation as they are."""
+    for name in PRESETS:
+        preset: GenerationConfig = getattr(GenerationConfig, name)()
+        yield name, preset.as_drawn().model_copy(update={"length": length, "num_samples": samples})
+
+
 def figure(value: float | None, digits: int) -> str:
     """A cell of the table."""
     return "-" if value is None else f"{value:.{digits}f}"
@@ -99,6 +107,7 @@ def main() -> None:
     every = [*STEPPED, *ADAPTIVE]
     parser.add_argument("--samplers", nargs="+", choices=every, default=every, metavar="NAME")
     parser.add_argument("--steps", nargs="*", type=int, default=[4, 8, 16, 32, 64], help="beside one token a step")
+    parser.add_argument("--presets", action="store_true", help="the presets of generation instead of samplers by steps")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="generation.block=32, say")
@@ -128,7 +137,10 @@ def main() -> None:
     config = ProjectConfig.default().override(**{f"generation.{key}": value for key, value in plain.items()})
     clock = time.process_time if arguments.cpu_time else time.perf_counter
     base = config.override_from_args(arguments.set).generation.as_drawn().model_copy(update={"length": length})
-    for way, settings in ways(arguments.samplers, arguments.steps, length, base):
+    tried = ways(arguments.samplers, arguments.steps, length, base)
+    if arguments.presets:
+        tried = preset_ways(length, arguments.samples)
+    for way, settings in tried:
         began = clock()
         texts = writer.write("", settings)
         rate = length * len(texts) / (clock() - began)
