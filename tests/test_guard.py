@@ -32,7 +32,7 @@ from tiny_diffusion.sampling.results import outcome
 from tiny_diffusion.sampling.spans import Span, token_spans, tokens_of
 from tiny_diffusion.sampling.writer import Writer
 
-PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, steps=12, length=60, precision="float32").as_drawn()
+PLAIN = GenerationConfig(sampler="ancestral", temperature=1.0, steps=12, length=60, precision="float32").as_drawn()
 LIMIT = 4
 
 

@@ -33,7 +33,13 @@ from tiny_diffusion.show import page
 
 LIMIT = 4
 PLAIN = GenerationConfig(
-    temperature=1.0, top_p=1.0, steps=6, gap_candidates=6, gap_rounds=3, precision="float32"
+    sampler="ancestral",
+    gap_sampler="ancestral",
+    temperature=1.0,
+    steps=6,
+    gap_candidates=6,
+    gap_rounds=3,
+    precision="float32",
 ).as_drawn()
 
 

@@ -23,17 +23,17 @@ class GenerationConfig(Config):
     """Sampling."""
 
     sampler: Sampler = Field(
-        "ancestral",
+        "entropy",
         description="order of unmasking: at random; at random in equal shares (with as many steps as tokens the "
         "model's own law, exactly); the likeliest drawn token, the widest margin or the lowest entropy first; as many "
         "a step as a bound on their entropy, or a threshold of probability, lets pass; or with tokens taken back, at "
         "random or where the model doubts them",
     )
     steps: int = Field(
-        64,
+        512,
         ge=1,
-        description="denoising steps; more is slower and closer to one token at a time (entropy_bounded and "
-        "threshold take as many as they need)",
+        description="denoising steps at most; fewer settle several tokens at once, faster and worse (entropy_bounded "
+        "and threshold take as many as they need)",
     )
     entropy_bound: float = Field(
         2.0, ge=0, description="entropy_bounded: nats that a step's tokens may hold beside the largest; 0: one a step"
@@ -53,9 +53,9 @@ class GenerationConfig(Config):
     block: int = Field(
         0, ge=0, description="masked tokens that are filled before the next so many, left to right; 0: all at once"
     )
-    temperature: float = Field(0.8, gt=0, description="below 1: safer; above 1: wilder")
+    temperature: float = Field(0.9, gt=0, description="below 1: safer; above 1: wilder")
     top_k: int = Field(0, ge=0, description="draw among the k likeliest tokens only; 0: among all")
-    top_p: float = Field(0.95, gt=0, le=1, description="draw among the likeliest tokens that hold this probability")
+    top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest tokens that hold this probability")
     min_p: float = Field(
         0.0,
         ge=0,
@@ -122,23 +122,23 @@ class GenerationConfig(Config):
 
     @classmethod
     def default(cls) -> Self:
-        """Ancestral, temperature 0.8."""
+        """The surest places first, a token a step, a little below the model's own temperature."""
         return cls()
 
     @classmethod
     def creative(cls) -> Self:
-        """Temperature 1 over the whole distribution: the model as it is."""
-        return cls(temperature=1.0, top_p=1.0, gap_sampler="ancestral")
+        """The model as it is: places at random, its whole law, in gaps too."""
+        return cls(sampler="ancestral", gap_sampler="ancestral", steps=64, temperature=1.0)
 
     @classmethod
     def conservative(cls) -> Self:
-        """Likelier words, more steps."""
-        return cls(temperature=0.6, top_p=0.9, steps=128)
+        """Likelier words."""
+        return cls(temperature=0.8)
 
     @classmethod
     def fast(cls) -> Self:
-        """A quarter of the steps."""
-        return cls(steps=16)
+        """Sixteen steps, at random places, which are the best at so few."""
+        return cls(sampler="ancestral", steps=16, temperature=0.8, top_p=0.95)
 
     def as_drawn(self) -> Self:
         """The same draw, the texts left as the model draws them: for what measures the model or trains on it."""

@@ -29,6 +29,8 @@ SAMPLERS: dict[str, Callable[[Canvas, int], Iterator[int]]] = {
 }
 # These take as many steps as they need, at most one a token.
 ADAPTIVE = ("entropy_bounded", "threshold")
+# These settle an equal share a step: with more steps than tokens some would settle none, and are left out.
+EQUAL_SHARES = ("first_hitting", "confidence", "margin", "entropy")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def most_steps(settings: GenerationConfig, tokens: int) -> int:
     """The most steps that filling so many masked tokens of a row takes."""
     if settings.sampler in ADAPTIVE:
         return tokens
-    return max(settings.steps, -(-tokens // settings.block) if settings.block else 1)
+    steps = max(settings.steps, -(-tokens // settings.block) if settings.block else 1)
+    return min(steps, tokens) if settings.sampler in EQUAL_SHARES else steps
 
 
 def denoise(
@@ -72,6 +75,8 @@ def denoise(
     parts = blocks.split(canvas.masked, settings.block)
     most = blocks.lengths(parts)  # one token a step
     shares = most if settings.sampler in ADAPTIVE else blocks.share(settings.steps, most)
+    if settings.sampler in EQUAL_SHARES:
+        shares = [min(share, tokens) for share, tokens in zip(shares, most, strict=True)]
     step = 0
     for i, part in enumerate(parts):
         if i:
