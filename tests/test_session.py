@@ -252,7 +252,8 @@ def test_a_file_of_prompts_as_json_lines(checkpoint: str, tmp_path: Path) -> Non
     ]  # fmt: skip
     for row in rows:
         assert row["text"].startswith(row["prompt"]) and row["text"] == "".join(t["text"] for t in row["tokens"])
-        assert (row["seed"], row["sampler"], row["steps"]) == (4, GenerationConfig().sampler, 3)
+        assert (row["seed"], row["sampler"]) == (4, GenerationConfig().sampler)
+        assert 3 <= row["steps"] <= 5  # three, and where white space that no book has was drawn again
         written = [token for token in row["tokens"] if not token["given"]]
         assert sum(len(token["ids"]) for token in written) == 6 and all(0 < t["confidence"] <= 1 for t in written)
     alone = generate(checkpoint, "--prompt", "The old", *options[2:], "--seed", "4").stdout
