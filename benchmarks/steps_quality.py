@@ -3,9 +3,10 @@
 Texts of a context's length, from nothing, at the model's own distribution unless told otherwise. For each sampler and
 number of steps: perplexity a token under Kneser-Ney (order 5, fitted on the training text) and under the
 autoregressive twin, the entropy of a text's tokens in nats (mean over texts), distinct word pairs over all pairs, the
-longest run of words copied from the training text, the style score, and written tokens a second. Low perplexity with
-low entropy is repetition, not quality. Adaptive samplers choose their steps themselves: a line for each bound, with
-the steps they took. The last line is held-out text in pieces of the same length. Writes markdown; ``--json FILE``
+longest run of words copied from the training text, the style score, the share of words that the training text lacks
+(the last line tells how many are to be expected), and written tokens a second. Low perplexity with low entropy is
+repetition, not quality. Adaptive samplers choose their steps themselves: a line for each bound, with the steps they
+took. The last line is held-out text in pieces of the same length. Writes markdown; ``--json FILE``
 keeps the figures. ``--samplers entropy --set generation.block=32`` measures some samplers under other settings.
 """
 
@@ -21,6 +22,7 @@ from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
 from tiny_diffusion.data.copies import CopyIndex
+from tiny_diffusion.data.words import split_words
 from tiny_diffusion.evaluation.frontier import Judge
 from tiny_diffusion.evaluation.style import measure_style
 from tiny_diffusion.runtime import find_device
@@ -30,6 +32,10 @@ STEPPED = ("first_hitting", "ancestral", "confidence", "margin", "entropy", "rem
 # Of the samplers that take as many steps as they need, the settings to try.
 ADAPTIVE = {"entropy_bounded": ("entropy_bound", (0.5, 2.0, 8.0)), "threshold": ("threshold", (0.9, 0.7, 0.4))}
 PRESETS = ("default", "creative", "conservative", "fast")
+COLUMNS = (
+    *("sampler", "steps", "Kneser-Ney ppl", "twin ppl", "entropy", "distinct-2", "copied words", "style"),
+    *("unseen words", "tokens/s"),
+)
 EVALUATION = EvaluationConfig()
 
 
@@ -45,6 +51,7 @@ class Quality:
     distinct_2: float | None
     copied_words: int
     style: float | None
+    unseen_words: float
     tokens_per_second: float
 
 
@@ -55,10 +62,12 @@ class Yardstick:
         self.judge, self.language = judge, data.language
         self.training, self.held = data.texts("train"), data.texts("test")
         self.index = CopyIndex(self.training)
+        self.known = {word for text in self.training for word in split_words(text)}
 
     def measure(self, way: str, steps: float, texts: list[str], rate: float) -> Quality:
         """Measures of ``texts``."""
         point = self.judge.point(None, texts)
+        words = [word for text in texts for word in split_words(text)]
         return Quality(
             way,
             steps,
@@ -68,6 +77,7 @@ class Yardstick:
             distinct_2=point.distinct_2,
             copied_words=max(found.longest for found in self.index.match(texts)),
             style=measure_style(texts, self.held, self.training, self.language, EVALUATION).score,
+            unseen_words=sum(word not in self.known for word in words) / max(1, len(words)),
             tokens_per_second=rate,
         )
 
@@ -123,14 +133,17 @@ def main() -> None:
     twin = None if arguments.twin is None else load_checkpoint(arguments.twin).build(device)
     judge = Judge(data.texts("train"), checkpoint.tokenizer, level, EVALUATION.judge_order, twin, arguments.samples)
     yardstick, found = Yardstick(data, judge), []
-    print("| sampler | steps | Kneser-Ney ppl | twin ppl | entropy | distinct-2 | copied words | style | tokens/s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| sampler | steps | Kneser-Ney ppl | twin ppl | entropy | distinct-2 | copied words | style | unseen words | tokens/s |"
+    )
+    print("|---" * 10 + "|")
 
     def tell(quality: Quality) -> None:
         found.append(quality)
         q = quality
         cells = [q.way, f"{q.steps:.0f}", figure(q.perplexity, 1), figure(q.twin_perplexity, 1), figure(q.entropy, 2)]
-        cells += [figure(q.distinct_2, 3), str(q.copied_words), figure(q.style, 0), f"{q.tokens_per_second:,.0f}"]
+        cells += [figure(q.distinct_2, 3), str(q.copied_words), figure(q.style, 0)]
+        cells += [f"{q.unseen_words:.3f}", f"{q.tokens_per_second:,.0f}"]
         print(f"| {' | '.join(cells)} |", flush=True)
 
     plain = {"temperature": arguments.temperature, "top_p": arguments.top_p, "num_samples": arguments.samples}
