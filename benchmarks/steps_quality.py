@@ -133,10 +133,8 @@ def main() -> None:
     twin = None if arguments.twin is None else load_checkpoint(arguments.twin).build(device)
     judge = Judge(data.texts("train"), checkpoint.tokenizer, level, EVALUATION.judge_order, twin, arguments.samples)
     yardstick, found = Yardstick(data, judge), []
-    print(
-        "| sampler | steps | Kneser-Ney ppl | twin ppl | entropy | distinct-2 | copied words | style | unseen words | tokens/s |"
-    )
-    print("|---" * 10 + "|")
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|---" * len(COLUMNS) + "|")
 
     def tell(quality: Quality) -> None:
         found.append(quality)
