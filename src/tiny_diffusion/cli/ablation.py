@@ -3,8 +3,8 @@
 import click
 
 from ..config import ProjectConfig
-from .options import config_flags, say
-from .studies import DATA_DIR, DRY_RUN, OUTPUT, STUDY_CONFIG, UNREAD, open_study, show_table, study_flag
+from .options import config_flags
+from .studies import DATA_DIR, DRY_RUN, OUTPUT, STUDY_CONFIG, UNREAD, open_study, study_flag
 
 
 @click.command("ablation")
@@ -23,7 +23,7 @@ def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dr
     """
     from ..evaluation.seeds import seeds_note
     from ..studies.ablation import ablation_plan, ablation_rows, ablation_runs
-    from ..studies.tables import ablation_table
+    from ..studies.tables import Section, ablation_table
 
     study = open_study(ctx, ProjectConfig.preset(config_name), data_dir, output)
     runs = ablation_runs(study.config, study.lengths)
@@ -31,7 +31,5 @@ def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dr
     if not study.follow(lambda find: plan, dry_run):
         return
     rows = ablation_rows(runs, study.store.find)
-    table, note = ablation_table(rows), seeds_note(study.config.study.seeds)
-    show_table(table)
-    say(note)
-    study.write("ablation", output, plan, rows, f"{table.markdown()}\n{note}\n")
+    section = Section(ablation_table(rows), (seeds_note(study.config.study.seeds),))
+    study.publish("ablation", output, plan, rows, [section])

@@ -13,7 +13,6 @@ from .studies import (
     STUDY_CONFIG,
     UNREAD,
     open_study,
-    show_table,
     study_config,
     study_flag,
 )
@@ -43,7 +42,7 @@ def command(
     """
     from ..studies.compare import compare_plan, size_result
     from ..studies.plots import draw_compare, new_figure
-    from ..studies.tables import compare_lines, compare_table
+    from ..studies.tables import Section, compare_lines, compare_table
 
     if not (no_plot or dry_run):
         new_figure()  # a missing extra is told now, not after hours
@@ -56,14 +55,8 @@ def command(
         return
     find = study.store.find
     results = [size_result(size, each, study.lengths, find) for size, each in sizes.items()]
-    text = ""
-    for result in results:
-        table, lines = compare_table(result), compare_lines(sizes[result.size], result)
-        show_table(table)
-        for line in lines:
-            say(line)
-        text += f"{table.markdown()}\n" + "".join(f"- {line}\n" for line in lines) + "\n"
-    study.write("compare", output, compare_plan(sizes, find), results, text)
+    sections = [Section(compare_table(each), tuple(compare_lines(sizes[each.size], each))) for each in results]
+    study.publish("compare", output, compare_plan(sizes, find), results, sections)
     if not no_plot:
         drawing = Path(output) / f"compare.{kind}"
         draw_compare(results, drawing)

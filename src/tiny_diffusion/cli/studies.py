@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..data.artefacts import Processed
     from ..studies.plan import Lengths, Plan
     from ..studies.runs import Run, Store
+    from ..studies.tables import Section
     from ..studies.tables import Table as StudyTable
 
 STUDY_CONFIG = click.option(
@@ -107,10 +108,17 @@ class OpenStudy:
             follow_study(plan, self.store, self.lengths)
         return not dry_run
 
-    def write(self, name: str, folder: str, runs: "Sequence[Run]", summary: Any, text: str) -> None:
-        """Write the results into ``folder``, as JSON and as markdown, and say where."""
+    def publish(
+        self, name: str, folder: str, runs: "Sequence[Run]", summary: Any, sections: "Sequence[Section]"
+    ) -> None:
+        """Print the results, write them into ``folder``, as JSON and as markdown, and say where."""
         from ..studies.tables import write_study
 
+        for section in sections:
+            show_table(section.table)
+            for line in section.lines:
+                say(line)
+        text = "\n".join(section.markdown() for section in sections)
         for path in write_study(Path(folder), name, self.config, self.data, self.store, runs, summary, text):
             say(f"written to {path}")
 

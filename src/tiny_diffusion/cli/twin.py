@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from ..config import ProjectConfig
 from ..errors import UserError
-from .options import config_flags, say
+from .options import config_flags
 from .studies import (
     DATA_DIR,
     DRY_RUN,
@@ -17,7 +17,6 @@ from .studies import (
     UNREAD,
     OpenStudy,
     open_study,
-    show_table,
     study_flag,
 )
 
@@ -50,8 +49,8 @@ def command(
     same command goes on.
     """
     from ..studies.plan import distinct
-    from ..studies.tables import edge_lines, twin_table
-    from ..studies.twin import best_of, publish, steps_within, twin_plan, winner
+    from ..studies.tables import Section, edge_lines, twin_seeds_lines, twin_seeds_table, twin_table
+    from ..studies.twin import best_of, over_seeds, publish, steps_within, twin_plan, winner
 
     study, flops = _open(ctx, data_dir, output, config_name, checkpoint)
     config, store, lengths = study.config, study.store, study.lengths
@@ -60,16 +59,17 @@ def command(
         return
     runs = distinct(twin_plan(config, steps, lengths, store.find), store)
     table = twin_table(f"autoregressive twin, bits per byte; equal compute: {flops:.1e} FLOPs", runs, store.find)
-    show_table(table)
+    seeds = over_seeds(config, steps, lengths, store.find)
     best, result = best_of(runs, store.find)
     target = Path(twin_output) / "best_model.pt"
     publish(result, target)
     notes = [f"best: {best.label}, validation {result.best.bits_per_byte:.3f} bits per byte, in {target}"]
     notes += edge_lines(config, winner(config, store.find))
-    for note in notes:
-        say(note)
-    text = f"{table.markdown()}\n" + "".join(f"- {note}\n" for note in notes)
-    study.write("twin", twin_output, runs, {"best": best.label}, text)
+    sections = [
+        Section(table, tuple(notes)),
+        Section(twin_seeds_table(seeds), tuple(twin_seeds_lines(config))),
+    ]
+    study.publish("twin", twin_output, runs, {"best": best.label, "over_seeds": seeds}, sections)
 
 
 def _open(
