@@ -11,6 +11,12 @@ from ..sampling.writer import Writer
 from .comparison import Step
 
 Value = TypeVar("Value", int, float)
+WRITING = "writing samples"  # the step's name
+
+
+def varied(name: str, value: float) -> str:
+    """The name of the step that writes with another value of a setting."""
+    return f"{WRITING} with {name} {value:g}"
 
 
 def write_samples(
@@ -42,7 +48,7 @@ def vary(
         if how == generation:
             found[value] = samples
         else:
-            yield Step(f"writing samples with {name} {value:g}")
+            yield Step(varied(name, value))
             found[value] = write(how)
     return found
 

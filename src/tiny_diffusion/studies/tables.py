@@ -103,7 +103,7 @@ def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
     return [
         f"{key}: the largest value tried, {value:g}, won; the twin may be better with a larger one"
         for key, (value, values) in tried.items()
-        if value == max(values)
+        if value == max(values) and len(values) > 1
     ]
 
 
@@ -187,7 +187,8 @@ def _crossing(found: Crossing | None, gaps: Sequence[tuple[int, float]], critica
     if found is None:
         epochs, gap = min(gaps, key=lambda pair: pair[1])
         grid = f"{gaps[0][0]} to {gaps[-1][0]} epochs" if len(gaps) > 1 else f"{gaps[0][0]} epochs"
-        return f"none; diffusion is below at no length of the grid ({grid}), and nearest after {epochs}, {gap:+.3f}"
+        nearest = f"nearest after {epochs}, {gap:+.3f} bits per byte"
+        return f"none; diffusion is below at no length of the grid ({grid}), and {nearest}"
     later = "and stays below" if found.back is None else f"but not below any more at {found.back:g} epochs"
     if found.at_first:
         first = f"the grid's first point, {found.epochs:g} epochs, {found.flops:.1e} FLOPs"
