@@ -19,10 +19,11 @@ from tiny_diffusion.cli.report_tables import show
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.answers import AnswerStore, BlindPassage, Origin
+from tiny_diffusion.evaluation.answers import AnswerStore
 from tiny_diffusion.evaluation.chart import Line, Row, Scale, line_chart, row_chart
 from tiny_diffusion.evaluation.comparison import Step
 from tiny_diffusion.evaluation.curves import POINTS, Curves, read_curves
+from tiny_diffusion.evaluation.judgements import BlindPassage, Origin
 from tiny_diffusion.evaluation.leaks import Leaks
 from tiny_diffusion.evaluation.likelihood import Difference, HeldOut, Likelihood, resample, summarise
 from tiny_diffusion.evaluation.passes import Expected, Remaining, count_passes
@@ -327,7 +328,7 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count(novelty_steps=(5, 9)) - count() == 2 * 9
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
-    assert count(causal=True, chain_rule=True) == 7 + 2
+    assert count(causal=True, chain_rule=True) == 7 + 2 * 20  # token by token
 
 
 def test_the_time_is_told_before_the_work_by_the_steps_own_names(checkpoint: Checkpoint, data: Processed) -> None:

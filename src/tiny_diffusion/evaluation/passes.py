@@ -11,14 +11,15 @@ from ..model.autoregressive import autoregressive_nats
 from ..model.likelihood import chain_rule, likelihood_bound
 from ..model.transformer import Transformer
 from ..runtime import autocast, generator_for
+from ..sampling.results import Run
+from ..sampling.writer import Writer
 from .breakdown import BREAKDOWN, FORMATS, RATES
 from .comparison import CHAIN_RULE, MODEL, PPM, TWIN
 from .compressor import PHASES, compressed_size
 from .likelihood import HeldOut
-from .samples import WRITING, varied, write_samples
+from .samples import WRITING, sample_settings, varied
 
 REPEATS, ENOUGH = 4, 0.3  # a batch is timed so often, or until so many seconds are spent
-TIMED_STEPS = 4  # denoising steps of the texts that are timed
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Remaining:
 def count_passes(
     held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, *, context: int, causal: bool, twin: bool
 ) -> dict[str, int]:
-    """Windows that go through the network in each step, by its name: likelihoods, breakdowns, and texts written."""
+    """Windows that go through the network in each step, by its name; of texts written, their moments."""
     windows = len(held.windows)
     counts = {MODEL: windows * (1 if causal else settings.draws)}
     if settings.chain_rule and not causal:
@@ -72,13 +73,12 @@ def count_passes(
         counts[BREAKDOWN] = settings.breakdown_draws * windows * (len(FORMATS) + (0 if causal else len(RATES)))
     first = min(context, settings.sample_tokens)
     blocks = 1 + -(-(settings.sample_tokens - first) // max(1, context - context // 2))
-    # With a cache an autoregressive text takes about one pass over its tokens, and has no steps to vary.
-    texts, steps = settings.samples * blocks, 1 if causal else generation.steps
-    counts[WRITING] = texts * steps
+    # An autoregressive model writes token by token, and has no steps to vary.
+    counts[WRITING] = settings.samples * (settings.sample_tokens if causal else blocks * generation.steps)
     for value in () if causal else sorted({*settings.novelty_steps} - {generation.steps}):
-        counts[varied("steps", value)] = texts * value
+        counts[varied("steps", value)] = settings.samples * blocks * value
     for temperature in sorted({*settings.temperatures} - {generation.temperature}):
-        counts[varied("temperature", temperature)] = texts * steps
+        counts[varied("temperature", temperature)] = counts[WRITING]
     return counts
 
 
@@ -92,7 +92,7 @@ def expect(
     *,
     twin: bool,
 ) -> Expected:
-    """Time a batch of the likelihood, of the chain rule, and of writing, and one run of PPMd.
+    """Time a batch of the likelihood and of the chain rule, some moments of writing, and one run of PPMd.
 
     What is left out takes seconds for a book: style, coherence, n-grams.
     """
@@ -111,12 +111,8 @@ def expect(
         if settings.chain_rule and not causal:
             batch = min(size, len(longest))  # one window gives as many rows as it has tokens
             seconds[CHAIN_RULE] = _timed(lambda: next(chain_rule(model, [longest], size))) / batch
-    few = settings.model_copy(
-        update={"samples": min(size, settings.samples), "sample_tokens": min(context, settings.sample_tokens)}
-    )
-    steps = min(TIMED_STEPS, generation.steps)
-    how = generation.model_copy(update={"steps": steps})
-    writing = _timed(lambda: write_samples(model, checkpoint, few, how)) / few.samples / (1 if causal else steps)
+    how = sample_settings(settings, generation, 0)
+    writing = _moment_seconds(Writer(model, checkpoint.tokenizer).writing("", how)) / how.num_samples
     counts = count_passes(held, settings, generation, context=context, causal=causal, twin=twin)
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
     if settings.ppm_order:
@@ -134,3 +130,17 @@ def _timed(call: Callable[[], object]) -> float:
         call()
         repeats, spent = repeats + 1, time.perf_counter() - began
     return spent / repeats
+
+
+def _moment_seconds(run: Run) -> float:
+    """Mean seconds between the first moments of texts; what comes before the first counts only if it is the only one.
+
+    The first takes longer than a step: it prepares the run.
+    """
+    moments = [time.perf_counter()]
+    for _ in run:
+        moments.append(time.perf_counter())
+        if len(moments) > REPEATS + 1 or moments[-1] - moments[0] > ENOUGH and len(moments) > 2:
+            break
+    first = 1 if len(moments) > 2 else 0
+    return (moments[-1] - moments[first]) / (len(moments) - 1 - first)

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from .answers import ALL_RATERS, Answer, AnswerStore, Origin, Progress
+from .answers import ALL_RATERS, AnswerStore
 from .answers_file import ASPECTS
+from .judgements import Answer, Origin, Progress
 
 VERSION = 1
 CONFIDENCE = 0.95

@@ -26,12 +26,17 @@ def write_samples(
     writer = Writer(model, checkpoint.tokenizer)
     samples: list[str] = []
     while len(samples) < settings.samples:
-        wanted = min(settings.batch_size, settings.samples - len(samples))
-        how = generation.as_drawn().model_copy(
-            update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + len(samples)}
-        )
+        how = sample_settings(settings, generation, len(samples))
         samples += [found.text for found in writer.write("", how)]
     return samples
+
+
+def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, written: int) -> GenerationConfig:
+    """How the next batch of samples is written when there are so many already."""
+    wanted = min(settings.batch_size, settings.samples - written)
+    return generation.as_drawn().model_copy(
+        update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + written}
+    )
 
 
 def vary(

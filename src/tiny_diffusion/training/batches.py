@@ -9,7 +9,7 @@ from torch import Tensor
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.curriculum import build_stage, encode_examples
-from ..data.difficulty import DynamicScorer
+from ..data.dynamic_scorer import DynamicScorer
 from ..runtime import generator_for
 from .format_datasets import Examples, Layout, chop, pack
 from .scheduler import blend
