@@ -30,6 +30,7 @@ class Copyist(Transformer):
         mask: Tensor | None = None,
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
+        controls: None = None,
     ) -> Tensor:
         self.read.append(ids)
         start = cache.length if cache is not None else 0

@@ -35,7 +35,12 @@ class ToyModel(torch.nn.Module):
         self.joint = torch.nn.Parameter(joint, requires_grad=False)
 
     def hidden(
-        self, ids: Tensor, mask: Tensor | None = None, positions: Tensor | None = None, cache: None = None
+        self,
+        ids: Tensor,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: None = None,
+        controls: None = None,
     ) -> Tensor:
         found = torch.stack([self._row(row.tolist()) for row in ids])
         return found if positions is None else found.gather(1, positions[..., None].expand(-1, -1, TOKENS))

@@ -7,6 +7,7 @@ import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
+from tiny_diffusion.config.controls import CONTROLS
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.evaluation.report import Report, evaluate
 from tiny_diffusion.sampling.writer import Writer
@@ -52,8 +53,8 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 
 def test_every_setting_is_listed() -> None:
-    # Those that others test: see test_guard.py and test_long_text.py.
-    elsewhere = {"ending", "layout", "max_copied_words"}
+    # Those that others test: see test_guard.py, test_long_text.py and test_controls.py.
+    elsewhere = {"ending", "layout", "max_copied_words", *CONTROLS, "guidance"}
     assert set(GENERATION) | FILLING | elsewhere == set(GenerationConfig.model_fields)
     assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 

@@ -46,7 +46,9 @@ class Toy(torch.nn.Module):
         self.law = law
         self.passes = 0
 
-    def hidden(self, ids: Tensor, positions: Tensor | None = None, cache: object = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, positions: Tensor | None = None, cache: object = None, controls: object = None
+    ) -> Tensor:
         self.passes += 1
         found = torch.tensor([self.law(row) for row in ids.tolist()]).log()
         return found if positions is None else found.gather(1, positions[..., None].expand(-1, -1, found.shape[2]))

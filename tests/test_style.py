@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tiny_diffusion.config import EvaluationConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.dialogue import spoken
 from tiny_diffusion.data.example import write_reference_text
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.calibration import calibrate, fit_features
 from tiny_diffusion.evaluation.delta import burrows_delta, commonest, frequencies, word_pairs
-from tiny_diffusion.evaluation.dialogue import spoken
 from tiny_diffusion.evaluation.prose import draw_pieces, draw_runs, read_prose, trim
 from tiny_diffusion.evaluation.punctuation import KINDS, count_marks
 from tiny_diffusion.evaluation.readability import letters_per_word, lix

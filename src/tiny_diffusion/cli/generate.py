@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
 from ..config import GenerationConfig, ProjectConfig
+from ..config.controls import CONTROLS
 from ..errors import UserError
 from .options import config_flags, resolve
 from .showing import Showing, show_flags
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FILLING = ("gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength")  # settings of infill and rewrite alone
 # What is done to texts for their readers only: see GenerationConfig.as_drawn.
 FINISHING = ("ending", "layout", "max_copied_words")
+CONTROL_FLAGS = (*CONTROLS, "guidance")
 DATA_OPTION = click.option(
     "--data-dir",
     default="data/processed",
@@ -40,7 +42,8 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 
     def add(function: Any) -> Any:
         for name in reversed(names):
-            kind = GenerationConfig.model_fields[name].annotation
+            annotation = GenerationConfig.model_fields[name].annotation
+            kind = click.Choice(get_args(annotation)) if get_origin(annotation) is Literal else annotation
             flag = "--" + name.replace("_", "-")
             option = click.option(flag, type=kind, default=None, help=f"The same as --generation.{name}.")
             function = option(function)
@@ -58,7 +61,7 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 @click.option("--history", type=click.Path(path_type=Path), help="Keep the lines of --interactive in this file.")
 @show_flags
 @PRESET_OPTION
-@short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed")
+@short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed", *CONTROL_FLAGS)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @config_flags("generation", without=tuple(f"generation.{name}" for name in FILLING))
 @click.pass_context
@@ -73,7 +76,7 @@ def command(
     showing: Showing,
     preset: str | None,
     device: str,
-    **short: int | float | None,
+    **short: str | float | None,
 ) -> None:
     """Write text in the book's style, from a prompt or from nothing."""
     check_together(prompt, prompts_file, interactive, history, showing)
@@ -136,7 +139,7 @@ def open_writer(
     checkpoint: str,
     preset: str | None,
     device: str,
-    short: dict[str, int | float | None],
+    short: dict[str, str | float | None],
     data_dir: str | None = None,
 ) -> "tuple[Writer, GenerationConfig]":
     """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'.

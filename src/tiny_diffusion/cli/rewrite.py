@@ -2,7 +2,7 @@
 
 import click
 
-from .generate import CHECKPOINT_OPTION, FINISHING, PRESET_OPTION, open_writer, short_flags
+from .generate import CHECKPOINT_OPTION, CONTROL_FLAGS, FINISHING, PRESET_OPTION, open_writer, short_flags
 from .options import config_flags
 from .showing import Showing, show_flags
 from .texts import check_output, deliver, read_text, text_options
@@ -19,7 +19,7 @@ UNUSED = ("length", "cache_context", "gap_tokens", "gap_candidates", "gap_rounds
 @CHECKPOINT_OPTION
 @show_flags
 @PRESET_OPTION
-@short_flags("vocab_level", "temperature", "steps", "num_samples", "seed")
+@short_flags("vocab_level", "temperature", "steps", "num_samples", "seed", *CONTROL_FLAGS)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @config_flags("generation", without=tuple(f"generation.{name}" for name in UNUSED))
 @click.pass_context
@@ -32,7 +32,7 @@ def command(
     showing: Showing,
     preset: str | None,
     device: str,
-    **short: int | float | None,
+    **short: str | float | None,
 ) -> None:
     r"""Rewrite TEXT, or a file of any length, in the book's manner: "It was a [[dreary night]] of November."
 

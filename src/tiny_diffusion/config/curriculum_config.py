@@ -57,6 +57,9 @@ class CurriculumConfig(Config):
         lt=1,
         description="first share of a stage over which the earlier stage's rows and rates fade out",
     )
+    rehearsal_share: float = Field(
+        0.0, ge=0, lt=1, description="share of a stage's rows that come from all earlier stages, lest they be forgotten"
+    )
     dynamic_scoring: bool = Field(
         False,
         description="re-score sentences by the model's own loss after each epoch and take the easier first",

@@ -82,6 +82,21 @@ class GenerationConfig(Config):
         description="compute keys and values of the text before the new tokens once: faster for long texts, "
         "approximate",
     )
+    sentence_length: Literal["any", "short", "medium", "long"] = Field(
+        "any", description="write in sentences of this length (models trained with model.controls)"
+    )
+    dialogue: Literal["any", "none", "some", "much"] = Field(
+        "any", description="write so much speech (models trained with model.controls)"
+    )
+    difficulty: Literal["any", "easy", "medium", "hard"] = Field(
+        "any", description="write sentences of this difficulty (models trained with model.controls)"
+    )
+    stage: Literal["any", "sentences", "pairs", "paragraphs"] = Field(
+        "any", description="write as the curriculum's stage of this format reads (models trained with model.controls)"
+    )
+    guidance: float = Field(
+        2.0, ge=0, description="how strongly the controls pull: 1 as learnt, 0 not at all; all but 1 double the time"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"
     )

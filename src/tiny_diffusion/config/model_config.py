@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from .base import Config
+from .controls import CONTROL_ROWS
 
 
 class ModelConfig(Config):
@@ -27,6 +28,9 @@ class ModelConfig(Config):
     value_residual: bool = Field(False, description="mix the first block's values into each later block's")
     tie_embeddings: bool = Field(True, description="one matrix for the embedding and the output head")
     causal: bool = Field(False, description="causal mask: the autoregressive twin instead of diffusion")
+    controls: bool = Field(
+        False, description="learn controls of sentence length, dialogue, difficulty and stage, for generation"
+    )
     init_std: float = Field(0.02, gt=0, description="standard deviation of the initial weights")
 
     @model_validator(mode="after")
@@ -36,6 +40,8 @@ class ModelConfig(Config):
                 f"n_heads={self.n_heads} does not divide d_model={self.d_model} into an even head size; "
                 f"d_model must be a multiple of {2 * self.n_heads}"
             )
+        if self.causal and self.controls:
+            raise ValueError("controls=true is for diffusion; an autoregressive model (causal=true) learns none")
         return self
 
     @property
@@ -49,7 +55,8 @@ class ModelConfig(Config):
         block = 4 * d * d + 3 * d * f + 2 * d + (2 * self.head_dim if self.qk_norm else 0)
         mixing = 2 * (self.n_layers - 1) if self.value_residual else 0
         tables = 1 if self.tie_embeddings else 2
-        return tables * vocab_size * d + self.n_layers * block + d + mixing
+        rows = tables * vocab_size + (CONTROL_ROWS if self.controls else 0)
+        return rows * d + self.n_layers * block + d + mixing
 
     @classmethod
     def tiny_125m(cls) -> Self:

@@ -47,6 +47,12 @@ class TrainingConfig(Config):
         "mean",
         description="mean: plain cross-entropy over masked tokens; bound: weights 1/t, the likelihood bound",
     )
+    control_dropout: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="share of rows trained without any control; in the others each control is left out half the time",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all text tokens")
     masking_strategy: Literal["uniform", "whole_word", "span", "rare_first"] = Field(
         "uniform", description="which tokens are masked in training; those but uniform are augmentation"

@@ -7,9 +7,9 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
+from ..data.dialogue import spoken
 from ..data.segmentation import split_sentences
 from ..data.words import split_words
-from .dialogue import spoken
 from .punctuation import KINDS, count_marks
 
 IntArray = npt.NDArray[np.int64]

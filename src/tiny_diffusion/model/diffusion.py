@@ -50,11 +50,13 @@ def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Ten
     ``ids`` (B, T) are the clean tokens, ``masked`` (B, T) tells which are hidden. Logits are computed for those
     N positions alone.
     """
-    hidden, targets = _hidden_at(model, ids, masked, None)
+    hidden, targets = _hidden_at(model, ids, masked)
     return F.cross_entropy(model.logits(hidden).float(), targets, reduction="none")
 
 
-def _hidden_at(model: Transformer, ids: Tensor, masked: Tensor, attention: Tensor | None) -> tuple[Tensor, Tensor]:
+def _hidden_at(
+    model: Transformer, ids: Tensor, masked: Tensor, attention: Tensor | None = None, controls: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Hidden states (N, D) and targets (N,) at the masked positions.
 
     Where ``ids`` and ``masked`` lie on the CPU and the model on a GPU, the positions are found on the CPU: finding them
@@ -64,7 +66,7 @@ def _hidden_at(model: Transformer, ids: Tensor, masked: Tensor, attention: Tenso
     index = masked.flatten().nonzero().squeeze(1)
     targets = ids.flatten().index_select(0, index) - model.reserved
     noisy = send(ids.masked_fill(masked, MASK_ID), device)
-    hidden = model.hidden(noisy, attention)
+    hidden = model.hidden(noisy, attention, controls=None if controls is None else send(controls, device))
     return hidden.flatten(0, 1).index_select(0, send(index, device)), send(targets, device)
 
 
@@ -76,6 +78,7 @@ def diffusion_loss(
     *,
     weighting: str,
     attention: Tensor | None = None,
+    controls: Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Summed training loss of the masked tokens of ``ids`` (B, T), a scalar.
@@ -83,10 +86,11 @@ def diffusion_loss(
     ``mean``: plain cross-entropy; divide by the number of masked tokens. ``bound``: each token weighted by the
     schedule's weight at its row's time ``t`` (B,); divided by the number of scorable tokens its expectation is
     the negative likelihood bound in nats a token. The sum is left whole so that micro-batches add up exactly.
+    ``attention`` and ``controls``: see ``Transformer.hidden``.
     """
     if weighting not in ("mean", "bound"):
         raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
-    hidden, targets = _hidden_at(model, ids, masked, attention)
+    hidden, targets = _hidden_at(model, ids, masked, attention, controls)
     weights = None
     if weighting == "bound":
         weights = send(MaskSchedule().weight(t)[masked.nonzero()[:, 0]], hidden.device)

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from ..config import ModelConfig
 from .attention import Attention, rotary_tables, take
 from .cache import KeyValueCache
+from .controls import ControlEmbedding
 from .layers import RMSNorm, add_with_dropout, draw_dropped, dropout, swiglu
 
 
@@ -78,6 +79,7 @@ class Transformer(nn.Module):
         self.gradient_checkpointing = False
         self.compiled_shape: tuple[int, int] | None = None
         self.embedding = nn.Embedding(vocab_size, config.d_model)
+        self.controls = ControlEmbedding(config.d_model) if config.controls else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model)
         self.head = None if config.tie_embeddings else nn.Linear(config.d_model, vocab_size, bias=False)
@@ -90,7 +92,7 @@ class Transformer(nn.Module):
         """Normal weights; the two matrices that write to the residual stream shrink with depth (GPT-2)."""
         std = self.config.init_std
         for name, parameter in self.named_parameters():
-            if parameter.dim() < 2:
+            if parameter.dim() < 2 or name.startswith("controls."):
                 continue
             residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
             nn.init.normal_(parameter, std=std / (2 * self.config.n_layers) ** 0.5 if residual else std)
@@ -106,22 +108,29 @@ class Transformer(nn.Module):
         mask: Tensor | None = None,
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
+        controls: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, T, D) of ``ids`` (B, T); ``mask`` (B, 1, T, T) allows attention where True.
 
         ``positions`` (B, M) ask for the states there alone, (B, M, D): the last block then computes queries and
-        feed-forward for those only. ``ids`` follow the tokens that ``cache`` keeps, and see them.
-        Raises ValueError when the tokens in all are above the context, or a causal model gets positions.
+        feed-forward for those only. ``ids`` follow the tokens that ``cache`` keeps, and see them. ``controls``
+        (B, 1 or T, K) are levels, see ``ControlEmbedding``; None: any.
+        Raises ValueError when the tokens in all are above the context, or a model gets positions or controls that
+        it has no use for.
         """
         t, start = ids.shape[1], cache.length if cache is not None else 0
         if start + t > self.config.context:
             raise ValueError(f"{start + t} tokens are more than the model's context of {self.config.context}")
         if self.config.causal and positions is not None:
             raise ValueError("a causal model gives the states of all its tokens")
+        if self.controls is None and controls is not None:
+            raise ValueError("this model has no learnt controls")
         if self.config.causal and (mask is not None or start):
             seen = torch.ones(t, start + t, dtype=torch.bool, device=ids.device).tril(start)
             mask = seen if mask is None else mask & seen
         x = self.embedding(ids)
+        if self.controls is not None and controls is not None:
+            x = x + self.controls(controls)
         half = torch.is_autocast_enabled(ids.device.type)
         dtype = torch.get_autocast_dtype(ids.device.type) if half else x.dtype
         cos, sin = self.cos[start : start + t].to(dtype), self.sin[start : start + t].to(dtype)

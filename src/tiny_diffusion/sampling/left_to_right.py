@@ -13,6 +13,7 @@ from ..data.tokenizer import BOS
 from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
+from .controls import wanted_controls
 from .denoise import DenoisingState
 from .draw import choose, forbid
 from .predictor import float_logits
@@ -25,8 +26,10 @@ def left_to_right(
     """Write ``block`` (B, T) behind its first ``kept`` tokens; a state after each.
 
     Keys and values of what stands already are kept, so that a step costs one token's pass. Of the settings that
-    choose an order or a number of steps none applies; a repetition can only be of what stands before.
+    choose an order or a number of steps none applies; a repetition can only be of what stands before. Raises
+    UserError for controls, which a causal model does not learn.
     """
+    wanted_controls(model, settings)
     model.eval()
     cache = KeyValueCache(model.config.context)
     new = torch.cat((torch.full_like(block[:, :1], BOS), block[:, :kept]), dim=1)

@@ -1,6 +1,8 @@
 """Epochs of rows for each stage: built from the prepared book, the same for the same seed, stage and epoch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
 from itertools import accumulate
 
 import torch
@@ -11,10 +13,11 @@ from ..data.artefacts import Processed
 from ..data.curriculum import build_stage, encode_examples
 from ..data.dynamic_scorer import DynamicScorer
 from ..runtime import generator_for
-from .format_datasets import Examples, Layout, chop, pack
+from .control_labels import ControlLabels, measure_examples
+from .format_datasets import Examples, Layout, Rows, chop, pack
 from .scheduler import blend
 
-ROWS, BLEND = 1, 2  # purposes of random draws, see runtime.seed_for
+ROWS, BLEND, BOUNDS = 1, 2, 10  # purposes of random draws, see runtime.seed_for
 
 
 class StageRows:
@@ -24,6 +27,7 @@ class StageRows:
         self.config = config
         paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
         encoded: list[Examples] = []
+        measures: list[Tensor] = []
         for stage in config.curriculum.stages:
             examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
             level = min(stage.vocab_level, config.model.vocab_level)
@@ -31,9 +35,27 @@ class StageRows:
                 # Neighbouring passages read on as in the book: one stream, a blank line between.
                 examples = [("\n\n".join(segments[0] for segments in examples),)]
             encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
+            if config.model.controls:
+                measures.append(measure_examples(examples, encoded[-1], data))
         self.encoded = _side_by_side(encoded)
+        self.labels = self._labels(measures) if measures else None
         self.scorers = [self._scorer(stage) for stage in range(len(self.encoded))]
         self.rows_per_epoch = [len(self._rows(stage, 0)) for stage in range(len(self.encoded))]
+
+    def _labels(self, measures: list[Tensor]) -> ControlLabels:
+        """What tells the controls' levels of any row."""
+        formats = [stage.format for stage in self.config.curriculum.stages]
+        ends = list(accumulate(map(len, measures)))
+        numbers = generator_for(self.config.training.seed, BOUNDS)
+        last = pack(self.encoded[-1], self.config.model.context, numbers)
+        return ControlLabels(torch.cat(measures), ends, formats, last)
+
+    def take(self, rows: Layout, index: Tensor) -> Rows:
+        """The rows of an epoch at ``index``, with their controls where the model learns them."""
+        taken = rows.take(index)
+        if self.labels is None:
+            return taken
+        return replace(taken, controls=self.labels.of_rows(rows.select(index), taken.documents))
 
     def _scorer(self, stage: int) -> DynamicScorer | None:
         """The dynamic scorer of a stage of separate examples; by length until the model's losses are known."""
@@ -62,6 +84,7 @@ class StageRows:
     def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Layout:
         """Rows of one epoch: the stage's own, some of the stage's before during a transition, in random order.
 
+        ``curriculum.rehearsal_share`` of them are taken from all stages before.
         ``written`` (R, T) are the model's own texts; they take the configured share of the rows.
         """
         rows = self._rows(stage, epoch)
@@ -70,6 +93,9 @@ class StageRows:
         if own < 1:
             before = self._rows(stage - 1, self.config.curriculum.stages[stage - 1].epochs + epoch)
             rows = _replace(rows, before, 1 - own, generator)
+        if stage and self.config.curriculum.rehearsal_share:
+            earlier = reduce(Layout.beside, (self._rows(before, epoch) for before in range(stage)))
+            rows = _replace(rows, earlier, self.config.curriculum.rehearsal_share, generator)
         if written is not None:
             share = self.config.training.self_training_share
             rows = _with_written(rows, written, share, generator)

@@ -19,17 +19,22 @@ from ..runtime import send
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of ids (R, T) and the document each token belongs to (R, T), numbered from 1 in its row, 0 for PAD."""
+    """Rows of ids (R, T) and the document each token belongs to (R, T), numbered from 1 in its row, 0 for PAD.
+
+    ``controls`` (R, 1 or T, K): levels of the learnt controls, for a model that has them.
+    """
 
     ids: Tensor
     documents: Tensor
+    controls: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, index: Tensor) -> "Rows":
         """The rows at ``index``."""
-        return Rows(self.ids[index], self.documents[index])
+        controls = None if self.controls is None else self.controls[index]
+        return Rows(self.ids[index], self.documents[index], controls)
 
     @property
     def scorable(self) -> Tensor:
@@ -105,13 +110,16 @@ class Layout:
         # Where a piece's tokens come to stand in the flat rows: its row's start, and what the row held before it.
         before = chosen.lengths.cumsum(0) - chosen.lengths
         target = row * self.context + before - before[chosen.first[:-1]].repeat_interleave(pieces)
-        within = _ranges(chosen.lengths)
-        place = target.repeat_interleave(chosen.lengths) + within
+        place = target.repeat_interleave(chosen.lengths) + _ranges(chosen.lengths)
         ids = torch.full((len(index) * self.context,), PAD)
-        ids[place] = self.stream[chosen.starts.repeat_interleave(chosen.lengths) + within].long()
+        ids[place] = self.stream[chosen.tokens()].long()
         documents = torch.zeros_like(ids)
         documents[place] = number.repeat_interleave(chosen.lengths)
         return Rows(ids.view(-1, self.context), documents.view(-1, self.context))
+
+    def tokens(self) -> Tensor:
+        """Where in the stream each token of each piece lies, piece by piece."""
+        return self.starts.repeat_interleave(self.lengths) + _ranges(self.lengths)
 
     def select(self, index: Tensor) -> "Layout":
         """The layout of the rows at ``index`` only."""

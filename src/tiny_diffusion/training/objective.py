@@ -50,5 +50,6 @@ def summed_loss(model: Transformer, settings: TrainingConfig, batch: Rows, maske
             t,
             weighting=settings.loss_weighting,
             attention=attention,
+            controls=batch.controls,
             label_smoothing=settings.label_smoothing,
         )

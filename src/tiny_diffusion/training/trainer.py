@@ -8,6 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from ..runtime import find_device, generator_for, seed_for
 from ..sampling.writer import Writer
 from .batches import StageRows
 from .compiling import wants_compile
+from .control_labels import drop_controls
 from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows
 from .masking import Masker
@@ -39,7 +41,7 @@ from .steps_in_flight import RunningStep, StepsInFlight
 from .validation import Validation, rescore
 
 RELEASE_STEPS = 100  # steps after which free memory goes back to the system: it takes as long as half of one
-MASKS, DROPOUT = 3, 4  # purposes of random draws, see runtime.seed_for
+MASKS, DROPOUT, CONTROLS = 3, 4, 9  # purposes of random draws, see runtime.seed_for
 
 
 class Trainer:
@@ -135,7 +137,7 @@ class Trainer:
         rows = self.rows.epoch(p.stage, epoch, self.written)
         running = StepsInFlight(self.steps_in_flight)
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
-            batch = rows.take(torch.arange(start, min(start + settings.batch_size, len(rows))))
+            batch = self.rows.take(rows, torch.arange(start, min(start + settings.batch_size, len(rows))))
             running.add(self.train_step(batch, epoch))
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
@@ -174,6 +176,9 @@ class Trainer:
         scale = learning_rate_scale(settings, place, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage)
         generator = generator_for(settings.seed, MASKS, p.step)
         masked, t = self.masker.draw(batch, mask_range(self.config.curriculum, p.stage, epoch), generator)
+        if batch.controls is not None:
+            numbers = generator_for(settings.seed, CONTROLS, p.step)
+            batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
         loss = add_gradients(self.model, settings, batch, masked, t)
         norm = clip_gradients(list(self.model.parameters()), settings.gradient_clipping)
         self.optimizers.step(scale)

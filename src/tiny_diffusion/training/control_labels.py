@@ -1,0 +1,142 @@
+"""What training rows are like: the levels of the learnt controls, from the book's own text.
+
+Shapes: N tokens of all stages, P pieces, R rows, T tokens of a row, M measures of a token, K controls.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Generator, Tensor
+
+from ..config.controls import CONTROLS
+from ..data.artefacts import Processed
+from ..data.dialogue import spoken
+from ..data.segmentation import split_sentences
+from ..data.words import split_words
+from .format_datasets import Examples, Layout
+
+MEASURES = ("sentence_length", "dialogue", "difficulty")  # the fourth control, the stage, is known of each row
+UNKNOWN = -1
+SCALE = 1000  # of shares, kept as whole numbers
+# Speech has a measure of its own: next to none, and most of the text.
+DIALOGUE_BOUNDS = (0.05, 0.5)
+PARAGRAPH_BREAK = "\n\n"
+
+Measures = npt.NDArray[np.int32]
+
+
+def measure_bytes(text: str, language: str, difficulty: Mapping[str, float]) -> Measures:
+    """For each UTF-8 byte of ``text`` the words of its sentence, whether it is spoken, the sentence's difficulty.
+
+    Int32 (bytes, M), shares times SCALE; UNKNOWN where there is no sentence with a word, or no score of it.
+    """
+    parts: list[Measures] = []
+    for i, paragraph in enumerate(text.split(PARAGRAPH_BREAK)):
+        if i:
+            parts.append(np.full((len(PARAGRAPH_BREAK), len(MEASURES)), UNKNOWN, dtype=np.int32))
+        characters = np.full((len(paragraph), len(MEASURES)), UNKNOWN, dtype=np.int32)
+        characters[:, 1] = SCALE * spoken(paragraph)
+        end = 0
+        for sentence in split_sentences(paragraph, language):
+            start = paragraph.index(sentence, end)
+            end = start + len(sentence)
+            words = len(split_words(sentence))
+            if words:
+                characters[start:end, 0] = words
+            if sentence in difficulty:
+                characters[start:end, 2] = round(SCALE * difficulty[sentence])
+        sizes = [len(character.encode("utf-8")) for character in paragraph]
+        parts.append(characters.repeat(sizes, axis=0))
+    return np.concatenate(parts)
+
+
+def measure_tokens(
+    segments: Sequence[str], sizes: npt.NDArray[np.int64], language: str, difficulty: Mapping[str, float]
+) -> Measures:
+    """The measures (N, M) of the first byte of each token of an example that is made of ``segments``.
+
+    ``sizes`` (N,): bytes of each token, 0 for those that join segments, which are UNKNOWN.
+    """
+    found = np.full((len(sizes), len(MEASURES)), UNKNOWN, dtype=np.int32)
+    of_text = np.concatenate([measure_bytes(text, language, difficulty) for text in segments])
+    found[sizes > 0] = of_text[(sizes.cumsum() - sizes)[sizes > 0]]
+    return found
+
+
+class ControlLabels:
+    """Levels of the controls for pieces of the stages' side-by-side stream.
+
+    Sentence length and difficulty have three levels that divide the last stage's pieces of ``context`` tokens into
+    thirds; dialogue has the fixed DIALOGUE_BOUNDS. Lengths and difficulties are means over tokens.
+    """
+
+    def __init__(self, measures: Tensor, ends: Sequence[int], formats: Sequence[str], last: Layout) -> None:
+        """``measures`` (N, M) of the stream's tokens; ``ends`` of the stages in it, and their ``formats``.
+
+        ``last``: pieces of the last stage, by which lengths and difficulties are divided.
+        """
+        self.measures = measures
+        self.ends = torch.tensor(ends)
+        self.stages = torch.tensor([CONTROLS["stage"].index(name) + 1 for name in formats])
+        means = self._means(last)
+        thirds = torch.tensor([1 / 3, 2 / 3], dtype=means.dtype)
+        bounds = [means[:, m][means[:, m].isfinite()].quantile(thirds) for m in range(len(MEASURES))]
+        bounds[MEASURES.index("dialogue")] = SCALE * torch.tensor(DIALOGUE_BOUNDS, dtype=means.dtype)
+        self.bounds = bounds
+
+    def _means(self, layout: Layout) -> Tensor:
+        """Mean of each known measure over each piece, (P, M); NaN where none is known."""
+        tokens = layout.tokens()
+        owner = torch.arange(len(layout.lengths)).repeat_interleave(layout.lengths)
+        inside = tokens < len(self.measures)  # what lies behind them the model wrote itself
+        values = self.measures[tokens[inside]].double()
+        known = values != UNKNOWN
+        sums = torch.zeros(2, len(layout.lengths), len(MEASURES), dtype=torch.float64)
+        sums[0].index_add_(0, owner[inside], values * known)
+        sums[1].index_add_(0, owner[inside], known.double())
+        return sums[0] / sums[1]
+
+    def levels(self, layout: Layout) -> Tensor:
+        """Levels (P, K) of the pieces of ``layout``, each from 1; 0 where nothing is known."""
+        means = self._means(layout)
+        found = [torch.bucketize(means[:, m].contiguous(), bounds) + 1 for m, bounds in enumerate(self.bounds)]
+        stage = torch.bucketize(layout.starts, self.ends, right=True)
+        inside = stage < len(self.stages)
+        found.append(torch.where(inside, self.stages[stage.where(inside, 0)], 0))
+        unknown = torch.cat([means.isnan(), torch.zeros(len(means), 1, dtype=torch.bool)], dim=1)
+        return torch.stack(found, dim=1).masked_fill(unknown, 0)
+
+    def of_rows(self, layout: Layout, documents: Tensor) -> Tensor:
+        """Levels of the rows of ``layout``: (R, 1, K) when each is one piece, else of each token (R, T, K).
+
+        ``documents`` (R, T): the piece of its row that each token belongs to, from 1; 0 for padding.
+        """
+        levels = self.levels(layout)
+        if len(levels) == len(layout):
+            return levels[:, None]
+        piece = layout.first[:-1, None] + documents - 1
+        return levels[piece.where(documents > 0, 0)].masked_fill((documents == 0)[..., None], 0)
+
+
+def drop_controls(levels: Tensor, dropout: float, generator: Generator) -> Tensor:
+    """``levels`` (R, P, K) with all controls of a share ``dropout`` of the rows left out, and half of the others'.
+
+    So the model learns the text without any control, which guidance needs (Ho & Salimans 2022) and the likelihood is
+    measured with, and each control without the others.
+    """
+    rows, _, controls = levels.shape
+    kept = torch.rand(rows, 1, 1, generator=generator) >= dropout
+    return levels * (kept & (torch.rand(rows, 1, controls, generator=generator) < 0.5))
+
+
+def measure_examples(examples: Sequence[Sequence[str]], encoded: Examples, data: Processed) -> Tensor:
+    """The measures (N, M) of a stage's tokens; ``examples`` are the texts, segment by segment, of ``encoded``."""
+    scored = zip(data.sentences, data.difficulty.combined, strict=True)
+    difficulty = {sentence.text: float(score) for sentence, score in scored}
+    sizes = np.array([len(data.tokenizer.token_bytes(i)) for i in range(data.tokenizer.vocab_size)])
+    found = [
+        measure_tokens(segments, sizes[encoded[i]], data.language, difficulty) for i, segments in enumerate(examples)
+    ]
+    return torch.from_numpy(np.concatenate(found))
