@@ -20,7 +20,8 @@ from tiny_diffusion.cli.main import app
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.answers import AnswerStore, BlindPassage, Origin, checked_name
+from tiny_diffusion.evaluation.answers import AnswerStore, checked_name
+from tiny_diffusion.evaluation.judgements import BlindPassage, Origin
 from tiny_diffusion.evaluation.people import report
 
 PASSAGES = [BlindPassage(f"{kind} passage number {n}", kind == "Old") for n in range(3) for kind in ("Old", "New")]

@@ -9,7 +9,8 @@ import pytest
 
 from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
 from tiny_diffusion.data.connectives import ROLES, count_roles
-from tiny_diffusion.data.difficulty import SCORES, DynamicScorer, _tokens, percentiles, score_sentences
+from tiny_diffusion.data.difficulty import SCORES, _tokens, percentiles, score_sentences
+from tiny_diffusion.data.dynamic_scorer import DynamicScorer
 from tiny_diffusion.data.embedding import FIT_SENTENCES, centrality
 from tiny_diffusion.errors import UserError
 

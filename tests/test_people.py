@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiny_diffusion.evaluation.answers import Answer
+from tiny_diffusion.evaluation.judgements import Answer
 from tiny_diffusion.evaluation.people import (
     bootstrap_mean,
     krippendorff_alpha,

@@ -1,5 +1,6 @@
 """The report as JSON and as a page: schema, escaping, pictures, verdicts, several checkpoints, the time told first."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -12,20 +13,29 @@ import torch
 from pydantic import TypeAdapter
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
+from tiny_diffusion.cli import main
+from tiny_diffusion.cli.evaluate import ProgressLine
+from tiny_diffusion.cli.report_tables import show
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.answers import AnswerStore
 from tiny_diffusion.evaluation.chart import Line, Row, Scale, line_chart, row_chart
+from tiny_diffusion.evaluation.comparison import Step
 from tiny_diffusion.evaluation.curves import POINTS, Curves, read_curves
+from tiny_diffusion.evaluation.judgements import BlindPassage, Origin
 from tiny_diffusion.evaluation.leaks import Leaks
 from tiny_diffusion.evaluation.likelihood import Difference, HeldOut, Likelihood, resample, summarise
-from tiny_diffusion.evaluation.passes import Expected, count_passes
+from tiny_diffusion.evaluation.passes import Expected, Remaining, count_passes
+from tiny_diffusion.evaluation.people import report as people_report
+from tiny_diffusion.evaluation.people import wilson_interval
 from tiny_diffusion.evaluation.report import evaluate
 from tiny_diffusion.evaluation.report_html import render
 from tiny_diffusion.evaluation.result import VERSION, Report, SeedsReport, schema
 from tiny_diffusion.evaluation.sentence_lengths import length_shares
 from tiny_diffusion.evaluation.several import combine
-from tiny_diffusion.evaluation.verdict import details, headline, warning
+from tiny_diffusion.evaluation.style_report import DELTA, OtherBook
+from tiny_diffusion.evaluation.verdict import details, headline, people, warning
 from tiny_diffusion.evaluation.vocabulary import rank_shares
 
 FEW = {
@@ -135,6 +145,21 @@ def test_the_page_is_whole_and_asks_for_nothing(report: Report) -> None:
     assert sum(name == "aria-label" and len(value or "") > 20 for name, value in pictures) == 8
     assert "picked by seed, not by hand" in text and "no curves" not in text
     assert "no curves" in render(report, None)
+
+
+def test_other_books_give_the_scale(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    style = report.style
+    stranger = OtherBook("far/stranger.txt", 12.0, {part.name: 34.0 for part in style.parts}, 5.0, 6.0)
+    found = replace(report, style=replace(style, other_books=[stranger]))
+    delta = next(part.score for part in style.parts if part.name == DELTA)
+    rows = Page(render(found, None)).text
+    assert f"generated{style.score:.0f}{delta:.0f}" in rows and "far/stranger.txt12345.006.00" in rows
+    assert f"this book, held out{style.held_out_score:.0f}{style.held_out_parts[DELTA]:.0f}" in rows
+    assert "this book, held out" not in render(report, None)
+    show(found)
+    printed = capsys.readouterr().out
+    assert re.search(r"stranger\.txt +│ 12 +│ 34 +│ 5\.00 +│ 6\.00", printed)
+    assert re.search(rf"generated +│ {style.score:.0f} +│ {delta:.0f} ", printed)
 
 
 def test_texts_are_escaped(report: Report) -> None:
@@ -294,7 +319,7 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
 
     def count(causal: bool = False, twin: bool = False, context: int = 20, **changes: object) -> int:
         changed = settings.model_copy(update=changes)
-        return count_passes(held, changed, generation, context=context, causal=causal, twin=twin)
+        return sum(count_passes(held, changed, generation, context=context, causal=causal, twin=twin).values())
 
     assert count() == 7 * 3 + 2 * 5
     assert count(twin=True) - count() == 7
@@ -303,8 +328,7 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count(novelty_steps=(5, 9)) - count() == 2 * 9
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
-    assert count(causal=True, chain_rule=True) == 7 + 2
-    assert count(causal=True, context=10) == 7 + 2 * 3
+    assert count(causal=True, chain_rule=True) == count(causal=True, context=10) == 7 + 2 * 20  # token by token
     # As many steps as they need: at most one a token, however many are set.
     generation = generation.model_copy(update={"sampler": "threshold"})
     assert count() == count(context=10) == 7 * 3 + 2 * 20
@@ -314,23 +338,56 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count() == 7 * 3 + 2 * 10 and count(context=10) == 7 * 3 + 2 * (5 + 5 + 5)
 
 
-def test_the_time_is_told_before_the_work(checkpoint: Checkpoint, data: Processed) -> None:
-    settings = checkpoint.config
-    events = evaluate(checkpoint, data, settings.evaluation, settings.generation, torch.device("cpu"))
-    names = []
+def test_the_time_is_told_before_the_work_by_the_steps_own_names(checkpoint: Checkpoint, data: Processed) -> None:
+    settings = checkpoint.config.evaluation.model_copy(update={"chain_rule": True, "windows": 2})
+    events = evaluate(checkpoint, data, settings, checkpoint.config.generation, torch.device("cpu"))
+    names: list[str] = []
+    expected = None
     for event in events:
         if isinstance(event, Expected):
-            assert event.seconds > 0
-            break
-        names.append(getattr(event, "name", ""))
-    assert names[-1] == "timing a forward pass" and not any("likelihood" in name for name in names)
+            expected, before = event, list(names)
+        else:
+            names.append(getattr(event, "name", ""))
+    assert expected is not None and before[-1] == "timing a batch of each kind"
+    assert not any("likelihood" in name for name in before)
+    assert all(seconds > 0 for seconds in expected.parts.values())
+    assert expected.seconds == pytest.approx(sum(expected.parts.values()))
+    # Every part is a step of its own, which begins after the time was told; the long ones are all foretold.
+    after = list(dict.fromkeys(names[len(before) :]))
+    short = ("n-grams", "style", "coherence", "novelty", "frontier")
+    assert {name for name in after if name and not name.startswith(short)} == set(expected.parts)
+
+
+def test_the_time_left_follows_how_the_parts_went() -> None:
+    left = Remaining(Expected({"a": 10.0, "b": 20.0, "c": 30.0}))
+    left.begin("unforeseen", 0.0)
+    assert left.left(0, 0, 7.0) == 60  # what was not foretold says nothing of the pace
+    left.begin("a", 7.0)
+    assert left.left(0, 0, 11.0) == 56 and left.left(0, 0, 40.0) == 50  # it cannot take less than nothing
+    left.begin("b", 27.0)  # "a" took twice its time
+    assert left.left(0, 0, 27.0) == 100
+    assert left.left(5, 20, 37.0) == pytest.approx(90)  # a quarter of "b" in 10 s, at the same pace
+    assert left.left(10, 20, 37.0) == pytest.approx(40 * 30 / 20)  # half of it: 20 foretold took 30
+    left.begin("between", 47.0)  # "b" went as foretold: 30 foretold took 40
+    assert left.left(0, 0, 47.0) == left.left(0, 0, 50.0) == pytest.approx(40)
+    left.begin("c", 50.0)
+    left.begin("", 60.0)
+    assert left.left(0, 0, 60.0) == 0
+
+
+def test_the_line_of_progress_tells_step_and_time_left() -> None:
+    line = ProgressLine()
+    assert str(line.__rich__()) == ""
+    line.step(Step("[reading]"))
+    assert str(line.__rich__()) == "[reading]"
+    line.remaining = Remaining(Expected({"a": 7200.0}))
+    line.step(Step("b", 2, 4))
+    assert str(line.__rich__()) == "b: 2 of 4; 2h00m left in all"
 
 
 def test_the_command_takes_several(
     checkpoint: Checkpoint, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tiny_diffusion.cli import main
-
     paths = [tmp_path / name / "best_model.pt" for name in ("a", "b")]
     for path in paths:
         save_checkpoint(path, checkpoint)
@@ -372,3 +429,82 @@ def test_presets_differ_where_they_say() -> None:
     assert changed["memory_efficient"] == {"batch_size"}
     assert changed["comprehensive"] == {"draws", "breakdown_draws", "samples", "novelty_steps", "temperatures"}
     assert changed["fast"] == changed["comprehensive"] | {"windows", "chain_rule", "ppm_order", "ngram_orders"}
+
+
+BLIND = {"evaluation.seed": 0, "evaluation.blind_passages": 8}
+
+
+def blind_test(path: Path, hash_of: str, answers: dict[str, int], rates: bool = True) -> AnswerStore:
+    """A finished test of four real and four generated passages; each rater is right about so many, of each kind."""
+    passages = [BlindPassage(f"{kind} <passage> {n}", kind == "Old") for n in range(4) for kind in ("Old", "New")]
+    store = AnswerStore.create(path, Origin(BLIND, "best_model.pt", hash_of, "b.txt", "1" * 64, "2030-01-01"), passages)
+    for rater, right in answers.items():
+        store.join(rater, rates)
+        while (question := store.next_question(rater)) is not None:
+            real, number = question.text.startswith("Old"), int(question.text[-1])
+            if question.ask == "verdict":
+                store.record(question, "real" if real == (number < right) else "generated")
+            else:
+                store.record(question, 4 if real else 2)
+    return store
+
+
+def test_people_stand_on_the_page_and_in_the_verdict(report: Report, tmp_path: Path) -> None:
+    assert report.blind is None and "Blind test" not in render(report, None)
+    with blind_test(tmp_path / "b.sqlite", "0" * 64, {"<anna>": 4, "bob": 3}) as store:
+        store.join("cem", False)
+        found = replace(report, blind=people_report(store, 100))
+    assert found.blind is not None
+    low, high = wilson_interval(14, 16)
+    said = f"2 raters told book and model apart in 14 of 16 answers, 88% (95 % interval {low:.0%} to {high:.0%}"
+    assert any(said in line and "people tell it from the book" in line for line in details(found))
+    page = Page(render(found, None))
+    assert page.open == [] and page.text.count(said) == 2  # at the top and in its own part
+    assert "<anna>8 of 8100 %" in page.text and "all raters14 of 1688 %" in page.text
+    assert "style24.002.00+2.00+2.00 to +2.00" in page.text and "style undefined" not in page.text
+    assert "real or generated 0." in page.text and "cem: 0 of 8 passages, not finished" in page.text
+    found.write(tmp_path / "evaluation.json")
+    assert TypeAdapter(Report).validate_json((tmp_path / "evaluation.json").read_bytes()) == found
+
+
+@pytest.mark.parametrize(
+    ("right", "told", "said"),
+    [
+        ({"a": 4}, True, "One rater told book and model apart in 8 of 8 answers, 100%"),
+        ({"a": 0}, False, "people take it for the book"),
+        ({"a": 2}, None, "50% (95 % interval 22% to 78%): that may be guessing"),
+        ({}, None, "nobody has finished yet"),
+    ],
+)
+def test_guessing_is_told_from_telling(tmp_path: Path, right: dict[str, int], told: bool | None, said: str) -> None:
+    with blind_test(tmp_path / "b.sqlite", "0" * 64, right, rates=False) as store:
+        found = people_report(store, 100)
+    assert found.told_apart is told and said in people(found)
+
+
+def test_the_command_reads_the_answers_about_its_checkpoint(
+    checkpoint: Checkpoint, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, answers = tmp_path / "best_model.pt", tmp_path / "answers.sqlite"
+    save_checkpoint(path, checkpoint)
+    save_checkpoint(tmp_path / "other.pt", replace(checkpoint, meta=checkpoint.meta | {"step": 7}))
+    blind_test(answers, hashlib.sha256(path.read_bytes()).hexdigest(), {"anna": 4}).close()
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(["evaluate", "--data-dir", str(prepared), "--device", "cpu", "--blind-answers", *arguments])
+        return int(ended.value.code or 0)
+
+    assert run(str(answers), str(path)) == 0
+    printed = capsys.readouterr().out
+    assert "who tells the book from the model" in printed and "One rater told book and model apart" in printed
+    written = TypeAdapter(Report).validate_json((tmp_path / "evaluation.json").read_bytes())
+    assert written.blind is not None and written.blind.scores[0].rater == "anna"
+    assert "<h2>Blind test" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    for arguments, said in (
+        ((str(answers), str(tmp_path / "other.pt")), "another model"),
+        ((str(answers), str(path), str(tmp_path / "other.pt")), "one checkpoint"),
+        ((str(tmp_path / "none.sqlite"), str(path)), "no blind test"),
+    ):
+        assert run(*arguments) == 2
+        assert said in capsys.readouterr().err

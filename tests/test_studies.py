@@ -27,6 +27,8 @@ from tiny_diffusion.studies.tables import (
     compare_lines,
     compare_table,
     edge_lines,
+    twin_seeds_lines,
+    twin_seeds_table,
     twin_table,
     write_study,
 )
@@ -34,6 +36,7 @@ from tiny_diffusion.studies.twin import (
     Setting,
     best_of,
     equal_run,
+    over_seeds,
     publish,
     steps_within,
     sweep_runs,
@@ -224,6 +227,29 @@ def test_the_sweep_names_its_winner_and_the_plan_follows_it(base: ProjectConfig,
     assert best_of(later, find)[1].best.bits_per_byte == 1.0
 
 
+def test_the_twin_over_seeds_has_spread_interval_and_a_paired_difference(base: ProjectConfig, lengths: Lengths) -> None:
+    def bits(run: Run) -> float:  # 1.5 and 1.7 for the winner, longer runs 0.25 worse: the difference has no doubt
+        return 1.5 + 0.2 * run.config.training.seed + (0.25 if run.config.training.max_steps else 0.0)
+
+    two = base.override(study={"seeds": 2, "twin_epochs": [6]})
+    rows = over_seeds(two, 100, lengths, made_up(bits))
+    assert [(row.name, row.validation.mean, row.test.seeds) for row in rows] == [
+        ("sweep's winner", pytest.approx(1.6), 2),
+        ("equal compute", pytest.approx(1.85), 2),
+    ]
+    # t of one degree of freedom, 12.706, times the deviation, 0.2 / root 2, over root 2.
+    winner_test = rows[0].test
+    assert (winner_test.low, winner_test.high) == (pytest.approx(0.4294, abs=1e-4), pytest.approx(2.9706, abs=1e-4))
+    assert rows[0].against is None and str(rows[1].against) == "+0.250 [+0.250, +0.250]"
+    table = twin_seeds_table(rows)
+    assert table.rows[0][2:] == ("1.600 ±0.141", "[0.329, 2.871]", "1.700 ±0.141", "[0.429, 2.971]", "")
+    assert "seed 0 alone" in twin_seeds_lines(two)[1]
+    one = base.override(study={"twin_epochs": [6]})
+    [first, _] = twin_seeds_table(over_seeds(one, 100, lengths, made_up(bits))).rows
+    assert first[2:] == ("1.500", "", "1.600", "", "")
+    assert twin_seeds_lines(one) == [seeds_note(1)]
+
+
 def test_the_twins_compute_is_the_diffusion_runs(
     tmp_path: Path, base: ProjectConfig, data: Processed, lengths: Lengths
 ) -> None:
@@ -292,7 +318,7 @@ def test_the_ablation_spends_the_same_on_each_schedule(
     rows = ablation_rows(runs, store.find)
     assert [r.test.mean for r in rows] == sorted(r.test.mean for r in rows) and len(rows) == 5
     assert [r.schedule for r in rows if r.against is None] == ["described"]
-    assert "| none |" in ablation_table(rows).markdown()
+    assert "| none |" in ablation_table(rows).markdown() and " of 2 |" in ablation_table(rows).markdown()
     paths = write_study(tmp_path, "ablation", base, data, store, plan, rows, "text")
     record = json.loads(paths[0].read_text())
     assert record["data"] == data.identity and len(record["runs"]) == 10 and record["summary"][0]["steps"] > 0
@@ -324,7 +350,9 @@ def test_crossover_on_curves_of_known_answers() -> None:
     assert touched is not None and touched.epochs == pytest.approx(10)
     assert crossover(epochs, flops, [3.0, 2.5, 2.0], [2.0] * 3) is None
     first = crossover(epochs, flops, [1.0, 3.0, 3.0], [2.0] * 3)
-    assert first is not None and first.at_first and (first.epochs, first.flops) == (1.0, 1e3)
+    assert first is not None and first.at_first and (first.epochs, first.flops, first.back) == (1.0, 1e3, 10.0)
+    again = crossover(epochs, flops, [3.0, 1.5, 2.0], [2.0] * 3)  # touching is not below
+    assert again is not None and again.back == 100.0 and found.back is None
     moving = crossover(epochs, flops, [3.0, 2.6, 2.4], [2.0, 2.5, 2.6])
     assert moving is not None and moving.epochs == pytest.approx(10 ** (1 + 1 / 3))
 
@@ -343,7 +371,7 @@ def curves(run: Run) -> float:
     return 3.0 - math.log10(epochs) + 0.01 * run.config.training.seed
 
 
-def test_the_comparison_finds_the_crossing_and_draws_it(tmp_path: Path, base: ProjectConfig, lengths: Lengths) -> None:
+def test_the_comparison_finds_the_crossing(base: ProjectConfig, lengths: Lengths) -> None:
     base = base.override(study={"epochs": [1, 5, 20], "seeds": 2, "twin_epochs": [6, 30]})
     find = made_up(curves)
     plan = compare_plan({"small": base}, find)
@@ -358,12 +386,40 @@ def test_the_comparison_finds_the_crossing_and_draws_it(tmp_path: Path, base: Pr
     share = (level[0][1] - 2) / (level[0][1] - level[1][1])
     assert result.best is not None and result.best.epochs == pytest.approx(5 * 4**share)
     # After one epoch the twin is at 3.79 and diffusion at 3.
-    assert result.equal is not None and result.equal.at_first and "already" in compare_lines(base, result)[1]
-    assert result.difference.lower == 2 and result.difference.mean == pytest.approx(3 - math.log10(20) + 0.005 - 2)
+    assert result.equal is not None and result.equal.at_first and result.equal.back == 5
+    assert result.at_best.lower == 2 and result.at_best.mean == pytest.approx(3 - math.log10(20) + 0.005 - 2)
+    assert list(result.differences) == [1, 5, 20]
+    assert result.differences[20].mean == pytest.approx(3 - math.log10(20) + 0.005 - 2 - math.log(20 / 6))
     lines = compare_lines(base, result)
-    assert f"first below at about {result.best.epochs:.1f} epochs" in lines[0] and "extrapolation" in lines[2]
-    short = base.override(study={"epochs": [1, 5]})
-    assert "none within the grid" in compare_lines(short, size_result("s", short, lengths, find))[0]
+    assert f"first below at about {result.best.epochs:.1f} epochs" in lines[0] and "and stays below" in lines[0]
+    assert "first point, 1 epochs" in lines[1] and "but not below any more at 5 epochs" in lines[1]
+    assert "extrapolation" in lines[2]
+    assert "20 epochs each, test text: diffusion 1.804 ±0.007, twin 3.304 ±0.000; diffusion is better, " in lines[3]
+    assert "the twin at its best is beaten: diffusion is better, diffusion minus twin -0.296" in lines[4]
+    assert "lower in 2 of 2 seeds" in lines[4]
+
+
+def test_a_comparison_without_a_crossing_says_how_near_it_came(base: ProjectConfig, lengths: Lengths) -> None:
+    short = base.override(study={"epochs": [1, 5], "twin_epochs": [6, 30]})
+    lines = compare_lines(short, size_result("s", short, lengths, made_up(curves)))
+    said = "none; diffusion is below at no length of the grid (1 to 5 epochs), and nearest after 5, +0.301"
+    assert said in lines[0]
+    assert "the twin at its best is not beaten on this seed: the twin is better on this seed" in lines[4]
+    # Two seeds that disagree leave it open.
+    two = base.override(study={"epochs": [10], "twin_epochs": [6], "seeds": 2})
+
+    def torn(run: Run) -> float:
+        return curves(run) + (0.5 * run.config.training.seed - 0.25 if not run.config.model.causal else 0.0)
+
+    assert (
+        "neither beaten nor sure to win: which is better is left open"
+        in compare_lines(two, size_result("s", two, lengths, made_up(torn)))[4]
+    )
+
+
+def test_a_drawing_is_the_same_for_the_same_study(tmp_path: Path, base: ProjectConfig, lengths: Lengths) -> None:
+    base = base.override(study={"epochs": [1, 5, 20], "seeds": 2, "twin_epochs": [6, 30]})
+    result = size_result("small", base, lengths, made_up(curves))
     assert "| 20 |" in compare_table(result).markdown()
     for name in ("a.svg", "b.svg", "c.png"):
         draw_compare([result], tmp_path / name)
@@ -393,8 +449,10 @@ def test_each_study_setting_changes_the_runs(base: ProjectConfig, lengths: Lengt
 
 
 def test_spread_and_paired_differences() -> None:
-    assert asdict(spread([1.0, 2.0, 3.0])) == {"mean": 2.0, "deviation": 1.0, "seeds": 3}
-    assert str(spread([1.5])) == "1.500" and spread([1.5]).deviation is None
+    # t of two degrees of freedom, 4.3027, over the root of three.
+    ends = {"low": pytest.approx(2 - 2.48414, abs=1e-4), "high": pytest.approx(2 + 2.48414, abs=1e-4)}
+    assert asdict(spread([1.0, 2.0, 3.0])) == {"mean": 2.0, "deviation": 1.0, "seeds": 3} | ends
+    assert str(spread([1.5])) == "1.500" and spread([1.5]).deviation is None and spread([1.5]).interval == ""
     # The same difference for each seed leaves no doubt, however much the seeds differ.
     same = paired([1.0, 2.0, 4.0], [1.5, 2.5, 4.5])
     assert (same.mean, same.low, same.high, same.lower) == (-0.5, -0.5, -0.5, 3)
@@ -407,7 +465,7 @@ def test_spread_and_paired_differences() -> None:
     )
     one = paired([1.0], [2.0])
     assert one.low is None and str(one) == "-1.000" and "one seed" in seeds_note(1)
-    assert "2 paired seeds" in seeds_note(2)
+    assert "over 2 seeds" in seeds_note(2)
     with pytest.raises(ValueError):
         paired([1.0], [1.0, 2.0])
 

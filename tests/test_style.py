@@ -20,7 +20,8 @@ from tiny_diffusion.evaluation.delta import burrows_delta, commonest, frequencie
 from tiny_diffusion.evaluation.prose import draw_pieces, draw_runs, read_prose, trim
 from tiny_diffusion.evaluation.punctuation import KINDS, count_marks
 from tiny_diffusion.evaluation.readability import letters_per_word, lix
-from tiny_diffusion.evaluation.style import StyleReport, measure_style
+from tiny_diffusion.evaluation.style import measure_style
+from tiny_diffusion.evaluation.style_report import DELTA, StyleReport
 from tiny_diffusion.evaluation.vocabulary import (
     function_word_share,
     hapax_share,
@@ -198,6 +199,9 @@ def test_held_out_text_scores_about_100(data: Processed, reference: str) -> None
     (other,) = own.other_books
     assert other.score < 50
     assert other.delta_to_held_out > 2 * own.held_out_delta and other.delta_to_generated > 2 * own.delta
+    # Its parts are those of the score, and the one by Delta stands alone, far below the book's own.
+    assert list(other.parts) == [part.name for part in own.parts]
+    assert other.parts[DELTA] < 60 < own.held_out_parts[DELTA]
 
 
 def test_another_book_scores_lower_both_ways(data: Processed, reference: str) -> None:

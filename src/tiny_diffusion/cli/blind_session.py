@@ -12,7 +12,8 @@ from rich.text import Text
 from .options import console, say
 
 if TYPE_CHECKING:
-    from ..evaluation.answers import AnswerStore, Question
+    from ..evaluation.answers import AnswerStore
+    from ..evaluation.judgements import Question
 
 WIDTH = 80
 VERDICTS = {"r": "real", "g": "generated"}

@@ -98,9 +98,10 @@ def make(
 
     from ..checkpoint import check_same_data, load_checkpoint
     from ..data.artefacts import load_processed
-    from ..evaluation.answers import AnswerStore, Origin
+    from ..evaluation.answers import AnswerStore
     from ..evaluation.answers_file import check_writable
     from ..evaluation.blind_passages import mix, real_passages, write_passages
+    from ..evaluation.judgements import Origin
     from ..runtime import find_device
     from ..sampling.writer import Writer
 

@@ -12,9 +12,7 @@ from .studies import (
     OUTPUT,
     STUDY_CONFIG,
     UNREAD,
-    follow_study,
-    show_plan,
-    show_table,
+    open_study,
     study_config,
     study_flag,
 )
@@ -42,39 +40,24 @@ def command(
 
     The twin's dropout and weight decay come from a sweep of its own. Ctrl-C at any time: the same command goes on.
     """
-    from ..data.artefacts import load_processed
     from ..studies.compare import compare_plan, size_result
-    from ..studies.plan import Lengths
     from ..studies.plots import draw_compare, new_figure
-    from ..studies.runs import Store
-    from ..studies.tables import compare_lines, compare_table, write_study
+    from ..studies.tables import Section, compare_lines, compare_table
 
     if not (no_plot or dry_run):
         new_figure()  # a missing extra is told now, not after hours
-    data = load_processed(Path(data_dir))
     base = ProjectConfig.preset(config_name)
-    config = study_config(ctx, base, data)
-    sizes = {Path(config_name).stem: config}
-    if config.study.sizes:
-        shaped = {size: base.override(model=size) for size in config.study.sizes}
-        sizes = {size: study_config(ctx, each, data) for size, each in shaped.items()}
-    store, lengths = Store(Path(output) / "runs", data, config.evaluation), Lengths(data)
-    if dry_run:
-        show_plan(lambda find: compare_plan(sizes, find), store, lengths)
+    study = open_study(ctx, base, data_dir, output)
+    shaped = {size: base.override(model=size) for size in study.config.study.sizes}
+    sizes = {size: study_config(ctx, each, study.data) for size, each in shaped.items()}
+    sizes = sizes or {Path(config_name).stem: study.config}
+    if not study.follow(lambda find: compare_plan(sizes, find), dry_run):
         return
-    follow_study(lambda find: compare_plan(sizes, find), store, lengths)
-    results = [size_result(size, each, lengths, store.find) for size, each in sizes.items()]
-    text = ""
-    for result in results:
-        table, lines = compare_table(result), compare_lines(sizes[result.size], result)
-        show_table(table)
-        for line in lines:
-            say(line)
-        text += f"{table.markdown()}\n" + "".join(f"- {line}\n" for line in lines) + "\n"
-    runs = compare_plan(sizes, store.find)
-    paths = write_study(Path(output), "compare", config, data, store, runs, results, text)
+    find = study.store.find
+    results = [size_result(size, each, study.lengths, find) for size, each in sizes.items()]
+    sections = [Section(compare_table(each), tuple(compare_lines(sizes[each.size], each))) for each in results]
+    study.publish("compare", output, compare_plan(sizes, find), results, sections)
     if not no_plot:
-        paths.append(Path(output) / f"compare.{kind}")
-        draw_compare(results, paths[-1])
-    for path in paths:
-        say(f"written to {path}")
+        drawing = Path(output) / f"compare.{kind}"
+        draw_compare(results, drawing)
+        say(f"written to {drawing}")

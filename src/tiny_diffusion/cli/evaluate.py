@@ -1,20 +1,25 @@
 """``tiny-diffusion evaluate``: measure a model, or several of one kind."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
-from rich.markup import escape
+from rich.text import Text
 
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
+from .blind_test import file_hash
 from .generate import CHECKPOINT_OPTION, FINISHING
-from .options import Pace, config_flags, duration, errors, resolve, say
+from .options import config_flags, duration, errors, resolve, say
 
 if TYPE_CHECKING:
+    from ..evaluation.comparison import Step
     from ..evaluation.curves import Curves
+    from ..evaluation.passes import Remaining
+    from ..evaluation.people import BlindReport
     from ..evaluation.result import Report, SeedsReport
 
 
@@ -60,6 +65,12 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
 @click.option(
     "--other-books", multiple=True, metavar="BOOK", help="Hold the style against this book too; may be given often."
 )
+@click.option(
+    "--blind-answers",
+    default=None,
+    metavar="FILE",
+    help="Show what people answered in a blind-test of this checkpoint.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @config_flags("evaluation", "generation", without=UNUSED)
 @click.pass_context
@@ -76,6 +87,7 @@ def command(
     eval_batch_size: int | None,
     eval_samples: int | None,
     other_books: tuple[str, ...],
+    blind_answers: str | None,
     device: str,
 ) -> None:
     """Held-out bits per byte beside n-grams, style, coherence and copying; writes evaluation.json and report.html.
@@ -97,6 +109,8 @@ def command(
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError("a checkpoint is given twice: the spread would be too small")
     target = _target(paths, output)
+    if blind_answers is not None and len(paths) > 1:
+        raise UserError("--blind-answers are about one model: give one checkpoint")
     config = load_checkpoint(paths[0]).config
     preset = "fast" if fast else preset
     if preset is not None:
@@ -109,7 +123,8 @@ def command(
     config = resolve(ctx, config)
     curves = read_curves(paths[0])
     beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
-    reports = [run(path, Path(data_dir), config, device, *beside, other_books) for path in paths]
+    blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
+    reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind) for path in paths]
     if len(reports) == 1:
         show(reports[0])
         write(target, reports[0], curves)
@@ -139,6 +154,30 @@ def write(target: Path, report: "Report", curves: "Curves | None", seeds: "Seeds
     say(f"written to {target} and {page}")
 
 
+class ProgressLine:
+    """The step and the time left, told anew whenever the terminal is drawn."""
+
+    def __init__(self) -> None:
+        self.remaining: Remaining | None = None
+        self._step: Step | None = None
+
+    def step(self, step: "Step") -> None:
+        """A step begins or goes on."""
+        if self.remaining is not None and (self._step is None or self._step.name != step.name):
+            self.remaining.begin(step.name, time.perf_counter())
+        self._step = step
+
+    def __rich__(self) -> Text:
+        step = self._step
+        if step is None:
+            return Text("")
+        done = f": {step.done:,} of {step.total:,}" if step.total else ""
+        if self.remaining is None:
+            return Text(step.name + done)
+        left = self.remaining.left(step.done, step.total, time.perf_counter())
+        return Text(f"{step.name}{done}; {duration(left)} left in all")
+
+
 def run(
     checkpoint: Path,
     data_dir: Path,
@@ -147,12 +186,13 @@ def run(
     twin: Path | None = None,
     local: tuple[Path, ...] = (),
     other_books: tuple[str, ...] = (),
+    blind: "BlindReport | None" = None,
 ) -> "Report":
-    """Say how long it should take, and evaluate with a line that tells the step, and for a long one the time left."""
+    """Say how long it should take, and evaluate with a line that tells the step and the time left of all."""
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
     from ..evaluation.comparison import Rivals
-    from ..evaluation.passes import Expected
+    from ..evaluation.passes import Expected, Remaining
     from ..evaluation.report import Report, evaluate
     from ..runtime import find_device, memory_errors
 
@@ -160,17 +200,33 @@ def run(
         loaded, data = load_checkpoint(checkpoint), load_processed(data_dir)
         others = {name: _cleaned(name, data.pipeline) for name in other_books}
         rivals = Rivals(None if twin is None else load_checkpoint(twin), local)
-        pace = Pace()
-        for event in evaluate(loaded, data, config.evaluation, config.generation, find_device(device), rivals, others):
+        line = ProgressLine()
+        how = (config.evaluation, config.generation, find_device(device), rivals, others, blind)
+        for event in evaluate(loaded, data, *how):
             if isinstance(event, Report):
                 return event
             if isinstance(event, Expected):
-                say(
-                    f"{checkpoint}: about {duration(event.seconds)} on this machine (forward passes times one measured)"
-                )
-                continue
-            status.update(f"{escape(event.name)}{pace.tell(event.name, event.done, event.total)}")
+                say(f"{checkpoint}: about {duration(event.seconds)} on this machine (a batch of each kind was timed)")
+                line.remaining = Remaining(event)
+            else:
+                line.step(event)
+                status.update(line)
     raise AssertionError("an evaluation ends with its report")
+
+
+def _people(answers: Path, checkpoint: Path, resamples: int) -> "BlindReport":
+    """The figures of a blind test; raises UserError unless its passages were written by ``checkpoint``."""
+    from ..evaluation.answers import AnswerStore
+    from ..evaluation.people import report
+
+    with AnswerStore(answers) as store:
+        origin = store.origin
+        if origin.checkpoint_hash != file_hash(checkpoint):
+            raise UserError(
+                f"{answers} holds answers about another model than {checkpoint}: its passages were written by "
+                f"{origin.checkpoint} on {origin.made}"
+            )
+        return report(store, resamples)
 
 
 def _cleaned(book: str, pipeline: PipelineConfig) -> str:

@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,23 +22,6 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 def say(text: str, *, to: Console = console, style: str | None = None) -> None:
     """Print a sentence as it stands: no markup (a path may hold brackets), and no line breaks in a pipe."""
     to.print(text, style=style, markup=False, soft_wrap=True)
-
-
-class Pace:
-    """How far a step is and how long it will still take, judged by its own pace so far."""
-
-    def __init__(self) -> None:
-        self._name, self._began, self._first = "", 0.0, 0
-
-    def tell(self, name: str, done: int, total: int) -> str:
-        """Text such as ``: 12 of 60, 40s left``; nothing for a step that does not count."""
-        if name != self._name:
-            self._name, self._began, self._first = name, time.perf_counter(), done
-        if not total:
-            return ""
-        fresh = done - self._first
-        rest = (time.perf_counter() - self._began) / fresh * (total - done) if fresh else math.nan
-        return f": {done:,} of {total:,}, {duration(rest)} left"
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from .blind_report import show_report
 from .options import console, say
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from ..evaluation.frontier import Frontier
     from ..evaluation.novelty import NoveltyReport
     from ..evaluation.result import Report, SeedsReport
-    from ..evaluation.style import StyleReport
+    from ..evaluation.style_report import StyleReport
 
 
 def show(report: "Report") -> None:
@@ -51,6 +52,8 @@ def show(report: "Report") -> None:
     _show_coherence(report.coherence)
     _show_novelty(report.novelty)
     _show_frontier(report.frontier)
+    if report.blind is not None:
+        show_report(report.blind)
     leak = warning(report)
     if leak is not None:
         say(f"WARNING: {leak}", style="bold red")
@@ -64,6 +67,8 @@ def _cell(value: float | None, digits: int = 3) -> str:
 
 
 def _show_style(style: "StyleReport") -> None:
+    from ..evaluation.style_report import DELTA
+
     table = Table("part", "distance", "book's own", "score", "held-out text", title="style, 0 to 100")
     for part in style.parts:
         held = style.held_out_parts[part.name]
@@ -77,11 +82,16 @@ def _show_style(style: "StyleReport") -> None:
     console.print(figures)
     if not style.other_books:
         return
-    others = Table("other book", "score", "Delta to generated", "to held-out text", title="other books")
-    others.add_row("(this book)", "", f"{style.delta:.2f}", f"{style.held_out_delta:.2f}")
+    columns = ("text", "score", "by Delta", "Delta to generated", "to held-out text")
+    others = Table(*columns, title="the scale of style: other books, 0 to 100")
+    own = (f"{style.held_out_score:.0f}", f"{style.held_out_parts[DELTA]:.0f}")
+    others.add_row("this book, held out", *own, f"{style.delta:.2f}", f"{style.held_out_delta:.2f}")
+    generated = next(part.score for part in style.parts if part.name == DELTA)
+    others.add_row("generated", f"{style.score:.0f}", f"{generated:.0f}", "", "")
     for book in style.other_books:
         deltas = (f"{book.delta_to_generated:.2f}", f"{book.delta_to_held_out:.2f}")
-        others.add_row(escape(Path(book.name).name), f"{book.score:.0f}", *deltas)
+        scores = (f"{book.score:.0f}", f"{book.parts[DELTA]:.0f}")
+        others.add_row(escape(Path(book.name).name), *scores, *deltas)
     console.print(others)
 
 

@@ -1,8 +1,10 @@
-"""What the studies' commands share: flags of grids, the list of runs, and the progress of many trainings."""
+"""What the studies' commands share: flags of grids, a study that is open, its list of runs, and their progress."""
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +22,8 @@ from .train import graceful_stop
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
     from ..studies.plan import Lengths, Plan
-    from ..studies.runs import Store
+    from ..studies.runs import Run, Store
+    from ..studies.tables import Section
     from ..studies.tables import Table as StudyTable
 
 STUDY_CONFIG = click.option(
@@ -86,6 +89,55 @@ def study_config(
     if config.training.objective != "diffusion":
         raise UserError(f"training.objective={config.training.objective}: a study begins with the diffusion model")
     return config
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study on one prepared book: its settings, its kept runs, and what is known of runs before they are made."""
+
+    config: ProjectConfig
+    data: "Processed"
+    store: "Store"
+    lengths: "Lengths"
+
+    def follow(self, plan: "Plan", dry_run: bool) -> bool:
+        """Do the plan's runs; with ``dry_run`` only list them, and tell False: there are no results to show."""
+        if dry_run:
+            show_plan(plan, self.store, self.lengths)
+        else:
+            follow_study(plan, self.store, self.lengths)
+        return not dry_run
+
+    def publish(
+        self, name: str, folder: str, runs: "Sequence[Run]", summary: Any, sections: "Sequence[Section]"
+    ) -> None:
+        """Print the results, write them into ``folder``, as JSON and as markdown, and say where."""
+        from ..studies.tables import write_study
+
+        for section in sections:
+            show_table(section.table)
+            for line in section.lines:
+                say(line)
+        text = "\n".join(section.markdown() for section in sections)
+        for path in write_study(Path(folder), name, self.config, self.data, self.store, runs, summary, text):
+            say(f"written to {path}")
+
+
+def open_study(
+    ctx: click.Context,
+    base: ProjectConfig,
+    data_dir: str,
+    output: str,
+    unread: tuple[str, ...] = (*UNREAD, "curriculum"),
+) -> OpenStudy:
+    """Open the study of ``base`` with the command line's changes; raises UserError as ``study_config`` does."""
+    from ..data.artefacts import load_processed
+    from ..studies.plan import Lengths
+    from ..studies.runs import Store
+
+    data = load_processed(Path(data_dir))
+    config = study_config(ctx, base, data, unread)
+    return OpenStudy(config, data, Store(Path(output) / "runs", data, config.evaluation), Lengths(data))
 
 
 def show_table(table: "StudyTable") -> None:

@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from ..config import ProjectConfig
 from ..errors import UserError
-from .options import config_flags, say
+from .options import config_flags
 from .studies import (
     DATA_DIR,
     DRY_RUN,
@@ -15,10 +15,8 @@ from .studies import (
     STUDY_CONFIG,
     SWEPT,
     UNREAD,
-    follow_study,
-    show_plan,
-    show_table,
-    study_config,
+    OpenStudy,
+    open_study,
     study_flag,
 )
 
@@ -50,41 +48,45 @@ def command(
     The best one by validation goes to best_model.pt, for: tiny-diffusion evaluate --twin. Ctrl-C at any time: the
     same command goes on.
     """
-    from ..checkpoint import check_same_data, load_checkpoint
-    from ..data.artefacts import load_processed
-    from ..studies.plan import Lengths, distinct
-    from ..studies.runs import Store
-    from ..studies.tables import edge_lines, twin_table, write_study
-    from ..studies.twin import best_of, publish, steps_within, twin_plan, winner
+    from ..studies.plan import distinct
+    from ..studies.tables import Section, edge_lines, twin_seeds_lines, twin_seeds_table, twin_table
+    from ..studies.twin import best_of, over_seeds, publish, steps_within, twin_plan, winner
 
-    data = load_processed(Path(data_dir))
-    lengths = Lengths(data)
-    if checkpoint is None:
-        config = study_config(ctx, ProjectConfig.preset(config_name), data, (*UNREAD, *SWEPT))
-        flops = lengths.flops(config, lengths.steps(config))
-    else:
-        if ctx.get_parameter_source("config_name") is not ParameterSource.DEFAULT:
-            raise UserError("give --checkpoint or --config, not both: a checkpoint holds its own configuration")
-        trained = load_checkpoint(Path(checkpoint))
-        check_same_data(trained, data)
-        config = study_config(ctx, trained.config, data, (*UNREAD, *SWEPT, "curriculum"))
-        flops = lengths.flops(trained.config, lengths.steps(trained.config))
+    study, flops = _open(ctx, data_dir, output, config_name, checkpoint)
+    config, store, lengths = study.config, study.store, study.lengths
     steps = steps_within(config, flops, lengths)
-    store = Store(Path(output) / "runs", data, config.evaluation)
-    if dry_run:
-        show_plan(lambda find: twin_plan(config, steps, lengths, find), store, lengths)
+    if not study.follow(lambda find: twin_plan(config, steps, lengths, find), dry_run):
         return
-    follow_study(lambda find: twin_plan(config, steps, lengths, find), store, lengths)
     runs = distinct(twin_plan(config, steps, lengths, store.find), store)
     table = twin_table(f"autoregressive twin, bits per byte; equal compute: {flops:.1e} FLOPs", runs, store.find)
-    show_table(table)
+    seeds = over_seeds(config, steps, lengths, store.find)
     best, result = best_of(runs, store.find)
     target = Path(twin_output) / "best_model.pt"
     publish(result, target)
     notes = [f"best: {best.label}, validation {result.best.bits_per_byte:.3f} bits per byte, in {target}"]
     notes += edge_lines(config, winner(config, store.find))
-    for note in notes:
-        say(note)
-    text = f"{table.markdown()}\n" + "".join(f"- {note}\n" for note in notes)
-    for path in write_study(Path(twin_output), "twin", config, data, store, runs, {"best": best.label}, text):
-        say(f"written to {path}")
+    sections = [
+        Section(table, tuple(notes)),
+        Section(twin_seeds_table(seeds), tuple(twin_seeds_lines(config))),
+    ]
+    study.publish("twin", twin_output, runs, {"best": best.label, "over_seeds": seeds}, sections)
+
+
+def _open(
+    ctx: click.Context, data_dir: str, output: str, config_name: str, checkpoint: str | None
+) -> tuple[OpenStudy, float]:
+    """The study, and the training FLOPs of the diffusion run whose compute the twin takes."""
+    from ..checkpoint import check_same_data, load_checkpoint
+
+    unread = (*UNREAD, *SWEPT)
+    if checkpoint is None:
+        study = open_study(ctx, ProjectConfig.preset(config_name), data_dir, output, unread)
+        diffusion = study.config
+    else:
+        if ctx.get_parameter_source("config_name") is not ParameterSource.DEFAULT:
+            raise UserError("give --checkpoint or --config, not both: a checkpoint holds its own configuration")
+        trained = load_checkpoint(Path(checkpoint))
+        study = open_study(ctx, trained.config, data_dir, output, (*unread, "curriculum"))
+        check_same_data(trained, study.data)
+        diffusion = trained.config
+    return study, study.lengths.flops(diffusion, study.lengths.steps(diffusion))

@@ -1,4 +1,4 @@
-"""How hard each sentence is: four percentile scores, their weighted mean, and one that follows the model."""
+"""How hard each sentence is: four percentile scores and their weighted mean."""
 
 import re
 import sys
@@ -6,7 +6,6 @@ import unicodedata
 from array import array
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Self
 
 import numpy as np
 import wordfreq
@@ -205,61 +204,3 @@ def score_sentences(
     scores = {key: percentiles(value, value[:fit]) for key, value in rounded.items()}
     notes += embedding.notes + cluster_notes
     return Difficulty(scores, _combine(scores, settings.difficulty), notes, language)
-
-
-class DynamicScorer:
-    """Difficulty that follows the model: a running mean of its loss per sentence, blended with a score."""
-
-    def __init__(self, static: np.ndarray, weight: float, decay: float = 0.9) -> None:
-        """`static` [sentences]; `weight` in [0, 1] of the loss; `decay` in [0, 1) of the running mean.
-
-        Raises ValueError for a weight or decay outside its range.
-        """
-        if not 0 <= weight <= 1:
-            raise ValueError(f"weight={weight} must lie in [0, 1]")
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay={decay} must lie in [0, 1)")
-        self.static = np.asarray(static, dtype=np.float64)
-        self.weight = weight
-        self.decay = decay
-        self._loss = np.full(len(self.static), np.nan)
-
-    def update(self, indices: np.ndarray, losses: np.ndarray) -> None:
-        """Take in losses (nats) of sentences; a sentence named twice counts with its mean.
-
-        Raises ValueError for shapes that differ or losses that are not finite, IndexError for a wrong index.
-        """
-        where = np.asarray(indices, dtype=np.int64)
-        values = np.asarray(losses, dtype=np.float64)
-        if where.shape != values.shape or where.ndim != 1:
-            raise ValueError(f"indices {where.shape} and losses {values.shape} must be vectors of one length")
-        if not np.isfinite(values).all():
-            raise ValueError("losses must be finite")
-        if where.size and (where.min() < 0 or where.max() >= len(self._loss)):
-            raise IndexError(f"indices must lie in [0, {len(self._loss)})")
-        seen, inverse, times = np.unique(where, return_inverse=True, return_counts=True)
-        mean = np.bincount(inverse, weights=values, minlength=len(seen)) / times
-        old = self._loss[seen]
-        self._loss[seen] = np.where(np.isnan(old), mean, self.decay * old + (1 - self.decay) * mean)
-
-    def scores(self) -> np.ndarray:
-        """Blended percentiles [sentences], high = harder; sentences without a loss keep the static one."""
-        blended = percentiles(self.static)
-        seen = ~np.isnan(self._loss)
-        blended[seen] = (1 - self.weight) * blended[seen] + self.weight * percentiles(self._loss[seen])
-        return blended
-
-    def to_dict(self) -> dict[str, Any]:
-        """State that JSON can hold; losses not yet known are None."""
-        losses = [None if np.isnan(loss) else float(loss) for loss in self._loss]
-        return {"static": self.static.tolist(), "weight": self.weight, "decay": self.decay, "loss": losses}
-
-    @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Self:
-        """The scorer that `to_dict` described. Raises ValueError when its lengths disagree."""
-        scorer = cls(np.array(state["static"], dtype=np.float64), state["weight"], state["decay"])
-        if len(state["loss"]) != len(scorer.static):
-            raise ValueError(f"{len(state['loss'])} losses for {len(scorer.static)} static scores")
-        known = [np.nan if loss is None else loss for loss in state["loss"]]
-        scorer._loss = np.array(known, dtype=np.float64)
-        return scorer

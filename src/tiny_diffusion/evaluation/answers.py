@@ -10,7 +10,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -18,65 +18,13 @@ from typing import Any, Self
 from ..errors import UserError
 from ..files import make_folder
 from .answers_file import ASPECTS, SCHEMA, begun, check_file, connect, sqlite_errors
+from .judgements import Answer, BlindPassage, Origin, Progress, Question
 
 QUESTIONS = ("verdict", *ASPECTS)
 LONGEST_NAME = 20
 ALL_RATERS = "all raters"  # the row of everybody in a report: nobody's name
 # An answer that a rater still owes: of those who rate, all four; of others, the verdict.
 OPEN = f"(verdict IS NULL OR (rates = 1 AND ({' OR '.join(f'{aspect} IS NULL' for aspect in ASPECTS)})))"
-
-
-@dataclass(frozen=True)
-class BlindPassage:
-    """A passage to judge, and whether it is the book's."""
-
-    text: str
-    real: bool
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a test's passages were made from. ``settings`` are values by dotted key; hashes are SHA-256."""
-
-    settings: dict[str, Any]
-    checkpoint: str
-    checkpoint_hash: str
-    book: str
-    data: str
-    made: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a rater is asked next: ``ask`` of the passage at ``position`` (from 1) of ``total``."""
-
-    rater: str
-    position: int
-    total: int
-    text: str
-    ask: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A finished rater's whole answer to one passage; ``ratings`` (1 to 5, by aspect) is empty without ratings."""
-
-    rater: str
-    position: int
-    passage: int
-    text: str
-    real: bool
-    said_real: bool
-    ratings: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How many passages a rater has done with."""
-
-    rater: str
-    done: int
-    total: int
 
 
 class AnswerStore(AbstractContextManager["AnswerStore"]):

@@ -20,7 +20,7 @@ from ..data.splitting import HAN
 from ..errors import UserError
 from ..runtime import seed_for
 from ..sampling.writer import Writer
-from .answers import BlindPassage
+from .judgements import BlindPassage
 
 LONGEST_TRIES = 4  # each twice as long as the one before
 

@@ -22,6 +22,7 @@ from ..model.transformer import Transformer
 from .likelihood import THIRDS, HeldOut, IntArray, model_nats
 
 RATES = tuple(i / 10 for i in range(1, 10))
+BREAKDOWN = "likelihood by mask rate and by format"  # the step's name
 FORMATS = ("sentences", "pairs", "paragraphs")
 
 

@@ -29,6 +29,9 @@ from .likelihood import (
 )
 
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
+# Names of the steps that take long.
+MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"
+PPM = "PPMd"
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def compare(
     def row(name: str, nats: FloatArray) -> Likelihood:
         return summarise(name, nats, held, settings.bootstrap, settings.seed, own)
 
-    yield Step("likelihood of the model")
+    yield Step(MODEL)
     with autocast(device, checkpoint.config.training.precision):
         nats = model_nats(model, held.windows, settings.draws, settings.batch_size, settings.seed)
     name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
@@ -96,11 +99,11 @@ def compare(
         with autocast(device, checkpoint.config.training.precision):
             for found in chain_rule_nats(model, held.windows, settings.batch_size):
                 if isinstance(found, int):
-                    yield Step("chain rule of the model", found, held.tokens)
+                    yield Step(CHAIN_RULE, found, held.tokens)
                 else:
                     yield row("diffusion (chain rule)", found)
     if rivals.twin is not None:
-        yield Step("likelihood of the autoregressive twin")
+        yield Step(TWIN)
         with autocast(device, rivals.twin.config.training.precision):
             nats = model_nats(rivals.twin.build(device), held.windows, 1, settings.batch_size, 0)
         yield row("autoregressive twin", nats)
@@ -124,7 +127,7 @@ def _ppm(data: Processed, held: HeldOut, checkpoint: Checkpoint, order: int) -> 
     bits = []
     for found in ppm_bits(training, windows, order):
         bits.append(found)
-        yield Step("PPMd", len(bits), len(windows))
+        yield Step(PPM, len(bits), len(windows))
     yield np.array(bits) * np.log(2)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from .answers import ALL_RATERS, Answer, AnswerStore, Origin, Progress
+from .answers import ALL_RATERS, AnswerStore
 from .answers_file import ASPECTS
+from .judgements import Answer, Origin, Progress
 
 VERSION = 1
 CONFIDENCE = 0.95
@@ -35,7 +36,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Difference:
+class RatingDifference:
     """Mean rating (1 to 5) of the book's and of the model's passages, and the first less the second."""
 
     aspect: str
@@ -68,8 +69,29 @@ class BlindReport:
     progress: list[Progress]
     scores: list[Score]
     resampled_accuracy: Interval | None
-    differences: list[Difference]
+    differences: list[RatingDifference]
     agreement: list[Agreement]
+
+    @property
+    def passages(self) -> int:
+        """Passages that each rater judges."""
+        return int(self.origin.settings["evaluation.blind_passages"])
+
+    @property
+    def overall(self) -> Score | None:
+        """The score of all raters, or of the only one; None when nobody has finished."""
+        return self.scores[-1] if self.scores else None
+
+    @property
+    def told_apart(self) -> bool | None:
+        """Whether people tell the two apart better (True) or worse (False) than guessing; None where it is open.
+
+        By the interval over other raters and passages, and by Wilson's where there is one rater.
+        """
+        if self.overall is None:
+            return None
+        low, high = self.resampled_accuracy or self.overall.interval
+        return True if low > 0.5 else False if high < 0.5 else None
 
 
 def report(store: AnswerStore, resamples: int) -> BlindReport:
@@ -113,13 +135,15 @@ def wilson_interval(right: int, total: int) -> Interval:
     return float(found.low), float(found.high)
 
 
-def rating_difference(answers: list[Answer], aspect: str, resamples: int, seed: int) -> Difference:
+def rating_difference(answers: list[Answer], aspect: str, resamples: int, seed: int) -> RatingDifference:
     """Mean rating of the book's passages less the model's; every answer must hold ratings."""
     real, table = _table(answers, lambda a: float(a.ratings[aspect]))
     draws = _resampled_means(real, table, resamples, seed)
     low, high = _quantiles(draws[0] - draws[1])
     means = table[:, real].mean(), table[:, ~real].mean()
-    return Difference(aspect, len(table), float(means[0]), float(means[1]), float(means[0] - means[1]), (low, high))
+    return RatingDifference(
+        aspect, len(table), float(means[0]), float(means[1]), float(means[0] - means[1]), (low, high)
+    )
 
 
 def bootstrap_mean(real: npt.NDArray[np.bool_], table: FloatArray, resamples: int, seed: int) -> Interval:

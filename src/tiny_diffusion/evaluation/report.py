@@ -13,6 +13,7 @@ from ..data.copies import CopyIndex
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from .breakdown import (
+    BREAKDOWN,
     FormatLikelihood,
     HeldOutSentences,
     MaskRate,
@@ -29,9 +30,11 @@ from .leaks import Leaks, leaks_of
 from .likelihood import HeldOut, Likelihood, held_out
 from .novelty import NoveltyReport, cut_like, measure_novelty
 from .passes import Expected, expect
+from .people import BlindReport
 from .result import LEAK_THRESHOLD, VERSION, Report, Threshold
-from .samples import vary, whole_sentences, write_samples
-from .style import StyleReport, measure_style
+from .samples import WRITING, vary, whole_sentences, write_samples
+from .style import measure_style
+from .style_report import StyleReport
 
 NO_RIVALS = Rivals()
 
@@ -44,11 +47,12 @@ def evaluate(
     device: torch.device,
     rivals: Rivals = NO_RIVALS,
     other_books: dict[str, str] | None = None,
+    blind: BlindReport | None = None,
 ) -> Iterator[Expected | Step | Report]:
     """Measure a checkpoint, yielding the time it should take, each step as it begins, and the report at the end.
 
-    ``other_books``: texts by name that the style is held against too. Raises UserError when the checkpoint was
-    trained on other data, or a rival cannot be measured beside it.
+    ``other_books``: texts by name that the style is held against too; ``blind``: what people answered about this very
+    checkpoint. Raises UserError when the checkpoint was trained on other data, or a rival cannot be measured beside it.
     """
     check_same_data(checkpoint, data)
     model = checkpoint.build(device)
@@ -62,9 +66,8 @@ def evaluate(
     )
     passages = [p for p in data.passages if p.split == settings.split]
     windows = replace(windows, third=window_thirds(windows, passages, scored))
-    yield Step("timing a forward pass")
-    with autocast(device, checkpoint.config.training.precision):
-        yield expect(model, windows, data.texts("train"), settings, generation, twin=rivals.twin is not None)
+    yield Step("timing a batch of each kind")
+    yield expect(checkpoint, model, windows, data.texts("train"), settings, generation, twin=rivals.twin is not None)
     found: list[Likelihood] = []
     for event in compare(checkpoint, model, data, windows, settings, rivals):
         if isinstance(event, Step):
@@ -74,7 +77,7 @@ def evaluate(
     rates: list[MaskRate] = []
     formats: list[FormatLikelihood] = []
     if settings.breakdown_draws:
-        yield Step("likelihood by mask rate and by format")
+        yield Step(BREAKDOWN)
         with autocast(device, checkpoint.config.training.precision):
             rates, formats = _break_down(model, checkpoint, data, windows, scored, settings)
 
@@ -100,6 +103,7 @@ def evaluate(
         coherence=written.coherence,
         novelty=written.novelty,
         frontier=written.frontier,
+        blind=blind,
         thresholds=_thresholds(found[0], written.style, written.novelty, leaks, settings),
         samples=written.samples,
         evaluation=settings,
@@ -128,7 +132,7 @@ def _measure_texts(
     other_books: dict[str, str] | None,
 ) -> Generator[Step, None, _Written]:
     """Write with the model and measure what it wrote, yielding each step as it begins."""
-    yield Step("writing samples")
+    yield Step(WRITING)
     samples = write_samples(model, checkpoint, settings, generation)
     training, held_out_texts, language = data.texts("train"), data.texts(settings.split), data.language
     yield Step("style")

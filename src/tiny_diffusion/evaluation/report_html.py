@@ -8,7 +8,8 @@ from ..files import write_text
 from . import report_charts as charts
 from .curves import Curves
 from .result import Report, SeedsReport
-from .verdict import details, headline, warning
+from .style_report import DELTA
+from .verdict import details, headline, people, warning
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -37,6 +38,9 @@ def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = No
         zipf_chart=charts.zipf_chart(report),
         novelty_chart=charts.novelty_chart(report),
         frontier_chart=charts.frontier_chart(report),
+        people=None if report.blind is None else people(report.blind),
+        passages=None if report.blind is None else report.blind.passages,
+        delta_part=DELTA,
         groups={"evaluation": report.evaluation.model_dump(), "generation": report.generation.model_dump()},
     )
 

@@ -14,10 +14,11 @@ from .frontier import Frontier
 from .leaks import Leaks
 from .likelihood import Likelihood
 from .novelty import NoveltyReport
+from .people import BlindReport
 from .seeds import Spread
-from .style import StyleReport
+from .style_report import StyleReport
 
-VERSION = 3
+VERSION = 4
 LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 
@@ -41,7 +42,8 @@ class Report:
     text at vocabulary level 1. likelihood: the table, the model's own row first (the bound, or exact for an
     autoregressive model). mask_rates and formats: empty when not asked for, mask_rates also for an autoregressive
     model. leaks: held-out sentences that stand in the training text. style, coherence, novelty, frontier: see their
-    classes. samples: the texts that these are measured on. evaluation, generation: the settings behind it all.
+    classes. blind: people's answers about this model, None when none were given. samples: the texts that the figures
+    are measured on. evaluation, generation: the settings behind it all.
     """
 
     version: int
@@ -63,6 +65,7 @@ class Report:
     coherence: CoherenceReport
     novelty: NoveltyReport
     frontier: Frontier
+    blind: BlindReport | None
     thresholds: list[Threshold]
     samples: list[str]
     evaluation: EvaluationConfig

@@ -11,6 +11,12 @@ from ..sampling.writer import Writer
 from .comparison import Step
 
 Value = TypeVar("Value", int, float)
+WRITING = "writing samples"  # the step's name
+
+
+def varied(name: str, value: float) -> str:
+    """The name of the step that writes with another value of a setting."""
+    return f"{WRITING} with {name} {value:g}"
 
 
 def write_samples(
@@ -20,12 +26,17 @@ def write_samples(
     writer = Writer(model, checkpoint.tokenizer)
     samples: list[str] = []
     while len(samples) < settings.samples:
-        wanted = min(settings.batch_size, settings.samples - len(samples))
-        how = generation.as_drawn().model_copy(
-            update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + len(samples)}
-        )
+        how = sample_settings(settings, generation, len(samples))
         samples += [found.text for found in writer.write("", how)]
     return samples
+
+
+def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, written: int) -> GenerationConfig:
+    """How the next batch of samples is written when there are so many already."""
+    wanted = min(settings.batch_size, settings.samples - written)
+    return generation.as_drawn().model_copy(
+        update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + written}
+    )
 
 
 def vary(
@@ -42,7 +53,7 @@ def vary(
         if how == generation:
             found[value] = samples
         else:
-            yield Step(f"writing samples with {name} {value:g}")
+            yield Step(varied(name, value))
             found[value] = write(how)
     return found
 

@@ -9,11 +9,21 @@ from scipy.stats import t
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean over seeds, and their standard deviation (n - 1); None for one seed, which has no spread."""
+    """Mean over seeds, their standard deviation (n - 1), and the mean's 95 % interval by Student's t.
+
+    One seed has no spread: all but the mean are None.
+    """
 
     mean: float
     deviation: float | None
+    low: float | None
+    high: float | None
     seeds: int
+
+    @property
+    def interval(self) -> str:
+        """The mean's interval as text; nothing for one seed."""
+        return "" if self.low is None else f"[{self.low:.3f}, {self.high:.3f}]"
 
     def __str__(self) -> str:
         return f"{self.mean:.3f}" + ("" if self.deviation is None else f" ±{self.deviation:.3f}")
@@ -39,12 +49,16 @@ def seeds_note(seeds: int) -> str:
     """How far differences over so many seeds can be trusted, in words."""
     if seeds == 1:
         return "one seed: nothing is known of the spread between seeds"
-    return f"95 % intervals of differences by Student's t over {seeds} paired seeds; ± is a standard deviation"
+    return f"95 % intervals by Student's t over {seeds} seeds, differences paired by seed; ± is a standard deviation"
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and deviation of one figure over seeds."""
-    return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+    """Mean, deviation and interval of one figure over seeds."""
+    mean, n = fmean(values), len(values)
+    if n == 1:
+        return Spread(mean, None, None, None, n)
+    half = _half_width(values)
+    return Spread(mean, stdev(values), mean - half, mean + half, n)
 
 
 def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
@@ -56,5 +70,10 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
     mean, lower, n = fmean(differences), sum(d < 0 for d in differences), len(differences)
     if n == 1:
         return Paired(mean, None, None, lower, n)
-    half = float(t.ppf(0.975, n - 1)) * stdev(differences) / n**0.5
+    half = _half_width(differences)
     return Paired(mean, mean - half, mean + half, lower, n)
+
+
+def _half_width(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of a mean by Student's t; of two values at least."""
+    return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5

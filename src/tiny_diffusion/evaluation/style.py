@@ -12,7 +12,6 @@ the generated text as a check, as do other books when given. The fewer words are
 pieces spread, and the milder the score.
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,72 +24,13 @@ from .calibration import Features, Measure, Part, calibrate, fit_features
 from .delta import burrows_delta, commonest, frequencies, word_pairs
 from .prose import Prose, draw_pieces, read_prose, trim
 from .readability import readability
-from .sentence_lengths import Lengths, compare_lengths
+from .sentence_lengths import compare_lengths
+from .style_report import DELTA, OtherBook, RankShare, StyleReport, TextStyle
 from .vocabulary import function_word_share, hapax_share, rank_shares, rare_word_share, type_token_ratio, zipf_slope
 
 FloatArray = npt.NDArray[np.float64]
 
 RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000)
-
-
-@dataclass(frozen=True)
-class TextStyle:
-    """Figures of one side. Lengths in words, shares in [0, 1]; None where the text or language lacks a figure."""
-
-    sentences: int
-    words: int
-    sentence_length_mean: float
-    sentence_length_sd: float
-    type_token_ratio: float
-    hapax_share: float
-    zipf_slope: float | None
-    rare_word_share: float | None
-    function_word_share: float | None
-    dialogue_share: float
-    lix: float
-    letters_per_word: float
-
-
-@dataclass(frozen=True)
-class RankShare:
-    """How much of a text the word at this rank of frequency makes up; None where a text has fewer words."""
-
-    rank: int
-    generated: float | None
-    held_out: float | None
-
-
-@dataclass(frozen=True)
-class OtherBook:
-    """Another book: its score as if generated, and its Burrows' Delta to the generated and to the held-out text."""
-
-    name: str
-    score: float
-    delta_to_generated: float
-    delta_to_held_out: float
-
-
-@dataclass(frozen=True)
-class StyleReport:
-    """Score and parts of the generated text, the held-out text's (mean over pieces), and what lies behind.
-
-    `generated` and `held_out` are figures at the same size; `type_token_window` is in words, and shorter than the
-    setting where the generated text is.
-    """
-
-    score: float
-    parts: list[Part]
-    held_out_score: float
-    held_out_parts: dict[str, float]
-    lengths: Lengths
-    delta: float
-    held_out_delta: float
-    vocabulary_overlap: float
-    type_token_window: int
-    generated: TextStyle
-    held_out: TextStyle
-    zipf: list[RankShare]
-    other_books: list[OtherBook]
 
 
 def measure_style(
@@ -127,7 +67,7 @@ def measure_style(
         score=total(parts),
         parts=parts,
         held_out_score=float(np.mean([total(row) for row in own_parts])),
-        held_out_parts={same[0].name: float(np.mean([p.score for p in same])) for same in zip(*own_parts, strict=True)},
+        held_out_parts=_mean_parts(own_parts),
         lengths=compare_lengths(text, own, book),
         delta=delta.distance(text),
         held_out_delta=float(np.mean([delta.distance(piece) for piece in own])),
@@ -146,6 +86,11 @@ def measure_style(
 def total(parts: list[Part]) -> float:
     """The geometric mean of the parts' scores."""
     return float(100 * np.exp(np.mean([np.log(part.score / 100) for part in parts])))
+
+
+def _mean_parts(rows: list[list[Part]]) -> dict[str, float]:
+    """The mean score of each part over texts."""
+    return {same[0].name: float(np.mean([part.score for part in same])) for same in zip(*rows, strict=True)}
 
 
 def _read(name: str, texts: list[str], language: str) -> Prose:
@@ -181,7 +126,7 @@ def _measures(
     }
     return [
         calibrate("sentence length", lambda p: float(wasserstein_distance(p.lengths, lengths)), pieces),
-        calibrate("function words", delta.distance, pieces),
+        calibrate(DELTA, delta.distance, pieces),
         *(calibrate(name, f.distance, pieces) for name, f in others.items() if f is not None),
     ]
 
@@ -236,9 +181,11 @@ def _other(
     pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
     there = delta.of(book)[delta.kept]
     distances = [burrows_delta(delta.of(p)[delta.kept], there, delta.scale) for p in (text, *own)]
+    parts = [[measure.score(piece) for measure in measures] for piece in pieces]
     return OtherBook(
         name=name,
-        score=float(np.mean([total([measure.score(piece) for measure in measures]) for piece in pieces])),
+        score=float(np.mean([total(row) for row in parts])),
+        parts=_mean_parts(parts),
         delta_to_generated=distances[0],
         delta_to_held_out=float(np.mean(distances[1:])),
     )

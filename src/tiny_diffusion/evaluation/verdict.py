@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from .comparison import NGRAM_NAMES
 from .likelihood import Likelihood
+from .people import BlindReport
 from .result import Report
 
 NGRAMS, PPM, TWIN = "the n-grams", "PPMd", "its autoregressive twin"
@@ -62,7 +63,7 @@ def headline(reports: Sequence[Report]) -> str:
 
 
 def details(report: Report) -> list[str]:
-    """A sentence for each rival, then what was not measured, then what weakens the figures."""
+    """A sentence for each rival, then what was not measured, what people said, and what weakens the figures."""
     own, lines = report.likelihood[0], []
     for name, row in rivals(report).items():
         against = row.against_model
@@ -91,9 +92,30 @@ def details(report: Report) -> list[str]:
     if chain is not None:
         exact = f"{chain.bits_per_byte:.3f} bits per byte"
         lines.append(f"The model's figure is an upper bound over any order; exactly, left to right, it needs {exact}.")
+    if report.blind is not None:
+        lines.append(people(report.blind))
     if report.rough_interval:
         lines.append("The held-out text has few passages: intervals are over windows, and rough.")
     return lines
+
+
+def people(blind: BlindReport) -> str:
+    """A sentence on the blind test: how well people tell the book from the model, and whether that is guessing."""
+    score = blind.overall
+    if score is None:
+        return "Blind test: nobody has finished yet."
+    raters = sum(p.done == p.total for p in blind.progress)
+    who = "One rater" if raters == 1 else f"{raters} raters"
+    low, high = score.interval
+    interval = f"95 % interval {low:.0%} to {high:.0%}"
+    if blind.resampled_accuracy is not None:
+        low, high = blind.resampled_accuracy
+        interval += f", over other raters and passages too {low:.0%} to {high:.0%}"
+    said = {True: "people tell it from the book", False: "people take it for the book", None: "that may be guessing"}
+    return (
+        f"Blind test: {who} told book and model apart in {score.right} of {score.answers} answers, "
+        f"{score.accuracy:.0%} ({interval}): {said[blind.told_apart]}."
+    )
 
 
 def warning(report: Report) -> str | None:

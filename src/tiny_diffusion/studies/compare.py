@@ -26,16 +26,26 @@ class GridPoint:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a curve first goes below another. ``at_first``: it was below at the first point already."""
+    """Where a curve first goes below another.
+
+    ``at_first``: it was below at the first point already. ``back``: the first point after it where it is not below any
+    more; None when it stays below to the end.
+    """
 
     epochs: float
     flops: float
     at_first: bool
+    back: float | None
 
 
 @dataclass(frozen=True)
 class SizeResult:
-    """Both curves of one size, where they cross, and what the formula says for this many unique tokens."""
+    """Both curves of one size, where they cross, and what the formula says for this many unique tokens.
+
+    ``equal`` and ``best``: where the diffusion curve first goes below the twin after as many epochs, and below the
+    twin at its best. Test figures, diffusion minus twin: ``differences`` after as many epochs, ``at_best`` with each
+    at its best by validation.
+    """
 
     size: str
     parameters: int
@@ -46,7 +56,23 @@ class SizeResult:
     twin: tuple[GridPoint, ...]
     equal: Crossing | None
     best: Crossing | None
-    difference: Paired
+    differences: dict[int, Paired]
+    at_best: Paired
+
+    @property
+    def best_diffusion(self) -> GridPoint:
+        """The diffusion model's best length by validation."""
+        return best_point(self.diffusion)
+
+    @property
+    def best_twin(self) -> GridPoint:
+        """The twin's best length by validation."""
+        return best_point(self.twin)
+
+
+def best_point(curve: Sequence[GridPoint]) -> GridPoint:
+    """The point of a curve with the best validation over all seeds."""
+    return min(curve, key=lambda point: point.validation.mean)
 
 
 def crossover(
@@ -60,14 +86,15 @@ def crossover(
     i = next((i for i, gap in enumerate(gaps) if gap < 0), None)
     if i is None:
         return None
+    back = next((e for e, gap in zip(epochs[i:], gaps[i:], strict=True) if gap >= 0), None)
     if i == 0:
-        return Crossing(epochs[0], flops[0], True)
+        return Crossing(epochs[0], flops[0], True, back)
     share = gaps[i - 1] / (gaps[i - 1] - gaps[i])
 
     def between(values: Sequence[float]) -> float:
         return math.exp((1 - share) * math.log(values[i - 1]) + share * math.log(values[i]))
 
-    return Crossing(between(epochs), between(flops), False)
+    return Crossing(between(epochs), between(flops), False, back)
 
 
 def diffusion_run(config: ProjectConfig, epochs: int, seed: int) -> Run:
@@ -110,24 +137,26 @@ def size_result(size: str, config: ProjectConfig, lengths: Lengths, find: Lookup
     epochs = [p.epochs for p in diffusion]
     flops = [p.flops for p in diffusion]
     curve = [p.validation.mean for p in diffusion]
-    at_best = min(twin, key=lambda p: p.validation.mean)
-    last = diffusion[-1].epochs
+    best, best_twin = best_point(diffusion), best_point(twin)
+
+    def difference(epochs: int, of_twin: int) -> Paired:
+        pairs = [[_result(run, find).test.bits_per_byte for run in (g[0][epochs], g[1][of_twin])] for g in grids]
+        return paired(*zip(*pairs, strict=True))
+
     rows = lengths.rows(plain(config, 1, config.training.seed))
     unique = len(rows.encoded[-1][0])
     return SizeResult(
         size=size,
-        parameters=_result(grids[0][0][last], find).parameters,
+        parameters=_result(grids[0][0][epochs[-1]], find).parameters,
         unique_tokens=unique,
         critical_flops=critical_flops(unique),
         setting=winner(config, find),
         diffusion=diffusion,
         twin=twin,
         equal=crossover(epochs, flops, curve, [by_epochs[e].validation.mean for e in epochs]),
-        best=crossover(epochs, flops, curve, [at_best.validation.mean] * len(epochs)),
-        difference=paired(
-            [_result(g[0][last], find).test.bits_per_byte for g in grids],
-            [_result(g[1][at_best.epochs], find).test.bits_per_byte for g in grids],
-        ),
+        best=crossover(epochs, flops, curve, [best_twin.validation.mean] * len(epochs)),
+        differences={e: difference(e, e) for e in epochs},
+        at_best=difference(best.epochs, best_twin.epochs),
     )
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..evaluation.seeds import seeds_note
+from ..evaluation.seeds import Paired, seeds_note
 from ..files import write_text
 from .ablation import AblationRow
 from .compare import Crossing, SizeResult
 from .plan import Lookup
 from .runs import Run, RunResult, Store
-from .twin import Setting
+from .twin import Setting, TwinOverSeeds
 
-VERSION = 1  # of the JSON of a study
+VERSION = 2  # of the JSON of a study
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,18 @@ class Table:
         """As a pipe table under its title."""
         lines = [self.head, ("---",) * len(self.head), *self.rows]
         return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table and what is to be said about it."""
+
+    table: Table
+    lines: tuple[str, ...]
+
+    def markdown(self) -> str:
+        """The table, then a list of the lines."""
+        return f"{self.table.markdown()}\n" + "".join(f"- {line}\n" for line in self.lines)
 
 
 def twin_table(title: str, runs: Sequence[Run], find: Lookup) -> Table:
@@ -56,6 +68,31 @@ def _twin_row(config: ProjectConfig, result: RunResult) -> tuple[str, ...]:
     )
 
 
+def twin_seeds_table(rows: Sequence[TwinOverSeeds]) -> Table:
+    """One line for each length of the twin that was trained on all seeds."""
+    title = f"the twin over {rows[0].test.seeds} seeds, bits per byte"
+    head = ("twin", "epochs", "valid.", "95 %", "test", "95 %", "test minus winner")
+    cells = [
+        (
+            row.name,
+            str(row.epochs),
+            str(row.validation),
+            row.validation.interval,
+            str(row.test),
+            row.test.interval,
+            "" if row.against is None else str(row.against),
+        )
+        for row in rows
+    ]
+    return Table(title, head, tuple(cells))
+
+
+def twin_seeds_lines(config: ProjectConfig) -> list[str]:
+    """How far the figures over seeds can be trusted."""
+    chosen = f"the winner was chosen by the validation of seed {config.training.seed} alone, which flatters that figure"
+    return [seeds_note(config.study.seeds), *([chosen] if config.study.seeds > 1 else [])]
+
+
 def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
     """A warning where the sweep's winner is the largest value tried: a larger one may be better still."""
     tried = {
@@ -66,14 +103,14 @@ def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
     return [
         f"{key}: the largest value tried, {value:g}, won; the twin may be better with a larger one"
         for key, (value, values) in tried.items()
-        if value == max(values)
+        if value == max(values) and len(values) > 1
     ]
 
 
 def ablation_table(rows: Sequence[AblationRow]) -> Table:
     """One line a schedule."""
     title = f"curriculum at equal compute: {rows[0].steps:,} steps, {rows[0].flops:.1e} FLOPs a run"
-    head = ("schedule", "tokens", "valid. bpb", "test bpb", "test minus described")
+    head = ("schedule", "tokens", "valid. bpb", "test bpb", "test minus described", "lower in")
     cells = [
         (
             row.schedule,
@@ -81,6 +118,7 @@ def ablation_table(rows: Sequence[AblationRow]) -> Table:
             str(row.validation),
             str(row.test),
             "" if row.against is None else str(row.against),
+            "" if row.against is None else f"{row.against.lower} of {row.against.seeds}",
         )
         for row in rows
     ]
@@ -103,29 +141,60 @@ def compare_table(result: SizeResult) -> Table:
 
 
 def compare_lines(config: ProjectConfig, result: SizeResult) -> list[str]:
-    """The crossover, measured and by the formula, and how sure it is."""
-    last, best = result.diffusion[-1], min(result.twin, key=lambda p: p.validation.mean)
+    """Where the curves cross, measured and by the formula; who is better at the end, and each at its best."""
+    last, best, twin = result.diffusion[-1], result.best_diffusion, result.best_twin
+    after = {p.epochs: p for p in result.twin}
     kept = f"dropout {result.setting.dropout:g}, weight decay {result.setting.weight_decay:g}"
+    against = [(p.epochs, p.validation.mean - twin.validation.mean) for p in result.diffusion]
+    equal = [(p.epochs, p.validation.mean - after[p.epochs].validation.mean) for p in result.diffusion]
+    at_end = result.differences[last.epochs]
     return [
-        f"measured crossover against the twin at its best ({best.epochs} epochs, {kept}): "
-        + _crossing(result.best, result),
-        f"measured crossover against the twin at the same epochs: {_crossing(result.equal, result)}",
+        f"crossover by validation, against the twin at its best ({twin.epochs} epochs, {kept}): "
+        + _crossing(result.best, against, result.critical_flops),
+        "crossover by validation, against the twin after as many epochs: "
+        + _crossing(result.equal, equal, result.critical_flops),
         f"formula: {result.critical_flops:.1e} FLOPs for {result.unique_tokens / 1e6:.3f}M unique tokens "
         "(an extrapolation at this size)",
-        f"diffusion at {last.epochs} epochs minus the twin at its best: {result.difference} bits per byte of "
-        f"test text, lower in {result.difference.lower} of {result.difference.seeds} seeds",
-        seeds_note(result.difference.seeds),
+        f"at the end of the grid, {last.epochs} epochs each, test text: diffusion {last.test}, twin "
+        f"{after[last.epochs].test}; {_better(at_end)}",
+        f"each at its best by validation, test text: diffusion {best.test} ({best.epochs} epochs), twin {twin.test} "
+        f"({twin.epochs} epochs); the twin at its best {_beaten(result.at_best)}: {_better(result.at_best)}",
+        seeds_note(at_end.seeds),
         *edge_lines(config, result.setting),
     ]
 
 
-def _crossing(found: Crossing | None, result: SizeResult) -> str:
+def _sign(difference: Paired) -> int:
+    """-1 where diffusion is better, 1 where the twin is, 0 where the interval (or one seed's tie) leaves it open."""
+    low, high = (difference.mean if end is None else end for end in (difference.low, difference.high))
+    return -1 if high < 0 else 1 if low > 0 else 0
+
+
+def _better(difference: Paired) -> str:
+    said = {-1: "diffusion is better", 1: "the twin is better", 0: "which is better is left open"}[_sign(difference)]
+    if difference.seeds == 1:
+        return f"{said} on this seed, diffusion minus twin {difference}"
+    return f"{said}, diffusion minus twin {difference}, lower in {difference.lower} of {difference.seeds} seeds"
+
+
+def _beaten(difference: Paired) -> str:
+    said = {-1: "is beaten", 1: "is not beaten", 0: "is neither beaten nor sure to win"}[_sign(difference)]
+    return said + (" on this seed" if difference.seeds == 1 else "")
+
+
+def _crossing(found: Crossing | None, gaps: Sequence[tuple[int, float]], critical_flops: float) -> str:
+    """``gaps``: diffusion minus twin at each length of the grid."""
     if found is None:
-        return f"none within the grid (up to {result.diffusion[-1].epochs} epochs)"
-    ratio = f"{found.flops / result.critical_flops:,.1f} times the formula's"
+        epochs, gap = min(gaps, key=lambda pair: pair[1])
+        grid = f"{gaps[0][0]} to {gaps[-1][0]} epochs" if len(gaps) > 1 else f"{gaps[0][0]} epochs"
+        nearest = f"nearest after {epochs}, {gap:+.3f} bits per byte"
+        return f"none; diffusion is below at no length of the grid ({grid}), and {nearest}"
+    later = "and stays below" if found.back is None else f"but not below any more at {found.back:g} epochs"
     if found.at_first:
-        return f"already below at the first grid point, {found.epochs:g} epochs, {found.flops:.1e} FLOPs"
-    return f"first below at about {found.epochs:.1f} epochs, {found.flops:.1e} FLOPs, {ratio}"
+        first = f"the grid's first point, {found.epochs:g} epochs, {found.flops:.1e} FLOPs"
+        return f"none seen; diffusion is below at {first} already, {later}"
+    ratio = f"{found.flops / critical_flops:,.1f} times the formula's"
+    return f"first below at about {found.epochs:.1f} epochs, {found.flops:.1e} FLOPs, {ratio}, {later}"
 
 
 def write_study(

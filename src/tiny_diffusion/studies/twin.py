@@ -11,12 +11,13 @@ from pathlib import Path
 
 from ..config import ProjectConfig
 from ..errors import UserError
+from ..evaluation.seeds import Paired, Spread, paired, spread
 from ..files import atomic_write
 from .plan import Lengths, Lookup
 from .runs import Run, RunResult, study_run
 from .settings import plain, twin_of
 
-EQUAL = "equal compute"
+EQUAL, WINNER = "equal compute", "sweep's winner"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,17 @@ class Setting:
     dropout: float
     weight_decay: float
     epochs: int
+
+
+@dataclass(frozen=True)
+class TwinOverSeeds:
+    """One length of the twin over all seeds; ``against`` is its test figure minus the sweep's winner's."""
+
+    name: str
+    epochs: int
+    validation: Spread
+    test: Spread
+    against: Paired | None
 
 
 def seeds_of(config: ProjectConfig) -> range:
@@ -70,6 +82,27 @@ def twin_plan(config: ProjectConfig, steps: int, lengths: Lengths, find: Lookup)
     for seed in seeds_of(config):
         runs += [twin_run(config, best, seed), equal_run(config, best, steps, lengths, seed)]
     return runs
+
+
+def over_seeds(config: ProjectConfig, steps: int, lengths: Lengths, find: Lookup) -> list[TwinOverSeeds]:
+    """The sweep's winner and the equal-compute run of a finished plan, each over all seeds."""
+    best = winner(config, find)
+    named = {
+        WINNER: [twin_run(config, best, seed) for seed in seeds_of(config)],
+        EQUAL: [equal_run(config, best, steps, lengths, seed) for seed in seeds_of(config)],
+    }
+    results = {name: [r for run in runs if (r := find(run)) is not None] for name, runs in named.items()}
+    tests = {name: [r.test.bits_per_byte for r in same] for name, same in results.items()}
+    return [
+        TwinOverSeeds(
+            name=name,
+            epochs=named[name][0].config.curriculum.epochs,
+            validation=spread([r.best.bits_per_byte for r in same]),
+            test=spread(tests[name]),
+            against=None if name == WINNER else paired(tests[name], tests[WINNER]),
+        )
+        for name, same in results.items()
+    ]
 
 
 def steps_within(config: ProjectConfig, flops: float, lengths: Lengths) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.curriculum import build_stage, encode_examples
-from ..data.difficulty import DynamicScorer
+from ..data.dynamic_scorer import DynamicScorer
 from ..runtime import generator_for
 from .control_labels import ControlLabels, measure_examples
 from .format_datasets import Examples, Layout, Rows, chop, pack

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..config import ProjectConfig
-from ..data.difficulty import DynamicScorer
+from ..data.dynamic_scorer import DynamicScorer
 from ..errors import UserError
 from .pace import Plan
 

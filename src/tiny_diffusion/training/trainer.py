@@ -7,9 +7,8 @@ state and counters, and nothing else.
 import copy
 import math
 import time
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,12 +20,10 @@ from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, sav
 from ..config import ProjectConfig
 from ..config.memory import check_memory
 from ..data.artefacts import Processed
-from ..data.tokenizer import BOS, NUM_RESERVED
+from ..data.tokenizer import NUM_RESERVED
 from ..errors import UserError
 from ..files import write_text
-from ..model.autoregressive import next_token_loss
-from ..model.diffusion import diffusion_loss
-from ..runtime import autocast, compile_errors, find_device, generator_for, seed_for
+from ..runtime import find_device, generator_for, seed_for
 from ..sampling.writer import Writer
 from .batches import StageRows
 from .compiling import wants_compile
@@ -34,31 +31,17 @@ from .control_labels import drop_controls
 from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows
 from .masking import Masker
+from .objective import add_gradients
 from .optimizers import clip_gradients, make_optimizers, update_average
 from .pace import Plan
 from .run_state import Progress, restore_run, run_state
 from .scheduler import learning_rate_scale, mask_range, stage_steps
 from .self_training import write_rows
+from .steps_in_flight import RunningStep, StepsInFlight
 from .validation import Validation, rescore
 
 RELEASE_STEPS = 100  # steps after which free memory goes back to the system: it takes as long as half of one
 MASKS, DROPOUT, CONTROLS = 3, 4, 9  # purposes of random draws, see runtime.seed_for
-
-
-@dataclass(frozen=True)
-class RunningStep:
-    """A step whose loss and gradient norm may still lie on a busy GPU."""
-
-    event: StepDone
-    loss: Tensor
-    norm: Tensor
-    began: float
-
-    def done(self, since: float) -> StepDone:
-        """The event with its figures; waits for the GPU. ``since``: when the step before was done."""
-        loss, norm = float(self.loss), float(self.norm)
-        seconds = time.perf_counter() - max(self.began, since)
-        return replace(self.event, loss=loss, gradient_norm=norm, seconds=seconds)
 
 
 class Trainer:
@@ -152,21 +135,16 @@ class Trainer:
         if self._due_to_write(epoch):
             self.written = write_rows(self, epoch)
         rows = self.rows.epoch(p.stage, epoch, self.written)
-        running: deque[RunningStep] = deque()
-        since = 0.0
+        running = StepsInFlight(self.steps_in_flight)
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
             batch = self.rows.take(rows, torch.arange(start, min(start + settings.batch_size, len(rows))))
-            running.append(self.train_step(batch, epoch))
+            running.add(self.train_step(batch, epoch))
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
-            if len(running) > self.steps_in_flight:
-                event, since = running.popleft().done(since), time.perf_counter()
-                yield event
+            yield from running.done()
             if self.stop_requested or self._over:
                 break
-        while running:
-            event, since = running.popleft().done(since), time.perf_counter()
-            yield event
+        yield from running.rest()
         if p.stage_step % steps and not self._over:
             return
         epoch += 1
@@ -201,15 +179,7 @@ class Trainer:
         if batch.controls is not None:
             numbers = generator_for(settings.seed, CONTROLS, p.step)
             batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
-        weight = self._normaliser(batch, masked)
-        size = settings.micro_batch_size or len(batch)
-        total = torch.zeros((), device=self.device)
-        for start in range(0, len(batch), size):
-            part = torch.arange(start, min(start + size, len(batch)))
-            with compile_errors():
-                loss = self._loss(batch.take(part), masked[part], t[part]) / weight
-                loss.backward()
-            total += loss.detach()
+        loss = add_gradients(self.model, settings, batch, masked, t)
         norm = clip_gradients(list(self.model.parameters()), settings.gradient_clipping)
         self.optimizers.step(scale)
         # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
@@ -229,32 +199,7 @@ class Trainer:
             int(batch.scorable.sum()),
             0.0,
         )
-        return RunningStep(done, total, norm, began)
-
-    def _normaliser(self, batch: Rows, masked: Tensor) -> int:
-        """What the summed loss of the whole batch is divided by."""
-        if self.config.training.objective == "autoregressive" or self.config.training.loss_weighting == "bound":
-            return int(batch.scorable.sum())
-        return int(masked.sum())
-
-    def _loss(self, batch: Rows, masked: Tensor, t: Tensor) -> Tensor:
-        """Summed training loss of a micro-batch."""
-        settings = self.config.training
-        attention = batch.attention(self.device)
-        with autocast(self.device, settings.precision):
-            if settings.objective == "autoregressive":
-                smoothing = settings.label_smoothing
-                return next_token_loss(self.model, batch.ids, BOS, batch.documents, attention, smoothing)
-            return diffusion_loss(
-                self.model,
-                batch.ids,
-                masked,
-                t,
-                weighting=settings.loss_weighting,
-                attention=attention,
-                controls=batch.controls,
-                label_smoothing=settings.label_smoothing,
-            )
+        return RunningStep(done, loss, norm, began)
 
     def validate(self, epoch: int) -> Validated:
         """Score the validation passages on fixed masks with the averaged weights; keep the best checkpoint."""
