@@ -298,7 +298,7 @@ def test_report_before_anyone_has_finished(desk: Desk) -> None:
         (["--words", "9"], "evaluation.blind_words 8, not 9"),
         (["--passages", "6"], "evaluation.blind_passages 4, not 6"),
         (["--seed", "1"], "evaluation.seed 0, not 1"),
-        (["--preset", "creative"], "generation.temperature 0.8, not 1.0"),
+        (["--preset", "creative"], "generation.temperature 0.9, not 1.0"),
         (["--generation.top_k", "1"], "generation.top_k 0, not 1"),
         (["--data-dir", "none"], "no prepared book"),
         (["--checkpoint", "none.pt"], "leave --checkpoint out"),

@@ -100,7 +100,13 @@ def test_a_finished_run_is_found_again_by_its_settings(tmp_path: Path, base: Pro
 def test_what_moves_the_result_is_in_the_key_and_nothing_else(base: ProjectConfig, data: Processed) -> None:
     store = Store(Path("runs"), data, base.evaluation)
     key = store.key(study_run("a", base))
-    for same in ({"training.threads": 2}, {"evaluation.draws": 3}, {"study.seeds": 9}, {"training.tensorboard": True}):
+    for same in (
+        {"training.threads": 2},
+        {"evaluation.draws": 3},
+        {"study.seeds": 9},
+        {"training.tensorboard": True},
+        {"generation.steps": 9},
+    ):
         assert store.key(study_run("other label", base.override(**same))) == key
     for other in (
         {"training.seed": 1},
@@ -109,6 +115,9 @@ def test_what_moves_the_result_is_in_the_key_and_nothing_else(base: ProjectConfi
         {"curriculum.stages[0].epochs": 7},
     ):
         assert store.key(study_run("a", base.override(**other))) != key
+    learning = {"training.self_training_share": 0.1}  # from its own texts, which the settings of generation make
+    own = store.key(study_run("a", base.override(**learning)))
+    assert store.key(study_run("a", base.override(**learning, **{"generation.steps": 9}))) != own != key
     assert Store(Path("runs"), replace(data, text_hash="another"), base.evaluation).key(study_run("a", base)) != key
 
 

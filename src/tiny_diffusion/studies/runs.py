@@ -91,8 +91,13 @@ class Store:
         self._known: dict[str, RunResult] = {}
 
     def key(self, run: Run) -> str:
-        """The run's hash: equal exactly for equal data and settings, but for those that say where it runs."""
-        settings = {k: v for k, v in flatten(run.config.to_dict()).items() if k not in MAY_CHANGE}
+        """The run's hash: equal exactly for equal data and settings, but for those that do not move its training.
+
+        They are left out, not only set to their defaults: a setting of generation that is new would make all runs anew.
+        """
+        unread = ("study.", "evaluation.", *(() if run.config.training.self_training_share else ("generation.",)))
+        flat = flatten(run.config.to_dict())
+        settings = {k: v for k, v in flat.items() if k not in MAY_CHANGE and not k.startswith(unread)}
         return digest(json.dumps([VERSION, self.data.identity, settings], sort_keys=True))[:16]
 
     def folder(self, run: Run) -> Path:
