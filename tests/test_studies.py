@@ -218,7 +218,8 @@ def test_the_twin_differs_in_its_objective_and_its_sweep_alone(base: ProjectConf
 
 
 def test_the_sweep_names_its_winner_and_the_plan_follows_it(base: ProjectConfig, lengths: Lengths) -> None:
-    base = base.override(study={"twin_dropouts": [0.1, 0.2], "twin_weight_decays": [0.3, 0.4], "seeds": 2})
+    grid = {"twin_epochs": [6, 12], "twin_dropouts": [0.1, 0.2], "twin_weight_decays": [0.3, 0.4]}
+    base = base.override(study={**grid, "seeds": 2})
     sweep = sweep_runs(base)
     assert len(sweep) == 8 and winner(base, lambda run: None) == Setting(0.1, 0.3, 6)
 
@@ -232,7 +233,13 @@ def test_the_sweep_names_its_winner_and_the_plan_follows_it(base: ProjectConfig,
     assert {(r.config.model.dropout, r.config.training.weight_decay) for r in later} == {(0.2, 0.3)}
     assert [r.config.training.seed for r in later] == [0, 0, 1, 1]
     assert len(twin_plan(base, 100, lengths, find)) == len(twin_plan(base, 100, lengths, lambda run: None))
-    assert len(edge_lines(base, Setting(0.2, 0.3, 12))) == 2 and not edge_lines(base, Setting(0.1, 0.3, 6))
+    largest, smallest = Setting(0.2, 0.4, 12), Setting(0.1, 0.3, 6)
+    assert [line.split(",")[0] for line in edge_lines(base, largest)] == [
+        f"study.{name}: the largest value tried" for name in ("twin_dropouts", "twin_weight_decays", "twin_epochs")
+    ]
+    assert sum("smaller one" in line for line in edge_lines(base, smallest)) == 3
+    inner = base.override(study={"twin_epochs": [6, 12, 24], "twin_dropouts": [0.0, 0.2], "twin_weight_decays": [0.3]})
+    assert not edge_lines(inner, Setting(0.0, 0.3, 12))
     assert best_of(later, find)[1].best.bits_per_byte == 1.0
 
 
@@ -386,11 +393,11 @@ def test_the_comparison_finds_the_crossing(base: ProjectConfig, lengths: Lengths
     plan = compare_plan({"small": base}, find)
     both = compare_plan({"small": base, "large": base.override(**{"model.d_model": 64})}, find)
     assert {run.label.split(": ")[0] for run in both} == {"small", "large"} and len(both) == 2 * len(plan)
-    # Eight of the sweep; for each seed three of diffusion and four of the twin, its best length among them.
-    assert len(plan) == 8 + 2 * (3 + 4)
+    # Four of the sweep; for each seed three of diffusion and four of the twin, its best length among them.
+    assert len(plan) == 4 + 2 * (3 + 4)
     result = size_result("small", base, lengths, find)
     assert [p.epochs for p in result.diffusion] == [1, 5, 20] and [p.epochs for p in result.twin] == [1, 5, 6, 20]
-    assert result.setting == Setting(0.1, 0.1, 6)
+    assert result.setting == Setting(0.0, 0.1, 6)
     level = [(x, 3.0 - math.log10(x) + 0.005) for x in (5, 20)]
     share = (level[0][1] - 2) / (level[0][1] - level[1][1])
     assert result.best is not None and result.best.epochs == pytest.approx(5 * 4**share)

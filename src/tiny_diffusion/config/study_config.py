@@ -16,11 +16,9 @@ class StudyConfig(Config):
     )
     sizes: tuple[str, ...] = Field((), description="compare: presets of the model; none given: the config's own model")
     ablation_epochs: int = Field(20, ge=1, description="ablation: compute of each schedule, in epochs of paragraphs")
-    twin_epochs: tuple[int, ...] = Field((6, 12), min_length=1, description="the twin's sweep: lengths of training")
-    twin_dropouts: tuple[float, ...] = Field((0.1, 0.3), min_length=1, description="the twin's sweep: dropout rates")
-    twin_weight_decays: tuple[float, ...] = Field(
-        (0.1, 0.5), min_length=1, description="the twin's sweep: weight decays"
-    )
+    twin_epochs: tuple[int, ...] = Field((6, 12, 24), min_length=1, description="the twin's sweep: lengths of training")
+    twin_dropouts: tuple[float, ...] = Field((0.0, 0.1), min_length=1, description="the twin's sweep: dropout rates")
+    twin_weight_decays: tuple[float, ...] = Field((0.1,), min_length=1, description="the twin's sweep: weight decays")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -94,17 +94,22 @@ def twin_seeds_lines(config: ProjectConfig) -> list[str]:
 
 
 def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
-    """A warning where the sweep's winner is the largest value tried: a larger one may be better still."""
+    """A warning where the sweep's winner lies at the grid's edge: beyond it the twin may be better still.
+
+    Nothing lies below 0, and a grid of one value was not meant to be swept.
+    """
     tried = {
         "study.twin_dropouts": (setting.dropout, config.study.twin_dropouts),
         "study.twin_weight_decays": (setting.weight_decay, config.study.twin_weight_decays),
         "study.twin_epochs": (setting.epochs, config.study.twin_epochs),
     }
-    return [
-        f"{key}: the largest value tried, {value:g}, won; the twin may be better with a larger one"
-        for key, (value, values) in tried.items()
-        if value == max(values) and len(values) > 1
-    ]
+    lines = []
+    for key, (value, values) in tried.items():
+        if len(values) > 1 and value == max(values):
+            lines.append(f"{key}: the largest value tried, {value:g}, won; the twin may be better with a larger one")
+        elif len(values) > 1 and value == min(values) > 0:
+            lines.append(f"{key}: the smallest value tried, {value:g}, won; the twin may be better with a smaller one")
+    return lines
 
 
 def ablation_table(rows: Sequence[AblationRow]) -> Table:
