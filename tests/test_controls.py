@@ -23,7 +23,7 @@ from tiny_diffusion.sampling.predictor import Predictor
 from tiny_diffusion.sampling.writer import Writer
 from tiny_diffusion.training.batches import StageRows
 from tiny_diffusion.training.control_labels import (
-    SCALE,
+    SILENT,
     UNKNOWN,
     ControlLabels,
     drop_controls,
@@ -66,11 +66,13 @@ def test_each_byte_is_measured_by_its_sentence() -> None:
     found = measure_bytes(text, "en", {"Où?": 0.25})
     first, second = "Où?".encode(), "“Go home now.”".encode()
     assert len(found) == len(text.encode())
-    assert (found[: len(first)] == [1, 0, 250]).all()
-    assert found[len(first)].tolist() == [UNKNOWN, 0, UNKNOWN]  # the space between
-    assert (found[len(first) + 1 : len(first) + 1 + len(second)] == [3, SCALE, UNKNOWN]).all()
+    assert (found[: len(first)] == [1, SILENT, 250]).all()
+    assert found[len(first)].tolist() == [UNKNOWN, SILENT, UNKNOWN]  # the space between
+    quoted = found[len(first) + 1 : len(first) + 1 + len(second)]
+    assert (quoted[:, [0, 2]] == [3, UNKNOWN]).all()
+    assert quoted[:, 1].tolist() == [0, 0, 0, *range(3, 15), 15, 15, 15]  # bytes since the mark, which has three
     assert (found[len(first) + 1 + len(second) :][:2] == UNKNOWN).all()  # the blank line
-    assert (found[-3:] == [UNKNOWN, 0, UNKNOWN]).all()  # no word in it
+    assert (found[-3:] == [UNKNOWN, SILENT, UNKNOWN]).all()  # no word in it
 
 
 @given(st.lists(st.text("ab. “”é\n", min_size=1, max_size=40), min_size=1, max_size=3), st.integers(1, 5))
@@ -81,10 +83,20 @@ def test_each_token_has_the_measures_of_its_first_byte(data: Processed, segments
     sizes = np.array([len(data.tokenizer.token_bytes(i)) for i in ids])
     found = measure_tokens(segments, sizes, "en", {})
     of_bytes = np.concatenate([measure_bytes(s, "en", {}) for s in segments])
-    place = 0
-    for token, measures in zip(ids, found, strict=True):
-        assert (measures == (UNKNOWN if token == SEP else of_bytes[place])).all()
-        place += len(data.tokenizer.token_bytes(token))
+    place, places = 0, []
+    for i, (token, measures) in enumerate(zip(ids, found, strict=True)):
+        places.append(place)
+        if token == SEP:
+            assert (measures == UNKNOWN).all()
+        else:
+            assert (measures[[0, 2]] == of_bytes[place, [0, 2]]).all()
+            since = of_bytes[place, 1]
+            if since < 0:
+                assert measures[1] == since
+            else:  # the token that many before holds the mark's first byte
+                mark = i - measures[1]
+                assert places[mark] <= place - since < places[mark] + sizes[mark]
+        place += int(sizes[i])
     assert place == len(of_bytes)
 
 
@@ -97,20 +109,21 @@ def layout(*pieces: tuple[int, int], rows: tuple[int, ...]) -> Layout:
 def labels() -> ControlLabels:
     """Twelve tokens of a stage of sentences, then twelve of paragraphs by which lengths are divided in thirds."""
     measures = torch.full((24, 3), UNKNOWN)
-    measures[:4] = torch.tensor([3, 0, 100])
-    measures[4:8] = torch.tensor([90, SCALE, UNKNOWN])
-    measures[12:] = torch.tensor([[n, 0, 10 * n] for n in range(12)])
+    measures[:4] = torch.tensor([3, SILENT, 100])
+    measures[4:8] = torch.tensor([[90, n, UNKNOWN] for n in range(4)])
+    measures[12:] = torch.tensor([[n, SILENT, 10 * n] for n in range(12)])
     last = layout(*[(12 + n, 1) for n in range(12)], rows=tuple(range(13)))
     return ControlLabels(measures, [12, 24], ["sentences", "paragraphs"], last)
 
 
 def test_pieces_are_labelled_by_the_means_of_their_tokens(labels: ControlLabels) -> None:
-    pieces = layout((0, 4), (4, 4), (8, 4), (0, 8), (14, 1), (22, 2), (30, 4), rows=tuple(range(8)))
+    pieces = layout((0, 4), (4, 4), (8, 4), (0, 8), (6, 2), (14, 1), (22, 2), (30, 4), rows=tuple(range(9)))
     assert labels.levels(pieces).tolist() == [
         [1, 1, 3, 1],  # 3 words, nothing spoken, difficulty 0.1 of 0..0.11
         [3, 3, 0, 1],
         [0, 0, 0, 1],  # nothing is known but the stage
         [3, 2, 3, 1],  # the mean of 3 and 90 words; half of it is speech; only the first half was scored
+        [3, 1, 0, 1],  # all of it spoken, its mark cut off
         [1, 1, 1, 3],
         [3, 1, 3, 3],
         [0, 0, 0, 0],  # behind the book: what the model wrote itself

@@ -18,7 +18,7 @@ from ..data.words import split_words
 from .format_datasets import Examples, Layout
 
 MEASURES = ("sentence_length", "dialogue", "difficulty")  # the fourth control, the stage, is known of each row
-UNKNOWN = -1
+UNKNOWN, SILENT = -1, -2  # no measure at all; outside any quotation
 SCALE = 1000  # of shares, kept as whole numbers
 # Speech has a measure of its own: next to none, and most of the text.
 DIALOGUE_BOUNDS = (0.05, 0.5)
@@ -28,16 +28,18 @@ Measures = npt.NDArray[np.int32]
 
 
 def measure_bytes(text: str, language: str, difficulty: Mapping[str, float]) -> Measures:
-    """For each UTF-8 byte of ``text`` the words of its sentence, whether it is spoken, the sentence's difficulty.
+    """For each UTF-8 byte of ``text`` its sentence's words, its place in a quotation, its sentence's difficulty.
 
-    Int32 (bytes, M), shares times SCALE; UNKNOWN where there is no sentence with a word, or no score of it.
+    Int32 (bytes, M); UNKNOWN where there is no sentence with a word, or no score of it. The place in a quotation is
+    counted in bytes from its opening mark, SILENT outside; difficulties are times SCALE.
     """
     parts: list[Measures] = []
     for i, paragraph in enumerate(text.split(PARAGRAPH_BREAK)):
         if i:
             parts.append(np.full((len(PARAGRAPH_BREAK), len(MEASURES)), UNKNOWN, dtype=np.int32))
         characters = np.full((len(paragraph), len(MEASURES)), UNKNOWN, dtype=np.int32)
-        characters[:, 1] = SCALE * spoken(paragraph)
+        sizes = np.array([len(character.encode("utf-8")) for character in paragraph], dtype=np.int64)
+        characters[:, 1] = _since_opening(spoken(paragraph), sizes.cumsum() - sizes)
         end = 0
         for sentence in split_sentences(paragraph, language):
             start = paragraph.index(sentence, end)
@@ -47,9 +49,15 @@ def measure_bytes(text: str, language: str, difficulty: Mapping[str, float]) -> 
                 characters[start:end, 0] = words
             if sentence in difficulty:
                 characters[start:end, 2] = round(SCALE * difficulty[sentence])
-        sizes = [len(character.encode("utf-8")) for character in paragraph]
         parts.append(characters.repeat(sizes, axis=0))
     return np.concatenate(parts)
+
+
+def _since_opening(inside: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How far each character, at ``places``, is from the first of its run of ``inside``; SILENT outside."""
+    opens = inside & ~np.concatenate(([False], inside[:-1]))
+    opening = np.maximum.accumulate(np.where(opens, np.arange(len(inside)), 0))
+    return np.where(inside, places - places[opening], SILENT)
 
 
 def measure_tokens(
@@ -57,11 +65,16 @@ def measure_tokens(
 ) -> Measures:
     """The measures (N, M) of the first byte of each token of an example that is made of ``segments``.
 
-    ``sizes`` (N,): bytes of each token, 0 for those that join segments, which are UNKNOWN.
+    ``sizes`` (N,): bytes of each token, 0 for those that join segments, which are UNKNOWN. The place in a quotation
+    is counted in tokens here.
     """
     found = np.full((len(sizes), len(MEASURES)), UNKNOWN, dtype=np.int32)
     of_text = np.concatenate([measure_bytes(text, language, difficulty) for text in segments])
-    found[sizes > 0] = of_text[(sizes.cumsum() - sizes)[sizes > 0]]
+    own, starts = np.flatnonzero(sizes > 0), (sizes.cumsum() - sizes)[sizes > 0]
+    found[own] = of_text[starts]
+    quoted = found[own, 1] >= 0
+    opening = np.searchsorted(starts, starts[quoted] - found[own[quoted], 1], side="right") - 1
+    found[own[quoted], 1] = own[quoted] - own[opening]
     return found
 
 
@@ -69,7 +82,8 @@ class ControlLabels:
     """Levels of the controls for pieces of the stages' side-by-side stream.
 
     Sentence length and difficulty have three levels that divide the last stage's pieces of ``context`` tokens into
-    thirds; dialogue has the fixed DIALOGUE_BOUNDS. Lengths and difficulties are means over tokens.
+    thirds; dialogue has the fixed DIALOGUE_BOUNDS. Lengths and difficulties are means over tokens. Spoken is what a
+    reader of the piece alone can see to be so, behind a mark within it: not a tale whose marks are pages away.
     """
 
     def __init__(self, measures: Tensor, ends: Sequence[int], formats: Sequence[str], last: Layout) -> None:
@@ -91,8 +105,11 @@ class ControlLabels:
         tokens = layout.tokens()
         owner = torch.arange(len(layout.lengths)).repeat_interleave(layout.lengths)
         inside = tokens < len(self.measures)  # what lies behind them the model wrote itself
-        values = self.measures[tokens[inside]].double()
+        values = self.measures[tokens[inside]]
         known = values != UNKNOWN
+        opened = values[:, 1] <= (tokens - layout.starts[owner])[inside]
+        values = values.double()
+        values[:, 1] = SCALE * ((values[:, 1] >= 0) & opened)
         sums = torch.zeros(2, len(layout.lengths), len(MEASURES), dtype=torch.float64)
         sums[0].index_add_(0, owner[inside], values * known)
         sums[1].index_add_(0, owner[inside], known.double())
