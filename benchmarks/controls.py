@@ -135,11 +135,11 @@ def book_texts(rows: StageRows, data: Processed, control: str, level: int, count
     return [found[i] for i in order[:count]]
 
 
-def ways(strengths: list[float], vocab_level: int) -> Iterator[tuple[str, str, float]]:
+def ways(controls: list[str], strengths: list[float], vocab_level: int) -> Iterator[tuple[str, str, float]]:
     """Control, level, guidance: none first, the vocabulary's levels up to the model's own last."""
     yield "none", "any", 1.0
-    for control, levels in CONTROLS.items():
-        for level in levels:
+    for control in controls:
+        for level in CONTROLS[control]:
             for guidance in strengths:
                 yield control, level, guidance
     for number in range(1, vocab_level + 1):
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
     parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
     parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--controls", nargs="+", choices=list(CONTROLS), default=list(CONTROLS))
     parser.add_argument("--guidance", nargs="+", type=float, default=[1.0, 2.0, 3.0])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
@@ -173,7 +174,7 @@ def main() -> None:
         print(line.markdown(), flush=True)
 
     base = GenerationConfig(length=model.context, num_samples=arguments.samples)
-    for control, level, guidance in ways(arguments.guidance, model.vocab_level):
+    for control, level, guidance in ways(arguments.controls, arguments.guidance, model.vocab_level):
         if control in CONTROLS and guidance == arguments.guidance[0]:
             number = 1 + CONTROLS[control].index(level)
             if own := book_texts(rows, data, control, number, arguments.samples):
