@@ -45,7 +45,7 @@ def draw_compare(results: Sequence[SizeResult], target: Path) -> None:
     )
     for axis, name in zip(axes, ("epochs", "training FLOPs"), strict=True):
         axis.set(xscale="log", xlabel=name)
-    ticks = sorted({p.epochs for result in results for p in (*result.diffusion, *result.twin)})
+    ticks = sorted({p.epochs for result in results for p in result.diffusion})  # the twin's best may lie close to one
     axes[0].set_xticks(ticks, [str(t) for t in ticks])
     axes[0].minorticks_off()
     axes[1].tick_params(axis="x", which="minor", labelbottom=False)
