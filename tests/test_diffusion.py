@@ -163,7 +163,7 @@ def test_ancestral_sampling_follows_its_enumerated_law(toy: ToyModel, steps: int
     law = law_of_ancestral(toy, steps)
     assert sum(law.values()) == pytest.approx(1)
     rows = torch.full((4000, LENGTH), MASK_ID)
-    settings = GenerationConfig(steps=steps, temperature=1.0, top_p=1.0)
+    settings = GenerationConfig(sampler="ancestral", steps=steps, temperature=1.0, top_p=1.0)
     *_, last = denoise(toy, rows, settings, torch.Generator().manual_seed(steps), TOKENS)  # type: ignore[arg-type]
     counts: dict[tuple[int, ...], int] = {}
     for row in last.ids.tolist():
