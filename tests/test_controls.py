@@ -20,6 +20,7 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import diffusion_loss
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.predictor import Predictor
+from tiny_diffusion.sampling.redrawing import Redrawing
 from tiny_diffusion.sampling.writer import Writer
 from tiny_diffusion.training.batches import StageRows
 from tiny_diffusion.training.control_labels import (
@@ -30,8 +31,10 @@ from tiny_diffusion.training.control_labels import (
     measure_bytes,
     measure_tokens,
 )
-from tiny_diffusion.training.events import Finished
-from tiny_diffusion.training.format_datasets import Layout
+from tiny_diffusion.training.estimate import measure_pace
+from tiny_diffusion.training.events import Finished, Sampled
+from tiny_diffusion.training.format_datasets import Layout, Rows
+from tiny_diffusion.training.steps_in_flight import RunningStep
 from tiny_diffusion.training.trainer import Trainer
 
 SHAPE = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=16, dropout=0.0, controls=True)
@@ -274,6 +277,34 @@ def test_earlier_stages_are_rehearsed(controlled: ProjectConfig, data: Processed
     assert shares[0.0] == 0 and abs(shares[0.25] - 0.25) < 0.05
 
 
+def test_what_is_written_on_the_way_has_no_controls(
+    controlled: ProjectConfig, data: Processed, tmp_path: Path
+) -> None:
+    """A level that is not learnt yet, or never will be, stops no run; the checkpoint keeps the wish."""
+    writing = {"training.sample_every_epochs": 1, "training.self_training_share": 0.1, "generation.length": 8}
+    plain = Trainer(controlled.override(**writing), data, tmp_path / "plain")
+    wished = Trainer(controlled.override(**writing, **{"generation.dialogue": "much"}), data, tmp_path / "wished")
+    assert measure_pace(wished, 0.0).sample > 0
+    samples = [[event.text for event in each.run() if isinstance(event, Sampled)] for each in (plain, wished)]
+    assert samples[0] == samples[1] and len(samples[0]) == 3
+    assert wished.written is not None and plain.written is not None and wished.written.equal(plain.written)
+    assert load_checkpoint(wished.best_path).config.generation.dialogue == "much"
+
+
+def test_the_steps_that_are_timed_have_the_rows_controls(
+    controlled: ProjectConfig, data: Processed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, step, timed = Trainer(controlled, data, tmp_path), Trainer.train_step, []
+
+    def seen(self: Trainer, batch: Rows, epoch: int) -> RunningStep:
+        timed.append(batch.controls)
+        return step(self, batch, epoch)
+
+    monkeypatch.setattr(Trainer, "train_step", seen)
+    measure_pace(trainer, 0.0)
+    assert timed and all(levels is not None for levels in timed)
+
+
 def test_a_control_decides_what_is_written(data: Processed, config: ProjectConfig) -> None:
     """Rows of one letter under the first level and of another under the last: the model writes as it is told."""
     model = new_model(config.override(**{"model.controls": True, "model.vocab_level": 1}), data.tokenizer)
@@ -306,6 +337,30 @@ def test_the_command_line_takes_controls(data: Processed, controlled: ProjectCon
     assert len(texts) == 4
     result = CliRunner().invoke(app, ["generate", "--checkpoint", str(tmp_path / "m.pt"), "--dialogue", "mach"])
     assert result.exit_code == 2 and "mach" in result.output
+
+
+@pytest.mark.parametrize("how", ["gap", "search", "must", "rewrite", "redrawn", "blocks"])
+def test_every_way_to_write_is_controlled(data: Processed, controlled: ProjectConfig, how: str) -> None:
+    writer = Writer(taught_checkpoint(controlled, data).build(torch.device("cpu")), data.tokenizer)
+
+    def text(**changes: object) -> str:
+        settings = EXACT.model_copy(update={"length": 40, "steps": 40, "gap_tokens": 8, "guidance": 4.0, **changes})
+        if how == "redrawn":  # one token of a settled row, which it must not be again
+            row = torch.tensor([data.tokenizer.encode("The old miller sold it.", 1)])
+            row[0, 2] = MASK
+            again = Redrawing(writer.model, settings, writer.allowed(settings), lambda *_: iter(()))
+            [state] = again.states(row, {2: {NUM_RESERVED}}, torch.Generator().manual_seed(0))
+            return str(state.ids.tolist())
+        if how == "rewrite":
+            return writer.rewrite("The old miller sold it.", settings)[0].text
+        if how == "blocks":
+            return writer.write("The old", settings.model_copy(update={"block": 8, "cache_context": True}))[0].text
+        must = ("miller",) if how == "must" else ()
+        template = {"gap": "The ___ sold it.", "search": "The {2-9 words} sold it.", "must": "The {3-9 words} sold it."}
+        return writer.infill(template[how], settings, must)[0].text
+
+    texts = {text(), text(dialogue="much"), text(difficulty="hard"), text(guidance=1.0, difficulty="hard")}
+    assert len(texts) == 4 and text() == text()
 
 
 def taught_checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:

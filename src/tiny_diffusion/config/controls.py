@@ -10,3 +10,8 @@ CONTROLS: dict[str, tuple[str, ...]] = {
     name: get_args(GenerationConfig.model_fields[name].annotation)[1:] for name in NAMES
 }
 CONTROL_ROWS = 1 + sum(map(len, CONTROLS.values()))  # of the learnt table: one for ``any``, which stays zero
+
+
+def uncontrolled(settings: GenerationConfig) -> GenerationConfig:
+    """The same settings without controls: how a model writes while it trains, and has not learnt all levels."""
+    return settings.model_copy(update=dict.fromkeys(NAMES, "any"))

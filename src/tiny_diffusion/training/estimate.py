@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..checkpoint import save_plain
 from ..config import ProjectConfig
@@ -122,11 +121,7 @@ def _rehearsal(trainer: Trainer, stage: int) -> Iterator[tuple[Trainer, TimedOpt
 
 def _timed_step(twin: Trainer, layout: Layout, rows: int) -> float:
     twin.progress.step = twin.progress.stage_step = 0
-    return twin.train_step(layout.select(_first(rows)).take(_first(rows)), 0).done(0.0).seconds
-
-
-def _first(count: int) -> Tensor:
-    return torch.arange(count)
+    return twin.train_step(twin.rows.take(layout, torch.arange(rows)), 0).done(0.0).seconds
 
 
 def _validation_seconds(twin: Trainer, limit: float) -> float:
@@ -148,7 +143,7 @@ def _sample_seconds(twin: Trainer) -> float:
     """Seconds of one text written on the way, of the most steps that it may take; 0 when none will be."""
     if not twin.config.training.sample_every_epochs:
         return 0.0
-    settings = twin.config.generation.as_drawn().model_copy(update={"num_samples": 1})
+    settings = twin.sample_settings
     few = settings.model_copy(update={"sampler": "first_hitting", "steps": min(SAMPLE_STEPS, settings.steps)})
     began = time.perf_counter()
     Writer(twin.average.eval(), twin.data.tokenizer).write("", few)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..config.controls import uncontrolled
 from ..runtime import seed_for
 from ..sampling.writer import Writer
 
@@ -16,14 +17,17 @@ TEXTS_AT_ONCE = 64
 
 
 def write_rows(trainer: "Trainer", epoch: int) -> Tensor:
-    """Rows written by the averaged model (R, T): the configured share of the stage's rows, at least one."""
+    """Rows written by the averaged model (R, T): the configured share of the stage's rows, at least one.
+
+    They are written without controls, for they are learnt as text of no level.
+    """
     config = trainer.config
     share = config.training.self_training_share
     count = max(1, round(share * trainer.rows.rows_per_epoch[trainer.progress.stage]))
     written = []
     writer = Writer(trainer.average, trainer.data.tokenizer)
     for start in range(0, count, TEXTS_AT_ONCE):
-        settings = config.generation.as_drawn().model_copy(
+        settings = uncontrolled(config.generation).as_drawn().model_copy(
             update={
                 "num_samples": min(TEXTS_AT_ONCE, count - start),
                 "length": config.model.context,

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ..allocator import keep_freed_memory, release_freed_memory
 from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain
-from ..config import ProjectConfig
+from ..config import GenerationConfig, ProjectConfig
+from ..config.controls import uncontrolled
 from ..config.memory import check_memory
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
@@ -118,6 +119,11 @@ class Trainer:
     def best_path(self) -> Path:
         """The best checkpoint so far."""
         return self.output / "best_model.pt"
+
+    @property
+    def sample_settings(self) -> GenerationConfig:
+        """How the text at the end of an epoch is written."""
+        return uncontrolled(self.config.generation).as_drawn().model_copy(update={"num_samples": 1})
 
     def run(self) -> Iterator[Event]:
         """Train to the end, or until ``stop_requested``; the state is saved before the last event."""
@@ -227,8 +233,7 @@ class Trainer:
 
     def _sample(self, epoch: int) -> Sampled:
         """Write one text with the averaged weights and keep it."""
-        settings = self.config.generation.as_drawn().model_copy(update={"num_samples": 1})
-        text = Writer(self.average, self.data.tokenizer).write("", settings)[0].text
+        text = Writer(self.average, self.data.tokenizer).write("", self.sample_settings)[0].text
         path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
         write_text(path, text + "\n")
         return Sampled(self.progress.step, text, path)
