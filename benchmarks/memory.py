@@ -55,8 +55,9 @@ def measure(preset: str, changes: list[str], folder: Path) -> str:
     for stage in (0, len(trainer.stage_steps) - 1):
         trainer.progress.stage = stage
         rows = trainer.rows.epoch(stage, 10**6)
+        batch = trainer.rows.take(rows, torch.arange(trainer.config.training.batch_size) % len(rows))
         for _ in range(2):
-            trainer.train_step(rows.take(torch.arange(trainer.config.training.batch_size) % len(rows)), 10**6)
+            trainer.train_step(batch, 10**6)
     peak = read_status("VmHWM") - before
     estimate = estimate_memory(trainer.config, trainer.model.vocab_size, device="cpu").total
     return f"{peak / 1e9:8.3f} {estimate / 1e9:8.3f} {estimate / peak:6.2f}"

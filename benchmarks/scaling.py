@@ -61,7 +61,7 @@ def train(folder: Path, changes: list[str]) -> dict[str, float]:
     for stage in range(len(trainer.stage_steps)):
         rows = trainer.rows.epoch(stage, 0)
     trainer.progress.stage = len(trainer.stage_steps) - 1
-    batch = rows.take(torch.arange(trainer.config.training.batch_size) % len(rows))
+    batch = trainer.rows.take(rows, torch.arange(trainer.config.training.batch_size) % len(rows))
     rates = []
     for _ in range(STEPS + 1):
         event = trainer.train_step(batch, 0).done(0.0)
