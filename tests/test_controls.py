@@ -277,9 +277,7 @@ def test_earlier_stages_are_rehearsed(controlled: ProjectConfig, data: Processed
     assert shares[0.0] == 0 and abs(shares[0.25] - 0.25) < 0.05
 
 
-def test_what_is_written_on_the_way_has_no_controls(
-    controlled: ProjectConfig, data: Processed, tmp_path: Path
-) -> None:
+def test_what_is_written_on_the_way_has_no_controls(controlled: ProjectConfig, data: Processed, tmp_path: Path) -> None:
     """A level that is not learnt yet, or never will be, stops no run; the checkpoint keeps the wish."""
     writing = {"training.sample_every_epochs": 1, "training.self_training_share": 0.1, "generation.length": 8}
     plain = Trainer(controlled.override(**writing), data, tmp_path / "plain")

@@ -27,12 +27,16 @@ def write_rows(trainer: "Trainer", epoch: int) -> Tensor:
     written = []
     writer = Writer(trainer.average, trainer.data.tokenizer)
     for start in range(0, count, TEXTS_AT_ONCE):
-        settings = uncontrolled(config.generation).as_drawn().model_copy(
-            update={
-                "num_samples": min(TEXTS_AT_ONCE, count - start),
-                "length": config.model.context,
-                "seed": seed_for(config.training.seed, WRITE, epoch, start),
-            }
+        settings = (
+            uncontrolled(config.generation)
+            .as_drawn()
+            .model_copy(
+                update={
+                    "num_samples": min(TEXTS_AT_ONCE, count - start),
+                    "length": config.model.context,
+                    "seed": seed_for(config.training.seed, WRITE, epoch, start),
+                }
+            )
         )
         written += [text.ids for text in writer.write("", settings)]
     return torch.tensor(written)
