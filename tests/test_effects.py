@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
+from tiny_diffusion.cli.evaluate import command
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
 from tiny_diffusion.config.controls import CONTROLS
 from tiny_diffusion.data.artefacts import Processed
@@ -106,6 +107,18 @@ def test_each_evaluation_setting_changes_the_report(
     other = measure(checkpoint, data, FEW.model_copy(update={key: EVALUATION[key]}))
     # But for the settings themselves, which the report repeats.
     assert asdict(first) != asdict(replace(other, evaluation=first.evaluation))
+
+
+def test_evaluate_has_no_flag_for_what_moves_nothing_there(checkpoint: Checkpoint, data: Processed) -> None:
+    idle = {"length": 13, "num_samples": 2, "seed": 9, "max_copied_words": 1, "gap_tokens": 9, "rewrite_strength": 0.1}
+    few = FEW.model_copy(update={"windows": 2})
+    reports = [
+        next(r for r in evaluate(checkpoint, data, few, how, torch.device("cpu")) if isinstance(r, Report))
+        for how in (SHORT, SHORT.model_copy(update=idle))
+    ]
+    assert asdict(reports[0]) == asdict(replace(reports[1], generation=SHORT))
+    flags = {parameter.name for parameter in command.params}
+    assert not flags & {f"generation__{name}" for name in (*idle, *FILLING)} and "generation__steps" in flags
 
 
 def test_thresholds_are_marked_by_their_limits(checkpoint: Checkpoint, data: Processed) -> None:

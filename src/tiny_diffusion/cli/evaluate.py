@@ -12,7 +12,7 @@ from rich.text import Text
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
 from .blind_test import file_hash
-from .generate import CHECKPOINT_OPTION, FINISHING
+from .generate import CHECKPOINT_OPTION, FILLING, FINISHING
 from .options import config_flags, duration, errors, resolve, say
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 UNUSED = (
     "evaluation.blind_passages",
     "evaluation.blind_words",
-    *(f"generation.{name}" for name in FINISHING),  # the model is measured as it is
+    # The model is measured as it is, on texts whose number, length and seed are the evaluation's.
+    *(f"generation.{name}" for name in ("length", "num_samples", "seed", "max_copied_words", *FILLING, *FINISHING)),
 )
 
 
