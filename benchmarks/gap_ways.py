@@ -62,7 +62,7 @@ def _sampled(
     samplers: Sequence[str],
     steps: Sequence[int],
 ) -> Iterator[Way]:
-    """The default sampler, the others, and left to right, at ``settings``."""
+    """``ancestral``, the other samplers, and left to right, at ``settings``."""
 
     def filled(**changes: object) -> Fill:
         return lambda gaps, _, draw: diffusion.fill(gaps, settings.model_copy(update={**changes, "seed": draw}))

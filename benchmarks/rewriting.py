@@ -26,6 +26,7 @@ from tiny_diffusion.data.words import split_words
 from tiny_diffusion.evaluation.frontier import Judge
 from tiny_diffusion.evaluation.style import measure_style
 from tiny_diffusion.runtime import find_device
+from tiny_diffusion.sampling.template import escape
 from tiny_diffusion.sampling.writer import Writer
 
 
@@ -81,7 +82,6 @@ def main() -> None:
     level = checkpoint.config.model.vocab_level
     judge = Judge(data.texts("train"), checkpoint.tokenizer, level, settings.judge_order)
     given = foreign_passages(arguments.text, data.language, arguments.passages, arguments.words)
-    escaped = [text.replace("\\", "\\\\").replace("[[", "\\[[") for text in given]
     found = []
     print("| strength | style | Kneser-Ney ppl | words kept |")
     print("|---|---|---|---|")
@@ -89,7 +89,7 @@ def main() -> None:
         texts = given
         if strength:
             how = GenerationConfig(rewrite_strength=strength).as_drawn()
-            texts = [writer.rewrite(text, how)[0].text for text in escaped]
+            texts = [writer.rewrite(text, how)[0].text for text in map(escape, given)]
         style = measure_style(texts, data.texts("test"), data.texts("train"), data.language, settings).score
         kept = fmean(kept_share(a, b) for a, b in zip(given, texts, strict=True))
         line = Strength(strength, style, judge.point(None, texts).perplexity, kept)
