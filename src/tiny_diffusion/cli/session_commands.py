@@ -125,7 +125,7 @@ COMMANDS = {
     "rewrite": Command("TEXT", "write a text anew, near to what it says", _rewrite),
     "again": Command("", "the same once more, by the next seed", _again),
     "temp": Command("[0.7]", "temperature: below 1 safer, above 1 wilder", _change("temperature")),
-    "steps": Command("[32]", "denoising steps", _change("steps")),
+    "steps": Command("[32]", "denoising steps at most", _change("steps")),
     "length": Command("[80]", "tokens to write after a prompt", _change("length")),
     "sampler": Command("[NAME]", "order of unmasking; in gaps: generation.gap_sampler", _change("sampler")),
     "level": Command("[3]", "vocabulary level, 1 to 5", _change("vocab_level")),

@@ -17,8 +17,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from tiny_diffusion.errors import UserError
-
+from ..errors import UserError
 from .baselines import FloatArray, IntArray, KneserNey
 
 
