@@ -9,26 +9,22 @@ that level, cut into texts as long. The vocabulary levels, which hold without be
 markdown; ``--json FILE`` keeps the figures.
 """
 
-import argparse
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.stats import t
+from trained import cell, keep, model_parser, read_model
 
-from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
 from tiny_diffusion.config.controls import CONTROLS
-from tiny_diffusion.data.artefacts import Processed, load_processed
+from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.difficulty import score_sentences
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.frontier import Judge
 from tiny_diffusion.evaluation.prose import read_prose
 from tiny_diffusion.evaluation.vocabulary import rare_word_share
-from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.writer import Writer
 from tiny_diffusion.training.batches import StageRows
 
@@ -82,7 +78,7 @@ class Line:
         for i, figure in enumerate(self.figures):
             text = f"{figure.mean:.{1 if i == 0 else 2}f} ±{figure.half:.{1 if i == 0 else 2}f}"
             cells.append(f"**{text}**" if OWN_COLUMN.get(self.control) == i else text)
-        cells += ["-" if v is None else f"{v:.{d}f}" for v, d in ((self.perplexity, 1), (self.entropy, 2))]
+        cells += [cell(v, d) for v, d in ((self.perplexity, 1), (self.entropy, 2))]
         return f"| {' | '.join(cells)} |"
 
 
@@ -148,21 +144,16 @@ def ways(controls: list[str], strengths: list[float], vocab_level: int) -> Itera
 
 def main() -> None:
     """Write under each control, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
-    parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
+    parser = model_parser(__doc__)
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--controls", nargs="+", choices=list(CONTROLS), default=list(CONTROLS))
     parser.add_argument("--guidance", nargs="+", type=float, default=[1.0, 2.0, 3.0])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    checkpoint, data = load_checkpoint(arguments.checkpoint), load_processed(arguments.data_dir)
-    check_same_data(checkpoint, data)
+    checkpoint, data, device = read_model(arguments)
     if not checkpoint.config.model.controls:
         raise SystemExit(f"{arguments.checkpoint} was trained without controls: train with --model.controls true")
     model = checkpoint.config.model
-    writer = Writer(checkpoint.build(find_device(arguments.device)), checkpoint.tokenizer, None, data.language)
+    writer = Writer(checkpoint.build(device), checkpoint.tokenizer, None, data.language)
     rows = StageRows(checkpoint.config, data)
     judge = Judge(data.texts("train"), checkpoint.tokenizer, model.vocab_level, EVALUATION.judge_order)
     measure, lines = Measure(data, judge), []
@@ -187,8 +178,7 @@ def main() -> None:
             print(f"| {control} | {level} | - | {error} |")
             continue
         tell(measure.line(control, level, guidance, texts))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
+    keep(lines, arguments.json)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,10 @@ of a window of the model's context; the same for all. Three tables with 95 % int
 ``--only likelihood``, ``words`` or ``infill`` makes one table. Writes markdown; ``--json FILE`` keeps the figures.
 """
 
-import argparse
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +33,14 @@ import torch
 from gap_rivals import Counts, Diffusion, Twin
 from gap_ways import Score, Way, infill_ways, likelihood_ways, word_ways
 from gaps import KINDS, Gap, cut_gaps
+from trained import keep, model_parser, read_model
 
-from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
+from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import EvaluationConfig
-from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.data.words import split_words
 from tiny_diffusion.evaluation.comparison import check_twin
 from tiny_diffusion.evaluation.repetition import distinct
-from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.denoise import SAMPLERS
 
 EVALUATION = EvaluationConfig()
@@ -160,9 +157,7 @@ def print_words(
 
 def main() -> None:
     """Cut gaps, fill and score them, and print three tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
-    parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
+    parser = model_parser(__doc__)
     parser.add_argument("--twin", type=Path)
     parser.add_argument("--gaps", type=int, default=200, help="of each kind at most")
     parser.add_argument("--split", choices=["test", "validation"], default="test")
@@ -171,13 +166,10 @@ def main() -> None:
     parser.add_argument("--steps", nargs="*", type=int, default=[4], help="beside the default's")
     parser.add_argument("--order", type=int, default=EVALUATION.judge_order, help="of Kneser-Ney")
     parser.add_argument("--seed", type=int, default=0, help="of the gaps")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    checkpoint, data = load_checkpoint(arguments.checkpoint), load_processed(arguments.data_dir)
-    check_same_data(checkpoint, data)
+    checkpoint, data, device = read_model(arguments)
     level, context = checkpoint.config.model.vocab_level, checkpoint.config.model.context
-    device, tokenizer, twin = find_device(arguments.device), checkpoint.tokenizer, None
+    tokenizer, twin = checkpoint.tokenizer, None
     if arguments.twin is not None:
         other = load_checkpoint(arguments.twin)
         check_twin(other, checkpoint, data)
@@ -197,8 +189,7 @@ def main() -> None:
             searched = {kind: gaps[kind] for kind in SEARCHED}
             ways = infill_ways(diffusion, arguments.samplers)
             figures += print_words("infill", searched, ways, tokenizer, twin, EVALUATION.bootstrap)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(f) for f in figures], indent=1) + "\n", encoding="utf-8")
+    keep(figures, arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,24 +8,21 @@ stand in the result in their order (the longest common subsequence). Strength 0 
 ``--json FILE`` keeps the figures.
 """
 
-import argparse
-import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from statistics import fmean
 
-from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
+from trained import cell, keep, model_parser, read_model
+
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
-from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.encoding import decode
 from tiny_diffusion.data.example import write_reference_text
 from tiny_diffusion.data.segmentation import split_sentences
 from tiny_diffusion.data.words import split_words
 from tiny_diffusion.evaluation.frontier import Judge
 from tiny_diffusion.evaluation.style import measure_style
-from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.template import escape
 from tiny_diffusion.sampling.writer import Writer
 
@@ -65,20 +62,15 @@ def kept_share(before: str, after: str) -> float:
 
 def main() -> None:
     """Rewrite at each strength, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
-    parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
+    parser = model_parser(__doc__)
     parser.add_argument("--text", type=Path)
     parser.add_argument("--passages", type=int, default=40)
     parser.add_argument("--words", type=int, default=60, help="of a passage, about")
     parser.add_argument("--strengths", nargs="+", type=float, default=[0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    checkpoint, data = load_checkpoint(arguments.checkpoint), load_processed(arguments.data_dir)
-    check_same_data(checkpoint, data)
+    checkpoint, data, device = read_model(arguments)
     settings = EvaluationConfig()
-    writer = Writer(checkpoint.build(find_device(arguments.device)), checkpoint.tokenizer, None, data.language)
+    writer = Writer(checkpoint.build(device), checkpoint.tokenizer, None, data.language)
     level = checkpoint.config.model.vocab_level
     judge = Judge(data.texts("train"), checkpoint.tokenizer, level, settings.judge_order)
     given = foreign_passages(arguments.text, data.language, arguments.passages, arguments.words)
@@ -94,10 +86,9 @@ def main() -> None:
         kept = fmean(kept_share(a, b) for a, b in zip(given, texts, strict=True))
         line = Strength(strength, style, judge.point(None, texts).perplexity, kept)
         found.append(line)
-        cells = ["-" if v is None else f"{v:.{d}f}" for v, d in ((line.style, 0), (line.perplexity, 1), (kept, 2))]
+        cells = [cell(v, d) for v, d in ((line.style, 0), (line.perplexity, 1), (kept, 2))]
         print(f"| {strength:g} | {' | '.join(cells)} |", flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(line) for line in found], indent=1) + "\n", encoding="utf-8")
+    keep(found, arguments.json)
 
 
 if __name__ == "__main__":

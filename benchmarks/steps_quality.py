@@ -10,22 +10,21 @@ took. The last line is held-out text in pieces of the same length. Writes markdo
 keeps the figures. ``--samplers entropy --set generation.block=32`` measures some samplers under other settings.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
+from trained import cell, keep, model_parser, read_model
+
+from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
-from tiny_diffusion.data.artefacts import Processed, load_processed
+from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.words import split_words
 from tiny_diffusion.evaluation.frontier import Judge
 from tiny_diffusion.evaluation.style import measure_style
-from tiny_diffusion.runtime import find_device
 from tiny_diffusion.sampling.writer import Writer
 
 STEPPED = ("first_hitting", "ancestral", "confidence", "margin", "entropy", "remasking", "planner")
@@ -102,16 +101,9 @@ def preset_ways(length: int, samples: int) -> Iterator[tuple[str, GenerationConf
         yield name, preset.as_drawn().model_copy(update={"length": length, "num_samples": samples})
 
 
-def figure(value: float | None, digits: int) -> str:
-    """A cell of the table."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 def main() -> None:
     """Write with each sampler and number of steps, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=Path("outputs/best_model.pt"))
-    parser.add_argument("--data-dir", type=Path, default=Path("data/processed"))
+    parser = model_parser(__doc__)
     parser.add_argument("--twin", type=Path)
     parser.add_argument("--samples", type=int, default=32)
     every = [*STEPPED, *ADAPTIVE]
@@ -122,13 +114,9 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="generation.block=32, say")
     parser.add_argument("--cpu-time", action="store_true", help="tokens by CPU second, where other jobs are running")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    checkpoint, data = load_checkpoint(arguments.checkpoint), load_processed(arguments.data_dir)
-    check_same_data(checkpoint, data)
+    checkpoint, data, device = read_model(arguments)
     level, length = checkpoint.config.model.vocab_level, checkpoint.config.model.context
-    device = find_device(arguments.device)
     writer = Writer(checkpoint.build(device), checkpoint.tokenizer)
     twin = None if arguments.twin is None else load_checkpoint(arguments.twin).build(device)
     judge = Judge(data.texts("train"), checkpoint.tokenizer, level, EVALUATION.judge_order, twin, arguments.samples)
@@ -139,8 +127,8 @@ def main() -> None:
     def tell(quality: Quality) -> None:
         found.append(quality)
         q = quality
-        cells = [q.way, f"{q.steps:.0f}", figure(q.perplexity, 1), figure(q.twin_perplexity, 1), figure(q.entropy, 2)]
-        cells += [figure(q.distinct_2, 3), str(q.copied_words), figure(q.style, 0)]
+        cells = [q.way, f"{q.steps:.0f}", cell(q.perplexity, 1), cell(q.twin_perplexity, 1), cell(q.entropy, 2)]
+        cells += [cell(q.distinct_2, 3), str(q.copied_words), cell(q.style, 0)]
         cells += [f"{q.unseen_words:.3f}", f"{q.tokens_per_second:,.0f}"]
         print(f"| {' | '.join(cells)} |", flush=True)
 
@@ -162,8 +150,7 @@ def main() -> None:
         pieces += [ids[i : i + length] for i in range(0, len(ids) - length + 1, length)]
     held = [checkpoint.tokenizer.decode(piece) for piece in pieces[: arguments.samples]]
     tell(yardstick.measure("held-out text", 0, held, 0.0))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(q) for q in found], indent=1) + "\n", encoding="utf-8")
+    keep(found, arguments.json)
 
 
 if __name__ == "__main__":
