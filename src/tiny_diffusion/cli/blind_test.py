@@ -18,7 +18,10 @@ from .options import config_flags, errors, resolve, say
 if TYPE_CHECKING:
     from ..evaluation.answers import AnswerStore
 
-UNUSED = tuple(f"generation.{name}" for name in ("length", "num_samples", "seed", *FILLING, *FINISHING))
+# Passages are of the test's own number, length and seed, and as the model draws them.
+UNUSED = tuple(
+    f"generation.{name}" for name in ("length", "num_samples", "seed", "max_copied_words", *FILLING, *FINISHING)
+)
 SHORT = {"passages": "blind_passages", "words": "blind_words", "seed": "seed"}
 KEPT = (
     *(f"evaluation.{name}" for name in SHORT.values()),

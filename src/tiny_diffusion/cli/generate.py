@@ -38,6 +38,14 @@ PRESET_OPTION = click.option(
 )
 
 
+def writer_options(function: Any) -> Any:
+    """Add what ``open_writer`` reads, but for the settings, and how texts are shown."""
+    device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+    for option in (device, PRESET_OPTION, show_flags, DATA_OPTION, CHECKPOINT_OPTION):
+        function = option(function)
+    return function
+
+
 def short_flags(*names: str) -> Callable[[Any], Any]:
     """Add ``--name`` beside ``--generation.name`` for the settings that people change most."""
 
@@ -54,16 +62,12 @@ def short_flags(*names: str) -> Callable[[Any], Any]:
 
 
 @click.command("generate")
-@CHECKPOINT_OPTION
-@DATA_OPTION
 @click.option("--prompt", default="", help="Text to go on from.")
 @click.option("--prompts-file", metavar="FILE", help="A file with a prompt a line, - for the standard input.")
 @click.option("--interactive", is_flag=True, help="Read prompts and commands line by line; an empty line ends.")
 @click.option("--history", type=click.Path(path_type=Path), help="Keep the lines of --interactive in this file.")
-@show_flags
-@PRESET_OPTION
+@writer_options
 @short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed", *CONTROL_FLAGS)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @config_flags("generation", without=tuple(f"generation.{name}" for name in FILLING))
 @click.pass_context
 def command(

@@ -2,17 +2,9 @@
 
 import click
 
-from .generate import (
-    CHECKPOINT_OPTION,
-    CONTROL_FLAGS,
-    DATA_OPTION,
-    FINISHING,
-    PRESET_OPTION,
-    open_writer,
-    short_flags,
-)
+from .generate import CONTROL_FLAGS, FINISHING, open_writer, short_flags, writer_options
 from .options import config_flags
-from .showing import Showing, show_flags
+from .showing import Showing
 from .texts import check_output, deliver, read_text, text_options
 
 UNUSED = ("sampler", "length", "rewrite_strength", *FINISHING)
@@ -22,12 +14,8 @@ UNUSED = ("sampler", "length", "rewrite_strength", *FINISHING)
 @click.argument("template", required=False)
 @text_options
 @click.option("--must", multiple=True, metavar="WORD", help="A word that a filling must hold; may be given often.")
-@CHECKPOINT_OPTION
-@DATA_OPTION
-@show_flags
-@PRESET_OPTION
+@writer_options
 @short_flags("vocab_level", "temperature", "steps", "gap_tokens", "num_samples", "seed", *CONTROL_FLAGS)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @config_flags("generation", without=tuple(f"generation.{name}" for name in UNUSED))
 @click.pass_context
 def command(
@@ -58,7 +46,5 @@ def command(
     parse_gaps(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
     settings = gap_settings(settings)
-    texts, refused = showing.write(writer.filling(given, settings, must), writer, settings)
-    deliver(texts, output, showing, writer, settings, template=given)
-    if refused is not None:
-        raise refused
+    found = showing.write(writer.filling(given, settings, must), writer, settings)
+    deliver(found, output, showing, writer, settings, template=given)

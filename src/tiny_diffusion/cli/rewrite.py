@@ -2,17 +2,9 @@
 
 import click
 
-from .generate import (
-    CHECKPOINT_OPTION,
-    CONTROL_FLAGS,
-    DATA_OPTION,
-    FINISHING,
-    PRESET_OPTION,
-    open_writer,
-    short_flags,
-)
+from .generate import CONTROL_FLAGS, FINISHING, open_writer, short_flags, writer_options
 from .options import config_flags
-from .showing import Showing, show_flags
+from .showing import Showing
 from .texts import check_output, deliver, read_text, text_options
 
 UNUSED = ("length", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
@@ -24,12 +16,8 @@ UNUSED = ("length", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds",
 @click.option(
     "--strength", "rewrite_strength", type=float, default=None, help="The same as --generation.rewrite_strength."
 )
-@CHECKPOINT_OPTION
-@DATA_OPTION
-@show_flags
-@PRESET_OPTION
+@writer_options
 @short_flags("vocab_level", "temperature", "steps", "num_samples", "seed", *CONTROL_FLAGS)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @config_flags("generation", without=tuple(f"generation.{name}" for name in UNUSED))
 @click.pass_context
 def command(
@@ -55,7 +43,5 @@ def command(
     check_output(output, showing)
     parse_kept(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
-    texts, refused = showing.write(writer.rewriting(given, settings), writer, settings)
-    deliver(texts, output, showing, writer, settings, original=given)
-    if refused is not None:
-        raise refused
+    found = showing.write(writer.rewriting(given, settings), writer, settings)
+    deliver(found, output, showing, writer, settings, original=given)

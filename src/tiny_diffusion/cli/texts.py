@@ -12,7 +12,7 @@ from .showing import Showing
 
 if TYPE_CHECKING:
     from ..config import GenerationConfig
-    from ..sampling.results import Written
+    from ..sampling.results import Refused, Written
     from ..sampling.writer import Writer
 
 PIPE = "-"
@@ -64,22 +64,24 @@ def check_output(output: str, showing: Showing) -> None:
 
 
 def deliver(
-    texts: "Sequence[Written]",
+    found: "tuple[Sequence[Written], Refused | None]",
     output: str,
     showing: Showing,
     writer: "Writer",
     settings: "GenerationConfig",
     **source: str,
 ) -> None:
-    """Print ``texts`` as ``showing`` says, or write each to a file of its own."""
+    """Print the texts as ``showing`` says, or write each to a file of its own; then raise why others are missing."""
     from ..files import write_text
 
+    texts, refused = found
     if output == PIPE:
         showing.echo(texts, writer, settings, **source)
-        return
     path = Path(output)
-    for text in texts:
+    for text in texts if output != PIPE else ():
         numbered = NUMBERED.format(stem=path.stem, number=text.sample, suffix=path.suffix)
         name = numbered if settings.num_samples > 1 else path.name
         write_text(path.with_name(name), text.text)
         click.echo(f"written: {path.with_name(name)}", err=True)
+    if refused is not None:
+        raise refused
