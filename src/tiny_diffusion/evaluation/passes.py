@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..checkpoint import Checkpoint
 from ..config import EvaluationConfig, GenerationConfig
@@ -17,7 +18,7 @@ from .breakdown import BREAKDOWN, FORMATS, RATES
 from .comparison import CHAIN_RULE, MODEL, PPM, TWIN
 from .compressor import PHASES, compressed_size
 from .likelihood import HeldOut
-from .samples import WRITING, sample_settings, varied
+from .samples import WRITING, sample_settings, steps_taken, varied
 
 REPEATS, ENOUGH = 4, 0.3  # a batch is timed so often, or until so many seconds are spent
 
@@ -77,7 +78,8 @@ def count_passes(
     generation = generation.model_copy(update={"length": settings.sample_tokens})
     # An autoregressive model writes token by token, and has no steps to vary.
     counts[WRITING] = settings.samples * (settings.sample_tokens if causal else most_passes(generation, context))
-    for value in () if causal else sorted({*settings.novelty_steps} - {generation.steps}):
+    taken = partial(steps_taken, settings, generation, context)
+    for value in () if causal else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
         fewer = generation.model_copy(update={"steps": value})
         counts[varied("steps", value)] = settings.samples * most_passes(fewer, context)
     for temperature in sorted({*settings.temperatures} - {generation.temperature}):

@@ -32,7 +32,7 @@ from .novelty import NoveltyReport, cut_like, measure_novelty
 from .passes import Expected, expect
 from .people import BlindReport
 from .result import LEAK_THRESHOLD, VERSION, Report, Threshold
-from .samples import WRITING, vary, whole_sentences, write_samples
+from .samples import WRITING, steps_taken, vary, whole_sentences, write_samples
 from .style import measure_style
 from .style_report import StyleReport
 
@@ -132,6 +132,9 @@ def _measure_texts(
     other_books: dict[str, str] | None,
 ) -> Generator[Step, None, _Written]:
     """Write with the model and measure what it wrote, yielding each step as it begins."""
+    # Of the numbers of steps asked for some may come to the same: they are known by what they come to.
+    taken = partial(steps_taken, settings, generation, model.config.context)
+    generation = generation.model_copy(update={"steps": taken(generation.steps)})
     yield Step(WRITING)
     samples = write_samples(model, checkpoint, settings, generation)
     training, held_out_texts, language = data.texts("train"), data.texts(settings.split), data.language
@@ -142,7 +145,7 @@ def _measure_texts(
     coherence = measure_coherence(whole, held_out_texts, training, language, settings)
     write = partial(write_samples, model, checkpoint, settings)
     # An autoregressive model writes token by token: it has no steps to vary.
-    steps = () if model.config.causal else (generation.steps, *settings.novelty_steps)
+    steps = () if model.config.causal else (generation.steps, *map(taken, settings.novelty_steps))
     by_steps = yield from vary("steps", steps, generation, samples, write)
     yield Step("novelty")
     novelty = measure_novelty(samples, held_out_texts, CopyIndex(training), language, settings, by_steps)

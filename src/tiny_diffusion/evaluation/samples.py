@@ -7,6 +7,7 @@ from ..checkpoint import Checkpoint
 from ..config import EvaluationConfig, GenerationConfig
 from ..data.segmentation import split_sentences
 from ..model.transformer import Transformer
+from ..sampling.denoise import most_steps
 from ..sampling.writer import Writer
 from .comparison import Step
 
@@ -37,6 +38,12 @@ def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, wr
     return generation.as_drawn().model_copy(
         update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + written}
     )
+
+
+def steps_taken(settings: EvaluationConfig, generation: GenerationConfig, context: int, steps: int) -> int:
+    """How many of ``steps`` a sample's first block takes at most: beyond a token a step some samplers need no more."""
+    tokens = min(context, settings.sample_tokens)
+    return most_steps(generation.model_copy(update={"steps": steps}), tokens)
 
 
 def vary(
