@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
+from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.pipeline import prepare
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.model.transformer import Transformer
@@ -83,6 +84,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, book_text: str, config: P
 @pytest.fixture(scope="session")
 def data(prepared: Path) -> Processed:
     return load_processed(prepared)
+
+
+@pytest.fixture(scope="session")
+def index(data: Processed) -> CopyIndex:
+    """Of the training text."""
+    return CopyIndex(data.texts("train"))
 
 
 @pytest.fixture(scope="module")

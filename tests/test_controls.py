@@ -224,7 +224,7 @@ def test_what_cannot_be_controlled_is_said_in_one_line(data: Processed, config: 
     with pytest.raises(UserError, match=r"trained without controls, generation.dialogue=much needs .*controls=true"):
         plain.write("", EXACT.model_copy(update={"dialogue": "much"}))
     fresh = Writer(new_model(config.override(**{"model.controls": True}), data.tokenizer), data.tokenizer)
-    with pytest.raises(UserError, match=r"stage=pairs: this model's book has no such text"):
+    with pytest.raises(UserError, match=r"stage=pairs: this model has not learnt it"):
         fresh.rewrite("The old miller.", EXACT.model_copy(update={"stage": "pairs"}))
     twin = config.override(model={"causal": True}, training={"objective": "autoregressive"})
     causal = Writer(new_model(twin, data.tokenizer), data.tokenizer)

@@ -41,11 +41,6 @@ def guarded(limit: int = LIMIT, **more: object) -> GenerationConfig:
 
 
 @pytest.fixture(scope="module")
-def index(data: Processed) -> CopyIndex:
-    return CopyIndex(data.texts("train"))
-
-
-@pytest.fixture(scope="module")
 def book(data: Processed) -> list[int]:
     return data.tokenizer.encode(data.texts("train")[0])
 

@@ -48,11 +48,6 @@ def guarded(limit: int = LIMIT, **more: object) -> GenerationConfig:
 
 
 @pytest.fixture(scope="module")
-def index(data: Processed) -> CopyIndex:
-    return CopyIndex(data.texts("train"))
-
-
-@pytest.fixture(scope="module")
 def book(data: Processed) -> str:
     return data.texts("train")[0]
 

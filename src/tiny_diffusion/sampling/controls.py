@@ -25,5 +25,8 @@ def wanted_controls(model: Transformer, settings: GenerationConfig) -> Tensor | 
     levels = levels.to(model.device)
     if missing := model.controls.untrained(levels):
         name = list(CONTROLS)[missing[0]]
-        raise UserError(f"generation.{name}={chosen[name]}: this model's book has no such text to learn it from")
+        raise UserError(
+            f"generation.{name}={chosen[name]}: this model has not learnt it; its book has no such text, or none came "
+            "before its training ended"
+        )
     return levels

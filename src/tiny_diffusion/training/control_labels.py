@@ -96,7 +96,8 @@ class ControlLabels:
         self.stages = torch.tensor([CONTROLS["stage"].index(name) + 1 for name in formats])
         means = self._means(last)
         thirds = torch.tensor([1 / 3, 2 / 3], dtype=means.dtype)
-        bounds = [means[:, m][means[:, m].isfinite()].quantile(thirds) for m in range(len(MEASURES))]
+        # A measure that no piece has divides nothing, and its bounds are not numbers.
+        bounds = [means[:, m].nanquantile(thirds) for m in range(len(MEASURES))]
         bounds[MEASURES.index("dialogue")] = SCALE * torch.tensor(DIALOGUE_BOUNDS, dtype=means.dtype)
         self.bounds = bounds
 
