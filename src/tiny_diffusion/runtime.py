@@ -60,7 +60,8 @@ def compile_errors() -> Iterator[None]:
     try:
         yield
     except torch._dynamo.exc.BackendCompilerFailed as error:
-        reason = str(error).strip().splitlines()[0]
+        cause = error.inner_exception
+        reason = f"{type(cause).__name__}: {str(cause).strip()}".splitlines()[0]
         raise WorldError(f"torch.compile failed ({reason}); set training.compile=off") from error
 
 
