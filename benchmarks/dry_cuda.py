@@ -19,7 +19,9 @@ from pathlib import Path
 import torch
 
 SOURCE = Path(__file__).with_suffix(".c")
-LIBRARIES = ("libc10_cuda.so", "libtorch_cuda.so", "libtorch_cuda_linalg.so", "libtorch_python.so", "libcaffe2_nvrtc.so")
+LIBRARIES = tuple(
+    f"lib{name}.so" for name in ("c10_cuda", "torch_cuda", "torch_cuda_linalg", "torch_python", "caffe2_nvrtc")
+)
 OWN = re.compile(r"^(cuda[A-Z]|cublas|cu[A-Z]|__cudaLaunch|__cudaGetKernel)\w*$")
 
 

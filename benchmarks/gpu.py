@@ -126,9 +126,10 @@ def measure(case: str, compiled: bool, data_dir: Path, steps: int) -> Line:
         host = work()
         torch.cuda.set_sync_debug_mode("default")
         whole = seconds_of(work) / steps
-    memory = torch.cuda.max_memory_allocated() / 1e9, estimate_memory(
-        config, trainer.model.vocab_size, device="cuda"
-    ).total / 1e9
+    memory = (
+        torch.cuda.max_memory_allocated() / 1e9,
+        estimate_memory(config, trainer.model.vocab_size, device="cuda").total / 1e9,
+    )
     if torch.cuda.get_device_name() == DRY:
         return Line(case, compiled, None, None, None, host, *memory, None)
     used = products(trainer, stage, size) / whole / peak_rate()

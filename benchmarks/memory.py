@@ -1,7 +1,8 @@
 """The memory estimate against the measured peak of real training steps: ``python benchmarks/memory.py``.
 
-Each case is a process of its own (Linux only: it reads /proc). Prints the growth of resident memory over the process
-after imports, at its peak, beside the estimate, in GB, and their ratio.
+Each case is a process of its own. Prints what was measured beside the estimate, in GB, and their ratio: on a CPU the
+growth of resident memory over the process after imports, at its peak (Linux only: it reads /proc); with ``--device
+cuda`` the most that CUDA's allocator had given out, which ``dry_cuda.py`` tells on a machine without a GPU as well.
 """
 
 import argparse
@@ -27,6 +28,26 @@ CASES = {
         "training.gradient_checkpointing=true",
     ],
 }
+PASSES = [f"training.micro_batch_size={rows}" for rows in (2, 8, 16)]
+CUDA_CASES = {
+    "cpu_2m": [],
+    "cpu_10m": [],
+    "cpu_10m, checkpointing": ["training.gradient_checkpointing=true"],
+    "cpu_30m": [],
+    "cpu_30m, float32": ["training.precision=float32"],
+    "default": [],
+    "default, AdamW": ["training.optimizer=adamw"],
+    "default, batch of 8, 1024 tokens": ["training.batch_size=8", "model.context=1024"],
+    "default, passes of 2 rows": [PASSES[0]],
+    "default, passes of 8 rows, checkpointing": [PASSES[1], "training.gradient_checkpointing=true"],
+    "default, checkpointing": ["training.gradient_checkpointing=true"],
+    "experimental, passes of 8 rows": [PASSES[1]],
+    "experimental, passes of 16 rows, checkpointing": [PASSES[2], "training.gradient_checkpointing=true"],
+    "memory_efficient": [],
+    "memory_efficient, 512 tokens": ["model.context=512"],
+    "memory_efficient, passes of 2 rows": [PASSES[0]],
+    "memory_efficient, nothing made anew": ["training.gradient_checkpointing=false"],
+}
 
 
 def read_status(name: str) -> int:
@@ -35,7 +56,7 @@ def read_status(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(preset: str, changes: list[str], folder: Path) -> str:
+def measure(preset: str, changes: list[str], device: str, folder: Path) -> str:
     """Train two steps of the first and of the last stage; measured, estimated GB and their ratio, as a line."""
     import torch
 
@@ -45,32 +66,38 @@ def measure(preset: str, changes: list[str], folder: Path) -> str:
     from tiny_diffusion.training.trainer import Trainer
 
     data = load_processed(folder)
-    layer = torch.nn.Linear(64, 64)
-    with torch.autocast("cpu", torch.bfloat16):
-        layer(torch.randn(4, 64)).sum().backward()
-    torch.optim.AdamW(layer.parameters()).step()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = read_status("VmRSS")
-    trainer = Trainer(ProjectConfig.preset(preset).override_from_args(changes), data, folder / "outputs")
+    config = ProjectConfig.preset(preset).override_from_args([*changes, f"training.device={device}"])
+    before = 0
+    if device == "cpu":
+        layer = torch.nn.Linear(64, 64)
+        with torch.autocast("cpu", torch.bfloat16):
+            layer(torch.randn(4, 64)).sum().backward()
+        torch.optim.AdamW(layer.parameters()).step()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = read_status("VmRSS")
+    trainer = Trainer(config, data, folder / "outputs")
     for stage in (0, len(trainer.stage_steps) - 1):
         trainer.progress.stage = stage
         rows = trainer.rows.epoch(stage, 10**6)
         batch = trainer.rows.take(rows, torch.arange(trainer.config.training.batch_size) % len(rows))
         for _ in range(2):
             trainer.train_step(batch, 10**6)
-    peak = read_status("VmHWM") - before
-    estimate = estimate_memory(trainer.config, trainer.model.vocab_size, device="cpu").total
+    peak = read_status("VmHWM") - before if device == "cpu" else torch.cuda.max_memory_allocated()
+    estimate = estimate_memory(config, trainer.model.vocab_size, device=device).total
     return f"{peak / 1e9:8.3f} {estimate / 1e9:8.3f} {estimate / peak:6.2f}"
 
 
 def main() -> None:
     """Measure every case in a fresh process."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    cases = CASES if arguments.device == "cpu" else CUDA_CASES
     if arguments.case:
-        print(measure(arguments.case.split(",")[0], CASES[arguments.case], arguments.data))
+        preset = arguments.case.split(",")[0]
+        print(measure(preset, cases[arguments.case], arguments.device, arguments.data))
         return
     from tiny_diffusion.config import PipelineConfig
     from tiny_diffusion.data.example import write_reference_text
@@ -80,11 +107,13 @@ def main() -> None:
         book = write_reference_text(Path(name) / "book.txt")
         for _ in prepare(book, Path(name) / "processed", PipelineConfig()):
             pass
-        print(f"{'':42} measured estimate ratio")
-        for case in CASES:
-            command = [sys.executable, __file__, "--case", case, "--data", str(Path(name) / "processed")]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            print(f"{case:42} {done.stdout.strip()}")
+        print(f"{'':48} measured estimate ratio")
+        for case in cases:
+            command = [sys.executable, __file__, "--device", arguments.device, "--case", case]
+            done = subprocess.run(
+                [*command, "--data", str(Path(name) / "processed")], check=True, stdout=subprocess.PIPE, text=True
+            )
+            print(f"{case:48} {done.stdout.strip()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,21 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
   and WIDTH_COPIES d + FEED_FORWARD_COPIES f of bfloat16 (the norms' outputs, queries, keys and values before and after
   rotation, attention's output; the gate with its input and output); in float32 all of these in float32; with
   normalised queries and keys QK_NORM_COPIES d more
-* activations: L such blocks and BACKWARD_BLOCKS for the gradients under way, or with gradient checkpointing
-  L block inputs (d float32 each) and CHECKPOINT_BLOCKS blocks (both fitted to the peak measured on a CPU); with dropout
-  a byte for each of the two d of every block and of the embedding; outside the blocks OUTSIDE_COPIES d float32 per
-  token; in bfloat16 a copy of the blocks' matrices; on a CPU in bfloat16, up to EXPLICIT_TOKENS, the attention's
-  weights of every block, B H T^2 values, and SCORE_COPIES of one block's scores; and the head's gradient of the output
-  table with the logits of HEAD_ROWS positions, LOGIT_COPIES times V float32. All of it times OVERHEAD, what the
-  allocator wastes.
+* activations: what stays from the forward to the backward pass, L such blocks, or with gradient checkpointing L block
+  inputs (d float32 each); with dropout a byte for each of the two d of every block and of the embedding; in bfloat16 a
+  copy of the blocks' matrices. Then two moments: the head's, with OUTSIDE_COPIES d float32 per token, the gradient of
+  the output table and the logits of HEAD_ROWS positions, LOGIT_COPIES times V float32; and a block's way back, with
+  BACKWARD_BLOCKS for the gradients under way, or CHECKPOINT_BLOCKS where it is made anew. CUDA's allocator gives the
+  memory of the one to the other; on a CPU's heap they add up. On a CPU in bfloat16, up to EXPLICIT_TOKENS, the
+  attention's weights of every block, B H T^2 values, and SCORE_COPIES of one block's scores. All of it times OVERHEAD,
+  what the allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
   output table's) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon turns at the same
   time); and WORKSPACE, what the kernels take for themselves
 
-OVERHEAD and WORKSPACE of a CPU are fitted to ``benchmarks/memory.py``; CUDA's are not measured.
+The constants are fitted to ``benchmarks/memory.py``: on a CPU to the growth of the process, on CUDA to what its
+allocator gives out.
 The interpreter and torch themselves (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
 """
 
@@ -41,9 +43,9 @@ MUON_STATES = 1
 STREAM_COPIES = 2
 WIDTH_COPIES = 9
 QK_NORM_COPIES = 2
-OUTSIDE_COPIES = 7
+OUTSIDE_COPIES: dict[Device, int] = {"cpu": 7, "cuda": 3}
 BACKWARD_BLOCKS = 1
-CHECKPOINT_BLOCKS = 4
+CHECKPOINT_BLOCKS: dict[Device, int] = {"cpu": 4, "cuda": 1}
 FEED_FORWARD_COPIES = 3
 LOGIT_COPIES = 3
 # Positions whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
@@ -55,7 +57,7 @@ MUON_COPIES = 5
 EXPLICIT_TOKENS = 512
 SCORE_COPIES = 3
 OVERHEAD: dict[Device, float] = {"cpu": 1.12, "cuda": 1.0}
-WORKSPACE: dict[Device, int] = {"cpu": 60_000_000, "cuda": 0}
+WORKSPACE: dict[Device, int] = {"cpu": 60_000_000, "cuda": 10_000_000}
 RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
 GB = 1_000_000_000
 
@@ -147,17 +149,17 @@ def _activations(project: RunSettings, vocab_size: int, device: Device, half: bo
     copies = WIDTH_COPIES + QK_NORM_COPIES * model.qk_norm
     block = FLOAT32 * STREAM_COPIES * model.d_model
     block += width * (copies * model.d_model + FEED_FORWARD_COPIES * model.d_ff)
-    if training.gradient_checkpointing:
-        per_token = model.n_layers * FLOAT32 * model.d_model + CHECKPOINT_BLOCKS * block
-    else:
-        per_token = (model.n_layers + BACKWARD_BLOCKS) * block
+    again = CHECKPOINT_BLOCKS[device] if training.gradient_checkpointing else BACKWARD_BLOCKS
+    kept = model.n_layers * (FLOAT32 * model.d_model if training.gradient_checkpointing else block)
     if half and device == "cpu" and model.context <= EXPLICIT_TOKENS:
-        layers = CHECKPOINT_BLOCKS if training.gradient_checkpointing else model.n_layers
-        per_token += (layers + SCORE_COPIES) * model.n_heads * model.context * BFLOAT16
-    per_token += OUTSIDE_COPIES * FLOAT32 * model.d_model
+        layers = again if training.gradient_checkpointing else model.n_layers
+        kept += (layers + SCORE_COPIES) * model.n_heads * model.context * BFLOAT16
     if model.dropout > 0:
-        per_token += (2 * model.n_layers + 1) * model.d_model
+        kept += (2 * model.n_layers + 1) * model.d_model
     casts = BFLOAT16 * block_matrices(model) if half else 0
     logits = min(tokens, HEAD_ROWS[device]) * vocab_size * FLOAT32 * LOGIT_COPIES
     table = FLOAT32 * vocab_size * model.d_model
-    return round(OVERHEAD[device] * (tokens * per_token + casts + logits + table))
+    head = tokens * OUTSIDE_COPIES[device] * FLOAT32 * model.d_model + logits + table
+    backward = tokens * again * block
+    moment = max(head, backward) if device == "cuda" else head + backward
+    return round(OVERHEAD[device] * (tokens * kept + casts + moment))
