@@ -1,6 +1,7 @@
 """What a time budget buys: the choice is the best that fits, and more time is never expected to give less."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ BATCHES = (8, 16, 32)
 
 
 def option(name: str, parameters: int, row: float, validation: float = 2.0, rows: int = 970) -> Option:
-    pace = Pace(optimizer=5 * row, row=row, validation=validation, sample=1.0, steps=3)
+    pace = Pace(optimizer=5 * row, row=row, validation=validation, sample=1.0, state=0.1, steps=3)
     return Option(name, parameters, 128, (140, 2_000, rows), 360_054, pace, build=1.0)
 
 
@@ -79,12 +80,15 @@ def test_the_law_meets_its_source_runs() -> None:
 
 
 def test_a_runs_seconds_by_hand() -> None:
-    pace = Pace(optimizer=0.5, row=0.1, validation=3.0, sample=2.0, steps=1)
+    pace = Pace(optimizer=0.5, row=0.1, validation=3.0, sample=2.0, state=0.0, steps=1)
     # 1 epoch of 10 rows and 4 of 20 in batches of 8: (2 + 4 * 3) steps, 90 rows, 1 + 2 validations, 1 sample.
     seconds = pace.run((1, 4), (10, 20), 8, eval_every=2, sample_every=3)
     assert seconds == pytest.approx(14 * 0.5 + 90 * 0.1 + 3 * 3.0 + 2.0)
     assert pace.run((1, 4), (10, 20), 8, 2, 0) == pytest.approx(seconds - 2.0)
     assert pace.step(8) == pytest.approx(1.3)
+    # The state is written after each of three validations and at the end, while that is little of the time.
+    assert replace(pace, state=0.5).run((1, 4), (10, 20), 8, 2, 3) == pytest.approx(seconds + 4 * 0.5)
+    assert replace(pace, state=9.0).run((1, 4), (10, 20), 8, 2, 3) == pytest.approx(seconds * 10 / 9 + 2 * 9.0)
 
 
 def test_what_the_user_fixed_stays() -> None:

@@ -37,10 +37,18 @@ class Clock:
 
 
 def run_until(
-    trainer: Trainer, deadline: float, clock: Clock, limit: int = 10**6, slower: dict[int, float] | None = None
+    trainer: Trainer,
+    deadline: float,
+    clock: Clock,
+    limit: int = 10**6,
+    slower: dict[int, float] | None = None,
+    estimated: float = 1.0,
 ) -> list[Event]:
-    """Train under a pacer by ``clock``; ``slower`` changes its step time from a step on."""
-    pacer = Pacer(trainer, deadline, clock.validation, limit, clock)
+    """Train under a pacer by ``clock``; ``slower`` changes its step time from a step on.
+
+    What was measured before the run took ``estimated`` times as long as it takes at its start.
+    """
+    pacer = Pacer(trainer, deadline, estimated * clock.validation, estimated * clock.step, limit, clock)
     events = []
     for event in trainer.run():
         event = clock.timed(event)
@@ -101,6 +109,16 @@ def test_a_faster_machine_stretches_the_run_up_to_its_limit(
     assert steps[-1].epoch > config.curriculum.stages[2].epochs
 
 
+def test_what_a_busy_machine_measured_does_not_end_the_run(
+    tmp_path: Path, config: ProjectConfig, data: Processed
+) -> None:
+    trainer = Trainer(config.override(**LONG), data, tmp_path)
+    planned, clock = trainer.total_steps, Clock(1.0, 4.0)
+    deadline = planned + 40.0
+    events = run_until(trainer, deadline, clock, limit=planned, estimated=deadline)
+    assert len(steps_of(events)) == planned and clock.now <= deadline
+
+
 def test_a_deadline_already_passed_ends_after_a_step(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
     trainer = Trainer(config, data, tmp_path)
     events = run_until(trainer, 0.0, Clock(1.0, 1.0))
@@ -144,7 +162,7 @@ def test_measuring_leaves_the_run_as_it_was(
     config = config.override(**{"training.sample_every_epochs": 1 if objective == "diffusion" else 0})
     plain, measured = (Trainer(config, data, tmp_path / name) for name in ("plain", "measured"))
     pace = measure_pace(measured, 0.05)
-    assert pace.steps >= 1 and min(pace.optimizer, pace.row, pace.validation) > 0
+    assert pace.steps >= 1 and min(pace.optimizer, pace.row, pace.validation, pace.state) > 0
     assert (pace.sample > 0) == (objective == "diffusion")
     assert not (tmp_path / "measured").exists()
     assert measured.progress == plain.progress and len(measured.validation.windows) == len(plain.validation.windows)
@@ -195,7 +213,7 @@ def test_the_estimate_counts_what_is_left(tmp_path: Path, config: ProjectConfig,
 
 
 def test_the_estimate_ends_where_the_run_ends(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
-    pace = Pace(optimizer=0.1, row=0.01, validation=0.0, sample=0.0, steps=3)
+    pace = Pace(optimizer=0.1, row=0.01, validation=0.0, sample=0.0, state=0.0, steps=3)
     whole = Trainer(config, data, tmp_path)
     short = Trainer(config.override(**{"training.max_steps": whole.total_steps // 2}), data, tmp_path)
     share = short.total_steps / whole.total_steps

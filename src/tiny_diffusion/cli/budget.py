@@ -100,7 +100,8 @@ def make_pacer(budget: Budget, trainer: "Trainer", pace: "Pace") -> "Pacer":
     more = max(0, MOST_EPOCHS - trainer.config.curriculum.stages[-1].epochs) * trainer.steps_per_epoch[-1]
     fixed = budget.fixes_epochs or trainer.config.training.max_steps
     limit = trainer.end if fixed else max(trainer.end, trainer.total_steps + more)
-    return Pacer(trainer, budget.began + budget.seconds, pace.validation + pace.sample, limit)
+    pause, step = pace.validation + pace.sample + pace.state, pace.step(trainer.config.training.batch_size)
+    return Pacer(trainer, budget.began + budget.seconds, pause, step, limit)
 
 
 def _limits(budget: Budget, config: ProjectConfig) -> "Limits":

@@ -18,13 +18,14 @@ from ..sampling.writer import Writer, most_passes
 from .flops import training_flops
 from .format_datasets import Layout
 from .optimizers import Optimizers, make_optimizers
+from .saving import SHARE as SAVING_SHARE
 from .trainer import Trainer
 
 DAY = 86_400.0
 CANDIDATES = ("cpu_30m", "cpu_10m", "cpu_2m", "cpu_1m")
 MEASURING = 3.0  # seconds of steps at most
 SHARE = 0.01  # and at most so much of the run
-SAVED_COPIES = 4.5  # of the weights in one save: model, average, optimiser's state, best checkpoint
+SAVED_COPIES = 3.5  # of the weights in a run's state: model, average, optimiser's state
 SAMPLE_STEPS = 2  # of the sampler, whose time is scaled up
 
 
@@ -42,7 +43,8 @@ class TimedOptimizers(Optimizers):
 
 @dataclass(frozen=True)
 class Pace:
-    """Measured seconds: of the optimiser in a step, of each row in a step, of a validation with its saving, a sample.
+    """Measured seconds: of the optimiser in a step, of each row in a step, of a validation with a new best checkpoint,
+    a sample, and of writing the run's state.
 
     ``steps``: real steps that were timed.
     """
@@ -51,6 +53,7 @@ class Pace:
     row: float
     validation: float
     sample: float
+    state: float
     steps: int
 
     def step(self, rows: int) -> float:
@@ -59,12 +62,13 @@ class Pace:
 
     def run(self, epochs: Sequence[int], rows: Sequence[int], batch: int, eval_every: int, sample_every: int) -> float:
         """Seconds of a run whose stages have so many ``epochs`` of so many ``rows``."""
-        seconds = 0.0
+        seconds, saves = 0.0, 0
         for count, in_epoch in zip(epochs, rows, strict=True):
             seconds += count * (math.ceil(in_epoch / batch) * self.optimizer + in_epoch * self.row)
             seconds += math.ceil(count / eval_every) * self.validation
             seconds += (count // sample_every) * self.sample if sample_every else 0
-        return seconds
+            saves += math.ceil(count / eval_every)
+        return seconds + min(saves * self.state, self.state + seconds * SAVING_SHARE / (1 - SAVING_SHARE)) + self.state
 
 
 def expected_seconds(trainer: Trainer, pace: Pace) -> float:
@@ -103,7 +107,8 @@ def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
         validation = _validation_seconds(twin, limit)
         sample = _sample_seconds(twin)
     optimizer, row = (statistics.median(column) for column in zip(*steps, strict=True))
-    return Pace(optimizer, row, validation + _save_seconds(trainer), sample, len(steps))
+    weights = _save_seconds(trainer)
+    return Pace(optimizer, row, validation + weights, sample, SAVED_COPIES * weights, len(steps))
 
 
 @contextmanager
@@ -155,11 +160,11 @@ def _sample_seconds(twin: Trainer) -> float:
 
 
 def _save_seconds(trainer: Trainer) -> float:
-    """Seconds of one save of the run and its best checkpoint, from writing the weights once."""
+    """Seconds of writing the weights once, as the best checkpoint is."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         save_plain(Path(folder) / "weights.pt", trainer.model.state_dict())
-        return (time.perf_counter() - began) * SAVED_COPIES
+        return time.perf_counter() - began
 
 
 def preset_within(tokens_per_epoch: int, rate: float, limit: float = DAY) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .events import Event, StepDone
+from .events import Event, Sampled, StepDone, Validated
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -47,7 +47,8 @@ class Pacer:
     """Reads a trainer's events and moves the run's end to the last step that fits before a deadline.
 
     The pace is the median of the last steps. Set aside are the validations to come, once and a half the longest pause
-    at an epoch's end for the last one, and a second to leave.
+    at an epoch's end for the last one, and a second to leave. Until a pause was seen it is the estimated one, corrected
+    by how the steps turn out: what was measured at the start may have been measured on a busy machine.
     """
 
     def __init__(
@@ -55,27 +56,42 @@ class Pacer:
         trainer: "Trainer",
         deadline: float,
         pause: float,
+        step: float,
         limit: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``deadline`` by ``clock``; ``pause``: seconds of a validation as estimated; ``limit``: the latest end."""
-        self.trainer, self.deadline, self.pause, self.limit, self.clock = trainer, deadline, pause, limit, clock
+        """``deadline`` by ``clock``; ``pause``, ``step``: seconds of a validation and of a step as estimated.
+
+        ``limit``: the latest end.
+        """
+        self.trainer, self.deadline, self.limit, self.clock = trainer, deadline, limit, clock
+        self._pause_in_steps = pause / step
+        self._longest = 0.0  # pause seen
+        self._paused = False
         self._steps: deque[float] = deque(maxlen=WINDOW)
         self._before = clock()
 
     def add(self, event: Event) -> None:
         """Take note of an event; after a step the end may move."""
+        self._paused |= isinstance(event, Validated | Sampled)
         if not isinstance(event, StepDone):
             return
         now = self.clock()
         between = now - self._before
         self._steps.append(min(event.seconds, between))  # on a GPU two steps overlap
-        self.pause = max(self.pause, between - event.seconds)
+        if self._paused:
+            self._longest = max(self._longest, between - event.seconds)
+            self._paused = False
         self._before = now
         step, end = self.trainer.progress.step, self.trainer.end
         fits = min(step + self.steps_left(now), max(self.limit, step))
         if fits < end or fits - end > SLACK * (end - step):
             self.trainer.end_at(fits)
+
+    @property
+    def pause(self) -> float:
+        """Seconds to set aside for a validation with what comes with it."""
+        return self._longest or self._pause_in_steps * statistics.median(self._steps)
 
     def steps_left(self, now: float) -> int:
         """Steps that fit between ``now`` and the deadline, with the validations that fall among them."""

@@ -36,6 +36,7 @@ from .objective import add_gradients
 from .optimizers import clip_gradients, make_optimizers, update_average
 from .pace import Plan
 from .run_state import Progress, restore_run, run_state
+from .saving import Saving
 from .scheduler import learning_rate_scale, mask_range, stage_steps
 from .self_training import write_rows
 from .steps_in_flight import RunningStep, StepsInFlight
@@ -46,7 +47,10 @@ MASKS, DROPOUT, CONTROLS = 3, 4, 9  # purposes of random draws, see runtime.seed
 
 
 class Trainer:
-    """Trains one model on one prepared book into ``output``; read ``run()`` for its events."""
+    """Trains one model on one prepared book into ``output``; read ``run()`` for its events.
+
+    The best checkpoint is written when it is found, the state for ``resume`` when due (see ``Saving``) and at the end.
+    """
 
     def __init__(self, config: ProjectConfig, data: Processed, output: Path, *, resume: bool = False) -> None:
         self.config, self.data, self.output = config, data, output
@@ -70,6 +74,7 @@ class Trainer:
         self.progress = Progress()
         self.written: Tensor | None = None
         self.stop_requested = False
+        self.saving = Saving(self.save_run)
         if resume:
             restore_run(self, load_plain(self.run_path))
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
@@ -167,7 +172,7 @@ class Trainer:
             p.finished = self._over or final
             p.stage, p.stage_step, p.since_best = p.stage + 1, 0, 0
         if last or early or epoch % settings.eval_every_epochs == 0:
-            self.save_run()
+            self.saving.when_due()
 
     def train_step(self, batch: Rows, epoch: int) -> RunningStep:
         """One optimiser step on ``batch``, in micro-batches whose gradients add up to the whole batch's.
@@ -193,18 +198,8 @@ class Trainer:
         p.step += 1
         p.stage_step += 1
         stage = self.config.curriculum.stages[p.stage].name
-        done = StepDone(
-            p.step,
-            self.end,
-            p.stage,
-            stage,
-            epoch + 1,
-            math.nan,
-            scale,
-            math.nan,
-            int(batch.scorable.sum()),
-            0.0,
-        )
+        tokens = int(batch.scorable.sum())
+        done = StepDone(p.step, self.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
         return RunningStep(done, loss, norm, began)
 
     def validate(self, epoch: int) -> Validated:
