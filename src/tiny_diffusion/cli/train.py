@@ -15,6 +15,7 @@ from ..config import ProjectConfig
 from ..config.memory import estimate_memory
 from ..errors import UserError
 from ..files import write_text
+from ..training.folder import CONFIG_FILE, locked, move_aside
 from .budget import Budget, choose, make_pacer
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
 from .self_tests import check_architecture, check_pipeline
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--output", default="outputs", show_default=True, help="Folder for checkpoints, logs and samples.")
 @CONFIG_OPTION
 @click.option("--debug", is_flag=True, help="A small model, one epoch a stage: the same as --config debug.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --output, by its own settings.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the estimates, then stop.")
 @click.option(
     "--time-budget",
@@ -57,13 +58,15 @@ def command(
 ) -> None:
     """Train a masked diffusion model (or its autoregressive twin) by the three-stage curriculum."""
     began = time.monotonic()
+    given = debug or ctx.get_parameter_source("config_name") is not click.core.ParameterSource.DEFAULT
+    preset = ("debug" if debug else config_name) if given else None
     if time_budget is not None:
-        given = debug or ctx.get_parameter_source("config_name") is not click.core.ParameterSource.DEFAULT
-        preset = ("debug" if debug else config_name) if given else None
         budget = Budget(read_duration(time_budget, "--time-budget"), began, preset, ctx.meta.get(OVERRIDES, []))
         run_within(budget, Path(data_dir), Path(output), resume=resume, dry_run=dry_run)
         return
-    config = resolve(ctx, ProjectConfig.preset("debug" if debug else config_name))
+    kept = Path(output) / CONFIG_FILE
+    goes_on = resume and not given and kept.exists()
+    config = resolve(ctx, ProjectConfig.preset(kept if goes_on else preset or config_name))
     if self_test:
         check_architecture()
     elif test_integration:
@@ -84,7 +87,6 @@ def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dr
     """Choose what to train within the budget, or take up the run in ``output``, and end on time."""
     from ..data.artefacts import load_processed
     from ..runtime import memory_errors
-    from ..training.folder import CONFIG_FILE
 
     data = load_processed(data_dir)
     if resume:
@@ -107,7 +109,6 @@ def train(
 ) -> None:
     """Train ``config`` on ``data``, within ``budget`` when there is one."""
     from ..runtime import memory_errors
-    from ..training.folder import CONFIG_FILE, locked, move_aside
     from ..training.trainer import Trainer
 
     if dry_run:
