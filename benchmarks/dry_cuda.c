@@ -115,7 +115,14 @@ int cudaGetDriverEntryPointByVersion(const char *name, void **found, unsigned ve
     return 0;
 }
 
-/* Kernels */
+/* Kernels and products: counted, for gpu.py */
+long dry_cuda_launches = 0;
+#define COUNTED(name) int name(void) { dry_cuda_launches++; return 0; }
+COUNTED(cudaLaunchKernel) COUNTED(__cudaLaunchKernel) COUNTED(cudaLaunchKernelExC)
+COUNTED(cuLaunchKernel) COUNTED(cuLaunchKernelEx) COUNTED(cuLaunchCooperativeKernel)
+COUNTED(cublasSgemm_v2) COUNTED(cublasSgemmStridedBatched) COUNTED(cublasGemmEx)
+COUNTED(cublasGemmStridedBatchedEx) COUNTED(cublasLtMatmul)
+
 int cudaFuncGetAttributes(struct cudaFuncAttributes *found, const void *kernel) {
     memset(found, 0, sizeof *found);
     found->ptxVersion = found->binaryVersion = 10 * MAJOR + MINOR, found->maxThreadsPerBlock = THREADS, found->numRegs = 32;
@@ -130,7 +137,6 @@ int cuFuncGetAttribute(int *found, int which, void *kernel) { *found = which == 
 int cuOccupancyMaxActiveClusters(int *found) { *found = 1; return 0; }
 /* Triton looks these up by name */
 int cuInit(unsigned flags) { return 0; }
-int cuLaunchKernelEx(void) { return 0; }
 int cuCtxGetLimit(size_t *found, int which) { *found = 0; return 0; }
 int cuCtxSetLimit(int which, size_t value) { return 0; }
 int cuCtxSetCurrent(void *context) { return 0; }

@@ -46,7 +46,7 @@ def header_folders() -> list[Path]:
 def build(folder: Path) -> Path:
     """The library in ``folder``: what the source defines, and functions that return 0 for all else."""
     text = SOURCE.read_text(encoding="utf-8")
-    rest = sorted(wanted_symbols() - set(re.findall(r"\b(\w+)\(", text)))
+    rest = sorted(wanted_symbols() - set(re.findall(r"\w+", text)))
     source, library = folder / "dry_cuda.c", folder / "libcuda.so.1"
     source.write_text(text + "".join(f"int {name}() {{ return 0; }}\n" for name in rest), encoding="utf-8")
     includes = [f"-I{path}" for path in header_folders()]

@@ -5,11 +5,15 @@ a second; utilisation, the products executed over the peak of bfloat16 products 
 of a step, and the part of it that the host needs to queue the work; the peak that CUDA's allocator had given out, and
 what ``config/memory.py`` estimates. A step that made the host wait for the device ends the case with an error. The
 last column is the whole run of the preset on this book, from the steps' time alone. Without ``--data-dir`` the book is
-the text that Python carries. Under ``dry_cuda.py`` nothing is computed: memory and the host's time are right, the
-columns of speed stay empty. Writes markdown; ``--json FILE`` keeps the figures.
+the text that Python carries.
+
+Under ``dry_cuda.py`` nothing is computed: memory, the kernels and products launched in a step (counted there alone) and
+the host's time (but for the launches' own) are right, the columns of speed stay empty. Writes markdown; ``--json FILE``
+keeps the figures.
 """
 
 import argparse
+import ctypes
 import json
 import statistics
 import tempfile
@@ -34,12 +38,17 @@ from tiny_diffusion.training.trainer import Trainer
 CASES: dict[str, tuple[str, list[str]]] = {
     "default": ("default", []),
     "memory_efficient": ("memory_efficient", []),
+    "memory_efficient, passes of 4 rows": ("memory_efficient", ["training.micro_batch_size=4"]),
     "memory_efficient, 512 tokens": ("memory_efficient", ["model.context=512"]),
     "memory_efficient, nothing made anew": ("memory_efficient", ["training.gradient_checkpointing=false"]),
     "cpu_30m": ("cpu_30m", []),
     "cpu_2m": ("cpu_2m", []),
 }
 PRODUCT = 8192  # rows and columns of the products that the peak is measured with
+COLUMNS = (
+    *("case", "compiled", "tokens/s", "utilisation", "ms a step", "host, ms", "launches"),
+    *("peak, GB", "estimated", "whole run, min"),
+)
 DRY = "dry"  # the name of the device that computes nothing
 
 
@@ -53,19 +62,31 @@ class Line:
     utilisation: float | None
     step: float | None
     host: float
+    launches: int | None
     peak_gb: float
     estimated_gb: float
     run: float | None
 
     def row(self) -> str:
         """A row of the table."""
-        speed = "-" if self.tokens_per_second is None else f"{self.tokens_per_second:,.0f}"
-        used = "-" if self.utilisation is None else f"{self.utilisation:.0%}"
-        step = "-" if self.step is None else f"{1000 * self.step:.1f}"
-        run = "-" if self.run is None else f"{self.run / 60:.1f}"
-        memory = f"{self.peak_gb:.2f} | {self.estimated_gb:.2f}"
-        compiled = "yes" if self.compiled else "no"
-        return f"| {self.case} | {compiled} | {speed} | {used} | {step} | {1000 * self.host:.1f} | {memory} | {run} |"
+        cells = [
+            self.case,
+            "yes" if self.compiled else "no",
+            told(self.tokens_per_second, ",.0f"),
+            told(self.utilisation, ".0%"),
+            told(self.step and 1000 * self.step, ".1f"),
+            f"{1000 * self.host:.1f}",
+            told(self.launches, ",d"),
+            f"{self.peak_gb:.2f}",
+            f"{self.estimated_gb:.2f}",
+            told(self.run and self.run / 60, ".1f"),
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+def told(value: float | None, form: str) -> str:
+    """A figure as the table shows it."""
+    return "-" if value is None else format(value, form)
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -99,6 +120,14 @@ def products(trainer: Trainer, stage: int, rows: int) -> float:
     return float(times * blocks + 3 * masked * 2 * model.d_model * trainer.model.text_vocab_size)
 
 
+def launched() -> int:
+    """Kernels and products that the dry device was asked for so far; 0 on a real one."""
+    try:
+        return ctypes.c_long.in_dll(ctypes.CDLL(None), "dry_cuda_launches").value
+    except ValueError:
+        return 0
+
+
 def measure(case: str, compiled: bool, data_dir: Path, steps: int) -> Line:
     """Train ``steps`` steps of the last stage."""
     warnings.filterwarnings("ignore", message="Synchronization debug mode")
@@ -123,7 +152,9 @@ def measure(case: str, compiled: bool, data_dir: Path, steps: int) -> Line:
 
         seconds_of(work)  # memory is taken, code is compiled for every kind of rows
         torch.cuda.set_sync_debug_mode("error")
+        before = launched()
         host = work()
+        launches = launched() - before
         torch.cuda.set_sync_debug_mode("default")
         whole = seconds_of(work) / steps
     memory = (
@@ -131,9 +162,9 @@ def measure(case: str, compiled: bool, data_dir: Path, steps: int) -> Line:
         estimate_memory(config, trainer.model.vocab_size, device="cuda").total / 1e9,
     )
     if torch.cuda.get_device_name() == DRY:
-        return Line(case, compiled, None, None, None, host, *memory, None)
+        return Line(case, compiled, None, None, None, host, round(launches / steps), *memory, None)
     used = products(trainer, stage, size) / whole / peak_rate()
-    return Line(case, compiled, tokens / steps / whole, used, whole, host, *memory, whole * trainer.total_steps)
+    return Line(case, compiled, tokens / steps / whole, used, whole, host, None, *memory, whole * trainer.total_steps)
 
 
 def prepared(folder: Path) -> Path:
@@ -153,8 +184,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("no CUDA device here; dry_cuda.py measures memory without one")
-    print("| case | compiled | tokens/s | utilisation | ms a step | host, ms | peak, GB | estimated | whole run, min |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|---" * len(COLUMNS) + "|")
     lines = []
     with tempfile.TemporaryDirectory() as name:
         data_dir = arguments.data_dir or prepared(Path(name))
