@@ -3,13 +3,15 @@
 Reads finished runs, one JSON object a line (book, size, epochs of the last stage, batch, params, train_bytes, test and
 validation bits per byte), and writes ``src/tiny_diffusion/studies/budget_law.json``. ``--add`` first takes the results
 of more runs into the table. Least squares on the test figure, with an offset for each book but the first; a floor and a
-half-way point for each size, drawn weakly to those of all sizes, one power for all. Sizes and batches without a run are
+half-way point for each size, drawn weakly to those of all sizes, no floor below that of a larger size; one power for
+all. Sizes and batches without a run are
 no candidates: nothing is known of them.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ PULL = {"floor": (1.65, 0.15), "log half": (1.5, 1.0), "power": (1.0, 0.3), "bat
 APART = {"floor": 0.08, "log half": 0.3}  # how far sizes may be from their mean
 START = 3.0  # bits per byte of token frequencies alone: 2.97 on Frankenstein (docs/log.md)
 ERROR = 0.02
+CROSSED = 0.002  # how far the floor of a size may be below that of a larger one
 
 
 def read_result(path: Path) -> dict[str, object]:
@@ -72,6 +75,8 @@ def residuals(x: np.ndarray, runs: list[dict], sizes: list[str], books: list[str
 def _pulls(law: dict[str, dict[str, float]]) -> Iterator[float]:
     for name, (centre, width) in PULL.items():
         yield from ((value - centre) / width for value in law[name].values())
+    floors = list(law["floor"].values())  # from the smallest size to the largest
+    yield from (max(0.0, large - small) / CROSSED for small, large in pairwise(floors))
     for name, width in APART.items():
         mean = float(np.mean(list(law[name].values())))
         yield from ((value - mean) / width for value in law[name].values())

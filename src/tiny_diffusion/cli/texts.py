@@ -77,11 +77,12 @@ def deliver(
     texts, refused = found
     if output == PIPE:
         showing.echo(texts, writer, settings, **source)
-    path = Path(output)
-    for text in texts if output != PIPE else ():
-        numbered = NUMBERED.format(stem=path.stem, number=text.sample, suffix=path.suffix)
-        name = numbered if settings.num_samples > 1 else path.name
-        write_text(path.with_name(name), text.text)
-        click.echo(f"written: {path.with_name(name)}", err=True)
+    else:
+        path = Path(output)
+        for text in texts:
+            numbered = NUMBERED.format(stem=path.stem, number=text.sample, suffix=path.suffix)
+            target = path.with_name(numbered if settings.num_samples > 1 else path.name)
+            write_text(target, text.text)
+            click.echo(f"written: {target}", err=True)
     if refused is not None:
         raise refused
