@@ -10,6 +10,7 @@ import click
 
 from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
+from .stopping import EXIT_INTERRUPTED
 
 # Name of each command, its module and its function: loaded only when asked for, so that help comes at once.
 COMMANDS = {
@@ -28,7 +29,7 @@ COMMANDS = {
     "doctor": ("doctor", "What this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or all settings."),
 }
-EXIT_WORLD, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_WORLD, EXIT_USER = 1, 2
 
 
 class LazyGroup(click.Group):

@@ -17,7 +17,7 @@ from ..config.evaluation_config import SCORING
 from ..config.reference import describe
 from ..errors import UserError
 from .options import OVERRIDES, console, duration, errors, resolve, say
-from .train import graceful_stop
+from .stopping import graceful_stop
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed

@@ -1,12 +1,9 @@
 """``tiny-diffusion train``: the training run and its progress bar."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn
@@ -19,12 +16,14 @@ from ..training.folder import CONFIG_FILE, locked, move_aside
 from .budget import Budget, choose, make_pacer
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
 from .self_tests import check_architecture, check_pipeline
+from .stopping import EXIT_INTERRUPTED, graceful_stop
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
     from ..training.estimate import Pace
     from ..training.events import Finished
     from ..training.pace import Pacer
+    from ..training.ranks import Ranks
     from ..training.trainer import Trainer
 
 
@@ -78,16 +77,22 @@ def command(
 def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = False, dry_run: bool = False) -> None:
     """Train with a progress bar; raises click.Abort after Ctrl-C, with the state saved."""
     from ..data.artefacts import load_processed
+    from ..training.ranks import joined
 
     data = load_processed(data_dir)
-    train(config.override(pipeline=data.pipeline.model_dump(mode="json")), data, output, resume, dry_run)
+    config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
+    with joined(config.training.device) as ranks:
+        train(config, data, output, resume, dry_run, ranks=ranks)
 
 
 def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dry_run: bool) -> None:
     """Choose what to train within the budget, or take up the run in ``output``, and end on time."""
     from ..data.artefacts import load_processed
     from ..runtime import memory_errors
+    from ..training.ranks import launched
 
+    if launched() > 1:
+        raise UserError("--time-budget plans for one process; with torchrun name a --config and its epochs")
     data = load_processed(data_dir)
     if resume:
         config = ProjectConfig.preset(output / CONFIG_FILE).override_from_args(budget.overrides)
@@ -106,21 +111,28 @@ def train(
     resume: bool,
     dry_run: bool,
     budget: Budget | None = None,
+    ranks: "Ranks | None" = None,
 ) -> None:
-    """Train ``config`` on ``data``, within ``budget`` when there is one."""
+    """Train ``config`` on ``data``, within ``budget`` when there is one, as one of ``ranks`` or alone."""
     from ..runtime import memory_errors
+    from ..training.ranks import ALONE
     from ..training.trainer import Trainer
 
+    ranks = ranks or ALONE
+    if not ranks.first:
+        with memory_errors():
+            attend(Trainer(config, data, output, resume=resume, ranks=ranks), dry_run)
+        return
     if dry_run:
         click.echo(config.to_toml())
-        describe_run(Trainer(config, data, output))
+        describe_run(Trainer(config, data, output, ranks=ranks))
         return
     with locked(output), memory_errors():
         if not resume:
             moved = move_aside(output)
             if moved is not None:
                 say(f"the run that was in {output} is now in {moved}")
-        trainer = Trainer(config, data, output, resume=resume)
+        trainer = Trainer(config, data, output, resume=resume, ranks=ranks)
         write_text(output / CONFIG_FILE, config.to_toml())
         pace = describe_run(trainer)
         pacer = None if budget is None else make_pacer(budget, trainer, pace)
@@ -131,6 +143,16 @@ def train(
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if budget is not None:
         say(f"ended {duration(max(0.0, budget.left()))} before the time budget was spent")
+
+
+def attend(trainer: "Trainer", dry_run: bool) -> None:
+    """Take part in a run that another process tells of and keeps; ends with the exit code of Ctrl-C after one."""
+    if dry_run:
+        return
+    with graceful_stop(trainer):
+        deque(trainer.run(), maxlen=0)
+    if not trainer.progress.finished:
+        raise click.exceptions.Exit(EXIT_INTERRUPTED)
 
 
 def describe_run(trainer: "Trainer") -> "Pace":
@@ -212,28 +234,3 @@ def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) ->
             elif isinstance(event, Finished):
                 finished = event
     return finished
-
-
-class Stoppable(Protocol):
-    """What ends after its current step when asked to."""
-
-    stop_requested: bool
-
-
-@contextmanager
-def graceful_stop(process: Stoppable) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks for a stop after the step, with all saved; a second one stops at once."""
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        process.stop_requested = True
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        restore()

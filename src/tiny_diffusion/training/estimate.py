@@ -17,7 +17,9 @@ from ..config import ProjectConfig
 from ..sampling.writer import Writer, most_passes
 from .flops import training_flops
 from .format_datasets import Layout
+from .objective import Objective
 from .optimizers import Optimizers, make_optimizers
+from .ranks import ALONE
 from .saving import SHARE as SAVING_SHARE
 from .trainer import Trainer
 
@@ -86,11 +88,12 @@ def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
 
     Takes up to ``limit`` seconds, or SHARE of the run if that is less, but at least two steps of one row and one of a
     batch; a batch that takes more than half the limit is timed on fewer rows. The run is left as it was: its weights
-    get steps of size zero.
+    get steps of size zero. Of several processes each measures itself alone, on its share of a batch: what they exchange
+    is not counted.
     """
     stage = len(trainer.stage_steps) - 1
     layout = trainer.rows.epoch(stage, 0)
-    batch = min(trainer.config.training.batch_size, len(layout))
+    batch = min(trainer.ranks.rows(trainer.config.training.batch_size), len(layout))
     with _rehearsal(trainer, stage) as (twin, optimizers):
         _timed_step(twin, layout, 1)  # the first one allocates
         seconds = _timed_step(twin, layout, 1)
@@ -108,7 +111,7 @@ def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
         sample = _sample_seconds(twin)
     optimizer, row = (statistics.median(column) for column in zip(*steps, strict=True))
     weights = _save_seconds(trainer)
-    return Pace(optimizer, row, validation + weights, sample, SAVED_COPIES * weights, len(steps))
+    return Pace(optimizer, row / trainer.ranks.count, validation + weights, sample, SAVED_COPIES * weights, len(steps))
 
 
 @contextmanager
@@ -118,6 +121,7 @@ def _rehearsal(trainer: Trainer, stage: int) -> Iterator[tuple[Trainer, TimedOpt
     optimizers = TimedOptimizers(real.members, real.peaks)
     twin = copy.copy(trainer)
     twin.optimizers, twin.average = optimizers, trainer.model
+    twin.ranks, twin.objective = ALONE, Objective(trainer.model, trainer.config.training)
     twin.validation = copy.copy(trainer.validation)  # its windows will be fewer
     twin.progress = replace(trainer.progress, stage=stage, best=-math.inf, plan=None)  # no best: nothing is written
     yield twin, optimizers

@@ -16,6 +16,14 @@ WRITE = 7  # purpose of random draws, see runtime.seed_for
 TEXTS_AT_ONCE = 64
 
 
+def due_to_write(trainer: "Trainer", epoch: int) -> bool:
+    """True when fresh pseudo-data is due: in the last stage, at its start and every ten epochs."""
+    progress = trainer.progress
+    last = progress.stage == len(trainer.config.curriculum.stages) - 1
+    fresh = progress.stage_step % trainer.steps_per_epoch[progress.stage] == 0
+    return trainer.config.training.self_training_share > 0 and last and fresh and epoch % 10 == 0
+
+
 def write_rows(trainer: "Trainer", epoch: int) -> Tensor:
     """Rows written by the averaged model (R, T): the configured share of the stage's rows, at least one.
 

@@ -32,13 +32,14 @@ from .control_labels import drop_controls
 from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows
 from .masking import Masker
-from .objective import add_gradients
+from .objective import Objective, add_gradients
 from .optimizers import clip_gradients, make_optimizers, update_average
 from .pace import Plan
+from .ranks import ALONE, Ranks
 from .run_state import Progress, restore_run, run_state
 from .saving import Saving
 from .scheduler import learning_rate_scale, mask_range, stage_steps
-from .self_training import write_rows
+from .self_training import due_to_write, write_rows
 from .steps_in_flight import RunningStep, StepsInFlight
 from .validation import Validation, rescore
 
@@ -52,15 +53,18 @@ class Trainer:
     The best checkpoint is written when it is found, the state for ``resume`` when due (see ``Saving``) and at the end.
     """
 
-    def __init__(self, config: ProjectConfig, data: Processed, output: Path, *, resume: bool = False) -> None:
-        self.config, self.data, self.output = config, data, output
+    def __init__(
+        self, config: ProjectConfig, data: Processed, output: Path, *, resume: bool = False, ranks: Ranks = ALONE
+    ) -> None:
+        self.config, self.data, self.output, self.ranks = config, data, output, ranks
         settings = config.training
         if settings.threads:
             torch.set_num_threads(settings.threads)
         keep_freed_memory()
         self.device = find_device(settings.device)
         kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
-        check_memory(config, NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level), device=kind)
+        share = config.override(**{"training.micro_batch_size": ranks.rows_at_once(settings)})
+        check_memory(share, NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level), device=kind)
         torch.manual_seed(seed_for(settings.seed))
         self.model = new_model(config, data.tokenizer).to(self.device)
         self.model.gradient_checkpointing = settings.gradient_checkpointing
@@ -79,7 +83,8 @@ class Trainer:
             restore_run(self, load_plain(self.run_path))
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
         if self.compiled:
-            self.model.compile_blocks(settings.micro_batch_size or settings.batch_size, config.model.context)
+            self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context)
+        self.objective = ranks.distribute(Objective(self.model, settings))
 
     @property
     def steps_per_epoch(self) -> list[int]:
@@ -143,8 +148,8 @@ class Trainer:
         stage = self.config.curriculum.stages[p.stage]
         steps = self.steps_per_epoch[p.stage]
         epoch = p.stage_step // steps
-        if self._due_to_write(epoch):
-            self.written = write_rows(self, epoch)
+        if due_to_write(self, epoch):
+            self.written = self.ranks.agree(write_rows(self, epoch))
         rows = self.rows.epoch(p.stage, epoch, self.written)
         running = StepsInFlight(self.steps_in_flight)
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
@@ -153,6 +158,7 @@ class Trainer:
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
             yield from running.done()
+            self.stop_requested = self.ranks.any(self.stop_requested)
             if self.stop_requested or self._over:
                 break
         yield from running.rest()
@@ -182,7 +188,8 @@ class Trainer:
         p, settings = self.progress, self.config.training
         began = time.perf_counter()
         self.model.train()
-        torch.manual_seed(seed_for(settings.seed, DROPOUT, p.step))
+        draws = (DROPOUT, p.step) if self.ranks.first else (DROPOUT, p.step, self.ranks.rank)
+        torch.manual_seed(seed_for(settings.seed, *draws))
         place = p.step if p.plan is None else p.plan.place(p.step)
         scale = learning_rate_scale(settings, place, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage)
         generator = generator_for(settings.seed, MASKS, p.step)
@@ -190,7 +197,7 @@ class Trainer:
         if batch.controls is not None:
             numbers = generator_for(settings.seed, CONTROLS, p.step)
             batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
-        loss = add_gradients(self.model, settings, batch, masked, t)
+        loss = add_gradients(self.objective, settings, batch, masked, t, self.ranks)
         norm = clip_gradients(list(self.model.parameters()), settings.gradient_clipping)
         self.optimizers.step(scale)
         # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
@@ -205,12 +212,13 @@ class Trainer:
     def validate(self, epoch: int) -> Validated:
         """Score the validation passages on fixed masks with the averaged weights; keep the best checkpoint."""
         p = self.progress
-        bits = self.validation.bits_per_byte(self.average)
+        bits = float(self.ranks.agree(torch.tensor(self.validation.bits_per_byte(self.average), dtype=torch.float64)))
         best = bits < p.best
         p.since_best = 0 if best else p.since_best + 1
         if best:
             p.best = bits
-            self._save_best(epoch)
+            if self.ranks.first:
+                self._save_best(epoch)
         return Validated(p.step, p.stage, epoch, bits, best)
 
     def _save_best(self, epoch: int) -> None:
@@ -230,15 +238,11 @@ class Trainer:
         """Write one text with the averaged weights and keep it."""
         text = Writer(self.average, self.data.tokenizer).write("", self.sample_settings)[0].text
         path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
-        write_text(path, text + "\n")
+        if self.ranks.first:
+            write_text(path, text + "\n")
         return Sampled(self.progress.step, text, path)
-
-    def _due_to_write(self, epoch: int) -> bool:
-        """True when fresh pseudo-data is due: in the last stage, at its start and every ten epochs."""
-        last = self.progress.stage == len(self.config.curriculum.stages) - 1
-        fresh = self.progress.stage_step % self.steps_per_epoch[self.progress.stage] == 0
-        return self.config.training.self_training_share > 0 and last and fresh and epoch % 10 == 0
 
     def save_run(self) -> None:
         """Write all that ``--resume`` needs, whole or not at all."""
-        save_plain(self.run_path, run_state(self))
+        if self.ranks.first:
+            save_plain(self.run_path, run_state(self))

@@ -57,4 +57,4 @@ def rescore(trainer: "Trainer") -> None:
     generator = generator_for(settings.seed, RESCORE, progress.step)
     with autocast(trainer.device, settings.precision):
         losses = uniform_mask_losses(trainer.average, cut, RESCORED_RATE, ROWS_MORE * settings.batch_size, generator)
-    scorer.update(np.arange(len(cut)), losses.numpy())
+    scorer.update(np.arange(len(cut)), trainer.ranks.agree(losses).numpy())
