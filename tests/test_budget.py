@@ -13,7 +13,7 @@ from tiny_diffusion.cli.budget import Budget
 from tiny_diffusion.cli.options import duration, read_duration
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.studies.budget import MOST_EPOCHS, Candidate, Law, Limits, Option, TooShort, candidate, candidates
+from tiny_diffusion.studies.budget import Candidate, Law, Limits, Option, TooShort, candidate, candidates
 from tiny_diffusion.studies.measure import in_order
 from tiny_diffusion.training.estimate import Pace
 
@@ -54,7 +54,8 @@ def test_the_choice_is_the_best_of_all_that_fit(speeds: list[float], seconds: fl
     given = options(speeds)
     every = [
         candidate(o, LAW, Limits(), last, batch)
-        for o, batch, last in itertools.product(given, BATCHES, range(1, MOST_EPOCHS + 1))
+        for o, batch in itertools.product(given, BATCHES)
+        for last in range(1, LAW.nearest(o.parameters).most_epochs + 1)
     ]
     fitting = [c for c in every if c.seconds <= seconds]
     if not fitting:
@@ -84,6 +85,11 @@ def test_the_law_meets_its_source_runs() -> None:
         batch = run["batch"] * ProjectConfig.preset(run["size"]).model.context
         found = LAW.bits_per_byte(run["params"], run["train_bytes"], run["epochs"], batch)
         assert found == pytest.approx(run["test"], abs=0.04)
+
+
+def test_no_size_gets_more_epochs_than_were_tried() -> None:
+    found = candidates(options([1e-4, 2e-4, 5e-4]), BATCHES, LAW, Limits(), 1e9)
+    assert {c.option.name: c.epochs[-1] for c in found} == {n: s.most_epochs for n, s in LAW.sizes.items()}
 
 
 def test_a_runs_seconds_by_hand() -> None:

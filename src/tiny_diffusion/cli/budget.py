@@ -93,11 +93,12 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
 
 def make_pacer(budget: Budget, trainer: "Trainer", pace: "Pace") -> "Pacer":
     """What keeps ``trainer`` within ``budget``: it may cut the run, and stretch it unless the user fixed the epochs."""
-    from ..studies.budget import MOST_EPOCHS
+    from ..studies.budget import Law
     from ..training.pace import Pacer
 
     trainer.end_at(trainer.end)
-    more = max(0, MOST_EPOCHS - trainer.config.curriculum.stages[-1].epochs) * trainer.steps_per_epoch[-1]
+    most = Law.load().nearest(trainer.model.count()[0]).most_epochs
+    more = max(0, most - trainer.config.curriculum.stages[-1].epochs) * trainer.steps_per_epoch[-1]
     fixed = budget.fixes_epochs or trainer.config.training.max_steps
     limit = trainer.end if fixed else max(trainer.end, trainer.total_steps + more)
     pause, step = pace.validation + pace.sample + pace.state, pace.step(trainer.config.training.batch_size)
@@ -129,6 +130,8 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     console.print(table)
     size = law.nearest(best.option.parameters)
     beyond = best.epochs[-1] > size.most_epochs or abs(size.parameters / best.option.parameters - 1) > 0.2
+    if best.epochs[-1] == size.most_epochs:
+        say(f"more than {size.most_epochs} epochs of {best.option.name} were not tried: it may end before its time")
     say(
         f"chosen: {best.option.name}, {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: the lowest bits "
         f"per byte expected of the test text. The figures come from a book of {law.book_bytes / 1e6:.2f} MB; another "

@@ -6,7 +6,8 @@ The law, fitted by ``benchmarks/fit_budget.py`` to the runs in ``benchmarks/budg
 
 ``start`` is what token frequencies alone give. ``seen`` is the text that passes by in the last stage, epochs times the
 training text, in MB, over (tokens of a batch / 2,048)^batch_power; ``half`` is where half the way is done. All are
-positive, so that more epochs never look worse. It extrapolates above ``most_epochs``, to books far from ``book_bytes``
+positive, so that more epochs never look worse. It holds up to ``most_epochs`` of a size, and no longer run is a
+candidate: a model that is too large for its book learns it by heart. It extrapolates to books far from ``book_bytes``
 and to other shapes; what another book's own floor is, it cannot know, but that moves all candidates alike.
 """
 
@@ -20,7 +21,6 @@ from ..errors import UserError
 from ..training.estimate import Pace
 
 BATCH_TOKENS = 2048
-MOST_EPOCHS = 300  # the original description's count; more has not been tried here
 SHORT_RUN = 20  # epochs of the last stage below which the earlier stages get one epoch each, as in the source runs
 EARLY, EARLY_SHORT = 3, 1
 VALIDATIONS = 8  # in the last stage
@@ -128,11 +128,12 @@ def candidate(option: Option, law: Law, limits: Limits, last: int, batch: int) -
 
 
 def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float) -> Candidate:
-    """The run of most epochs within ``seconds``, or of one when none fits.
+    """The run of most epochs within ``seconds`` that the law knows of, or of one when none fits.
 
     All are looked at: one more epoch can take less time, where it makes validations rarer.
     """
-    for last in range(1 if limits.epochs else MOST_EPOCHS, 1, -1):
+    most = law.nearest(option.parameters).most_epochs
+    for last in range(1 if limits.epochs else most, 1, -1):
         found = candidate(option, law, limits, last, batch)
         if found.seconds <= seconds:
             return found
