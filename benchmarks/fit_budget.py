@@ -3,15 +3,14 @@
 Reads finished runs, one JSON object a line (book, size, epochs of the last stage, batch, params, train_bytes, test and
 validation bits per byte), and writes ``src/tiny_diffusion/studies/budget_law.json``. ``--add`` first takes the results
 of more runs into the table. Least squares on the test figure, with an offset for each book but the first; a floor and a
-half-way point for each size, drawn weakly to those of all sizes, no floor below that of a larger size; one power for
-all. Sizes and batches without a run are
-no candidates: nothing is known of them.
+half-way point for each size, drawn weakly to those of all sizes; one power for all; what small batches gain in speed
+and lose at the end. Sizes and batches without a run are no candidates: nothing is known of them.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,16 @@ from tiny_diffusion.studies.budget import BATCH_TOKENS
 HERE = Path(__file__).parent
 LAW = HERE.parent / "src" / "tiny_diffusion" / "studies" / "budget_law.json"
 # What a parameter is drawn to, and how far it may be from it: wide against the errors of the runs (about 0.02).
-PULL = {"floor": (1.65, 0.15), "log half": (1.5, 1.0), "power": (1.0, 0.3), "batch_power": (0.3, 0.2)}
+PULL = {
+    "floor": (1.65, 0.15),
+    "log half": (1.5, 1.0),
+    "power": (1.0, 0.3),
+    "batch_power": (0.3, 0.2),
+    "small_batch": (0.0, 0.1),
+}
 APART = {"floor": 0.08, "log half": 0.3}  # how far sizes may be from their mean
 START = 3.0  # bits per byte of token frequencies alone: 2.97 on Frankenstein (docs/log.md)
 ERROR = 0.02
-CROSSED = 0.002  # how far the floor of a size may be below that of a larger one
 
 
 def read_result(path: Path) -> dict[str, object]:
@@ -52,9 +56,10 @@ def unpack(x: np.ndarray, sizes: list[str], books: list[str]) -> dict[str, dict[
     return {
         "floor": dict(zip(sizes, x[:n], strict=True)),
         "log half": dict(zip(sizes, x[n : 2 * n], strict=True)),
-        "offset": {books[0]: 0.0, **dict(zip(books[1:], x[2 * n + 2 :], strict=True))},
+        "offset": {books[0]: 0.0, **dict(zip(books[1:], x[2 * n + 3 :], strict=True))},
         "power": {"": np.exp(x[2 * n])},
         "batch_power": {"": np.exp(x[2 * n + 1])},
+        "small_batch": {"": x[2 * n + 2]},
     }
 
 
@@ -63,6 +68,7 @@ def predict(run: dict, law: dict[str, dict[str, float]]) -> float:
     tokens = run["batch"] * ProjectConfig.preset(run["size"]).model.context / BATCH_TOKENS
     seen = run["epochs"] * run["train_bytes"] / 1e6 / tokens ** law["batch_power"][""]
     floor, half = law["floor"][run["size"]], np.exp(law["log half"][run["size"]])
+    floor += law["small_batch"][""] * max(0.0, -math.log2(tokens))
     return law["offset"][run["book"]] + floor + (START - floor) / (1 + (seen / half) ** law["power"][""])
 
 
@@ -75,8 +81,6 @@ def residuals(x: np.ndarray, runs: list[dict], sizes: list[str], books: list[str
 def _pulls(law: dict[str, dict[str, float]]) -> Iterator[float]:
     for name, (centre, width) in PULL.items():
         yield from ((value - centre) / width for value in law[name].values())
-    floors = list(law["floor"].values())  # from the smallest size to the largest
-    yield from (max(0.0, large - small) / CROSSED for small, large in pairwise(floors))
     for name, width in APART.items():
         mean = float(np.mean(list(law[name].values())))
         yield from ((value - mean) / width for value in law[name].values())
@@ -94,7 +98,7 @@ def main() -> None:
     arguments.runs.write_text("".join(json.dumps(run) + "\n" for run in runs), encoding="utf-8")
     sizes = sorted({r["size"] for r in runs}, key=lambda size: next(r["params"] for r in runs if r["size"] == size))
     books = sorted({r["book"] for r in runs}, key=lambda b: -sum(r["book"] == b for r in runs))
-    start = np.concatenate([np.full(len(sizes), 1.7), np.full(len(sizes), 1.5), np.log([1.0, 0.3])])
+    start = np.concatenate([np.full(len(sizes), 1.7), np.full(len(sizes), 1.5), np.log([1.0, 0.3]), [0.0]])
     solved = least_squares(residuals, np.concatenate([start, np.zeros(len(books) - 1)]), args=(runs, sizes, books))
     law = unpack(solved.x, sizes, books)
     errors = [predict(run, law) - run["test"] for run in runs]
@@ -115,6 +119,7 @@ def main() -> None:
         "start": START,
         "power": round(float(law["power"][""]), 4),
         "batch_power": round(float(law["batch_power"][""]), 4),
+        "small_batch": round(float(law["small_batch"][""]), 4),
         "batches": sorted({r["batch"] for r in runs}),
         "book_bytes": max(r["train_bytes"] for r in runs if r["book"] == books[0]),
         "error": round(float(np.sqrt(np.mean(np.square(errors)))), 4),

@@ -2,13 +2,15 @@
 
 The law, fitted by ``benchmarks/fit_budget.py`` to the runs in ``benchmarks/budget_runs.jsonl``:
 
-    bpb = floor(size) + (start - floor(size)) / (1 + (seen / half(size))^power)
+    bpb = floor + (start - floor) / (1 + (seen / half(size))^power)
+    floor = floor(size) + small_batch * max(0, log2(2,048 / tokens of a batch))
 
 ``start`` is what token frequencies alone give. ``seen`` is the text that passes by in the last stage, epochs times the
 training text, in MB, over (tokens of a batch / 2,048)^batch_power; ``half`` is where half the way is done. All are
-positive, so that more epochs never look worse. It holds up to ``most_epochs`` of a size, and no longer run is a
-candidate: a model that is too large for its book learns it by heart. It extrapolates to books far from ``book_bytes``
-and to other shapes; what another book's own floor is, it cannot know, but that moves all candidates alike.
+positive, so that more epochs never look worse. Small batches learn faster and end higher. The law holds up to
+``most_epochs`` of a size, and no longer run is a candidate: a model that is too large for its book learns it by heart.
+It extrapolates to books far from ``book_bytes`` and to other shapes; what another book's own floor is, it cannot know,
+but that moves all candidates alike.
 """
 
 import json
@@ -48,6 +50,7 @@ class Law:
     start: float
     power: float
     batch_power: float
+    small_batch: float
     batches: tuple[int, ...]
     book_bytes: int
     error: float
@@ -67,7 +70,8 @@ class Law:
         """Expected test bits per byte after ``epochs`` of the last stage on ``text_bytes`` of training text."""
         size = self.nearest(parameters)
         seen = epochs * text_bytes / 1e6 / (batch_tokens / BATCH_TOKENS) ** self.batch_power
-        return size.floor + (self.start - size.floor) / (1 + (seen / size.half) ** self.power)
+        floor = size.floor + self.small_batch * max(0.0, math.log2(BATCH_TOKENS / batch_tokens))
+        return floor + (self.start - floor) / (1 + (seen / size.half) ** self.power)
 
 
 @dataclass(frozen=True)
