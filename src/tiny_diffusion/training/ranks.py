@@ -21,7 +21,7 @@ from ..errors import UserError
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's number among ``count``; every method but ``share`` and ``rows`` must be called by all of them."""
+    """This process's number among ``count``; those methods that exchange something must be called by all of them."""
 
     rank: int = 0
     count: int = 1
@@ -44,11 +44,15 @@ class Ranks:
         """Which rows of a ``batch`` this process takes."""
         return torch.arange(batch)[self.rank :: self.count]
 
+    def own(self, *parts: int) -> tuple[int, ...]:
+        """Parts of a seed for draws that are this process's own; the first one's are those of a process alone."""
+        return parts if self.first else (*parts, self.rank)
+
     def distribute(self, objective: nn.Module) -> nn.Module:
         """``objective`` as a module whose gradients are the mean over all processes."""
         if self.count == 1:
             return objective
-        return DistributedDataParallel(objective, gradient_as_bucket_view=True)
+        return DistributedDataParallel(objective, gradient_as_bucket_view=True, broadcast_buffers=False)
 
     def total(self, value: Tensor) -> Tensor:
         """``value`` added up over all processes, in place; on CUDA without waiting for it."""

@@ -116,6 +116,10 @@ class Trainer:
         p = self.progress
         p.plan = (p.plan or Plan(self.total_steps, self.total_steps)).moved(p.step, step)
 
+    def _stops(self) -> bool:
+        """Whether the run ends now because one of the processes was asked to stop."""
+        return self.ranks.any(self.stop_requested)
+
     @property
     def _over(self) -> bool:
         return self.progress.step >= self.end
@@ -137,7 +141,7 @@ class Trainer:
 
     def run(self) -> Iterator[Event]:
         """Train to the end, or until ``stop_requested``; the state is saved before the last event."""
-        while not self.progress.finished and not self.stop_requested:
+        while not self.progress.finished and not self._stops():
             yield from self._epoch()
         self.save_run()
         yield Finished(self.progress.step, not self.progress.finished, self.progress.best, self.best_path)
@@ -158,8 +162,7 @@ class Trainer:
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
             yield from running.done()
-            self.stop_requested = self.ranks.any(self.stop_requested)
-            if self.stop_requested or self._over:
+            if self._stops() or self._over:
                 break
         yield from running.rest()
         if p.stage_step % steps and not self._over:
@@ -188,8 +191,7 @@ class Trainer:
         p, settings = self.progress, self.config.training
         began = time.perf_counter()
         self.model.train()
-        draws = (DROPOUT, p.step) if self.ranks.first else (DROPOUT, p.step, self.ranks.rank)
-        torch.manual_seed(seed_for(settings.seed, *draws))
+        torch.manual_seed(seed_for(settings.seed, *self.ranks.own(DROPOUT, p.step)))
         place = p.step if p.plan is None else p.plan.place(p.step)
         scale = learning_rate_scale(settings, place, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage)
         generator = generator_for(settings.seed, MASKS, p.step)
