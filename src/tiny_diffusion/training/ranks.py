@@ -5,6 +5,7 @@ the same in each of them: weights, draws, counters. So a run is what one process
 rounding and dropout's draws. Only the first one writes.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -52,7 +53,7 @@ class Ranks:
         """``objective`` as a module whose gradients are the mean over all processes."""
         if self.count == 1:
             return objective
-        return DistributedDataParallel(objective, gradient_as_bucket_view=True, broadcast_buffers=False)
+        return DistributedDataParallel(objective, gradient_as_bucket_view=True)
 
     def total(self, value: Tensor) -> Tensor:
         """``value`` added up over all processes, in place; on CUDA without waiting for it."""
@@ -65,6 +66,11 @@ class Ranks:
         if self.count > 1:
             dist.broadcast(value, 0)
         return value
+
+    def wait(self) -> None:
+        """Wait for all: a process that leaves takes the connection with it."""
+        if self.count > 1:
+            dist.barrier()
 
     def any(self, asked: bool) -> bool:
         """Whether one of the processes was asked; by the hosts alone, so that no GPU is waited for."""
@@ -107,4 +113,5 @@ def joined(device: str) -> Iterator[Ranks]:
     try:
         yield Ranks(dist.get_rank(), count)
     finally:
+        gc.collect()  # what was distributed holds the group, whose threads must end before the process does
         dist.destroy_process_group()

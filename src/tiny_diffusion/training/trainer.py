@@ -144,6 +144,7 @@ class Trainer:
         while not self.progress.finished and not self._stops():
             yield from self._epoch()
         self.save_run()
+        self.ranks.wait()
         yield Finished(self.progress.step, not self.progress.finished, self.progress.best, self.best_path)
 
     def _epoch(self) -> Iterator[Event]:
@@ -206,8 +207,7 @@ class Trainer:
         update_average(self.average, self.model, min(settings.ema_decay, (1 + p.step) / (10 + p.step)))
         p.step += 1
         p.stage_step += 1
-        stage = self.config.curriculum.stages[p.stage].name
-        tokens = int(batch.scorable.sum())
+        stage, tokens = self.config.curriculum.stages[p.stage].name, int(batch.scorable.sum())
         done = StepDone(p.step, self.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
         return RunningStep(done, loss, norm, began)
 
