@@ -1,10 +1,11 @@
 """Fit the law behind ``train --time-budget``: ``python benchmarks/fit_budget.py [RUNS.jsonl] [--add RESULT.json ...]``.
 
 Reads finished runs, one JSON object a line (book, size, epochs of the last stage, batch, params, train_bytes, test and
-validation bits per byte), and writes ``src/tiny_diffusion/studies/budget_law.json``. ``--add`` first takes the results
-of more runs into the table. Least squares on the test figure, with an offset for each book but the first; a floor and a
-half-way point for each size, drawn weakly to those of all sizes; one power for all; what small batches gain in speed
-and lose at the end. Sizes and batches without a run are no candidates: nothing is known of them.
+validation bits per byte; dropout where a size was tried with several), and writes
+``src/tiny_diffusion/studies/budget_law.json``. ``--add`` first takes the results of more runs into the table. Least
+squares on the test figure, with an offset for each book but the first; a floor and a half-way point for each size,
+drawn weakly to those of all sizes; one power for all; what small batches gain in speed and lose at the end. A size
+without a run, and a batch without one of that size, are no candidates.
 """
 
 import argparse
@@ -113,6 +114,7 @@ def main() -> None:
                 "floor": round(float(law["floor"][size]), 4),
                 "half": round(float(np.exp(law["log half"][size])), 4),
                 "most_epochs": max(r["epochs"] for r in runs if r["size"] == size),
+                "batches": sorted({r["batch"] for r in runs if r["size"] == size}),
             }
             for size in sizes
         },
@@ -120,7 +122,6 @@ def main() -> None:
         "power": round(float(law["power"][""]), 4),
         "batch_power": round(float(law["batch_power"][""]), 4),
         "small_batch": round(float(law["small_batch"][""]), 4),
-        "batches": sorted({r["batch"] for r in runs}),
         "book_bytes": max(r["train_bytes"] for r in runs if r["book"] == books[0]),
         "error": round(float(np.sqrt(np.mean(np.square(errors)))), 4),
     }

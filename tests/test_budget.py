@@ -1,6 +1,5 @@
 """What a time budget buys: the choice is the best that fits, and more time is never expected to give less."""
 
-import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from tiny_diffusion.studies.measure import in_order
 from tiny_diffusion.training.estimate import Pace
 
 LAW = Law.load()
-BATCHES = (8, 16, 32)
 
 
 def option(name: str, parameters: int, row: float, validation: float = 2.0, rows: int = 970) -> Option:
@@ -41,7 +39,7 @@ def test_more_time_is_never_expected_to_give_less(
     found = []
     for budget in (seconds, seconds * more):
         try:
-            found.append(candidates(options(speeds, validation), BATCHES, LAW, Limits(), budget)[0])
+            found.append(candidates(options(speeds, validation), LAW, Limits(), budget)[0])
         except TooShort as error:
             assert error.least.seconds > budget
             found.append(None)
@@ -54,16 +52,17 @@ def test_the_choice_is_the_best_of_all_that_fit(speeds: list[float], seconds: fl
     given = options(speeds)
     every = [
         candidate(o, LAW, Limits(), last, batch)
-        for o, batch in itertools.product(given, BATCHES)
+        for o in given
+        for batch in LAW.nearest(o.parameters).batches
         for last in range(1, LAW.nearest(o.parameters).most_epochs + 1)
     ]
     fitting = [c for c in every if c.seconds <= seconds]
     if not fitting:
         with pytest.raises(TooShort) as caught:
-            candidates(given, BATCHES, LAW, Limits(), seconds)
+            candidates(given, LAW, Limits(), seconds)
         assert caught.value.least.seconds == min(c.seconds for c in every if c.epochs[-1] == 1)
         return
-    best = candidates(given, BATCHES, LAW, Limits(), seconds)[0]
+    best = candidates(given, LAW, Limits(), seconds)[0]
     assert best.seconds <= seconds and best.bits_per_byte == min(c.bits_per_byte for c in fitting)
 
 
@@ -88,7 +87,7 @@ def test_the_law_meets_its_source_runs() -> None:
 
 
 def test_no_size_gets_more_epochs_than_were_tried() -> None:
-    found = candidates(options([1e-4, 2e-4, 5e-4]), BATCHES, LAW, Limits(), 1e9)
+    found = candidates(options([1e-4, 2e-4, 5e-4]), LAW, Limits(), 1e9)
     assert {c.option.name: c.epochs[-1] for c in found} == {n: s.most_epochs for n, s in LAW.sizes.items()}
 
 
@@ -106,7 +105,7 @@ def test_a_runs_seconds_by_hand() -> None:
 
 def test_what_the_user_fixed_stays() -> None:
     limits = Limits(epochs=(2, 4, 6), batch=5, eval_every=3, sample_every=0)
-    (found,) = candidates([option("cpu_2m", 1_971_392, 0.001)], BATCHES, LAW, limits, 1e4)
+    (found,) = candidates([option("cpu_2m", 1_971_392, 0.001)], LAW, limits, 1e4)
     assert found.settings() == {
         "curriculum.stages[0].epochs": 2,
         "curriculum.stages[1].epochs": 4,
@@ -121,9 +120,9 @@ def test_what_the_user_fixed_stays() -> None:
 
 def test_too_short_names_the_quickest() -> None:
     with pytest.raises(TooShort) as caught:
-        candidates(options([0.1, 0.2, 0.5]), BATCHES, LAW, Limits(), 10)
+        candidates(options([0.1, 0.2, 0.5]), LAW, Limits(), 10)
     least: Candidate = caught.value.least
-    assert least.option.name == "cpu_1m" and least.batch == 32 and least.epochs == (1, 1, 1)
+    assert least.option.name == "cpu_1m" and least.batch == 16 and least.epochs == (1, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     limits = _limits(budget, configs[options[0].name])
     used = budget.seconds - budget.left()
     try:
-        ranked = candidates(options, law.batches, law, limits, budget.left() - MARGIN * budget.seconds)
+        ranked = candidates(options, law, limits, budget.left() - MARGIN * budget.seconds)
     except TooShort as error:
         least = (used + error.least.seconds + 1) / (1 - MARGIN)
         raise UserError(

@@ -31,27 +31,24 @@ SAMPLES = 2
 
 @dataclass(frozen=True)
 class SizeLaw:
-    """The law's constants of one size; ``most_epochs``: the longest source run."""
+    """The law's constants of one size; of its source runs the most epochs and the batches, in rows."""
 
     parameters: int
     floor: float
     half: float
     most_epochs: int
+    batches: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Law:
-    """Expected test bits per byte by size, text seen and batch (``batches``: rows of those in the source runs).
-
-    ``error``: of the fit, root mean square.
-    """
+    """Expected test bits per byte by size, text seen and batch; ``error``: of the fit, root mean square."""
 
     sizes: dict[str, SizeLaw]
     start: float
     power: float
     batch_power: float
     small_batch: float
-    batches: tuple[int, ...]
     book_bytes: int
     error: float
 
@@ -59,8 +56,8 @@ class Law:
     def load(cls) -> "Law":
         """The law that comes with the project."""
         data = json.loads((files(__package__) / "budget_law.json").read_text(encoding="utf-8"))
-        sizes = {name: SizeLaw(**size) for name, size in data["sizes"].items()}
-        return cls(**{**data, "sizes": sizes, "batches": tuple(data["batches"])})
+        sizes = {name: SizeLaw(**{**size, "batches": tuple(size["batches"])}) for name, size in data["sizes"].items()}
+        return cls(**{**data, "sizes": sizes})
 
     def nearest(self, parameters: int) -> SizeLaw:
         """The fitted size whose number of parameters is nearest by ratio."""
@@ -144,15 +141,16 @@ def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float
     return candidate(option, law, limits, 1, batch)
 
 
-def candidates(
-    options: Sequence[Option], batches: Sequence[int], law: Law, limits: Limits, seconds: float
-) -> list[Candidate]:
-    """For each size and batch the longest run within ``seconds``, those that fit by what is expected of them.
+def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: float) -> list[Candidate]:
+    """For each size and batch of its source runs the longest run within ``seconds``, by what is expected of them.
 
     Raises TooShort when none fits, with the quickest of them.
     """
-    sizes = batches if limits.batch is None else [limits.batch]
-    found = [longest(option, law, limits, batch, seconds) for option in options for batch in sizes]
+    found = [
+        longest(option, law, limits, batch, seconds)
+        for option in options
+        for batch in ([limits.batch] if limits.batch else law.nearest(option.parameters).batches)
+    ]
     if not any(c.seconds <= seconds for c in found):
         least = min(found, key=lambda c: c.seconds)
         raise TooShort(least)
