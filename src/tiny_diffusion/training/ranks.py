@@ -69,8 +69,7 @@ class Ranks:
 
     def wait(self) -> None:
         """Wait for all: a process that leaves takes the connection with it."""
-        if self.count > 1:
-            dist.barrier()
+        self.any(False)
 
     def any(self, asked: bool) -> bool:
         """Whether one of the processes was asked; by the hosts alone, so that no GPU is waited for."""
