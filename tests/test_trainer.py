@@ -55,7 +55,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
 def test_resuming_with_other_settings_or_nothing_to_resume_is_refused(
     tmp_path: Path, config: ProjectConfig, data: Processed
 ) -> None:
-    with pytest.raises(UserError, match="no checkpoint"):
+    with pytest.raises(UserError, match="nothing to resume"):
         Trainer(config, data, tmp_path, resume=True)
     Trainer(config, data, tmp_path).save_run()
     with pytest.raises(UserError, match="other settings"):

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoint import load_plain
 from ..config import ProjectConfig
 from ..data.dynamic_scorer import DynamicScorer
 from ..errors import UserError
@@ -49,9 +50,12 @@ def run_state(trainer: "Trainer") -> dict[str, Any]:
     }
 
 
-def restore_run(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Put ``trainer`` where ``state`` says; raises UserError when that belongs to other data or settings."""
+def restore_run(trainer: "Trainer") -> None:
+    """Put ``trainer`` where its saved state says; raises UserError without one, or with other data or settings."""
     path = trainer.run_path
+    if not path.exists():
+        raise UserError(f"nothing to resume: there is no {path}; train without --resume first")
+    state = load_plain(path)
     if state.get("format") != "tiny_diffusion run" or state.get("version") != RUN_VERSION:
         raise UserError(f"{path} is not the state of a run that this program can resume")
     if state["data"] != trainer.data.identity:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..allocator import keep_freed_memory, release_freed_memory
-from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain
+from ..checkpoint import Checkpoint, new_model, save_checkpoint, save_plain
 from ..config import GenerationConfig, ProjectConfig
 from ..config.controls import uncontrolled
 from ..config.memory import check_memory
@@ -80,7 +80,7 @@ class Trainer:
         self.stop_requested = False
         self.saving = Saving(self.save_run)
         if resume:
-            restore_run(self, load_plain(self.run_path))
+            restore_run(self)
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
         if self.compiled:
             self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context)
