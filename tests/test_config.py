@@ -346,3 +346,24 @@ def test_reference_has_each_setting_once_with_help() -> None:
     flat = [row.key for row in rows if "[i]" not in row.key and row.key != "curriculum.stages"]
     base = ProjectConfig.default()
     assert base.override_from_args([f"{key}={by_key[key].default}" for key in flat]) == base
+
+
+def test_processes_share_the_rows_and_hold_buckets_of_gradients() -> None:
+    config = ProjectConfig.cpu_10m()  # batches of 16
+    vocab, gradients = config.vocab_size, estimate_memory(config, config.vocab_size).gradients
+
+    def early(micro: int, processes: int) -> int:
+        """Bytes at the start of the backward pass beside the activations."""
+        estimate = estimate_memory(
+            config.override(**{"training.micro_batch_size": micro}), vocab, processes=processes, device="cuda"
+        )
+        return estimate.total - estimate.activations
+
+    def rows(micro: int, processes: int) -> int:
+        return estimate_memory(
+            config.override(**{"training.micro_batch_size": micro}), vocab, processes=processes
+        ).activations
+
+    assert rows(0, 2) == rows(8, 2) == rows(8, 1) and rows(0, 3) == rows(6, 1) and rows(0, 20) == rows(1, 1)
+    assert early(0, 2) == early(8, 1)  # buckets take what accumulation takes
+    assert early(4, 2) - early(4, 1) == gradients

@@ -14,7 +14,8 @@ from tests.test_commands import SMALL, environment
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import TrainingConfig
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training.ranks import ALONE, Ranks, joined
+from tiny_diffusion.training.folder import locked
+from tiny_diffusion.training.ranks import ALONE, Ranks, joined, launched
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 # Batches of 5 among 2 or 3 processes: shares of unlike size, and last batches of an epoch that not all have rows of.
@@ -40,7 +41,10 @@ def train(folder: Path, prepared: Path, processes: int, *more: str) -> subproces
 
 def finished(process: subprocess.Popen[str], code: int = 0) -> str:
     """What it wrote, when it has ended with ``code``."""
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == code, err
     return out + err
 
@@ -91,6 +95,22 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(tmp_path: Path, 
     assert parts == pytest.approx(whole, rel=1e-2)
 
 
+def test_what_one_process_decides_all_follow(tmp_path: Path, prepared: Path) -> None:
+    drawn = ["--training.self_training_share", "0.2", "--training.early_stopping_patience", "1"]
+    more = ["--set", "curriculum.stages[2].epochs=4", "--training.eval_every_epochs", "1"]
+    said = finished(train(tmp_path, prepared, 2, *drawn, *more))
+    assert "in each of 2 processes" in said and rows(tmp_path, "Finished")[0]["interrupted"] is False
+    first = (tmp_path / "outputs" / "best_model.pt").stat()
+    assert "[training]" in finished(train(tmp_path, prepared, 2, "--dry-run"))
+    assert (tmp_path / "outputs" / "best_model.pt").stat() == first
+
+
+def test_an_error_of_one_process_ends_all(tmp_path: Path, prepared: Path) -> None:
+    with locked(tmp_path / "outputs"):
+        said = finished(train(tmp_path, prepared, 2), code=1)
+    assert "error: another training is writing into outputs" in said
+
+
 def test_a_time_budget_is_for_one_process(tmp_path: Path, prepared: Path) -> None:
     said = finished(train(tmp_path, prepared, 2, "--time-budget", "30s"), code=1)  # torchrun's own exit code
     assert "--time-budget plans for one process" in said
@@ -101,14 +121,24 @@ def test_shares_are_disjoint_and_whole() -> None:
         shares = [Ranks(rank, 3).share(batch).tolist() for rank in range(3)]
         assert sorted(sum(shares, [])) == list(range(batch))
         assert max(map(len, shares)) == Ranks(0, 3).rows(batch)
-    assert Ranks(0, 3).rows_at_once(TrainingConfig(batch_size=16, micro_batch_size=0)) == 6
+    assert [Ranks(rank, 3).rows_at_once(TrainingConfig(batch_size=16)) for rank in range(3)] == [6, 5, 5]
     assert Ranks(0, 3).rows_at_once(TrainingConfig(batch_size=16, micro_batch_size=4)) == 4
-    assert ALONE.rows_at_once(TrainingConfig(batch_size=16, micro_batch_size=0)) == 16
+    assert ALONE.rows_at_once(TrainingConfig(batch_size=16)) == 16
+    assert Ranks(2, 3).rows_at_once(TrainingConfig(batch_size=2)) == 1  # a row without weight
 
 
 def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "3")):
         monkeypatch.setenv(name, value)
+    assert launched() == 1  # another launcher's, which we do not know
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    assert launched() == 4
+    with pytest.raises(UserError, match="not to be had"), joined("cuda"):
+        pass
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(UserError, match="MPS"), joined("auto"):
+        pass
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match="--nproc-per-node 2"), joined("cuda"):
         pass

@@ -90,5 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _say(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    # Of several processes, as torchrun starts them, each tells its own error: one alone may be out of memory.
+    rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
+    whose = "" if rank == "0" else f"process {rank}: "
+    click.echo(f"error: {whose}{' '.join(message.split())}", err=True)
     return code

@@ -82,7 +82,10 @@ def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = F
     data = load_processed(data_dir)
     config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
     with joined(config.training.device) as ranks:
-        train(config, data, output, resume, dry_run, ranks=ranks)
+        stopped = take_part(config, data, output, resume, dry_run, ranks)
+    # Raised within, the exception would hold the trainer, and with it the processes' group, while that is torn down.
+    if stopped:
+        raise click.Abort if ranks.first else click.exceptions.Exit(EXIT_INTERRUPTED)
 
 
 def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dry_run: bool) -> None:
@@ -111,26 +114,38 @@ def train(
     resume: bool,
     dry_run: bool,
     budget: Budget | None = None,
-    ranks: "Ranks | None" = None,
 ) -> None:
-    """Train ``config`` on ``data``, within ``budget`` when there is one, as one of ``ranks`` or alone."""
-    from ..runtime import memory_errors
+    """Train ``config`` on ``data``, within ``budget`` when there is one; raises click.Abort when stopped."""
     from ..training.ranks import ALONE
+
+    if take_part(config, data, output, resume, dry_run, ALONE, budget):
+        raise click.Abort
+
+
+def take_part(
+    config: ProjectConfig,
+    data: "Processed",
+    output: Path,
+    resume: bool,
+    dry_run: bool,
+    ranks: "Ranks",
+    budget: Budget | None = None,
+) -> bool:
+    """Train as one of ``ranks``, of which the first one tells and keeps the run; True when it was stopped."""
+    from ..runtime import memory_errors
     from ..training.trainer import Trainer
 
-    ranks = ranks or ALONE
     if not ranks.first:
         with memory_errors():
-            attend(Trainer(config, data, output, resume=resume, ranks=ranks), dry_run)
-        return
+            trainer = Trainer(config, data, output, resume=resume, ranks=ranks)
+            return not dry_run and attend(trainer)
     if dry_run:
         click.echo(config.to_toml())
         describe_run(Trainer(config, data, output, ranks=ranks))
-        return
+        return False
     with locked(output), memory_errors():
         if not resume:
-            moved = move_aside(output)
-            if moved is not None:
+            if (moved := move_aside(output)) is not None:
                 say(f"the run that was in {output} is now in {moved}")
         trainer = Trainer(config, data, output, resume=resume, ranks=ranks)
         write_text(output / CONFIG_FILE, config.to_toml())
@@ -139,20 +154,18 @@ def train(
         finished = follow(trainer, append=resume, pacer=pacer)
     if finished.interrupted:
         say(f"stopped after step {finished.step}; go on with the same command and --resume", to=errors)
-        raise click.Abort
+        return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if budget is not None:
         say(f"ended {duration(max(0.0, budget.left()))} before the time budget was spent")
+    return False
 
 
-def attend(trainer: "Trainer", dry_run: bool) -> None:
-    """Take part in a run that another process tells of and keeps; ends with the exit code of Ctrl-C after one."""
-    if dry_run:
-        return
+def attend(trainer: "Trainer") -> bool:
+    """Train in silence, beside the process that tells of the run; True when it was stopped."""
     with graceful_stop(trainer):
         deque(trainer.run(), maxlen=0)
-    if not trainer.progress.finished:
-        raise click.exceptions.Exit(EXIT_INTERRUPTED)
+    return not trainer.progress.finished
 
 
 def describe_run(trainer: "Trainer") -> "Pace":
@@ -171,7 +184,9 @@ def describe_run(trainer: "Trainer") -> "Pace":
         trainer.model.vocab_size,
         device="cuda" if trainer.device.type == "cuda" else "cpu",
         bfloat16=fast_bfloat16(trainer.device),
+        processes=trainer.ranks.count,
     )
+    each = "" if trainer.ranks.count == 1 else f"in each of {trainer.ranks.count} processes "
     say(
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
         f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
@@ -184,7 +199,7 @@ def describe_run(trainer: "Trainer") -> "Pace":
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
         f"{trainer.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
-        f"({pace.steps} steps timed); at the peak "
+        f"({pace.steps} steps timed); at the peak {each}"
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
         f"{flops:.1e} FLOPs, {flops / critical_flops(unique):,.1f} times the critical compute "

@@ -18,8 +18,9 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
   what the allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
-  output table's) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon turns at the same
-  time); and WORKSPACE, what the kernels take for themselves
+  output table's; of several processes each has its share of the rows, buckets for all gradients, and while it
+  accumulates the gradients themselves beside them) and the optimiser's step (gradients, and MUON_COPIES of the
+  matrices that Muon turns at the same time); and WORKSPACE, what the kernels take for themselves
 
 The constants are fitted to ``benchmarks/memory.py``: on a CPU to the growth of the process, on CUDA to what its
 allocator gives out.
@@ -87,11 +88,17 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    project: RunSettings, vocab_size: int, *, device: Device = "cpu", bfloat16: bool | None = None
+    project: RunSettings,
+    vocab_size: int,
+    *,
+    device: Device = "cpu",
+    bfloat16: bool | None = None,
+    processes: int = 1,
 ) -> MemoryEstimate:
     """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes.
 
-    ``bfloat16`` says what ``training.precision="auto"`` means on this machine; unknown, a CPU counts as float32.
+    ``processes`` share a batch: the estimate is of the one with most rows. ``bfloat16`` says what
+    ``training.precision="auto"`` means on this machine; unknown, a CPU counts as float32.
     """
     model, training = project.model, project.training
     count = model.parameters(vocab_size)
@@ -102,31 +109,37 @@ def estimate_memory(
     ema = FLOAT32 * count
     precision = training.precision
     half = precision == "bfloat16" or (precision == "auto" and (device == "cuda" if bfloat16 is None else bfloat16))
-    activations = _activations(project, vocab_size, device, half)
-    accumulates = 0 < training.micro_batch_size < training.batch_size
-    early_gradients = gradients if accumulates else FLOAT32 * vocab_size * model.d_model
+    share = -(-training.batch_size // processes)
+    rows = min(training.micro_batch_size or share, share)
+    activations = _activations(project, rows, vocab_size, device, half)
+    early_gradients = gradients if rows < share else FLOAT32 * vocab_size * model.d_model
+    if processes > 1:
+        early_gradients = gradients * (2 if rows < share else 1)
     turned = FLOAT32 * MUON_COPIES * min(by_muon, MUON_VALUES)
     peak = max(activations + early_gradients, gradients + turned) + WORKSPACE[device]
     return MemoryEstimate(parameters, gradients, optimizer, ema, activations, parameters + optimizer + ema + peak)
 
 
-def fits(project: RunSettings, vocab_size: int, available_bytes: int, *, device: Device = "cpu") -> bool:
+def fits(
+    project: RunSettings, vocab_size: int, available_bytes: int, *, device: Device = "cpu", processes: int = 1
+) -> bool:
     """Whether the run, with the interpreter and torch, stays within ``available_bytes``."""
-    total = estimate_memory(project, vocab_size, device=device).total
+    total = estimate_memory(project, vocab_size, device=device, processes=processes).total
     return total + RUNTIME_BYTES[device] <= available_bytes
 
 
-def check_memory(project: RunSettings, vocab_size: int, *, device: Device = "cpu") -> None:
+def check_memory(project: RunSettings, vocab_size: int, *, device: Device = "cpu", processes: int = 1) -> None:
     """Refuse a run that is estimated above ``training.memory_limit_gb`` (0: no limit).
 
     Raises:
         UserError: the run is too large; the line says which settings to lower.
     """
     limit = project.training.memory_limit_gb
-    if limit == 0 or fits(project, vocab_size, int(limit * GB), device=device):
+    if limit == 0 or fits(project, vocab_size, int(limit * GB), device=device, processes=processes):
         return
     training = project.training
-    needed = (estimate_memory(project, vocab_size, device=device).total + RUNTIME_BYTES[device]) / GB
+    estimate = estimate_memory(project, vocab_size, device=device, processes=processes)
+    needed = (estimate.total + RUNTIME_BYTES[device]) / GB
     advice = "" if training.gradient_checkpointing else ", or set training.gradient_checkpointing=true"
     raise UserError(
         f"training.memory_limit_gb={limit:g} is below the estimated {needed:.1f} GB with training.batch_size="
@@ -140,10 +153,9 @@ def block_matrices(model: ModelConfig) -> int:
     return model.n_layers * (4 * model.d_model**2 + 3 * model.d_model * model.d_ff)
 
 
-def _activations(project: RunSettings, vocab_size: int, device: Device, half: bool) -> int:
-    """Bytes kept for the backward pass of one micro batch, with the head's logits."""
+def _activations(project: RunSettings, rows: int, vocab_size: int, device: Device, half: bool) -> int:
+    """Bytes kept for the backward pass of ``rows`` rows, with the head's logits."""
     model, training = project.model, project.training
-    rows = training.micro_batch_size or training.batch_size
     tokens = rows * model.context
     width = BFLOAT16 if half else FLOAT32
     copies = WIDTH_COPIES + QK_NORM_COPIES * model.qk_norm

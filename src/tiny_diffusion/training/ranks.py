@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config import TrainingConfig
 from ..errors import UserError
+from ..runtime import find_device
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Ranks:
         return -(-batch // self.count)
 
     def rows_at_once(self, settings: TrainingConfig) -> int:
-        """Rows of a pass through the model in the busiest process."""
-        share = self.rows(settings.batch_size)
+        """Rows of this process's passes through the model: with its whole share, those of most of them."""
+        share = max(1, len(self.share(settings.batch_size)))
         return min(settings.micro_batch_size or share, share)
 
     def share(self, batch: int) -> Tensor:
@@ -53,6 +54,7 @@ class Ranks:
         """``objective`` as a module whose gradients are the mean over all processes."""
         if self.count == 1:
             return objective
+        torch._dynamo.config.optimize_ddp = False  # the blocks, compiled singly, would each be split in two
         return DistributedDataParallel(objective, gradient_as_bucket_view=True)
 
     def total(self, value: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ def without_exchange(objective: nn.Module) -> AbstractContextManager[None]:
 
 def launched() -> int:
     """How many processes torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
 
 
 @contextmanager
@@ -94,23 +96,24 @@ def joined(device: str) -> Iterator[Ranks]:
     """Take this process's place among those that torchrun started; alone without it.
 
     ``device`` as in ``training.device``: on CUDA each process of a machine takes a device of its own. Raises UserError
-    where there are fewer.
+    where there are fewer, and for a device between which nothing can be exchanged. After an error the group is left as
+    it is: to tear it down may be to wait for processes that wait for this one, and torchrun ends them all.
     """
     count = launched()
     if count == 1:
         yield ALONE
         return
-    on_cuda = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-    if on_cuda:
+    kind = find_device(device).type
+    if kind == "mps":
+        raise UserError(f"training.device={device} is MPS here, which torchrun's processes cannot share; use cpu")
+    if kind == "cuda":
         if device not in ("auto", "cuda"):
             raise UserError(f"training.device={device}: under torchrun each process takes a device; use cuda")
         local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= there:
             raise UserError(f"this machine has {there} CUDA device(s): give torchrun --nproc-per-node {there}")
         torch.cuda.set_device(local)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo")
-    try:
-        yield Ranks(dist.get_rank(), count)
-    finally:
-        gc.collect()  # what was distributed holds the group, whose threads must end before the process does
-        dist.destroy_process_group()
+    dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo")
+    yield Ranks(dist.get_rank(), count)
+    gc.collect()  # what was distributed holds the group, whose threads must end before the process does
+    dist.destroy_process_group()

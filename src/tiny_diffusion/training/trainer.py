@@ -63,8 +63,8 @@ class Trainer:
         keep_freed_memory()
         self.device = find_device(settings.device)
         kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
-        share = config.override(**{"training.micro_batch_size": ranks.rows_at_once(settings)})
-        check_memory(share, NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level), device=kind)
+        vocab_size = NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level)
+        check_memory(config, vocab_size, device=kind, processes=ranks.count)
         torch.manual_seed(seed_for(settings.seed))
         self.model = new_model(config, data.tokenizer).to(self.device)
         self.model.gradient_checkpointing = settings.gradient_checkpointing
@@ -74,7 +74,7 @@ class Trainer:
         # On CUDA a step's figures are read while the next one runs, so that the GPU never waits for the host.
         self.steps_in_flight = 1 if self.device.type == "cuda" else 0
         self.masker = Masker(settings, config.curriculum.full_range_share, data.tokenizer, self.model.vocab_size)
-        self.validation = Validation(config, data)
+        self.validation = Validation(config, data, ranks.rows(settings.batch_size))
         self.progress = Progress()
         self.written: Tensor | None = None
         self.stop_requested = False

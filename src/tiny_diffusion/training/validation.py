@@ -26,16 +26,17 @@ RESCORED_RATE = 0.5  # mask rate at which the examples' difficulty is measured
 class Validation:
     """The validation windows of one run, scored on the same masks each time."""
 
-    def __init__(self, config: ProjectConfig, data: Processed) -> None:
+    def __init__(self, config: ProjectConfig, data: Processed, rows: int) -> None:
+        """``rows``: of a training batch in this process."""
         texts = data.texts("validation")
-        self.settings = config.training
+        self.settings, self.rows_at_once = config.training, ROWS_MORE * rows
         self.windows = windows(texts, data.tokenizer, config.model.vocab_level, config.model.context)
         self.bytes = sum(len(text.encode("utf-8")) for text in texts)
 
     @torch.no_grad()
     def bits_per_byte(self, model: Transformer) -> float:
         """Bits per byte of ``model``: the bound, or exact for the twin."""
-        settings, batch = self.settings, ROWS_MORE * self.settings.batch_size
+        settings, batch = self.settings, self.rows_at_once
         with autocast(model.device, settings.precision):
             if settings.objective == "autoregressive":
                 nats = autoregressive_nats(model, self.windows, BOS, batch)
