@@ -51,6 +51,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
 @click.option("--fast", is_flag=True, help="The same as --preset fast: under a minute for a model of 2M parameters.")
+@click.option("--verbose", is_flag=True, help="Print all tables; without it the verdict and the two that matter most.")
 @click.option(
     "--schema",
     is_flag=True,
@@ -83,6 +84,7 @@ def command(
     output: str | None,
     preset: str | None,
     fast: bool,
+    verbose: bool,
     twin: str | None,
     hf: tuple[str, ...],
     eval_batch_size: int | None,
@@ -127,7 +129,7 @@ def command(
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
     reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind) for path in paths]
     if len(reports) == 1:
-        show(reports[0])
+        show(reports[0], verbose=verbose)
         write(target, reports[0], curves)
         return
     seeds = combine([str(path) for path in paths], reports)
@@ -207,7 +209,7 @@ def run(
             if isinstance(event, Report):
                 return event
             if isinstance(event, Expected):
-                say(f"{checkpoint}: about {duration(event.seconds)} on this machine (a batch of each kind was timed)")
+                say(f"evaluating {checkpoint}: about {duration(event.seconds)} on this machine")
                 line.remaining = Remaining(event)
             else:
                 line.step(event)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..training.ranks import Ranks
     from ..training.trainer import Trainer
 
+AGAIN = "go on with the same command and --resume"
+
 
 @click.command("train")
 @click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
@@ -114,11 +116,15 @@ def train(
     resume: bool,
     dry_run: bool,
     budget: Budget | None = None,
+    again: str = AGAIN,
 ) -> None:
-    """Train ``config`` on ``data``, within ``budget`` when there is one; raises click.Abort when stopped."""
+    """Train ``config`` on ``data``, within ``budget`` when there is one; raises click.Abort when stopped.
+
+    ``again``: what to do to go on, which a user who stops it is told.
+    """
     from ..training.ranks import ALONE
 
-    if take_part(config, data, output, resume, dry_run, ALONE, budget):
+    if take_part(config, data, output, resume, dry_run, ALONE, budget, again):
         raise click.Abort
 
 
@@ -130,6 +136,7 @@ def take_part(
     dry_run: bool,
     ranks: "Ranks",
     budget: Budget | None = None,
+    again: str = AGAIN,
 ) -> bool:
     """Train as one of ``ranks``, of which the first one tells and keeps the run; True when it was stopped."""
     from ..runtime import memory_errors
@@ -153,7 +160,7 @@ def take_part(
         pacer = None if budget is None else make_pacer(budget, trainer, pace)
         finished = follow(trainer, append=resume, pacer=pacer)
     if finished.interrupted:
-        say(f"stopped after step {finished.step}; go on with the same command and --resume", to=errors)
+        say(f"stopped after step {finished.step}; {again}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if budget is not None:

@@ -7,9 +7,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..files import write_text
 from . import report_charts as charts
 from .curves import Curves
+from .novelty import MARKED
 from .result import Report, SeedsReport
 from .style_report import DELTA
-from .verdict import details, headline, people, warning
+from .verdict import details, headline, people, plainly, warning
+
+FIRST = 3  # samples that stand before the figures; the others come at the end
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -23,11 +26,18 @@ PAGES = Environment(
 def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> str:
     """The page of `report`, the first of `seeds` if there are several; `curves`: None where no log was found."""
     reports = [report] if seeds is None else seeds.reports
+    copied = report.novelty.copied
     return PAGES.get_template("report.html.j2").render(
         report=report,
         seeds=seeds,
         headline=headline(reports),
+        plainly=plainly(report),
         details=details(report),
+        samples=[pieces(text, runs) for text, runs in zip(report.samples, copied, strict=True)],
+        first=FIRST,
+        marked=MARKED,
+        any_copied=any(copied),
+        floor=next((gram.share for gram in report.novelty.held_out.ngrams if gram.n == MARKED), None),
         warnings=list(filter(None, dict.fromkeys(map(warning, reports)))),
         ordered=sorted(report.likelihood, key=lambda row: row.bits_per_byte),
         copying=report.novelty.columns,
@@ -43,6 +53,15 @@ def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = No
         delta_part=DELTA,
         groups={"evaluation": report.evaluation.model_dump(), "generation": report.generation.model_dump()},
     )
+
+
+def pieces(text: str, stretches: list[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """``text`` in parts, in order, each with whether it is one of ``stretches``."""
+    found, end = [], 0
+    for start, after in stretches:
+        found += [(text[end:start], False), (text[start:after], True)]
+        end = after
+    return [*found, (text[end:], False)]
 
 
 def write_html(path: Path, report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> None:

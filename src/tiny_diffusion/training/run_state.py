@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint import load_plain
@@ -11,6 +12,7 @@ from ..errors import UserError
 from .pace import Plan
 
 if TYPE_CHECKING:
+    from ..data.artefacts import Processed
     from .trainer import Trainer
 
 RUN_VERSION = 2
@@ -50,6 +52,17 @@ def run_state(trainer: "Trainer") -> dict[str, Any]:
     }
 
 
+def unfinished(path: Path, config: ProjectConfig, data: "Processed") -> bool:
+    """Whether a run of ``config`` on ``data`` that was stopped before its end lies at ``path``."""
+    if not path.exists():
+        return False
+    state = load_plain(path)
+    if state.get("format") != "tiny_diffusion run" or state.get("version") != RUN_VERSION:
+        return False
+    same = state["data"] == data.identity and not _changed(config, ProjectConfig.from_dict(state["config"]))
+    return same and not state["progress"]["finished"]
+
+
 def restore_run(trainer: "Trainer") -> None:
     """Put ``trainer`` where its saved state says; raises UserError without one, or with other data or settings."""
     path = trainer.run_path
@@ -70,9 +83,14 @@ def restore_run(trainer: "Trainer") -> None:
     trainer.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in state["scorers"]]
 
 
+def _changed(config: ProjectConfig, before: ProjectConfig) -> dict[str, Any]:
+    """The settings that a resumed run may not change, with their values now and before, where they differ."""
+    return {key: pair for key, pair in config.differences(before).items() if key not in MAY_CHANGE}
+
+
 def _check_same_settings(trainer: "Trainer", before: ProjectConfig) -> None:
     """Raise UserError, naming what differs, unless the run began with these settings (but for MAY_CHANGE)."""
-    changed = {key: pair for key, pair in trainer.config.differences(before).items() if key not in MAY_CHANGE}
+    changed = _changed(trainer.config, before)
     if changed:
         listed = [f"{key} is {now} and was {then}" for key, (now, then) in list(changed.items())[:5]]
         more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
