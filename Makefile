@@ -9,7 +9,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test lint benchmark clean
 
 demo: $(STAMP)
-	$(BIN)/tiny-diffusion demo $(if $(BOOK),--book "$(BOOK)")
+	$(BIN)/tiny-diffusion demo$(if $(BOOK), --book "$(BOOK)")
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

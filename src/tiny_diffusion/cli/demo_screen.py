@@ -1,6 +1,7 @@
 """The demo's last screen: text, a filled gap, the likelihood with bars, the verdict, and what to type next."""
 
 import re
+import shlex
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
@@ -137,11 +138,11 @@ def _rows(report: "Report") -> list[tuple[str, "Likelihood"]]:
 
 def _next(root: Path) -> list[Text]:
     """Where the report lies, and three commands to go on with."""
-    here, path = program(), root / "run" / "best_model.pt"
+    here, path = program(), shlex.quote(str(root / "run" / "best_model.pt"))
     commands = (
         (f"{here} generate", "--interactive", f"--checkpoint {path}"),
         (f"{here} infill", '"It was {2 words} that I saw."', f"--checkpoint {path}"),
-        (f"{here} train", "--time-budget 30m", f"--data-dir {root / 'processed'}"),
+        (f"{here} train", "--time-budget 30m", f"--data-dir {shlex.quote(str(root / 'processed'))}"),
     )
     lines = [f"All figures: {root / 'run' / 'report.html'}. To go on, type one of these:"]
     for command in commands:

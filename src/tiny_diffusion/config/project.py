@@ -137,7 +137,7 @@ class ProjectConfig(Config):
         """The smallest run worth reading: cpu_2m for a few minutes, for ``tiny-diffusion demo``."""
         return cls.cpu_2m().override(
             curriculum=CurriculumConfig.cpu(1, 1, 24).model_dump(mode="json"),
-            training={"eval_every_epochs": 4, "sample_every_epochs": 8},
+            training={"eval_every_epochs": 4, "sample_every_epochs": 0},
             evaluation={
                 "draws": 16,
                 "samples": 8,
