@@ -13,7 +13,7 @@ from ..config.memory import estimate_memory
 from ..errors import UserError
 from ..files import write_text
 from ..training.folder import CONFIG_FILE, locked, move_aside
-from .budget import Budget, choose, make_pacer
+from .budget import Budget, Choice, choose, keep_deadline
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
 from .self_tests import check_architecture, check_pipeline
 from .stopping import EXIT_INTERRUPTED, graceful_stop
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..data.artefacts import Processed
     from ..training.estimate import Pace
     from ..training.events import Finished
-    from ..training.pace import Pacer
     from ..training.ranks import Ranks
     from ..training.trainer import Trainer
 
@@ -37,7 +36,8 @@ if TYPE_CHECKING:
 @click.option(
     "--time-budget",
     metavar="TIME",
-    help="Choose size, epochs and batch for this machine, and end within 90s, 20m, 2h or 1h30m, all counted.",
+    help="Choose size, epochs and batch for this machine, and end after 90s, 20m, 2h or 1h30m, all counted. "
+    "Without a GPU and --config this is what train does, in training.time_budget_minutes.",
 )
 @click.option("--test", "self_test", is_flag=True, help="Check that the architecture works, within 10 s.")
 @click.option("--test-integration", is_flag=True, help="Run the whole pipeline on a small text, within 30 s.")
@@ -59,8 +59,12 @@ def command(
     began = time.monotonic()
     given = debug or ctx.get_parameter_source("config_name") is not click.core.ParameterSource.DEFAULT
     preset = ("debug" if debug else config_name) if given else None
-    if time_budget is not None:
-        budget = Budget(read_duration(time_budget, "--time-budget"), began, preset, ctx.meta.get(OVERRIDES, []))
+    overrides = ctx.meta.get(OVERRIDES, [])
+    seconds = None if time_budget is None else read_duration(time_budget, "--time-budget")
+    if seconds is None and not (given or resume or self_test or test_integration):
+        seconds = default_seconds(overrides)
+    if seconds is not None:
+        budget = Budget(seconds, began, preset, overrides)
         run_within(budget, Path(data_dir), Path(output), resume=resume, dry_run=dry_run)
         return
     kept = Path(output) / CONFIG_FILE
@@ -72,6 +76,21 @@ def command(
         check_pipeline()
     else:
         run(config, Path(data_dir), Path(output), resume=resume, dry_run=dry_run)
+
+
+def default_seconds(overrides: list[str]) -> float | None:
+    """The time in which ``train`` trains a size of its own choice, where it was given none; None on a GPU."""
+    from ..runtime import find_device
+
+    settings = ProjectConfig.default().override_from_args(overrides).training
+    if find_device(settings.device).type != "cpu":
+        return None
+    seconds = 60 * settings.time_budget_minutes
+    say(
+        f"no GPU here: choosing a size that learns most in {duration(seconds)}. Another time: --time-budget 20m; "
+        "the full size, for a GPU: --config default"
+    )
+    return seconds
 
 
 def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = False, dry_run: bool = False) -> None:
@@ -99,12 +118,11 @@ def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dr
     data = load_processed(data_dir)
     if resume:
         config = ProjectConfig.preset(output / CONFIG_FILE).override_from_args(budget.overrides)
-    else:
-        with memory_errors():
-            config = choose(budget, data, output)
-    if config.training.scheduler == "cosine_with_restarts":
-        raise UserError("training.scheduler=cosine_with_restarts cannot end on a deadline; take linear or constant")
-    train(config, data, output, resume, dry_run, budget)
+        train(config, data, output, resume, dry_run, budget)
+        return
+    with memory_errors():
+        choice = choose(budget, data, output)
+    train(choice.config, data, output, resume, dry_run, budget, choice)
 
 
 def train(
@@ -114,11 +132,12 @@ def train(
     resume: bool,
     dry_run: bool,
     budget: Budget | None = None,
+    choice: Choice | None = None,
 ) -> None:
     """Train ``config`` on ``data``, within ``budget`` when there is one; raises click.Abort when stopped."""
     from ..training.ranks import ALONE
 
-    if take_part(config, data, output, resume, dry_run, ALONE, budget):
+    if take_part(config, data, output, resume, dry_run, ALONE, budget, choice):
         raise click.Abort
 
 
@@ -130,6 +149,7 @@ def take_part(
     dry_run: bool,
     ranks: "Ranks",
     budget: Budget | None = None,
+    choice: Choice | None = None,
 ) -> bool:
     """Train as one of ``ranks``, of which the first one tells and keeps the run; True when it was stopped."""
     from ..runtime import memory_errors
@@ -150,14 +170,17 @@ def take_part(
         trainer = Trainer(config, data, output, resume=resume, ranks=ranks)
         write_text(output / CONFIG_FILE, config.to_toml())
         pace = describe_run(trainer)
-        pacer = None if budget is None else make_pacer(budget, trainer, pace)
-        finished = follow(trainer, append=resume, pacer=pacer)
+        if budget is not None:
+            keep_deadline(budget, trainer, pace)
+        finished = follow(trainer, append=resume)
     if finished.interrupted:
         say(f"stopped after step {finished.step}; go on with the same command and --resume", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
-    if budget is not None:
-        say(f"ended {duration(max(0.0, budget.left()))} before the time budget was spent")
+    if choice is not None and not trainer.progress.cooling:
+        choice.tell_if_wrong(finished.step, trainer.total_steps)
+    if (deadline := trainer.course.deadline) is not None:
+        say(f"the run took {duration(deadline.used)} of {duration(deadline.seconds)}")
     return False
 
 
@@ -198,7 +221,7 @@ def describe_run(trainer: "Trainer") -> "Pace":
     unique = int(trainer.rows.encoded[-1].lengths.sum())
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
+        f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
         f"({pace.steps} steps timed); at the peak {each}"
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
@@ -212,9 +235,9 @@ def describe_run(trainer: "Trainer") -> "Pace":
     return pace
 
 
-def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) -> "Finished":
-    """Read a trainer's events into the log and a progress bar, to the end, which ``pacer`` may move."""
-    from ..training.events import Finished, Sampled, StageEnded, StepDone, Validated
+def follow(trainer: "Trainer", *, append: bool) -> "Finished":
+    """Read a trainer's events into the log and a progress bar, to the end."""
+    from ..training.events import CoolingDown, Finished, Sampled, StageEnded, StepDone, Validated
     from ..training.metrics import RunLog, RunningMetrics
 
     metrics = RunningMetrics()
@@ -226,25 +249,27 @@ def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) ->
         graceful_stop(trainer),
     ):
         state = "starting"
-        task = progress.add_task(state, total=trainer.end, completed=trainer.progress.step)
+        task, deadline = progress.add_task(state, total=1.0), trainer.course.deadline
         for event in trainer.run():
             metrics.add(event)
             log.write(event)
-            if pacer is not None:
-                pacer.add(event)
             if isinstance(event, StepDone):
+                left = metrics.seconds_left if deadline is None else max(0.0, deadline.left)
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
                     f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
-                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(metrics.seconds_left)} left"
+                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(left)} left"
                 )
-                progress.update(task, total=event.total, completed=event.step, description=state)
+                progress.update(task, completed=trainer.course.place, description=state)
             elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
-                say(f"step {event.step}/{trainer.end}: {state}", to=errors)
+                say(f"step {event.step}/{trainer.course.end}: {state}", to=errors)
             elif isinstance(event, Sampled):
                 text = " ".join(event.text.split())
                 say(f"step {event.step} writes: {text[:160]}", style="dim", to=errors)
-            elif isinstance(event, StageEnded) and event.early:
+            elif isinstance(event, CoolingDown):
+                rest = f"{event.left:,.0f} more steps" if deadline is None else f"the next {duration(event.left)}"
+                say(f"no better validation: the learning rate decays over {rest}, then the run ends", to=errors)
+            elif isinstance(event, StageEnded) and event.early and not trainer.progress.cooling:
                 say(f"stage {event.name} ended early: no better validation", to=errors)
             elif isinstance(event, Finished):
                 finished = event

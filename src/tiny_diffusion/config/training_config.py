@@ -77,7 +77,21 @@ class TrainingConfig(Config):
     eval_every_epochs: int = Field(1, ge=1, description="validate and save every so many epochs")
     validation_draws: int = Field(8, ge=1, description="fixed masks for each validation window")
     early_stopping_patience: int = Field(
-        0, ge=0, description="end a stage after so many validations without a new best; 0: never"
+        0,
+        ge=0,
+        description="end a stage after so many validations without a new best, the last one with a cool-down; 0: never",
+    )
+    cooldown_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="after early stopping the learning rate decays for this share of the steps (or time) taken so far",
+    )
+    time_budget_minutes: float = Field(
+        60.0,
+        gt=0,
+        description="minutes that train takes where it chooses the size itself (no GPU, no --config) and no "
+        "--time-budget is given",
     )
     sample_every_epochs: int = Field(10, ge=0, description="write a sample every so many epochs; 0: never")
     tensorboard: bool = Field(False, description="write TensorBoard logs (needs the tensorboard extra)")

@@ -8,12 +8,13 @@ from ..checkpoint import load_plain
 from ..config import ProjectConfig
 from ..data.dynamic_scorer import DynamicScorer
 from ..errors import UserError
-from .pace import Plan
+from .scheduler import Line
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-RUN_VERSION = 2
+RUN_VERSION = 3
+READABLE = (2, 3)
 # What a resumed run may change: where it runs and what it shows, not what it learns.
 MAY_CHANGE = ("training.device", "training.threads", "training.memory_limit_gb", "training.tensorboard")
 
@@ -22,7 +23,9 @@ MAY_CHANGE = ("training.device", "training.threads", "training.memory_limit_gb",
 class Progress:
     """Where the run stands. ``stage_step`` counts the stage's steps; the step of its epoch follows from it.
 
-    ``plan`` is there when the run's end was moved: it then ends by its steps, not by the last stage's epochs.
+    ``line``: its way through the schedule. ``cooling``: early stopping has set in, and the learning rate decays to the
+    end. With a deadline, ``seconds`` are those of the whole run, ``used`` those used when the state was saved, and
+    ``stretches`` tells whether it may take more than its planned epochs.
     """
 
     step: int = 0
@@ -31,11 +34,17 @@ class Progress:
     best: float = math.inf
     since_best: int = 0
     finished: bool = False
-    plan: Plan | None = None
+    line: Line = Line(0.0)
+    cooling: bool = False
+    seconds: float | None = None
+    used: float = 0.0
+    stretches: bool = True
 
 
 def run_state(trainer: "Trainer") -> dict[str, Any]:
     """Tensors and plain data from which ``restore_run`` goes on."""
+    if trainer.course.deadline is not None:
+        trainer.progress.used = trainer.course.deadline.used
     return {
         "format": "tiny_diffusion run",
         "version": RUN_VERSION,
@@ -56,7 +65,7 @@ def restore_run(trainer: "Trainer") -> None:
     if not path.exists():
         raise UserError(f"nothing to resume: there is no {path}; train without --resume first")
     state = load_plain(path)
-    if state.get("format") != "tiny_diffusion run" or state.get("version") != RUN_VERSION:
+    if state.get("format") != "tiny_diffusion run" or state.get("version") not in READABLE:
         raise UserError(f"{path} is not the state of a run that this program can resume")
     if state["data"] != trainer.data.identity:
         raise UserError(f"{path} was trained on other data than {trainer.data.source}; start a new run")
@@ -64,10 +73,19 @@ def restore_run(trainer: "Trainer") -> None:
     trainer.model.load_state_dict(state["weights"])
     trainer.average.load_state_dict(state["average"])
     trainer.optimizers.restore(state["optimizers"])
-    saved = state["progress"]
-    trainer.progress = Progress(**{**saved, "plan": Plan(**saved["plan"]) if saved["plan"] else None})
+    trainer.progress = _read_progress(state["progress"], trainer.total_steps)
     trainer.written = state["written"]
     trainer.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in state["scorers"]]
+
+
+def _read_progress(saved: dict[str, Any], total_steps: int) -> Progress:
+    if "plan" not in saved:
+        return Progress(**{**saved, "line": Line(**saved["line"])})
+    # Version 2: a plan in steps, or none where the end had not moved.
+    rest = {key: value for key, value in saved.items() if key != "plan"}
+    plan = saved["plan"]
+    line = Line(plan["end"], plan["since"], plan["at"] / plan["total"]) if plan else Line(total_steps)
+    return Progress(**rest, line=line)
 
 
 def _check_same_settings(trainer: "Trainer", before: ProjectConfig) -> None:

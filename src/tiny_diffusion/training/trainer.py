@@ -22,25 +22,25 @@ from ..config.controls import uncontrolled
 from ..config.memory import check_memory
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
-from ..errors import UserError
 from ..files import write_text
 from ..runtime import find_device, generator_for, seed_for
 from ..sampling.writer import Writer
 from .batches import StageRows
 from .compiling import wants_compile
 from .control_labels import drop_controls
-from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
+from .course import Course
+from .events import CoolingDown, Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows
 from .masking import Masker
 from .objective import Objective, add_gradients
 from .optimizers import clip_gradients, make_optimizers, update_average
-from .pace import Plan
 from .ranks import ALONE, Ranks
 from .run_state import Progress, restore_run, run_state
 from .saving import Saving
-from .scheduler import learning_rate_scale, mask_range, stage_steps
+from .scheduler import Line, learning_rate_scale, mask_range, stage_steps
 from .self_training import due_to_write, write_rows
 from .steps_in_flight import RunningStep, StepsInFlight
+from .threads import ThreadChooser
 from .validation import Validation, rescore
 
 RELEASE_STEPS = 100  # steps after which free memory goes back to the system: it takes as long as half of one
@@ -75,16 +75,20 @@ class Trainer:
         self.steps_in_flight = 1 if self.device.type == "cuda" else 0
         self.masker = Masker(settings, config.curriculum.full_range_share, data.tokenizer, self.model.vocab_size)
         self.validation = Validation(config, data, ranks.rows(settings.batch_size))
-        self.progress = Progress()
+        self.progress = Progress(line=Line(self.total_steps))
         self.written: Tensor | None = None
         self.stop_requested = False
         self.saving = Saving(self.save_run)
         if resume:
             restore_run(self)
+        self.course = Course(settings, self.stage_steps, self.progress)
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
         if self.compiled:
             self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context)
         self.objective = ranks.distribute(Objective(self.model, settings))
+        # Compiled blocks are made for a number of threads.
+        chooses = self.device.type == "cpu" and not settings.threads and not self.compiled
+        self.threads = ThreadChooser(torch.get_num_threads()) if chooses else None
 
     @property
     def steps_per_epoch(self) -> list[int]:
@@ -101,28 +105,9 @@ class Trainer:
         """Optimiser steps of the whole run, were no stage ended early."""
         return sum(self.stage_steps)
 
-    @property
-    def end(self) -> int:
-        """The step after which the run ends, were no stage ended early."""
-        return self.total_steps if self.progress.plan is None else self.progress.plan.end
-
-    def end_at(self, step: int) -> None:
-        """Move the end of the run; what is left of the schedule stretches or shrinks to reach its own end there.
-
-        Raises UserError for a schedule that restarts in each stage, ValueError for a step already passed.
-        """
-        if self.config.training.scheduler == "cosine_with_restarts":
-            raise UserError("training.scheduler=cosine_with_restarts cannot end on a deadline; take linear or constant")
-        p = self.progress
-        p.plan = (p.plan or Plan(self.total_steps, self.total_steps)).moved(p.step, step)
-
     def _stops(self) -> bool:
         """Whether the run ends now because one of the processes was asked to stop."""
         return self.ranks.any(self.stop_requested)
-
-    @property
-    def _over(self) -> bool:
-        return self.progress.step >= self.end
 
     @property
     def run_path(self) -> Path:
@@ -150,39 +135,59 @@ class Trainer:
     def _epoch(self) -> Iterator[Event]:
         """The rest of the current epoch, then what is due at its end."""
         p, settings = self.progress, self.config.training
-        stage = self.config.curriculum.stages[p.stage]
         steps = self.steps_per_epoch[p.stage]
         epoch = p.stage_step // steps
         if due_to_write(self, epoch):
             self.written = self.ranks.agree(write_rows(self, epoch))
         rows = self.rows.epoch(p.stage, epoch, self.written)
-        running = StepsInFlight(self.steps_in_flight)
+        running, over = StepsInFlight(self.steps_in_flight), False
         for start in range((p.stage_step % steps) * settings.batch_size, len(rows), settings.batch_size):
             batch = self.rows.take(rows, torch.arange(start, min(start + settings.batch_size, len(rows))))
             running.add(self.train_step(batch, epoch))
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
-            yield from running.done()
-            if self._stops() or self._over:
+            yield from map(self._choose_threads, running.done())
+            over = self.course.stage_is_over()
+            if over or self._stops():
                 break
         yield from running.rest()
-        if p.stage_step % steps and not self._over:
-            return
-        epoch += 1
-        final = p.stage == len(self.config.curriculum.stages) - 1
-        last = self._over or (epoch == stage.epochs and not (final and p.plan))
-        if last or epoch % settings.eval_every_epochs == 0:
+        if p.stage_step % steps == 0 or over:
+            yield from self._end_epoch(epoch + 1, over)
+
+    def _choose_threads(self, step: StepDone) -> StepDone:
+        """Take as many threads for the next step as the pace of the last ones advises."""
+        if self.threads is not None and self.threads.add(step.seconds) != torch.get_num_threads():
+            torch.set_num_threads(self.threads.threads)
+        return step
+
+    def _end_epoch(self, epoch: int, over: bool) -> Iterator[Event]:
+        """What is due after ``epoch`` epochs of the stage; ``over``: its time, or the run's end, has come."""
+        p, settings, course = self.progress, self.config.training, self.course
+        stage, final = self.config.curriculum.stages[p.stage], p.stage == len(self.config.curriculum.stages) - 1
+        over = over or (epoch >= stage.epochs and not course.stretches)
+        ends = over and (final or course.place >= 1)
+        due = over or epoch % settings.eval_every_epochs == 0
+        early, due = False, due and (ends or course.may_pause())
+        if due:
+            began = course.now
             yield self.validate(epoch)
-        if settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0:
-            yield self._sample(epoch)
+            early = 0 < settings.early_stopping_patience <= p.since_best and not (ends or p.cooling)
         rescore(self)
-        early = 0 < settings.early_stopping_patience <= p.since_best
-        if last or early:
-            yield StageEnded(p.stage, stage.name, early)
-            p.finished = self._over or final
+        if early:
+            left = course.stop_early(final)
+            over = not p.cooling
+            if p.cooling:
+                yield CoolingDown(p.step, left)
+        if over:
+            yield StageEnded(p.stage, stage.name, early or p.cooling)
+            p.finished = ends or final
             p.stage, p.stage_step, p.since_best = p.stage + 1, 0, 0
-        if last or early or epoch % settings.eval_every_epochs == 0:
+        if due:
             self.saving.when_due()
+            course.paused(began)
+        timely = not (ends and course.deadline)  # the last seconds are for the checkpoint
+        if settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0 and timely:
+            yield self._sample(epoch)
 
     def train_step(self, batch: Rows, epoch: int) -> RunningStep:
         """One optimiser step on ``batch``, in micro-batches whose gradients add up to the whole batch's.
@@ -193,8 +198,8 @@ class Trainer:
         began = time.perf_counter()
         self.model.train()
         torch.manual_seed(seed_for(settings.seed, *self.ranks.own(DROPOUT, p.step)))
-        place = p.step if p.plan is None else p.plan.place(p.step)
-        scale = learning_rate_scale(settings, place, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage)
+        place = self.course.place
+        scale = learning_rate_scale(settings, p.step, place, self.course.stage_place(place), p.stage)
         generator = generator_for(settings.seed, MASKS, p.step)
         masked, t = self.masker.draw(batch, mask_range(self.config.curriculum, p.stage, epoch), generator)
         if batch.controls is not None:
@@ -208,7 +213,7 @@ class Trainer:
         p.step += 1
         p.stage_step += 1
         stage, tokens = self.config.curriculum.stages[p.stage].name, int(batch.scorable.sum())
-        done = StepDone(p.step, self.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
+        done = StepDone(p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
         return RunningStep(done, loss, norm, began)
 
     def validate(self, epoch: int) -> Validated:
