@@ -1,10 +1,9 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # only the name of the error that torch raises; nothing is ever unpickled
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -86,12 +85,33 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
+class _Stream:
+    """What ``torch.save`` writes to. It keeps the first error of ``file``, which torch would hide behind its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, part: memoryview) -> int:
+        """Pass ``part`` on; after an error, drop it."""
+        if self.error is None:
+            try:
+                self.file.write(part)
+            except OSError as error:
+                self.error = error
+        return len(part)
+
+    def flush(self) -> None:
+        """Nothing to do: ``atomic_write`` flushes the file."""
+
+
 def save_plain(path: Path, data: dict[str, Any]) -> None:
-    """Write tensors and plain data to ``path``, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(data, buffer)
+    """Write tensors and plain data to ``path``, whole or not at all; tensors on the CPU are not copied."""
     with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
+        stream = _Stream(file)
+        torch.save(data, stream)  # type: ignore[arg-type]  # torch needs no more of a file than this
+        if stream.error is not None:
+            raise stream.error
 
 
 def load_plain(path: Path) -> dict[str, Any]:
