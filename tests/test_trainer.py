@@ -284,6 +284,21 @@ def test_two_trainings_into_one_folder_are_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_what_a_killed_save_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "samples").mkdir()
+    stale = [".best_model.pt.a1b2c3_d", ".config.toml.abcdefgh", "checkpoints/.last.pt.zzzzzzzz"]
+    stale += ["samples/.step_0000012.txt.12345678", ".result.json.q_q_q_q_"]
+    ours = ["best_model.pt", ".best_model.pt.bak", ".evaluation.json.abcdefgh", "checkpoints/.last.pt.ABCDEFGH"]
+    ours += [".notes.txt.abcdefgh", "samples/step_0000012.txt"]
+    for name in (*stale, *ours):
+        (tmp_path / name).write_text("x")
+    with locked(tmp_path), pytest.raises(UserError), locked(tmp_path):
+        pass
+    assert not [name for name in stale if (tmp_path / name).exists()]
+    assert [name for name in ours if (tmp_path / name).exists()] == ours
+
+
 def test_an_earlier_run_is_moved_aside_whole(tmp_path: Path) -> None:
     assert move_aside(tmp_path) is None
     for _ in range(2):

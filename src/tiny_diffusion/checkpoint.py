@@ -1,10 +1,9 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # only the name of the error that torch raises; nothing is ever unpickled
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from .data.folder import TrainingText
 
 VERSION = 1
+NO_SHAPE = ("vocab_level", "context", "dropout", "init_std")  # settings of the model that weights do not depend on
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,37 @@ def new_model(config: ProjectConfig, tokenizer: BookTokenizer) -> Transformer:
     """A freshly initialised model for ``config`` at its vocabulary level."""
     vocab_size = NUM_RESERVED + tokenizer.level_size(config.model.vocab_level)
     return Transformer(config.model, vocab_size, NUM_RESERVED)
+
+
+def warm_start(model: Transformer, config: ProjectConfig, tokenizer: BookTokenizer, start: Checkpoint) -> None:
+    """Give ``model``, made for ``config`` and ``tokenizer``, the weights of ``start``; its further ids keep their own.
+
+    Raises UserError, naming what differs, unless the shapes are the same and the vocabulary begins with that of
+    ``start``.
+    """
+    own, other = config.model.model_dump(), start.config.model.model_dump()
+    changed = [f"model.{key} is {own[key]} and was {other[key]}" for key in own if own[key] != other[key]]
+    changed = [text for text in changed if not text.startswith(tuple(f"model.{key} " for key in NO_SHAPE))]
+    if changed:
+        raise UserError(f"the checkpoint is of another model: {', '.join(changed)}; take the same settings")
+    count = NUM_RESERVED + start.tokenizer.level_size(start.config.model.vocab_level)
+    if count > model.vocab_size:
+        raise UserError(
+            f"model.vocab_level={config.model.vocab_level} gives {model.vocab_size} ids, the checkpoint {count}: "
+            f"give model.vocab_level={start.config.model.vocab_level}"
+        )
+    if any(tokenizer.token_bytes(i) != start.tokenizer.token_bytes(i) for i in range(count)):
+        raise UserError(
+            "the checkpoint has another tokenizer than the prepared book: the model would read other tokens than it "
+            "knows; prepare the checkpoint's own book with the same pipeline settings, or train from the start"
+        )
+    weights = dict(start.weights)
+    for name in {"embedding.weight", "head.weight"} & weights.keys():
+        weights[name] = torch.cat([weights[name], model.state_dict()[name][count:]])
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError("the checkpoint's weights do not fit its own config: the file is damaged") from error
 
 
 def check_same_data(checkpoint: Checkpoint, data: "Processed | TrainingText") -> None:
@@ -86,12 +117,33 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
+class _Stream:
+    """What ``torch.save`` writes to. It keeps the first error of ``file``, which torch would hide behind its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, part: memoryview) -> int:
+        """Pass ``part`` on; after an error, drop it."""
+        if self.error is None:
+            try:
+                self.file.write(part)
+            except OSError as error:
+                self.error = error
+        return len(part)
+
+    def flush(self) -> None:
+        """Nothing to do: ``atomic_write`` flushes the file."""
+
+
 def save_plain(path: Path, data: dict[str, Any]) -> None:
-    """Write tensors and plain data to ``path``, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(data, buffer)
+    """Write tensors and plain data to ``path``, whole or not at all; tensors on the CPU are not copied."""
     with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
+        stream = _Stream(file)
+        torch.save(data, stream)  # type: ignore[arg-type]  # torch needs no more of a file than this
+        if stream.error is not None:
+            raise stream.error
 
 
 def load_plain(path: Path) -> dict[str, Any]:

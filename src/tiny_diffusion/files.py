@@ -1,13 +1,17 @@
 """Writing files whole or not at all."""
 
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import UserError, WorldError
+
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # what mkstemp makes of the prefix that atomic_write gives it
 
 
 @contextmanager
@@ -35,6 +39,17 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise WorldError(f"cannot write {path}: {error.strerror or error}; the file before is kept") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, names: Sequence[str]) -> None:
+    """Remove the temporary files that killed writers of ``names`` (with wildcards) left in ``folder``.
+
+    Nobody may be writing to these names meanwhile.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and path.is_file() and any(fnmatchcase(match[1], name) for name in names):
+            path.unlink(missing_ok=True)
 
 
 def sync(file: BinaryIO) -> None:

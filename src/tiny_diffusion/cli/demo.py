@@ -21,7 +21,6 @@ TEMPLATE = "The value of the ____ is an object of the same type."
 def command(ctx: click.Context, folder: str) -> None:
     """Prepare Python's own language reference, train for a few minutes, write, fill a gap, and measure."""
     from ..checkpoint import load_checkpoint
-    from ..data.artefacts import load_processed
     from ..data.example import write_reference_text
     from ..evaluation.curves import read_curves
     from ..runtime import find_device
@@ -35,7 +34,7 @@ def command(ctx: click.Context, folder: str) -> None:
     prepare.run(str(book), root / "processed", config, force=False)
     console.rule("train")
     budget = Budget(TRAINING_SECONDS, time.monotonic(), "demo", ctx.meta.get(OVERRIDES, []))
-    train.train(config, load_processed(root / "processed"), root / "run", resume=False, dry_run=False, budget=budget)
+    train.train(config, root / "processed", root / "run", resume=False, dry_run=False, budget=budget)
     console.rule("evaluate")
     path = root / "run" / "best_model.pt"
     report = evaluate.run(path, root / "processed", config, config.training.device)

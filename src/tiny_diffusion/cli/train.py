@@ -16,9 +16,11 @@ from ..training.folder import CONFIG_FILE, locked, move_aside
 from .budget import Budget, Choice, choose, keep_deadline
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
 from .self_tests import check_architecture, check_pipeline
-from .stopping import EXIT_INTERRUPTED, graceful_stop
+from .stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
+from .train_notes import command_to_go_on, describe_start, free_memory, how_to_extend, warn_of_memory
 
 if TYPE_CHECKING:
+    from ..checkpoint import Checkpoint
     from ..data.artefacts import Processed
     from ..training.estimate import Pace
     from ..training.events import Finished
@@ -31,7 +33,18 @@ if TYPE_CHECKING:
 @click.option("--output", default="outputs", show_default=True, help="Folder for checkpoints, logs and samples.")
 @CONFIG_OPTION
 @click.option("--debug", is_flag=True, help="A small model, one epoch a stage: the same as --config debug.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --output, by its own settings.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --output, by its own settings; also a finished one, with more epochs or steps.",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="CHECKPOINT",
+    help="Start from a checkpoint's weights, by its settings unless --config is given: the same model, and a tokenizer "
+    "that begins with the checkpoint's (a larger --model.vocab_level).",
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the estimates, then stop.")
 @click.option(
     "--time-budget",
@@ -50,6 +63,7 @@ def command(
     config_name: str,
     debug: bool,
     resume: bool,
+    start: str | None,
     dry_run: bool,
     time_budget: str | None,
     self_test: bool,
@@ -59,9 +73,12 @@ def command(
     began = time.monotonic()
     given = debug or ctx.get_parameter_source("config_name") is not click.core.ParameterSource.DEFAULT
     preset = ("debug" if debug else config_name) if given else None
+    if start is not None and (resume or time_budget is not None):
+        other = "--resume goes on with the run's own weights" if resume else "--time-budget chooses the model itself"
+        raise UserError(f"--from gives the model and its weights, but {other}: take one of the two")
     overrides = ctx.meta.get(OVERRIDES, [])
     seconds = None if time_budget is None else read_duration(time_budget, "--time-budget")
-    if seconds is None and not (given or resume or self_test or test_integration):
+    if seconds is None and not (given or resume or start is not None or self_test or test_integration):
         seconds = default_seconds(overrides)
     if seconds is not None:
         budget = Budget(seconds, began, preset, overrides)
@@ -69,13 +86,17 @@ def command(
         return
     kept = Path(output) / CONFIG_FILE
     goes_on = resume and not given and kept.exists()
-    config = resolve(ctx, ProjectConfig.preset(kept if goes_on else preset or config_name))
+    began_with = None if start is None else _read_start(start)
+    if began_with is not None and not given:
+        config = resolve(ctx, began_with.config)
+    else:
+        config = resolve(ctx, ProjectConfig.preset(kept if goes_on else preset or config_name))
     if self_test:
         check_architecture()
     elif test_integration:
         check_pipeline()
     else:
-        run(config, Path(data_dir), Path(output), resume=resume, dry_run=dry_run)
+        run(config, Path(data_dir), Path(output), resume=resume, start=began_with, dry_run=dry_run)
 
 
 def default_seconds(overrides: list[str]) -> float | None:
@@ -93,18 +114,33 @@ def default_seconds(overrides: list[str]) -> float | None:
     return seconds
 
 
-def run(config: ProjectConfig, data_dir: Path, output: Path, *, resume: bool = False, dry_run: bool = False) -> None:
-    """Train with a progress bar; raises click.Abort after Ctrl-C, with the state saved."""
-    from ..data.artefacts import load_processed
-    from ..training.ranks import joined
+def _read_start(path: str) -> "Checkpoint":
+    from ..checkpoint import load_checkpoint
 
-    data = load_processed(data_dir)
+    return load_checkpoint(Path(path))
+
+
+def run(
+    config: ProjectConfig,
+    data_dir: Path,
+    output: Path,
+    *,
+    resume: bool = False,
+    start: "Checkpoint | None" = None,
+    dry_run: bool = False,
+) -> None:
+    """Train with a progress bar; raises click's Exit after Ctrl-C, with the state saved."""
+    with errors.status("starting torch, reading the prepared book"):
+        from ..data.artefacts import load_processed
+        from ..training.ranks import joined
+
+        data = load_processed(data_dir)
     config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
     with joined(config.training.device) as ranks:
-        stopped = take_part(config, data, output, resume, dry_run, ranks)
+        stopped = take_part(config, data, data_dir, output, resume, dry_run, ranks, start=start)
     # Raised within, the exception would hold the trainer, and with it the processes' group, while that is torn down.
     if stopped:
-        raise click.Abort if ranks.first else click.exceptions.Exit(EXIT_INTERRUPTED)
+        raise click.exceptions.Exit(EXIT_INTERRUPTED)
 
 
 def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dry_run: bool) -> None:
@@ -118,63 +154,83 @@ def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dr
     data = load_processed(data_dir)
     if resume:
         config = ProjectConfig.preset(output / CONFIG_FILE).override_from_args(budget.overrides)
-        train(config, data, output, resume, dry_run, budget)
+        train(config, data_dir, output, resume, dry_run, budget)
         return
     with memory_errors():
         choice = choose(budget, data, output)
-    train(choice.config, data, output, resume, dry_run, budget, choice)
+    train(choice.config, data_dir, output, resume, dry_run, budget, choice)
 
 
 def train(
     config: ProjectConfig,
-    data: "Processed",
+    data_dir: Path,
     output: Path,
     resume: bool,
     dry_run: bool,
     budget: Budget | None = None,
     choice: Choice | None = None,
 ) -> None:
-    """Train ``config`` on ``data``, within ``budget`` when there is one; raises click.Abort when stopped."""
+    """Train ``config`` on a prepared book, within ``budget`` when there is one; raises click's Exit when stopped."""
+    from ..data.artefacts import load_processed
     from ..training.ranks import ALONE
 
-    if take_part(config, data, output, resume, dry_run, ALONE, budget, choice):
-        raise click.Abort
+    if take_part(config, load_processed(data_dir), data_dir, output, resume, dry_run, ALONE, budget, choice):
+        raise click.exceptions.Exit(EXIT_INTERRUPTED)
 
 
 def take_part(
     config: ProjectConfig,
     data: "Processed",
+    data_dir: Path,
     output: Path,
     resume: bool,
     dry_run: bool,
     ranks: "Ranks",
     budget: Budget | None = None,
     choice: Choice | None = None,
+    start: "Checkpoint | None" = None,
 ) -> bool:
-    """Train as one of ``ranks``, of which the first one tells and keeps the run; True when it was stopped."""
+    """Train as one of ``ranks``, of which the first one tells and keeps the run; True when it was stopped.
+
+    An earlier run is moved aside when all that may refuse the new one is behind.
+    """
     from ..runtime import memory_errors
+    from ..training.metrics import summary_writer
     from ..training.trainer import Trainer
 
     if not ranks.first:
         with memory_errors():
-            trainer = Trainer(config, data, output, resume=resume, ranks=ranks)
+            trainer = Trainer(config, data, output, resume=resume, start=start, ranks=ranks)
             return not dry_run and attend(trainer)
+    free = free_memory(config.training.device)
     if dry_run:
         click.echo(config.to_toml())
-        describe_run(Trainer(config, data, output, ranks=ranks))
+        describe_run(Trainer(config, data, output, start=start, ranks=ranks), free)
         return False
     with locked(output), memory_errors():
-        if not resume:
-            if (moved := move_aside(output)) is not None:
-                say(f"the run that was in {output} is now in {moved}")
-        trainer = Trainer(config, data, output, resume=resume, ranks=ranks)
-        write_text(output / CONFIG_FILE, config.to_toml())
-        pace = describe_run(trainer)
+        if config.training.tensorboard:
+            summary_writer()
+        with errors.status("building the model, reading the book's rows"):
+            trainer = Trainer(config, data, output, resume=resume, start=start, ranks=ranks)
+        if budget is not None:  # more time for a finished run
+            trainer.progress.finished = False
+        if trainer.progress.finished:
+            say(f"the run in {output} is finished, after {trainer.progress.step:,} steps; {how_to_extend(trainer)}")
+            return False
+        if start is not None:
+            describe_start(start, data)
+        pace = describe_run(trainer, free)
         if budget is not None:
             keep_deadline(budget, trainer, pace)
+        if not resume and (moved := move_aside(output)) is not None:
+            say(f"the run that was in {output} is now in {moved}")
+        write_text(output / CONFIG_FILE, config.to_toml())
         finished = follow(trainer, append=resume)
     if finished.interrupted:
-        say(f"stopped after step {finished.step}; go on with the same command and --resume", to=errors)
+        again = "the same command and --resume"
+        if ranks.count == 1:
+            again = command_to_go_on(data_dir, output)
+        say(f"stopped after step {finished.step}, with all saved in {output}; go on with: {again}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if choice is not None and not trainer.progress.cooling:
@@ -186,15 +242,17 @@ def take_part(
 
 def attend(trainer: "Trainer") -> bool:
     """Train in silence, beside the process that tells of the run; True when it was stopped."""
-    with graceful_stop(trainer):
+    if trainer.progress.finished:  # as the first process says
+        return False
+    with graceful_stop(trainer, lambda: None):
         deque(trainer.run(), maxlen=0)
     return not trainer.progress.finished
 
 
-def describe_run(trainer: "Trainer") -> "Pace":
+def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
     """Print the model, the memory and the time that the run will take, and a preset that fits if it is too long.
 
-    Returns the pace that was measured for it.
+    ``free``: bytes that were free before the trainer was built. Returns the pace that was measured for it.
     """
     from ..runtime import fast_bfloat16
     from ..training.estimate import DAY, expected_seconds, measure_pace, preset_within
@@ -214,7 +272,10 @@ def describe_run(trainer: "Trainer") -> "Pace":
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
         f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
     )
-    pace = measure_pace(trainer)
+    warn_of_memory(trainer, memory.total, free)
+    compiling = "compiling the blocks (about a minute, once), " if trainer.compiled else ""
+    with errors.status(f"{compiling}timing a few steps"):
+        pace = measure_pace(trainer)
     seconds = expected_seconds(trainer, pace)
     step = pace.step(config.training.batch_size)
     flops = run_flops(config, trainer.model.vocab_size, trainer.total_steps)
@@ -243,13 +304,15 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
     metrics = RunningMetrics()
     columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}% {task.description}"))
     settings = trainer.config.training
+    part = "micro-batch" if trainer.ranks.count == 1 else "step"
     with (
         RunLog(trainer.output, tensorboard=settings.tensorboard, append=append) as log,
         Progress(*columns, console=errors, refresh_per_second=4) as progress,
-        graceful_stop(trainer),
+        graceful_stop(trainer, lambda: say(STOPPING.format(part=part), to=errors)),
     ):
         state = "starting"
         task, deadline = progress.add_task(state, total=1.0), trainer.course.deadline
+        trainer.tell = lambda what: progress.update(task, description=f"{state}, {what}")
         for event in trainer.run():
             metrics.add(event)
             log.write(event)
