@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
@@ -46,19 +47,38 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         return module.command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that ``args`` begin with; an unknown one is refused with the nearest name."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else "tiny-diffusion --help lists them"
+            raise click.UsageError(f"No such command {name!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="tiny-diffusion", message="%(version)s")
 @click.option("--debug-errors", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def app(ctx: click.Context, debug_errors: bool) -> None:
     """Train a masked diffusion language model on one book; then write, continue and fill gaps in its style."""
     ctx.obj = debug_errors
+    if ctx.invoked_subcommand is None:  # as click does it for a group: the help, and the exit code of wrong usage
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(EXIT_USER)
     keep_freed_memory()
 
 
