@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1] / "src" / PACKAGE
 # A part imports itself and parts of lower rank. Parts of equal rank do not know each other.
 RANK = {
     "errors": 0,
+    "version": 0,
     "allocator": 1,
     "files": 1,
     "runtime": 1,

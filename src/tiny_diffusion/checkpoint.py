@@ -14,6 +14,7 @@ from .data.tokenizer import NUM_RESERVED, BookTokenizer
 from .errors import UserError
 from .files import atomic_write
 from .model.transformer import Transformer
+from .version import PROGRAM_VERSION
 
 if TYPE_CHECKING:
     from .data.artefacts import Processed
@@ -63,6 +64,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         {
             "format": "tiny_diffusion",
             "version": VERSION,
+            "program": PROGRAM_VERSION,
             "config": checkpoint.config.to_dict(),
             "tokenizer": checkpoint.tokenizer.to_json(),
             "weights": {k: v.detach().cpu() for k, v in checkpoint.weights.items()},
@@ -79,7 +81,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if data.get("version") != VERSION:
         raise UserError(f"{path} has checkpoint version {data.get('version')}; this program reads version {VERSION}")
     return Checkpoint(
-        config=ProjectConfig.from_dict(data["config"]),
+        config=ProjectConfig.from_saved(data["config"], path, data.get("program")),
         tokenizer=BookTokenizer.from_json(data["tokenizer"]),
         weights=data["weights"],
         meta=data["meta"],

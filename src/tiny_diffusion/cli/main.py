@@ -11,6 +11,8 @@ import click
 
 from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
+from ..version import PROGRAM_VERSION
+from .notes import show_notes
 from .stopping import EXIT_INTERRUPTED
 
 # Name of each command, its module and its function: loaded only when asked for, so that help comes at once.
@@ -70,7 +72,7 @@ class LazyGroup(click.Group):
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(package_name="tiny-diffusion", message="%(version)s")
+@click.version_option(PROGRAM_VERSION, message="%(version)s")
 @click.option("--debug-errors", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def app(ctx: click.Context, debug_errors: bool) -> None:
@@ -80,6 +82,7 @@ def app(ctx: click.Context, debug_errors: bool) -> None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(EXIT_USER)
     keep_freed_memory()
+    show_notes()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

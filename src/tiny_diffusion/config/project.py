@@ -14,6 +14,7 @@ from .base import Config
 from .curriculum_config import CurriculumConfig
 from .evaluation_config import EvaluationConfig
 from .generation_config import GenerationConfig
+from .history import check_known, up_to_date
 from .memory import check_memory
 from .model_config import ModelConfig
 from .overrides import SUFFIXES, apply_overrides, arguments_to_overrides, flatten, read_overrides
@@ -186,7 +187,7 @@ class ProjectConfig(Config):
         Raises:
             UserError: the file cannot be read, or holds what ``override`` refuses.
         """
-        changes = read_overrides(path)
+        changes = up_to_date(read_overrides(path))
         try:
             return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
         except UserError as error:
@@ -232,6 +233,17 @@ class ProjectConfig(Config):
         if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
             raise UserError("a config should hold groups by name: " + ", ".join(cls.model_fields))
         return cls(**data)
+
+    @classmethod
+    def from_saved(cls, data: Mapping[str, Any], path: Path, written_by: str | None) -> Self:
+        """Read what an earlier version may have saved in ``path``; settings that are gone are dropped with a note.
+
+        Raises:
+            UserError: a setting is unknown (the line names it, this version and ``written_by``), or a value is wrong.
+        """
+        current = up_to_date(data)
+        check_known(cls, current, path, written_by)
+        return cls.from_dict(current)
 
     def to_toml(self) -> str:
         """The resolved config as TOML; ``override_from_file`` reads it."""

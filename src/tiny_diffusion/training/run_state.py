@@ -8,6 +8,7 @@ from ..checkpoint import load_plain
 from ..config import ProjectConfig
 from ..data.dynamic_scorer import DynamicScorer
 from ..errors import UserError
+from ..version import PROGRAM_VERSION
 from .pace import Plan
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def run_state(trainer: "Trainer") -> dict[str, Any]:
     return {
         "format": "tiny_diffusion run",
         "version": RUN_VERSION,
+        "program": PROGRAM_VERSION,
         "config": trainer.config.to_dict(),
         "data": trainer.data.identity,
         "progress": asdict(trainer.progress),
@@ -60,7 +62,7 @@ def restore_run(trainer: "Trainer") -> None:
         raise UserError(f"{path} is not the state of a run that this program can resume")
     if state["data"] != trainer.data.identity:
         raise UserError(f"{path} was trained on other data than {trainer.data.source}; start a new run")
-    _check_same_settings(trainer, ProjectConfig.from_dict(state["config"]))
+    _check_same_settings(trainer, ProjectConfig.from_saved(state["config"], path, state.get("program")))
     trainer.model.load_state_dict(state["weights"])
     trainer.average.load_state_dict(state["average"])
     trainer.optimizers.restore(state["optimizers"])
