@@ -96,12 +96,15 @@ def save_plain(path: Path, data: dict[str, Any]) -> None:
         file.write(buffer.getbuffer())
 
 
-def load_plain(path: Path) -> dict[str, Any]:
-    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely."""
+def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely.
+
+    With ``mmap`` the tensors' values are read from the file only when they are used.
+    """
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; train one first, or give --checkpoint")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        data = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except UnpicklingError as error:
         raise UserError(f"{path} holds more than plain data (or is no checkpoint): refused, nothing was run") from error
     except PermissionError as error:

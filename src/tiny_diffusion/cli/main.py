@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": ("compare", "Find where diffusion passes its twin, over lengths, sizes and seeds."),
     "ablation": ("ablation", "Compare the curriculum's schedules at equal compute."),
     "score": ("score", "Tell how surprising any text is to a model, word by word."),
+    "runs": ("runs", "List the runs that were made, compare two, remove earlier ones."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
     "doctor": ("doctor", "What this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or all settings."),

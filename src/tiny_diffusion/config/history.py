@@ -66,8 +66,8 @@ def check_known(cls: type[BaseModel], data: Mapping[str, Any], path: Path, writt
     for key in _unknown(cls, data, ()):
         writer = f"version {written_by}" if written_by else "a version that did not say its number"
         raise UserError(
-            f"{path} was written by {writer} and holds the setting {key}, which this version ({PROGRAM_VERSION}) does not "
-            "have: read it with the version that wrote it, or a newer one"
+            f"{path} was written by {writer} and holds the setting {key}, which this version ({PROGRAM_VERSION}) does "
+            "not have: read it with the version that wrote it, or a newer one"
         )
 
 
