@@ -5,8 +5,10 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tiny_diffusion.checkpoint import load_plain
 from tiny_diffusion.cli import runs as command
@@ -64,10 +66,17 @@ def test_all_runs_are_found_and_described(made: Path, config: ProjectConfig, dat
     assert runs["twin"].source == data.source and runs["twin"].total is None
 
 
-def test_weights_are_not_read(made: Path) -> None:
-    path = next(made.glob("earlier/*/best_model.pt"))
-    weight = load_plain(path, mmap=True)["weights"]["embedding.weight"]
-    assert weight.untyped_storage().filename == str(path)  # mapped from the file, not copied
+def test_weights_are_mapped_and_not_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    load = torch.load
+
+    def watched(*given: Any, **options: Any) -> Any:
+        asked.append(options["mmap"])
+        return load(*given, **options)
+
+    monkeypatch.setattr(torch, "load", watched)
+    find_runs(made)
+    assert asked == [True] * len(asked) and len(asked) >= 3
 
 
 def test_a_damaged_log_is_named_and_a_line_cut_short_is_not_one(outputs: Path) -> None:

@@ -35,7 +35,8 @@ def command(
 ) -> None:
     """List the present and earlier runs in FOLDER: when, size, steps, best validation and disk space of each.
 
-    The run in FOLDER itself is called "." here. A run that was moved aside for a later one lies in earlier/; only such runs can be removed.
+    The run in FOLDER itself is called "." here. A run that was moved aside for a later one lies in earlier/; only
+    such runs can be removed.
     """
     from ..studies.kept import find_runs, named
 
