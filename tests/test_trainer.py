@@ -138,6 +138,7 @@ def losses_after(trainer: Trainer, step: int) -> list[float]:
     return losses(Trainer(trainer.config, trainer.data, trainer.output / "again"))[step:]
 
 
+@pytest.mark.long
 def test_a_compiled_run_learns_the_same(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
     if not can_compile(torch.device("cpu")):
         pytest.skip("needs a C++ compiler")
@@ -208,6 +209,7 @@ BASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", KNOBS)
 def test_each_knob_moves_something(tmp_path: Path, config: ProjectConfig, data: Processed, key: str) -> None:
     base = config.override(**BASES.get(key, {}))
