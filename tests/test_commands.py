@@ -147,6 +147,7 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
     assert "Usage" in done.stdout and done.stderr == "light"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "words"),
     [

@@ -173,7 +173,7 @@ def test_a_failing_compiler_ends_in_one_line(
         raise RuntimeError("no such header")
 
     torch._dynamo.reset()
-    monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx", fail)
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", fail)
     trainer = Trainer(config.override(**{"training.compile": "on"}), data, tmp_path)
     with pytest.raises(WorldError, match=r"training\.compile=off"):
         losses(trainer)
