@@ -85,6 +85,7 @@ def test_presets_are_timed_while_that_is_quick(
     assert longer["default"].seconds > needs["default"].seconds
 
 
+@pytest.mark.long
 def test_the_command_prints_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "from tiny_diffusion.studies import doctor; doctor.SECONDS = 0.01; doctor.AFFORDABLE = 0.0\n"

@@ -313,6 +313,7 @@ def test_fitted_epochs_keep_their_proportions_and_reach_the_steps(steps: int) ->
         fitted(described, per_epoch, 8)
 
 
+@pytest.mark.long
 def test_the_ablation_spends_the_same_on_each_schedule(
     tmp_path: Path, base: ProjectConfig, data: Processed, lengths: Lengths
 ) -> None:

@@ -175,6 +175,7 @@ def losses_after(trainer: Trainer, step: int) -> list[float]:
     return losses(Trainer(trainer.config, trainer.data, trainer.output / "again"))[step:]
 
 
+@pytest.mark.long
 def test_a_compiled_run_learns_the_same(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
     if not can_compile(torch.device("cpu")):
         pytest.skip("needs a C++ compiler")
@@ -209,7 +210,7 @@ def test_a_failing_compiler_ends_in_one_line(
         raise RuntimeError("no such header")
 
     torch._dynamo.reset()
-    monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx", fail)
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", fail)
     trainer = Trainer(config.override(**{"training.compile": "on"}), data, tmp_path)
     with pytest.raises(WorldError, match=r"training\.compile=off"):
         losses(trainer)
@@ -248,6 +249,7 @@ BASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", KNOBS)
 def test_each_knob_moves_something(tmp_path: Path, config: ProjectConfig, data: Processed, key: str) -> None:
     base = config.override(**BASES.get(key, {}))

@@ -13,6 +13,7 @@ from .data.tokenizer import NUM_RESERVED, BookTokenizer
 from .errors import UserError
 from .files import atomic_write
 from .model.transformer import Transformer
+from .version import PROGRAM_VERSION
 
 if TYPE_CHECKING:
     from .data.artefacts import Processed
@@ -94,6 +95,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         {
             "format": "tiny_diffusion",
             "version": VERSION,
+            "program": PROGRAM_VERSION,
             "config": checkpoint.config.to_dict(),
             "tokenizer": checkpoint.tokenizer.to_json(),
             "weights": {k: v.detach().cpu() for k, v in checkpoint.weights.items()},
@@ -110,7 +112,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if data.get("version") != VERSION:
         raise UserError(f"{path} has checkpoint version {data.get('version')}; this program reads version {VERSION}")
     return Checkpoint(
-        config=ProjectConfig.from_dict(data["config"]),
+        config=ProjectConfig.from_saved(data["config"], path, data.get("program")),
         tokenizer=BookTokenizer.from_json(data["tokenizer"]),
         weights=data["weights"],
         meta=data["meta"],
@@ -146,12 +148,15 @@ def save_plain(path: Path, data: dict[str, Any]) -> None:
             raise stream.error
 
 
-def load_plain(path: Path) -> dict[str, Any]:
-    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely."""
+def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely.
+
+    With ``mmap`` the tensors' values are read from the file only when they are used.
+    """
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; train one first, or give --checkpoint")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        data = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except UnpicklingError as error:
         raise UserError(f"{path} holds more than plain data (or is no checkpoint): refused, nothing was run") from error
     except PermissionError as error:

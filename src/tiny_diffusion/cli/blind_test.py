@@ -13,6 +13,7 @@ from ..errors import UserError
 from .blind_report import print_report
 from .blind_session import ask_all, show_score
 from .generate import CHECKPOINT_OPTION, FILLING, FINISHING, PRESET_OPTION
+from .help import examples
 from .options import config_flags, errors, resolve, say
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def short_flags(function: Any) -> Any:
     return function
 
 
+@examples("tiny-diffusion blind-test --rater anna", "tiny-diffusion blind-test --report")
 @click.command("blind-test")
 @click.option("--rater", default=None, metavar="NAME", help="Who answers; the same name goes on where it stopped.")
 @CHECKPOINT_OPTION

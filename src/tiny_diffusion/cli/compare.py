@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ..config import ProjectConfig
+from .help import examples
 from .options import config_flags, say
 from .studies import (
     DATA_DIR,
@@ -18,6 +19,10 @@ from .studies import (
 )
 
 
+@examples(
+    "tiny-diffusion compare --epochs 5,10,20 --dry-run",
+    "tiny-diffusion compare --sizes cpu_1m,cpu_2m --seeds 3",
+)
 @click.command("compare")
 @DATA_DIR
 @OUTPUT

@@ -7,6 +7,7 @@ import click
 
 from ..config import ProjectConfig
 from .budget import Budget
+from .help import examples
 from .options import OVERRIDES, config_flags, console, resolve
 
 TRAINING_SECONDS = 240.0  # on a slower machine the run gets shorter, on a faster one longer
@@ -14,6 +15,7 @@ PROMPT = "The following"
 TEMPLATE = "The value of the ____ is an object of the same type."
 
 
+@examples("tiny-diffusion demo", "tiny-diffusion demo --folder outputs/try")
 @click.command("demo")
 @click.option("--folder", default="outputs/demo", show_default=True, help="Folder for everything that the demo makes.")
 @config_flags("model", "training", "curriculum", "generation", "evaluation")

@@ -13,6 +13,7 @@ from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
 from .blind_test import file_hash
 from .generate import CHECKPOINT_OPTION, FILLING, FINISHING
+from .help import examples
 from .options import config_flags, duration, errors, resolve, say
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
         ctx.exit()
 
 
+@examples(
+    "tiny-diffusion evaluate --fast",
+    "tiny-diffusion evaluate --twin outputs/twin/best_model.pt",
+    "tiny-diffusion evaluate outputs/best_model.pt --other-books other.txt",
+)
 @click.command("evaluate")
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...")
 @CHECKPOINT_OPTION
@@ -61,7 +67,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
 )
 @click.option("--twin", default=None, metavar="CHECKPOINT", help="Its autoregressive twin, to set beside it.")
 @click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to set beside; may be given often.")
-@click.option("--eval-batch-size", type=int, default=None, help="The same as --evaluation.batch_size.")
+@click.option("--eval-batch-size", type=int, default=None, help="Windows in one forward pass.")
 @click.option("--eval-samples", type=int, default=None, help="Windows scored and texts written at most.")
 @click.option(
     "--other-books", multiple=True, metavar="BOOK", help="Hold the style against this book too; may be given often."

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from ..config import GenerationConfig, ProjectConfig
 from ..config.controls import CONTROLS
 from ..errors import UserError
+from .help import RareOption, examples
 from .options import config_flags, resolve
 from .showing import Showing, show_flags
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 FILLING = ("gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength")
 FINISHING = ("ending", "layout")  # what infill and rewrite leave alone
 CONTROL_FLAGS = (*CONTROLS, "guidance")
+RARE_FLAGS = ("vocab_level", "difficulty", "stage", "guidance")
 DATA_OPTION = click.option(
     "--data-dir",
+    cls=RareOption,
     default="data/processed",
     show_default=True,
     help="Folder that prepare wrote: the training text, read where this is given or generation.max_copied_words is.",
@@ -40,32 +43,41 @@ PRESET_OPTION = click.option(
 
 def writer_options(function: Any) -> Any:
     """Add what ``open_writer`` reads, but for the settings, and how texts are shown."""
-    device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+    device = click.option("--device", cls=RareOption, default="auto", show_default=True, help="auto, cpu, cuda or mps.")
     for option in (device, PRESET_OPTION, show_flags, DATA_OPTION, CHECKPOINT_OPTION):
         function = option(function)
     return function
 
 
-def short_flags(*names: str) -> Callable[[Any], Any]:
-    """Add ``--name`` beside ``--generation.name`` for the settings that people change most."""
+def short_flags(*names: str, rare: tuple[str, ...] = RARE_FLAGS) -> Callable[[Any], Any]:
+    """Add ``--name`` beside ``--generation.name``; those of ``rare`` are listed by ``--help-all`` alone."""
 
     def add(function: Any) -> Any:
         for name in reversed(names):
-            annotation = GenerationConfig.model_fields[name].annotation
+            field = GenerationConfig.model_fields[name]
+            annotation, text = field.annotation, (field.description or "").split("; ")[0]
             kind = click.Choice(get_args(annotation)) if get_origin(annotation) is Literal else annotation
             flag = "--" + name.replace("_", "-")
-            option = click.option(flag, type=kind, default=None, help=f"The same as --generation.{name}.")
+            kept = RareOption if name in rare else click.Option
+            option = click.option(flag, cls=kept, type=kind, default=None, help=f"{text[0].upper()}{text[1:]}.")
             function = option(function)
         return function
 
     return add
 
 
+@examples(
+    'tiny-diffusion generate --prompt "The door opened and" --length 200',
+    "tiny-diffusion generate --watch --num-samples 3 --temperature 0.8",
+    "tiny-diffusion generate --interactive",
+)
 @click.command("generate")
 @click.option("--prompt", default="", help="Text to go on from.")
 @click.option("--prompts-file", metavar="FILE", help="A file with a prompt a line, - for the standard input.")
 @click.option("--interactive", is_flag=True, help="Read prompts and commands line by line; an empty line ends.")
-@click.option("--history", type=click.Path(path_type=Path), help="Keep the lines of --interactive in this file.")
+@click.option(
+    "--history", cls=RareOption, type=click.Path(path_type=Path), help="Keep the lines of --interactive in this file."
+)
 @writer_options
 @short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed", *CONTROL_FLAGS)
 @config_flags("generation", without=tuple(f"generation.{name}" for name in FILLING))

@@ -5,11 +5,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import click
 
 from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
+from ..version import PROGRAM_VERSION
+from .notes import show_notes
 from .stopping import EXIT_INTERRUPTED
 
 # Name of each command, its module and its function: loaded only when asked for, so that help comes at once.
@@ -25,6 +28,7 @@ COMMANDS = {
     "compare": ("compare", "Find where diffusion passes its twin, over lengths, sizes and seeds."),
     "ablation": ("ablation", "Compare the curriculum's schedules at equal compute."),
     "score": ("score", "Tell how surprising any text is to a model, word by word."),
+    "runs": ("runs", "List the runs that were made, compare two, remove earlier ones."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
     "doctor": ("doctor", "What this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or all settings."),
@@ -46,20 +50,40 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         return module.command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that ``args`` begin with; an unknown one is refused with the nearest name."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else "tiny-diffusion --help lists them"
+            raise click.UsageError(f"No such command {name!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tiny-diffusion", message="%(version)s")
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(PROGRAM_VERSION, message="%(version)s")
 @click.option("--debug-errors", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def app(ctx: click.Context, debug_errors: bool) -> None:
     """Train a masked diffusion language model on one book; then write, continue and fill gaps in its style."""
     ctx.obj = debug_errors
+    if ctx.invoked_subcommand is None:  # as click does it for a group: the help, and the exit code of wrong usage
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(EXIT_USER)
     keep_freed_memory()
+    show_notes()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,9 +11,11 @@ from rich.console import Console
 from ..config import ProjectConfig
 from ..config.reference import describe
 from ..errors import UserError
+from .help import RareOption, help_all
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+LONGEST_TYPE = 40  # characters of a type that are shown beside its flag; a longer one goes into the flag's text
 OVERRIDES = "tiny_diffusion.overrides"
 # Hours, minutes, seconds, each of them optional.
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -53,20 +55,24 @@ def read_duration(text: str, name: str) -> float:
 def config_flags(*sections: str, without: tuple[str, ...] = ()) -> Callable[[Any], Any]:
     """Add ``--section.key VALUE`` for every setting of ``sections``, and ``--set key=value`` for any other.
 
-    ``without``: settings that do nothing in this command.
+    ``--help-all`` lists the former. ``without``: settings that do nothing in this command.
     """
 
     def add(function: Any) -> Any:
         rows = [row for row in describe(ProjectConfig) if row.key.split(".")[0] in sections and "[i]" not in row.key]
         rows = [row for row in rows if row.key not in without]
+        if rows:
+            function = help_all(f"one for each setting of {' and '.join(sections)}")(function)
         for row in reversed(rows):
+            short = len(row.type) <= LONGEST_TYPE
             function = click.option(
                 f"--{row.key}",
                 row.key.replace(".", "__"),  # click's own name for the flag must be an identifier
+                cls=RareOption,
                 expose_value=False,
                 callback=_collect,
-                metavar=f"<{row.type}>",
-                help=f"{row.description}  [default: {row.default}]",
+                metavar=f"<{row.type}>" if short else "<NAME>",
+                help=f"{row.description}{'' if short else f': {row.type}'}  [default: {row.default}]",
             )(function)
         return click.option(
             "--set",

@@ -6,9 +6,15 @@ import click
 from rich.table import Table
 
 from ..config import ProjectConfig
+from .help import examples
 from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
 
 
+@examples(
+    "tiny-diffusion prepare --book mybook.epub",
+    "tiny-diffusion prepare --book gutenberg:84 --config cpu_2m",
+    "tiny-diffusion prepare --book mybook.txt --pipeline.vocab_size 8000",
+)
 @click.command("prepare")
 @click.option("--book", required=True, help="The book: .txt (any encoding), .epub, .html, .gz, a URL, or gutenberg:ID.")
 @click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")

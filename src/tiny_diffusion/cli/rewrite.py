@@ -3,6 +3,7 @@
 import click
 
 from .generate import CONTROL_FLAGS, FINISHING, open_writer, short_flags, writer_options
+from .help import examples
 from .options import config_flags
 from .showing import Showing
 from .texts import check_output, deliver, read_text, text_options
@@ -10,14 +11,24 @@ from .texts import check_output, deliver, read_text, text_options
 UNUSED = ("length", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
 
 
+@examples(
+    'tiny-diffusion rewrite "It was a [[dreary night]]." --strength 0.6',
+    "tiny-diffusion rewrite --file letter.txt --output new.txt --num-samples 3",
+)
 @click.command("rewrite")
 @click.argument("text", required=False)
 @text_options
 @click.option(
-    "--strength", "rewrite_strength", type=float, default=None, help="The same as --generation.rewrite_strength."
+    "--strength",
+    "rewrite_strength",
+    type=float,
+    default=None,
+    help="Share of the text's tokens that are written anew, above 0 and up to 1.",
 )
 @writer_options
-@short_flags("vocab_level", "temperature", "steps", "num_samples", "seed", *CONTROL_FLAGS)
+@short_flags(
+    "vocab_level", "temperature", "steps", "num_samples", "seed", *CONTROL_FLAGS, rare=("vocab_level", *CONTROL_FLAGS)
+)
 @config_flags("generation", without=tuple(f"generation.{name}" for name in UNUSED))
 @click.pass_context
 def command(

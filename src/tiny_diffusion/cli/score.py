@@ -15,6 +15,7 @@ from rich.text import Text
 from ..config import EvaluationConfig, ProjectConfig
 from ..errors import UserError
 from .generate import CHECKPOINT_OPTION
+from .help import examples
 from .options import config_flags, console, duration, errors, resolve, say
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ LONG = 20.0  # seconds from which on the time is said beforehand
 TOP = 10  # words in the table of the most surprising
 
 
+@examples("tiny-diffusion score chapter.txt", 'echo "He opened the door." | tiny-diffusion score - --json')
 @click.command("score")
 @click.argument("file")
 @CHECKPOINT_OPTION

@@ -12,6 +12,7 @@ import click
 
 from ..errors import UserError
 from ..files import make_folder
+from .help import RareOption
 from .options import console, errors, say
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def show_flags(function: Any) -> Any:
     @click.option("--watch", is_flag=True, help="Show the text as it comes out of the noise, if this is a terminal.")
     @click.option(
         "--pace",
+        cls=RareOption,
         type=click.FloatRange(min=0),
         default=0.1,
         show_default=True,

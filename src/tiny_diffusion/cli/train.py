@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..files import write_text
 from ..training.folder import CONFIG_FILE, locked, move_aside
 from .budget import Budget, Choice, choose, keep_deadline
+from .help import examples
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
 from .self_tests import check_architecture, check_pipeline
 from .stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from ..training.trainer import Trainer
 
 
+@examples(
+    "tiny-diffusion train --time-budget 20m",
+    "tiny-diffusion train --config cpu_2m --training.batch_size 8",
+    "tiny-diffusion train --resume",
+)
 @click.command("train")
 @click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
 @click.option("--output", default="outputs", show_default=True, help="Folder for checkpoints, logs and samples.")

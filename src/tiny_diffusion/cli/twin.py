@@ -7,6 +7,7 @@ from click.core import ParameterSource
 
 from ..config import ProjectConfig
 from ..errors import UserError
+from .help import examples
 from .options import config_flags
 from .studies import (
     DATA_DIR,
@@ -21,6 +22,7 @@ from .studies import (
 )
 
 
+@examples("tiny-diffusion twin --checkpoint outputs/best_model.pt", "tiny-diffusion twin --config cpu_2m --dry-run")
 @click.command("twin")
 @DATA_DIR
 @OUTPUT

@@ -53,7 +53,7 @@ class GenerationConfig(Config):
     block: int = Field(
         0, ge=0, description="masked tokens that are filled before the next so many, left to right; 0: all at once"
     )
-    temperature: float = Field(0.9, gt=0, description="below 1: safer; above 1: wilder")
+    temperature: float = Field(0.9, gt=0, description="randomness of each draw: below 1 safer, above 1 wilder")
     top_k: int = Field(0, ge=0, description="draw among the k likeliest tokens only; 0: among all")
     top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest tokens that hold this probability")
     min_p: float = Field(

@@ -108,7 +108,7 @@ class Store:
         They are left out, not only set to their defaults: a setting of generation that is new would make all runs anew.
         """
         unread = ("study.", "evaluation.", *(() if run.config.training.self_training_share else ("generation.",)))
-        flat = flatten(run.config.to_dict())
+        flat = flatten(run.config.to_dict_in_full())
         settings = {k: v for k, v in flat.items() if k not in PLACE and not k.startswith(unread)}
         return digest(json.dumps([VERSION, self.data.identity, settings], sort_keys=True))[:16]
 

@@ -8,6 +8,7 @@ from ..checkpoint import load_plain
 from ..config import ProjectConfig
 from ..data.dynamic_scorer import DynamicScorer
 from ..errors import UserError
+from ..version import PROGRAM_VERSION
 from .scheduler import Line, stage_steps
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 RUN_VERSION = 3
 READABLE = (2, 3)
 # Where a run takes place: nothing of it moves the training.
-PLACE = ("training.device", "training.threads", "training.memory_limit_gb", "training.tensorboard")
+PLACE = (
+    "training.device",
+    "training.threads",
+    "training.memory_limit_gb",
+    "training.tensorboard",
+    "training.time_budget_minutes",
+)
 # What a resumed run may change: its place, how a step is computed (the same but for rounding, and dropout's draws where
 # passes are of other rows), and what is told on the way.
 MAY_CHANGE = (
@@ -63,6 +70,7 @@ def run_state(trainer: "Trainer") -> dict[str, Any]:
     return {
         "format": "tiny_diffusion run",
         "version": RUN_VERSION,
+        "program": PROGRAM_VERSION,
         "config": trainer.config.to_dict(),
         "data": trainer.data.identity,
         "progress": asdict(trainer.progress),
@@ -84,7 +92,7 @@ def restore_run(trainer: "Trainer") -> None:
         raise UserError(f"{path} is not the state of a run that this program can resume")
     if state["data"] != trainer.data.identity:
         raise UserError(f"{path} was trained on other data than {trainer.data.source}; start a new run")
-    before = ProjectConfig.from_dict(state["config"])
+    before = ProjectConfig.from_saved(state["config"], path, state.get("program"))
     trainer.progress = _read_progress(state["progress"], trainer.total_steps)
     if _check_settings(trainer, before):
         _lengthen(trainer, before)
