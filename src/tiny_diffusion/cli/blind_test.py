@@ -77,8 +77,9 @@ def command(
     if preset is not None:
         chosen: GenerationConfig = getattr(GenerationConfig, preset)()
         changes = {f"generation.{k}": v for k, v in chosen.model_dump(mode="json").items()}
-    changes |= {f"evaluation.{SHORT[flag]}": value for flag, value in short.items() if value is not None}
-    resolve(ctx, ProjectConfig.default().override(**changes))  # wrong flags are refused before anything is read
+    shortly = {f"evaluation.{SHORT[flag]}": value for flag, value in short.items() if value is not None}
+    changes |= shortly
+    resolve(ctx, ProjectConfig.default().override(**changes), tuple(shortly))  # before anything is read
     if only_report or as_json:
         with AnswerStore(Path(answers)) as store:
             print_report(store, resolve(ctx, ProjectConfig.default()).evaluation.bootstrap, as_json)

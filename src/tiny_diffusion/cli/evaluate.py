@@ -101,7 +101,12 @@ def command(
     from ..evaluation.several import combine
     from .report_tables import show, show_seeds
 
-    resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
+    sizes: dict[str, int] = {}
+    if eval_batch_size is not None:
+        sizes["evaluation.batch_size"] = eval_batch_size
+    if eval_samples is not None:
+        sizes |= {"evaluation.windows": eval_samples, "evaluation.samples": eval_samples}
+    resolve(ctx, ProjectConfig.default().override(**sizes), tuple(sizes))  # before the model is read
     if checkpoints and ctx.get_parameter_source("checkpoint") is not ParameterSource.DEFAULT:
         raise UserError("give checkpoints either as arguments or by --checkpoint, not both")
     if fast and preset not in (None, "fast"):
@@ -117,11 +122,7 @@ def command(
     if preset is not None:
         chosen: EvaluationConfig = getattr(EvaluationConfig, preset)()
         config = config.override(evaluation=chosen.model_dump(mode="json"))
-    if eval_batch_size is not None:
-        config = config.override(**{"evaluation.batch_size": eval_batch_size})
-    if eval_samples is not None:
-        config = config.override(**{"evaluation.windows": eval_samples, "evaluation.samples": eval_samples})
-    config = resolve(ctx, config)
+    config = resolve(ctx, config.override(**sizes))
     curves = read_curves(paths[0])
     beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)

@@ -161,17 +161,14 @@ def open_writer(
     from ..runtime import find_device
     from ..sampling.writer import Writer
 
-    check = ProjectConfig.default().override(
-        **{f"generation.{key}": value for key, value in short.items() if value is not None}
-    )
-    resolve(ctx, check)  # wrong flags are refused before the model is read
+    chosen = {f"generation.{key}": value for key, value in short.items() if value is not None}
+    resolve(ctx, ProjectConfig.default().override(**chosen), tuple(chosen))  # before the model is read
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.config
     if preset is not None:
-        chosen: GenerationConfig = getattr(GenerationConfig, preset)()
-        config = config.override(generation=chosen.model_dump(mode="json"))
-    config = config.override(**{f"generation.{key}": value for key, value in short.items() if value is not None})
-    config = resolve(ctx, config)
+        drawn: GenerationConfig = getattr(GenerationConfig, preset)()
+        config = config.override(generation=drawn.model_dump(mode="json"))
+    config = resolve(ctx, config.override(**chosen))
     given = ctx.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE
     training = Path(data_dir) if given or config.generation.max_copied_words else None
     writer = Writer.of(loaded, find_device(device), training)

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -11,9 +12,19 @@ from rich.console import Console
 from ..config import ProjectConfig
 from ..config.reference import describe
 from ..errors import UserError
+from .stopping import end_quietly
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+
+class Terminal(Console):
+    """A console whose reader may go away."""
+
+    def on_broken_pipe(self) -> None:
+        """End well; rich would end with exit code 1."""
+        end_quietly()
+
+
+console = Terminal(highlight=False)
+errors = Terminal(stderr=True, highlight=False)
 OVERRIDES = "tiny_diffusion.overrides"
 # Hours, minutes, seconds, each of them optional.
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -90,9 +101,17 @@ def _collect_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[
     ctx.meta.setdefault(OVERRIDES, []).extend(value)
 
 
-def resolve(ctx: click.Context, base: ProjectConfig) -> ProjectConfig:
-    """``base`` with the command line's changes on top."""
-    return base.override_from_args(ctx.meta.get(OVERRIDES, []))
+def resolve(ctx: click.Context, base: ProjectConfig, short: Sequence[str] = ()) -> ProjectConfig:
+    """``base`` with the command line's changes on top.
+
+    Raises UserError for a setting that is given twice, by ``--set`` and a flag of its own, or a ``short`` flag.
+    """
+    changes = ctx.meta.get(OVERRIDES, [])
+    keys = [*short, *(item.partition("=")[0].strip() for item in changes)]
+    for key, times in Counter(keys).items():
+        if times > 1:
+            raise UserError(f"{key} is given {times} times: give it once")
+    return base.override_from_args(changes)
 
 
 CONFIG_OPTION = click.option(

@@ -1,10 +1,11 @@
-"""Ctrl-C during long work: it ends after its step, with all saved."""
+"""Ends that are no failures: Ctrl-C during long work, with all saved, and a reader of the output that went away."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 EXIT_INTERRUPTED = 130
 
@@ -32,3 +33,16 @@ def graceful_stop(process: Stoppable) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+def discard_output() -> None:
+    """Send what is printed from now on, and what waits to be, into the void."""
+    void = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(void, stream)
+
+
+def end_quietly() -> NoReturn:
+    """End with exit code 0: the reader of the output went away, as ``| head`` does, and has what it wanted."""
+    discard_output()
+    raise SystemExit(0)
