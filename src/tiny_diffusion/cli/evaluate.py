@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
+from ..files import check_file
 from .blind_test import file_hash
 from .generate import CHECKPOINT_OPTION, FILLING, FINISHING
 from .options import config_flags, duration, errors, resolve, say
@@ -115,6 +116,8 @@ def command(
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError("a checkpoint is given twice: the spread would be too small")
     target = _target(paths, output)
+    check_file(target)
+    check_file(page_of(target))
     if blind_answers is not None and len(paths) > 1:
         raise UserError("--blind-answers are about one model: give one checkpoint")
     config = load_checkpoint(paths[0]).config
@@ -145,12 +148,17 @@ def _target(paths: list[Path], output: str | None) -> Path:
     return Path(output)
 
 
+def page_of(target: Path) -> Path:
+    """The page beside the JSON: report.html for evaluation.json, else by the same name."""
+    own = target.stem.startswith("evaluation")
+    return target.with_name(f"{target.stem.replace('evaluation', 'report', 1) if own else target.stem}.html")
+
+
 def write(target: Path, report: "Report", curves: "Curves | None", seeds: "SeedsReport | None" = None) -> None:
-    """Write the JSON to ``target`` and the page beside it: report.html for evaluation.json, else by the same name."""
+    """Write the JSON to ``target`` and the page beside it."""
     from ..evaluation.report_html import write_html
 
-    own = target.stem.startswith("evaluation")
-    page = target.with_name(f"{target.stem.replace('evaluation', 'report', 1) if own else target.stem}.html")
+    page = page_of(target)
     (seeds or report).write(target)
     write_html(page, report, curves, seeds)
     say(f"written to {target} and {page}")

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,6 +34,26 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 def say(text: str, *, to: Console = console, style: str | None = None) -> None:
     """Print a sentence as it stands: no markup (a path may hold brackets), and no line breaks in a pipe."""
     to.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def print_text(text: str, *, end: str = "\n") -> None:
+    """Print a text and ``end``. Into a pipe or a file each byte goes as it is, in UTF-8.
+
+    Without a terminal, click would drop escape sequences.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        click.echo(text + end, nl=False)
+    else:
+        click.echo((text + end).encode("utf-8"), nl=False)
+
+
+def check_utf8(text: str, name: str) -> None:
+    """Raise UserError for a text that came in bytes that are not UTF-8; ``name``: what the message calls it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = text.encode("utf-8", errors="replace").decode("utf-8")
+        raise UserError(f"{name} is not UTF-8 at character {error.start + 1}: {shown!r}") from error
 
 
 def duration(seconds: float) -> str:
