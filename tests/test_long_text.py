@@ -195,8 +195,17 @@ def test_a_model_is_measured_as_it_is(config: ProjectConfig, data: Processed) ->
     settings = config.evaluation.model_copy(update={"samples": 3, "batch_size": 2, "sample_tokens": 50})
     finishing = {"ending": "sentence", "layout": "book", "max_copied_words": 1}
     assert PLAIN.model_copy(update=finishing).as_drawn() == PLAIN.as_drawn()
-    samples = write_samples(model, checkpoint, settings, PLAIN.model_copy(update=finishing))
-    assert samples == write_samples(model, checkpoint, settings, PLAIN.as_drawn())
+
+    def written(how: GenerationConfig) -> list[str]:
+        steps = write_samples(model, checkpoint, settings, how)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return list(end.value)
+
+    samples = written(PLAIN.model_copy(update=finishing))
+    assert len(samples) == 3 and samples == written(PLAIN.as_drawn())
 
 
 # Beginnings and layout.

@@ -20,6 +20,7 @@ from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.answers import AnswerStore
+from tiny_diffusion.evaluation.breakdown import FORMAT_COST
 from tiny_diffusion.evaluation.chart import Line, Row, Scale, line_chart, row_chart
 from tiny_diffusion.evaluation.comparison import Step
 from tiny_diffusion.evaluation.curves import POINTS, Curves, read_curves
@@ -324,7 +325,7 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count() == 7 * 3 + 2 * 5
     assert count(twin=True) - count() == 7
     assert count(chain_rule=True) - count() == 70
-    assert count(breakdown_draws=2) - count() == 2 * 7 * (9 + 3)
+    assert count(breakdown_draws=2) - count() == 2 * 7 * (9 + 3 * FORMAT_COST)
     assert count(novelty_steps=(5, 9)) - count() == 2 * 9
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
@@ -352,10 +353,24 @@ def test_the_time_is_told_before_the_work_by_the_steps_own_names(checkpoint: Che
     assert not any("likelihood" in name for name in before)
     assert all(seconds > 0 for seconds in expected.parts.values())
     assert expected.seconds == pytest.approx(sum(expected.parts.values()))
-    # Every part is a step of its own, which begins after the time was told; the long ones are all foretold.
-    after = list(dict.fromkeys(names[len(before) :]))
-    short = ("n-grams", "style", "coherence", "novelty", "frontier")
-    assert {name for name in after if name and not name.startswith(short)} == set(expected.parts)
+    # Every part is a step of its own, which begins after the time was told; all that is to come was foretold.
+    assert {name for name in names[len(before) :] if name} == set(expected.parts)
+
+
+def test_long_steps_tell_how_far_they_are(checkpoint: Checkpoint, data: Processed) -> None:
+    settings, generation = checkpoint.config.evaluation, checkpoint.config.generation
+    told: dict[str, list[tuple[int, int]]] = {}
+    for event in evaluate(checkpoint, data, settings, generation, torch.device("cpu")):
+        if isinstance(event, Step) and event.total:
+            told.setdefault(event.name, []).append((event.done, event.total))
+    assert set(told) == {
+        "likelihood of the model", "likelihood by mask rate and by format", "PPMd", "writing samples",
+        "writing samples with steps 2", "writing samples with temperature 0.5",
+    }  # fmt: skip
+    for steps in told.values():
+        assert len({total for _, total in steps}) == 1 and len(steps) > 1
+        assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+        assert steps[-1][0] == steps[-1][1]
 
 
 def test_the_time_left_follows_how_the_parts_went() -> None:

@@ -1,10 +1,14 @@
 """Flags made from the config: each setting of a section is a flag with the config's own help and default."""
 
 import math
+import os
 import re
+import shlex
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,16 +28,36 @@ class Terminal(Console):
         end_quietly()
 
 
-console = Terminal(highlight=False)
-errors = Terminal(stderr=True, highlight=False)
+console = Terminal(highlight=False, emoji=False)
+errors = Terminal(stderr=True, highlight=False, emoji=False)
 OVERRIDES = "tiny_diffusion.overrides"
 # Hours, minutes, seconds, each of them optional.
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def say(text: str, *, to: Console = console, style: str | None = None) -> None:
-    """Print a sentence as it stands: no markup (a path may hold brackets), and no line breaks in a pipe."""
-    to.print(text, style=style, markup=False, soft_wrap=True)
+    """Print a sentence without markup (a path may hold brackets): wrapped at words on a terminal, one line in a pipe."""
+    on_terminal = to.is_terminal
+    if on_terminal and errors.is_terminal:
+        to = errors  # a spinner or a bar lives there, and makes room only for what its own console prints
+    to.print(text, style=style, markup=False, soft_wrap=not on_terminal)
+
+
+def program() -> str:
+    """How to call this program from this shell and folder: by its bare name only where that finds it."""
+    called, name = Path(sys.argv[0]), "tiny-diffusion"
+    if called.name == "__main__.py":
+        return f"{_callable(Path(sys.executable))} -m tiny_diffusion"
+    return _callable(called) if called.name == name else name
+
+
+def _callable(path: Path) -> str:
+    """The name of a program if the shell finds this very one by it, else its path, from here if it lies below."""
+    found = shutil.which(path.name)
+    if found is not None and Path(found).absolute() == path.absolute():
+        return path.name
+    inside = path.absolute().is_relative_to(Path.cwd())
+    return shlex.quote(os.path.relpath(path) if inside else str(path.absolute()))
 
 
 def print_text(text: str, *, end: str = "\n") -> None:

@@ -22,6 +22,7 @@ from .likelihood import (
     Resampled,
     chain_rule_nats,
     model_nats,
+    model_nats_in_batches,
     ngram_nats,
     resample,
     summarise,
@@ -32,6 +33,11 @@ NGRAM_NAMES = {1: "unigram", 2: "bigram"}
 # Names of the steps that take long.
 MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"
 PPM = "PPMd"
+
+
+def ngrams(order: int) -> str:
+    """The name of the step that measures the n-grams of an order."""
+    return f"n-grams of order {order}"
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,13 @@ def compare(
         return summarise(name, nats, held, settings.bootstrap, settings.seed, own)
 
     yield Step(MODEL)
+    how = settings.draws, settings.batch_size, settings.seed
     with autocast(device, checkpoint.config.training.precision):
-        nats = model_nats(model, held.windows, settings.draws, settings.batch_size, settings.seed)
+        for event in model_nats_in_batches(model, held.windows, *how):
+            if isinstance(event, int):
+                yield Step(MODEL, event, settings.draws * len(held.windows))
+            else:
+                nats = event
     name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
     yield summarise(name, nats, held, settings.bootstrap, settings.seed)
     own = resample(nats, held, settings.bootstrap, settings.seed)
@@ -108,12 +119,15 @@ def compare(
             nats = model_nats(rivals.twin.build(device), held.windows, 1, settings.batch_size, 0)
         yield row("autoregressive twin", nats)
     for order in settings.ngram_orders:
-        yield Step(f"n-grams of order {order}")
+        yield Step(ngrams(order))
         nats = ngram_nats(data.texts("train"), held, tokenizer, level, order)
         yield row(NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney"), nats)
     if settings.ppm_order:
-        for event in _ppm(data, held, checkpoint, settings.ppm_order):
-            yield event if isinstance(event, Step) else row(f"PPMd order {settings.ppm_order}, primed", event)
+        for found_ppm in _ppm(data, held, checkpoint, settings.ppm_order):
+            if isinstance(found_ppm, Step):
+                yield found_ppm
+            else:
+                yield row(f"PPMd order {settings.ppm_order}, primed", found_ppm)
     for folder in rivals.local:
         yield from _local(folder, data, held, settings, device, own)
     yield row("uniform", uniform_nats(held, model.text_vocab_size))

@@ -14,9 +14,11 @@ from ..model.transformer import Transformer
 from ..runtime import autocast
 from .breakdown import (
     BREAKDOWN,
+    FORMAT_COST,
     FormatLikelihood,
     HeldOutSentences,
     MaskRate,
+    breakdown_units,
     format_examples,
     format_likelihood,
     mask_rate_curve,
@@ -32,7 +34,7 @@ from .novelty import NoveltyReport, cut_like, measure_novelty
 from .passes import Expected, expect
 from .people import BlindReport
 from .result import LEAK_THRESHOLD, VERSION, Report, Threshold
-from .samples import WRITING, steps_taken, vary, whole_sentences, write_samples
+from .samples import steps_taken, vary, whole_sentences, write_samples
 from .style import measure_style
 from .style_report import StyleReport
 
@@ -77,9 +79,8 @@ def evaluate(
     rates: list[MaskRate] = []
     formats: list[FormatLikelihood] = []
     if settings.breakdown_draws:
-        yield Step(BREAKDOWN)
         with autocast(device, checkpoint.config.training.precision):
-            rates, formats = _break_down(model, checkpoint, data, windows, scored, settings)
+            rates, formats = yield from _break_down(model, checkpoint, data, windows, scored, settings)
 
     written = yield from _measure_texts(checkpoint, model, data, settings, generation, rivals, other_books)
     scored_passages = len(set(windows.passage.tolist()))
@@ -135,8 +136,7 @@ def _measure_texts(
     # Of the numbers of steps asked for some may come to the same: they are known by what they come to.
     taken = partial(steps_taken, settings, generation, model.config.context)
     generation = generation.model_copy(update={"steps": taken(generation.steps)})
-    yield Step(WRITING)
-    samples = write_samples(model, checkpoint, settings, generation)
+    samples = yield from write_samples(model, checkpoint, settings, generation)
     training, held_out_texts, language = data.texts("train"), data.texts(settings.split), data.language
     yield Step("style")
     whole = [whole_sentences(s, language) for s in samples]
@@ -165,15 +165,21 @@ def _break_down(
     windows: HeldOut,
     scored: HeldOutSentences,
     settings: EvaluationConfig,
-) -> tuple[list[MaskRate], list[FormatLikelihood]]:
+) -> Generator[Step, None, tuple[list[MaskRate], list[FormatLikelihood]]]:
     """The curve over mask rates (none for an autoregressive model), and a row for each format."""
+    total = breakdown_units(model.config.causal)
+    yield Step(BREAKDOWN, 0, total)
     how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
-    rates = [] if model.config.causal else list(mask_rate_curve(model, windows.windows, **how))
-    level, formats = checkpoint.config.model.vocab_level, []
+    rates: list[MaskRate] = []
+    for rate in () if model.config.causal else mask_rate_curve(model, windows.windows, **how):
+        rates.append(rate)
+        yield Step(BREAKDOWN, len(rates), total)
+    level, formats = checkpoint.config.model.vocab_level, list[FormatLikelihood]()
     for name, examples in format_examples(data, settings.split, scored).items():
         if settings.windows:
             examples = examples[:: -(-len(examples) // settings.windows)]
         formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
+        yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
     return rates, formats
 
 
