@@ -1,7 +1,9 @@
 """``tiny-diffusion evaluate``: measure a model, or several of one kind."""
 
+import hashlib
 import json
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from rich.text import Text
 
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
-from ..files import check_file
+from ..files import check_file, fingerprint
 from .blind_test import file_hash
 from .generate import CHECKPOINT_OPTION, FILLING, FINISHING
 from .options import config_flags, duration, errors, resolve, say
@@ -129,14 +131,16 @@ def command(
     curves = read_curves(paths[0])
     beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
-    reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind) for path in paths]
+    parts = target.with_suffix(".parts.json")
+    reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind, parts) for path in paths]
     if len(reports) == 1:
         show(reports[0])
         write(target, reports[0], curves)
-        return
-    seeds = combine([str(path) for path in paths], reports)
-    show_seeds(seeds)
-    write(target, reports[0], curves, seeds)
+    else:
+        seeds = combine([str(path) for path in paths], reports)
+        show_seeds(seeds)
+        write(target, reports[0], curves, seeds)
+    parts.unlink(missing_ok=True)
 
 
 def _target(paths: list[Path], output: str | None) -> Path:
@@ -197,11 +201,16 @@ def run(
     local: tuple[Path, ...] = (),
     other_books: tuple[str, ...] = (),
     blind: "BlindReport | None" = None,
+    parts: Path | None = None,
 ) -> "Report":
-    """Say how long it should take, and evaluate with a line that tells the step and the time left of all."""
+    """Say how long it should take, and evaluate with a line that tells the step and the time left of all.
+
+    ``parts``: the file of finished parts, which an evaluation that was cut off left, and this one goes on with.
+    """
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
     from ..evaluation.comparison import Rivals
+    from ..evaluation.kept import KeptParts
     from ..evaluation.passes import Expected, Remaining
     from ..evaluation.report import Report, evaluate
     from ..runtime import find_device, memory_errors
@@ -211,7 +220,13 @@ def run(
         others = {name: _cleaned(name, data.pipeline) for name in other_books}
         rivals = Rivals(None if twin is None else load_checkpoint(twin), local)
         line = ProgressLine()
-        how = (config.evaluation, config.generation, find_device(device), rivals, others, blind)
+        place = find_device(device)
+        kept = KeptParts()
+        if parts is not None:
+            kept = KeptParts(parts, _key(checkpoint, data.identity, config, place.type, twin, local))
+        if kept.names:
+            say(f"{checkpoint}: {len(kept.names)} finished parts are taken from {parts}")
+        how = (config.evaluation, config.generation, place, rivals, others, blind, kept)
         for event in evaluate(loaded, data, *how):
             if isinstance(event, Report):
                 return event
@@ -222,6 +237,18 @@ def run(
                 line.step(event)
                 status.update(line)
     raise AssertionError("an evaluation ends with its report")
+
+
+def _key(
+    checkpoint: Path, data: str, config: ProjectConfig, device: str, twin: Path | None, local: tuple[Path, ...]
+) -> str:
+    """What finished parts depend on: equal keys, equal figures."""
+    models = [fingerprint(path) for path in (checkpoint, twin) if path is not None]
+    files = [file for folder in local for file in sorted(folder.glob("*"))]
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    settings = [config.evaluation.model_dump(mode="json"), config.generation.model_dump(mode="json")]
+    content = json.dumps([version("tiny-diffusion"), models, data, settings, device, stats], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _people(answers: Path, checkpoint: Path, resamples: int) -> "BlindReport":

@@ -36,7 +36,7 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def say(text: str, *, to: Console = console, style: str | None = None) -> None:
-    """Print a sentence without markup (a path may hold brackets): wrapped at words on a terminal, one line in a pipe."""
+    """Print a sentence without markup (a path may hold brackets): on a terminal wrapped at words, else as one line."""
     on_terminal = to.is_terminal
     if on_terminal and errors.is_terminal:
         to = errors  # a spinner or a bar lives there, and makes room only for what its own console prints
