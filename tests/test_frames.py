@@ -75,7 +75,7 @@ def test_a_new_block_goes_on_and_another_row_begins_anew() -> None:
     assert [(frame.step, frame.text) for frame in frames(mended, BYTES)] == [(0, "a"), (2, "ab"), (3, "ac")]
     others = [state([a, b], 2, [1, 0.5]), state([b, b], 1, [1, 0.5]), state([b], 1)]
     assert [(f.step, f.text) for f in frames(others, BYTES)] == [
-        (0, "a"), (2, "ab"), (0, "b"), (1, "bb"), (0, "b"), (1, "b"),
+        (0, "a"), (2, "ab"), (2, "b"), (3, "bb"), (3, "b"), (4, "b"),
     ]  # fmt: skip
 
 

@@ -1,9 +1,7 @@
 """``tiny-diffusion evaluate``: measure a model, or several of one kind."""
 
-import hashlib
 import json
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,7 @@ from rich.text import Text
 
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
-from ..files import check_file, fingerprint
+from ..files import check_file
 from .blind_test import file_hash
 from .generate import CHECKPOINT_OPTION, FILLING, FINISHING
 from .options import config_flags, duration, errors, resolve, say
@@ -210,7 +208,7 @@ def run(
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
     from ..evaluation.comparison import Rivals
-    from ..evaluation.kept import KeptParts
+    from ..evaluation.kept import KeptParts, evaluation_key
     from ..evaluation.passes import Expected, Remaining
     from ..evaluation.report import Report, evaluate
     from ..runtime import find_device, memory_errors
@@ -223,7 +221,7 @@ def run(
         place = find_device(device)
         kept = KeptParts()
         if parts is not None:
-            kept = KeptParts(parts, _key(checkpoint, data.identity, config, place.type, twin, local))
+            kept = KeptParts(parts, evaluation_key(models, data.identity, config, place.type, local))
         if kept.names:
             say(f"{checkpoint}: {len(kept.names)} finished parts are taken from {parts}")
         how = (config.evaluation, config.generation, place, rivals, others, blind, kept)
@@ -237,18 +235,6 @@ def run(
                 line.step(event)
                 status.update(line)
     raise AssertionError("an evaluation ends with its report")
-
-
-def _key(
-    checkpoint: Path, data: str, config: ProjectConfig, device: str, twin: Path | None, local: tuple[Path, ...]
-) -> str:
-    """What finished parts depend on: equal keys, equal figures."""
-    models = [fingerprint(path) for path in (checkpoint, twin) if path is not None]
-    files = [file for folder in local for file in sorted(folder.glob("*"))]
-    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    settings = [config.evaluation.model_dump(mode="json"), config.generation.model_dump(mode="json")]
-    content = json.dumps([version("tiny-diffusion"), models, data, settings, device, stats], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _people(answers: Path, checkpoint: Path, resamples: int) -> "BlindReport":

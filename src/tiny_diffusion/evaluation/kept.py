@@ -1,12 +1,15 @@
 """Finished parts of an evaluation, kept in a file until it is whole, and parts that cannot be measured."""
 
+import hashlib
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..config import ProjectConfig
 from ..errors import UserError, WorldError
-from ..files import write_text
+from ..files import fingerprint, write_text
 from ..runtime import memory_errors
 
 Steps = TypeVar("Steps")
@@ -41,6 +44,19 @@ class KeptParts:
                 write_text(self.path, json.dumps(self._all) + "\n")
         found: Value = own[name]
         return found
+
+
+def evaluation_key(models: Sequence[Path], data: str, config: ProjectConfig, device: str, local: Sequence[Path]) -> str:
+    """What finished parts depend on: equal keys, equal figures.
+
+    ``models``: checkpoints, known by their content; ``local``: folders, known by the sizes and times of their files.
+    """
+    files = [file for folder in local for file in sorted(folder.glob("*"))]
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    settings = [config.evaluation.model_dump(mode="json"), config.generation.model_dump(mode="json")]
+    own = [version("tiny-diffusion"), config.training.precision, device]
+    content = json.dumps([own, [fingerprint(path) for path in models], data, settings, stats], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def attempt(
