@@ -617,3 +617,16 @@ def test_a_file_of_version_4_is_read(report: Report, tmp_path: Path) -> None:
     old = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) | {"version": 4}
     del old["missing"]
     assert TypeAdapter(Report).validate_python(old).missing == {}
+
+
+def test_an_evaluation_is_saved_before_it_is_shown(
+    checkpoint: Checkpoint, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Report) -> None:
+        raise SystemExit(0)  # as where the reader of the output went away
+
+    monkeypatch.setattr("tiny_diffusion.cli.report_tables.show", gone)
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--checkpoint", str(tmp_path / "model.pt"), "--data-dir", str(prepared)])
+    assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "evaluation.json", "report.html"}

@@ -131,14 +131,14 @@ def command(
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
     parts = target.with_suffix(".parts.json")
     reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind, parts) for path in paths]
-    if len(reports) == 1:
-        show(reports[0])
-        write(target, reports[0], curves)
-    else:
-        seeds = combine([str(path) for path in paths], reports)
-        show_seeds(seeds)
-        write(target, reports[0], curves, seeds)
+    seeds = combine([str(path) for path in paths], reports) if len(reports) > 1 else None
+    page = save(target, reports[0], curves, seeds)  # before it is shown: the reader may go away (| head)
     parts.unlink(missing_ok=True)
+    if seeds is None:
+        show(reports[0])
+    else:
+        show_seeds(seeds)
+    say(f"written to {target} and {page}")
 
 
 def _target(paths: list[Path], output: str | None) -> Path:
@@ -156,14 +156,19 @@ def page_of(target: Path) -> Path:
     return target.with_name(f"{target.stem.replace('evaluation', 'report', 1) if own else target.stem}.html")
 
 
-def write(target: Path, report: "Report", curves: "Curves | None", seeds: "SeedsReport | None" = None) -> None:
-    """Write the JSON to ``target`` and the page beside it."""
+def save(target: Path, report: "Report", curves: "Curves | None", seeds: "SeedsReport | None" = None) -> Path:
+    """Write the JSON to ``target`` and the page beside it, whose path is returned."""
     from ..evaluation.report_html import write_html
 
     page = page_of(target)
     (seeds or report).write(target)
     write_html(page, report, curves, seeds)
-    say(f"written to {target} and {page}")
+    return page
+
+
+def write(target: Path, report: "Report", curves: "Curves | None") -> None:
+    """Write the JSON to ``target`` and the page beside it, and say so."""
+    say(f"written to {target} and {save(target, report, curves)}")
 
 
 class ProgressLine:
@@ -221,6 +226,7 @@ def run(
         place = find_device(device)
         kept = KeptParts()
         if parts is not None:
+            models = [path for path in (checkpoint, twin) if path is not None]
             kept = KeptParts(parts, evaluation_key(models, data.identity, config, place.type, local))
         if kept.names:
             say(f"{checkpoint}: {len(kept.names)} finished parts are taken from {parts}")
