@@ -1,5 +1,6 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # only the name of the error that torch raises; nothing is ever unpickled
@@ -111,6 +112,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")
     if data.get("version") != VERSION:
         raise UserError(f"{path} has checkpoint version {data.get('version')}; this program reads version {VERSION}")
+    kinds = {"config": dict, "tokenizer": str, "weights": dict, "meta": dict}
+    for name, kind in kinds.items():
+        if not isinstance(data.get(name), kind):
+            raise UserError(f"{path} is damaged: its part {name!r} is missing or not of its kind")
     return Checkpoint(
         config=ProjectConfig.from_saved(data["config"], path, data.get("program")),
         tokenizer=BookTokenizer.from_json(data["tokenizer"]),
@@ -155,8 +160,12 @@ def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     """
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; train one first, or give --checkpoint")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name the file in it, such as {path / 'best_model.pt'}")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with warnings.catch_warnings():  # torch warns of some foreign pickles, which are refused anyway
+            warnings.simplefilter("ignore")
+            data = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except UnpicklingError as error:
         raise UserError(f"{path} holds more than plain data (or is no checkpoint): refused, nothing was run") from error
     except PermissionError as error:

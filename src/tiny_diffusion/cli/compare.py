@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ..config import ProjectConfig
+from ..files import check_file
 from .help import examples
 from .options import config_flags, say
 from .studies import (
@@ -49,8 +50,10 @@ def command(
     from ..studies.plots import draw_compare, new_figure
     from ..studies.tables import Section, compare_lines, compare_table
 
+    drawing = Path(output) / f"compare.{kind}"
     if not (no_plot or dry_run):
         new_figure()  # a missing extra is told now, not after hours
+        check_file(drawing)
     base = ProjectConfig.preset(config_name)
     study = open_study(ctx, base, data_dir, output)
     shaped = {size: base.override(model=size) for size in study.config.study.sizes}
@@ -63,6 +66,5 @@ def command(
     sections = [Section(compare_table(each), tuple(compare_lines(sizes[each.size], each))) for each in results]
     study.publish("compare", output, compare_plan(sizes, find), results, sections)
     if not no_plot:
-        drawing = Path(output) / f"compare.{kind}"
         draw_compare(results, drawing)
         say(f"written to {drawing}")

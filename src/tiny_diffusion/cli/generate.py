@@ -11,9 +11,10 @@ from click.core import ParameterSource
 from ..config import GenerationConfig, ProjectConfig
 from ..config.controls import CONTROLS
 from ..errors import UserError
+from ..files import check_file
 from .help import RareOption, examples
-from .options import config_flags, resolve
-from .showing import Showing, show_flags
+from .options import check_utf8, config_flags, resolve
+from .showing import Showing, origin, show_flags
 
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
@@ -97,6 +98,9 @@ def command(
 ) -> None:
     """Write text in the book's style, from a prompt or from nothing."""
     check_together(prompt, prompts_file, interactive, history, showing)
+    check_utf8(prompt, "--prompt")
+    if history is not None:
+        check_file(history)
     prompts = [prompt] if prompts_file is None else read_prompts(prompts_file)
     writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
     if interactive:
@@ -110,9 +114,10 @@ def command(
         except UserError as error:  # before others are gone on from
             raise UserError(f"prompt {number} of {len(prompts)}: {error}") from error
     refused: list[str] = []
+    source = origin(checkpoint, showing)
     for number, line in enumerate(prompts, start=1):
         texts, refusal = showing.write(writer.writing(line, settings), writer, settings)
-        showing.echo(texts, writer, settings, prompt=line)
+        showing.echo(texts, writer, settings, prompt=line, **source)
         if number < len(prompts) and texts and not showing.jsonl:
             click.echo()
         if refusal is not None:
@@ -142,7 +147,7 @@ def check_together(
 def read_prompts(file: str) -> list[str]:
     """The lines of a UTF-8 file, or of the standard input for ``-``; empty ones are left out.
 
-    Raises UserError when the file cannot be read or holds no line.
+    Raises UserError when the file cannot be read, is not UTF-8 (a few lines are too little to guess by), or is empty.
     """
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -173,17 +178,14 @@ def open_writer(
     from ..runtime import find_device
     from ..sampling.writer import Writer
 
-    check = ProjectConfig.default().override(
-        **{f"generation.{key}": value for key, value in short.items() if value is not None}
-    )
-    resolve(ctx, check)  # wrong flags are refused before the model is read
+    chosen = {f"generation.{key}": value for key, value in short.items() if value is not None}
+    resolve(ctx, ProjectConfig.default().override(**chosen), tuple(chosen))  # before the model is read
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.config
     if preset is not None:
-        chosen: GenerationConfig = getattr(GenerationConfig, preset)()
-        config = config.override(generation=chosen.model_dump(mode="json"))
-    config = config.override(**{f"generation.{key}": value for key, value in short.items() if value is not None})
-    config = resolve(ctx, config)
+        drawn: GenerationConfig = getattr(GenerationConfig, preset)()
+        config = config.override(generation=drawn.model_dump(mode="json"))
+    config = resolve(ctx, config.override(**chosen))
     given = ctx.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE
     training = Path(data_dir) if given or config.generation.max_copied_words else None
     writer = Writer.of(loaded, find_device(device), training)

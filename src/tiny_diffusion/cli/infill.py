@@ -4,8 +4,8 @@ import click
 
 from .generate import CONTROL_FLAGS, FINISHING, open_writer, short_flags, writer_options
 from .help import examples
-from .options import config_flags
-from .showing import Showing
+from .options import check_utf8, config_flags
+from .showing import Showing, origin
 from .texts import check_output, deliver, read_text, text_options
 
 UNUSED = ("sampler", "length", "rewrite_strength", *FINISHING)
@@ -58,8 +58,11 @@ def command(
 
     given = read_text(template, file, "TEMPLATE")
     check_output(output, showing)
+    for word in must:
+        check_utf8(word, "--must")
     parse_gaps(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
     settings = gap_settings(settings)
     found = showing.write(writer.filling(given, settings, must), writer, settings)
-    deliver(found, output, showing, writer, settings, template=given)
+    source = {"template": given, "must": must, **origin(checkpoint, showing)}
+    deliver(found, output, showing, writer, settings, exact=file is not None, **source)

@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 
 from ..config import ProjectConfig
+from ..files import check_folder
 from .help import examples
 from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
 
@@ -25,6 +26,7 @@ from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
 def command(ctx: click.Context, book: str, output: str, force: bool, config_name: str) -> None:
     """Read a book, split it into training and held-out passages, fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
+    check_folder(Path(output))
     run(book, Path(output), config, force=force)
 
 

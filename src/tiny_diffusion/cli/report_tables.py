@@ -1,7 +1,8 @@
 """The tables of an evaluation in the terminal."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def show(report: "Report") -> None:
     """Print the report's tables."""
-    from ..evaluation.verdict import details, headline, warning
+    from ..evaluation.verdict import details, headline, not_measured, warning
 
     title = f"held-out {report.split} text"
     table = Table("model", "bits/byte", "95 % interval", "perplexity", "level 1", title=title)
@@ -48,10 +49,12 @@ def show(report: "Report") -> None:
             threshold.name, f"{threshold.value:.4g}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
         )
     console.print(checks)
-    _show_style(report.style)
-    _show_coherence(report.coherence)
-    _show_novelty(report.novelty)
-    _show_frontier(report.frontier)
+    for part, show_part in PARTS.items():
+        found = getattr(report, part)
+        if found is not None:
+            show_part(found)
+        else:
+            say(f"{part}: not measured ({not_measured(report, part)})", style="yellow")
     if report.blind is not None:
         show_report(report.blind)
     leak = warning(report)
@@ -125,6 +128,15 @@ def _show_frontier(frontier: "Frontier") -> None:
         name = "held-out text" if point.temperature is None else f"{point.temperature:g}"
         table.add_row(name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2))
     console.print(table)
+
+
+# How each part that is measured on texts of the model is shown.
+PARTS: dict[str, Callable[[Any], None]] = {
+    "style": _show_style,
+    "coherence": _show_coherence,
+    "novelty": _show_novelty,
+    "frontier": _show_frontier,
+}
 
 
 def show_seeds(seeds: "SeedsReport") -> None:

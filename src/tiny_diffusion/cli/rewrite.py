@@ -5,7 +5,7 @@ import click
 from .generate import CONTROL_FLAGS, FINISHING, open_writer, short_flags, writer_options
 from .help import examples
 from .options import config_flags
-from .showing import Showing
+from .showing import Showing, origin
 from .texts import check_output, deliver, read_text, text_options
 
 UNUSED = ("length", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
@@ -55,4 +55,5 @@ def command(
     parse_kept(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
     found = showing.write(writer.rewriting(given, settings), writer, settings)
-    deliver(found, output, showing, writer, settings, original=given)
+    source = {"original": given, **origin(checkpoint, showing)}
+    deliver(found, output, showing, writer, settings, exact=file is not None, **source)

@@ -16,7 +16,7 @@ from ..config import EvaluationConfig, ProjectConfig
 from ..errors import UserError
 from .generate import CHECKPOINT_OPTION
 from .help import examples
-from .options import config_flags, console, duration, errors, resolve, say
+from .options import config_flags, console, duration, errors, print_text, resolve, say
 
 if TYPE_CHECKING:
     from ..evaluation.surprisal import Surprisal
@@ -62,7 +62,7 @@ def command(ctx: click.Context, file: str, checkpoint: str, as_json: bool, devic
             told = True
             bar.update(task, completed=event.done, total=event.total)
     if as_json:
-        click.echo(json.dumps(asdict(result), ensure_ascii=False))
+        print_text(json.dumps(asdict(result), ensure_ascii=False))
     else:
         show(result)
 
@@ -93,7 +93,7 @@ def show(result: "Surprisal") -> None:
     if console.is_terminal:
         console.print(coloured(result), soft_wrap=True)
     else:
-        click.echo(bracketed(result))
+        print_text(bracketed(result))
     table = Table("surprising word", "bits")
     for word in sorted(result.words, key=lambda w: -w.bits)[:TOP]:
         table.add_row(Text(word.text.strip()), f"{word.bits:.1f}")

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .base import Config
+from .base import LARGEST_SEED, Config
 
 
 class TrainingConfig(Config):
@@ -70,7 +70,7 @@ class TrainingConfig(Config):
     gradient_checkpointing: bool = Field(False, description="recompute blocks in the backward pass to save memory")
     device: str = Field("auto", description="auto (cuda, then mps, then cpu), or a torch device such as cuda:1")
     memory_limit_gb: float = Field(0.0, ge=0, description="refuse a run estimated above this many GB; 0: no limit")
-    seed: int = Field(0, ge=0, description="seed of weights, order and masks")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of weights, order and masks")
     max_steps: int = Field(
         0, ge=0, description="end after so many optimiser steps, schedule included, even within an epoch; 0: all epochs"
     )

@@ -9,7 +9,7 @@ from . import report_charts as charts
 from .curves import Curves
 from .result import Report, SeedsReport
 from .style_report import DELTA
-from .verdict import details, headline, people, warning
+from .verdict import details, headline, not_measured, people, warning
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -28,16 +28,17 @@ def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = No
         seeds=seeds,
         headline=headline(reports),
         details=details(report),
+        not_measured=not_measured,
         warnings=list(filter(None, dict.fromkeys(map(warning, reports)))),
         ordered=sorted(report.likelihood, key=lambda row: row.bits_per_byte),
-        copying=report.novelty.columns,
+        copying={} if report.novelty is None else report.novelty.columns,
         curves=None if curves is None else charts.curves_charts(curves),
         likelihood_chart=charts.likelihood_chart(report),
         mask_rate_chart=charts.mask_rate_chart(report),
-        lengths_chart=charts.lengths_chart(report),
-        zipf_chart=charts.zipf_chart(report),
-        novelty_chart=charts.novelty_chart(report),
-        frontier_chart=charts.frontier_chart(report),
+        lengths_chart=None if report.style is None else charts.lengths_chart(report.style),
+        zipf_chart=None if report.style is None else charts.zipf_chart(report.style),
+        novelty_chart=None if report.novelty is None else charts.novelty_chart(report.novelty),
+        frontier_chart=None if report.frontier is None else charts.frontier_chart(report.frontier),
         people=None if report.blind is None else people(report.blind),
         passages=None if report.blind is None else report.blind.passages,
         delta_part=DELTA,
