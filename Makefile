@@ -1,5 +1,5 @@
 # Each target makes the virtual environment and installs by itself, again only when the requirements change.
-# Another Python: make test PYTHON=python3.12; another place: VENV=folder.
+# Another Python: make test PYTHON=python3.12; another place: VENV=folder; a book of your own: make demo BOOK=file.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test test-all lint benchmark clean
 
 demo: $(STAMP)
-	$(BIN)/tiny-diffusion demo
+	$(BIN)/tiny-diffusion demo $(if $(BOOK),--book "$(BOOK)")
 
 test: $(STAMP)
 	$(PYTEST)

@@ -58,6 +58,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
 @click.option("--fast", is_flag=True, help="The same as --preset fast: under a minute for a model of 2M parameters.")
+@click.option("--verbose", is_flag=True, help="Print all tables; without it the verdict and the two that matter most.")
 @click.option(
     "--schema",
     is_flag=True,
@@ -90,6 +91,7 @@ def command(
     output: str | None,
     preset: str | None,
     fast: bool,
+    verbose: bool,
     twin: str | None,
     hf: tuple[str, ...],
     eval_batch_size: int | None,
@@ -141,7 +143,7 @@ def command(
     page = save(target, reports[0], curves, seeds)  # before it is shown: the reader may go away (| head)
     parts.unlink(missing_ok=True)
     if seeds is None:
-        show(reports[0])
+        show(reports[0], verbose=verbose)
     else:
         show_seeds(seeds)
     say(f"written to {target} and {page}")
@@ -241,7 +243,7 @@ def run(
             if isinstance(event, Report):
                 return event
             if isinstance(event, Expected):
-                say(f"{checkpoint}: about {duration(event.seconds)} on this machine (a batch of each kind was timed)")
+                say(f"evaluating {checkpoint}: about {duration(event.seconds)} on this machine")
                 line.remaining = Remaining(event)
             else:
                 line.step(event)

@@ -40,7 +40,7 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 def say(text: str, *, to: Console = console, style: str | None = None) -> None:
     """Print a sentence without markup (a path may hold brackets): on a terminal wrapped at words, else as one line."""
     on_terminal = to.is_terminal
-    if on_terminal and errors.is_terminal:
+    if on_terminal and errors.is_terminal and not to.quiet:
         to = errors  # a spinner or a bar lives there, and makes room only for what its own console prints
     to.print(text, style=style, markup=False, soft_wrap=not on_terminal)
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..training.ranks import Ranks
     from ..training.trainer import Trainer
 
+AGAIN = "go on with the same command and --resume"
+
 
 @examples(
     "tiny-diffusion train --time-budget 20m",
@@ -175,12 +177,17 @@ def train(
     dry_run: bool,
     budget: Budget | None = None,
     choice: Choice | None = None,
+    again: str | None = None,
 ) -> None:
-    """Train ``config`` on a prepared book, within ``budget`` when there is one; raises click's Exit when stopped."""
+    """Train ``config`` on a prepared book, within ``budget`` when there is one; raises click's Exit when stopped.
+
+    ``again``: what a user who stops it is told to do to go on; train's own command if not given.
+    """
     from ..data.artefacts import load_processed
     from ..training.ranks import ALONE
 
-    if take_part(config, load_processed(data_dir), data_dir, output, resume, dry_run, ALONE, budget, choice):
+    data = load_processed(data_dir)
+    if take_part(config, data, data_dir, output, resume, dry_run, ALONE, budget, choice, again=again):
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
 
 
@@ -195,6 +202,7 @@ def take_part(
     budget: Budget | None = None,
     choice: Choice | None = None,
     start: "Checkpoint | None" = None,
+    again: str | None = None,
 ) -> bool:
     """Train as one of ``ranks``, of which the first one tells and keeps the run; True when it was stopped.
 
@@ -233,9 +241,10 @@ def take_part(
         write_text(output / CONFIG_FILE, config.to_toml())
         finished = follow(trainer, append=resume)
     if finished.interrupted:
-        again = "the same command and --resume"
-        if ranks.count == 1:
-            again = command_to_go_on(data_dir, output)
+        if again is None:
+            again = "the same command and --resume"
+            if ranks.count == 1:
+                again = command_to_go_on(data_dir, output)
         say(f"stopped after step {finished.step}, with all saved in {output}; go on with: {again}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")

@@ -42,6 +42,14 @@ class Book:
     title: str | None
 
 
+class OutOfReach(UserError):
+    """The network does not give a book. reason: why, in some words."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot fetch {name} ({reason}); download the book yourself and give its path")
+
+
 def read_book(source: str | Path, patience: float = TIMEOUT) -> Book:
     """Read a book from a path, a URL or ``gutenberg:ID``; a server must begin to answer within ``patience`` seconds.
 
@@ -87,7 +95,7 @@ def _download(url: str, name: str, patience: float) -> bytes:
             data: bytes = response.read(MAX_BYTES + 1)
     except (http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise UserError(f"cannot fetch {name} ({reason}); download the book yourself and give its path") from error
+        raise OutOfReach(name, str(getattr(reason, "strerror", None) or reason)) from error
     if len(data) > MAX_BYTES:
         raise UserError(f"{name} is larger than {MAX_BYTES:,} bytes")
     return data

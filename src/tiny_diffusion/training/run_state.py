@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint import load_plain
@@ -12,6 +13,7 @@ from ..version import PROGRAM_VERSION
 from .scheduler import Line, stage_steps
 
 if TYPE_CHECKING:
+    from ..data.artefacts import Processed
     from .trainer import Trainer
 
 RUN_VERSION = 3
@@ -80,6 +82,18 @@ def run_state(trainer: "Trainer") -> dict[str, Any]:
         "scorers": [s.to_dict() if s else None for s in trainer.rows.scorers],
         "written": trainer.written,
     }
+
+
+def unfinished(path: Path, config: ProjectConfig, data: "Processed") -> bool:
+    """Whether a run of ``config`` on ``data`` that was stopped before its end lies at ``path``."""
+    if not path.exists():
+        return False
+    state = load_plain(path)
+    if state.get("format") != "tiny_diffusion run" or state.get("version") not in READABLE:
+        return False
+    before = ProjectConfig.from_saved(state["config"], path, state.get("program"))
+    same = state["data"] == data.identity and config.differences(before).keys() <= {*MAY_CHANGE}
+    return same and not state["progress"]["finished"]
 
 
 def restore_run(trainer: "Trainer") -> None:
