@@ -45,7 +45,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data" / "raw").mkdir(parents=True)
     (folder / "data" / "raw" / "frankenstein.txt").write_text(make_book(30_000), encoding="utf-8")
     book = ["--book", "data/raw/frankenstein.txt", "--output", "data/processed"]
-    table = run(folder, "scripts/prepare_data.py", *book).stdout
+    table = run(folder, "scripts/prepare_data.py", *book, "--verbose").stdout
     for word in ("passages", "words", "tokens, level 1", "foundational", "easiest", "hardest"):
         assert word in table
     assert "nothing to do" in run(folder, "scripts/prepare_data.py", *book).stdout

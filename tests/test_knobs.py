@@ -28,6 +28,7 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
 ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "memory_limit_gb"): "config/memory.py",
     (settings.TrainingConfig, "tensorboard"): "cli/train.py",
+    (settings.TrainingConfig, "time_budget_minutes"): "cli/train.py",
     (settings.StudyConfig, "sizes"): "cli/compare.py",
 }
 BY_PROPERTY = {"n_heads": "heads"}  # settings that are read through a property of their group

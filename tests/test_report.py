@@ -161,7 +161,7 @@ def test_other_books_give_the_scale(report: Report, capsys: pytest.CaptureFixtur
     assert f"generated{style.score:.0f}{delta:.0f}" in rows and "far/stranger.txt12345.006.00" in rows
     assert f"this book, held out{style.held_out_score:.0f}{style.held_out_parts[DELTA]:.0f}" in rows
     assert "this book, held out" not in render(report, None)
-    show(found)
+    show(found, verbose=True)
     printed = capsys.readouterr().out
     assert re.search(r"stranger\.txt +│ 12 +│ 34 +│ 5\.00 +│ 6\.00", printed)
     assert re.search(rf"generated +│ {style.score:.0f} +│ {delta:.0f} ", printed)
@@ -622,7 +622,7 @@ def test_a_file_of_version_4_is_read(report: Report, tmp_path: Path) -> None:
 def test_an_evaluation_is_saved_before_it_is_shown(
     checkpoint: Checkpoint, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_: Report) -> None:
+    def gone(_: Report, verbose: bool) -> None:
         raise SystemExit(0)  # as where the reader of the output went away
 
     monkeypatch.setattr("tiny_diffusion.cli.report_tables.show", gone)

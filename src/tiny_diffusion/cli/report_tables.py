@@ -34,6 +34,9 @@ def show(report: "Report", *, verbose: bool = False) -> None:
     say(plainly(report))
     for line in details(report) if verbose else ():
         say(line)
+    if not verbose:
+        for name, why in report.missing.items():
+            say(f"not measured: {name} ({why})", style="yellow")
     _show_likelihood(report)
     if verbose:
         _show_conditions(report)
@@ -49,7 +52,10 @@ def show(report: "Report", *, verbose: bool = False) -> None:
             say(f"{part}: not measured ({not_measured(report, part)})", style="yellow")
         elif verbose:
             show_part(found)
-    if verbose and report.blind is not None:
+    if report.blind is not None:
+        from ..evaluation.verdict import people
+
+        say(people(report.blind))
         show_report(report.blind)
     if report.samples:
         say("The model writes, beginning anywhere in the book:")

@@ -51,7 +51,7 @@ AGAIN = "go on with the same command and --resume"
     "start",
     metavar="CHECKPOINT",
     help="Start from a checkpoint's weights, by its settings unless --config is given: the same model, and a tokenizer "
-    "that begins with the checkpoint's (a larger --model.vocab_level).",
+    "that begins with the checkpoint's (a larger model.vocab_level).",
 )
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the estimates, then stop.")
 @click.option(

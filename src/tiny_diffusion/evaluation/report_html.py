@@ -27,7 +27,8 @@ def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = No
     """The page of `report`, the first of `seeds` if there are several; `curves`: None where no log was found."""
     reports = [report] if seeds is None else seeds.reports
     copied = report.novelty.copied if report.novelty else []
-    copied = copied or [[] for _ in report.samples]  # reports of older versions do not say
+    if len(copied) != len(report.samples):  # reports of older versions do not say
+        copied = [[] for _ in report.samples]
     return PAGES.get_template("report.html.j2").render(
         report=report,
         seeds=seeds,
