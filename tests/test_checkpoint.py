@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import torch
 
-from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, new_model, save_checkpoint, save_plain
+from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, load_plain, new_model, save_checkpoint, save_plain
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError, WorldError
@@ -85,6 +86,30 @@ def test_a_full_disk_keeps_the_old_file(saved: tuple[Path, Checkpoint], monkeypa
         save_checkpoint(path, checkpoint)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_saving_takes_no_memory_of_its_own(tmp_path: Path) -> None:
+    weights = {"weights": torch.ones(2_000_000)}
+    tracemalloc.start()
+    save_plain(tmp_path / "large.pt", weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    assert torch.equal(load_plain(tmp_path / "large.pt")["weights"], weights["weights"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("size", [10, 2_000_000])
+def test_a_disk_that_fills_while_writing_is_told_by_its_own_name(
+    saved: tuple[Path, Checkpoint], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    path, _ = saved
+    before = path.read_bytes()
+    real = os.fdopen
+    monkeypatch.setattr(os, "fdopen", lambda handle, mode: (os.close(handle), real(os.open("/dev/full", 1), mode))[1])
+    with pytest.raises(WorldError, match=r"model\.pt: No space left on device; the file before is kept"):
+        save_plain(path, {"weights": torch.ones(size)})
+    assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_killed_in_the_middle_of_saving_the_old_file_still_loads(saved: tuple[Path, Checkpoint]) -> None:

@@ -317,7 +317,7 @@ def test_commands_print_the_others_and_a_line_of_what_is_refused(
         monkeypatch.setattr(module, "open_writer", lambda *given: (writer, how))
     text = [] if command == "generate" else [given_text]
     with pytest.raises(SystemExit) as end:
-        main([command, *text, "--jsonl"])
+        main([command, *text, "--jsonl", "--checkpoint", str(saved)])
     out, err = capsys.readouterr()
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["sample"] for row in rows] == numbers and 0 < len(numbers) < 6 and end.value.code == 2
@@ -330,7 +330,8 @@ def test_commands_print_the_others_and_a_line_of_what_is_refused(
     else:
         (tmp_path / "prompts.txt").write_text("The old\nA young\n", encoding="utf-8")
         with pytest.raises(SystemExit):
-            main([command, "--prompts-file", str(tmp_path / "prompts.txt"), "--jsonl"])
+            file = str(tmp_path / "prompts.txt")
+            main([command, "--prompts-file", file, "--jsonl", "--checkpoint", str(saved)])
         assert "prompt 1 of 2: " in capsys.readouterr().err
 
 

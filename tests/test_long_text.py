@@ -145,7 +145,9 @@ def test_texts_end_with_their_last_whole_sentence(data: Processed, text: str, gi
     assert after.text == kept == data.tokenizer.decode(after.ids)
     count = len(after.ids)
     shortened = (before.ids[:count], before.confidence[:count], before.given[:count])
-    assert after == replace(before, text=kept, ids=shortened[0], confidence=shortened[1], given=shortened[2])
+    ids, confidence, was_given = shortened
+    cut = len(before.ids) - count
+    assert after == replace(before, text=kept, ids=ids, confidence=confidence, given=was_given, cut=cut)
 
 
 def test_the_language_tells_where_sentences_end(data: Processed) -> None:

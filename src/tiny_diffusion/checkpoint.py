@@ -1,10 +1,10 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
-import io
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # only the name of the error that torch raises; nothing is ever unpickled
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -14,12 +14,14 @@ from .data.tokenizer import NUM_RESERVED, BookTokenizer
 from .errors import UserError
 from .files import atomic_write
 from .model.transformer import Transformer
+from .version import PROGRAM_VERSION
 
 if TYPE_CHECKING:
     from .data.artefacts import Processed
     from .data.folder import TrainingText
 
 VERSION = 1
+NO_SHAPE = ("vocab_level", "context", "dropout", "init_std")  # settings of the model that weights do not depend on
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,37 @@ def new_model(config: ProjectConfig, tokenizer: BookTokenizer) -> Transformer:
     return Transformer(config.model, vocab_size, NUM_RESERVED)
 
 
+def warm_start(model: Transformer, config: ProjectConfig, tokenizer: BookTokenizer, start: Checkpoint) -> None:
+    """Give ``model``, made for ``config`` and ``tokenizer``, the weights of ``start``; its further ids keep their own.
+
+    Raises UserError, naming what differs, unless the shapes are the same and the vocabulary begins with that of
+    ``start``.
+    """
+    own, other = config.model.model_dump(), start.config.model.model_dump()
+    changed = [f"model.{key} is {own[key]} and was {other[key]}" for key in own if own[key] != other[key]]
+    changed = [text for text in changed if not text.startswith(tuple(f"model.{key} " for key in NO_SHAPE))]
+    if changed:
+        raise UserError(f"the checkpoint is of another model: {', '.join(changed)}; take the same settings")
+    count = NUM_RESERVED + start.tokenizer.level_size(start.config.model.vocab_level)
+    if count > model.vocab_size:
+        raise UserError(
+            f"model.vocab_level={config.model.vocab_level} gives {model.vocab_size} ids, the checkpoint {count}: "
+            f"give model.vocab_level={start.config.model.vocab_level}"
+        )
+    if any(tokenizer.token_bytes(i) != start.tokenizer.token_bytes(i) for i in range(count)):
+        raise UserError(
+            "the checkpoint has another tokenizer than the prepared book: the model would read other tokens than it "
+            "knows; prepare the checkpoint's own book with the same pipeline settings, or train from the start"
+        )
+    weights = dict(start.weights)
+    for name in {"embedding.weight", "head.weight"} & weights.keys():
+        weights[name] = torch.cat([weights[name], model.state_dict()[name][count:]])
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError("the checkpoint's weights do not fit its own config: the file is damaged") from error
+
+
 def check_same_data(checkpoint: Checkpoint, data: "Processed | TrainingText") -> None:
     """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
     if checkpoint.meta.get("data") != data.identity:
@@ -63,6 +96,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         {
             "format": "tiny_diffusion",
             "version": VERSION,
+            "program": PROGRAM_VERSION,
             "config": checkpoint.config.to_dict(),
             "tokenizer": checkpoint.tokenizer.to_json(),
             "weights": {k: v.detach().cpu() for k, v in checkpoint.weights.items()},
@@ -78,28 +112,60 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")
     if data.get("version") != VERSION:
         raise UserError(f"{path} has checkpoint version {data.get('version')}; this program reads version {VERSION}")
+    kinds = {"config": dict, "tokenizer": str, "weights": dict, "meta": dict}
+    for name, kind in kinds.items():
+        if not isinstance(data.get(name), kind):
+            raise UserError(f"{path} is damaged: its part {name!r} is missing or not of its kind")
     return Checkpoint(
-        config=ProjectConfig.from_dict(data["config"]),
+        config=ProjectConfig.from_saved(data["config"], path, data.get("program")),
         tokenizer=BookTokenizer.from_json(data["tokenizer"]),
         weights=data["weights"],
         meta=data["meta"],
     )
 
 
+class _Stream:
+    """What ``torch.save`` writes to. It keeps the first error of ``file``, which torch would hide behind its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, part: memoryview) -> int:
+        """Pass ``part`` on; after an error, drop it."""
+        if self.error is None:
+            try:
+                self.file.write(part)
+            except OSError as error:
+                self.error = error
+        return len(part)
+
+    def flush(self) -> None:
+        """Nothing to do: ``atomic_write`` flushes the file."""
+
+
 def save_plain(path: Path, data: dict[str, Any]) -> None:
-    """Write tensors and plain data to ``path``, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(data, buffer)
+    """Write tensors and plain data to ``path``, whole or not at all; tensors on the CPU are not copied."""
     with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
+        stream = _Stream(file)
+        torch.save(data, stream)  # type: ignore[arg-type]  # torch needs no more of a file than this
+        if stream.error is not None:
+            raise stream.error
 
 
-def load_plain(path: Path) -> dict[str, Any]:
-    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely."""
+def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely.
+
+    With ``mmap`` the tensors' values are read from the file only when they are used.
+    """
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; train one first, or give --checkpoint")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name the file in it, such as {path / 'best_model.pt'}")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns of some foreign pickles, which are refused anyway
+            warnings.simplefilter("ignore")
+            data = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except UnpicklingError as error:
         raise UserError(f"{path} holds more than plain data (or is no checkpoint): refused, nothing was run") from error
     except PermissionError as error:

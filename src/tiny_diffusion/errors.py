@@ -7,3 +7,7 @@ class UserError(ValueError):
 
 class WorldError(RuntimeError):
     """The world failed (disk full, out of memory): the command ends with exit code 1."""
+
+
+class DivergedError(WorldError):
+    """Training came to figures that are no finite numbers; the last good checkpoint and run state are kept."""

@@ -1,13 +1,18 @@
 """Writing files whole or not at all."""
 
+import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import UserError, WorldError
+
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # what mkstemp makes of the prefix that atomic_write gives it
 
 
 @contextmanager
@@ -37,6 +42,17 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path, names: Sequence[str]) -> None:
+    """Remove the temporary files that killed writers of ``names`` (with wildcards) left in ``folder``.
+
+    Nobody may be writing to these names meanwhile.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and path.is_file() and any(fnmatchcase(match[1], name) for name in names):
+            path.unlink(missing_ok=True)
+
+
 def sync(file: BinaryIO) -> None:
     """Bring what was written to the disk, so that a full one shows now."""
     file.flush()
@@ -57,3 +73,30 @@ def make_folder(path: Path) -> None:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
     except OSError as error:
         raise WorldError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise UserError where no file can be written at ``path``; makes nothing. For a check before long work."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name a file")
+    check_folder(path.parent)
+
+
+def check_folder(path: Path) -> None:
+    """Raise UserError where nothing can be written into the folder ``path``, there already or still to be made."""
+    existing = path.absolute()
+    try:
+        while not existing.exists():
+            existing = existing.parent
+    except OSError as error:
+        raise UserError(f"cannot write into {path}: {error.strerror}") from error
+    if not existing.is_dir():
+        raise UserError(f"cannot make the folder {path}: {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write into {existing}: permission denied")
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

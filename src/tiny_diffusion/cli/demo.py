@@ -11,6 +11,7 @@ import click
 from ..config import ProjectConfig
 from ..errors import WorldError
 from .budget import Budget
+from .help import examples
 from .options import OVERRIDES, config_flags, console, duration, resolve, say
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ PATIENCE = 5.0  # seconds within which Project Gutenberg must begin to answer
 GUTENBERG_BOOK, TITLE = "gutenberg:84", "Frankenstein"
 
 
+@examples("tiny-diffusion demo", "tiny-diffusion demo --folder outputs/try")
 @click.command("demo")
 @click.option("--book", help="The book, as prepare takes it.  [default: Frankenstein, or Python's own reference]")
 @click.option("--folder", default="outputs/demo", show_default=True, help="Folder for everything that the demo makes.")
@@ -44,7 +46,7 @@ def command(ctx: click.Context, book: str | None, folder: str) -> None:
     say(f"preparing {root / 'processed'}")
     prepare.run(source, root / "processed", config, force=False)
     data = load_processed(root / "processed")
-    _train(config, data, root / "run", ctx.meta.get(OVERRIDES, []))
+    _train(config, data, root, ctx.meta.get(OVERRIDES, []))
     report = _evaluate(config, root)
     show(report, data, root, config)
 
@@ -71,19 +73,20 @@ def find_book(given: str | None, folder: Path) -> tuple[str, str]:
     return str(kept), f"{TITLE}, from Project Gutenberg"
 
 
-def _train(config: ProjectConfig, data: "Processed", output: Path, overrides: list[str]) -> None:
+def _train(config: ProjectConfig, data: "Processed", root: Path, overrides: list[str]) -> None:
     """Train, or go on with a training that was stopped."""
     from ..training.run_state import unfinished
     from . import train
 
-    budget = Budget(TRAINING_SECONDS, time.monotonic(), "demo", overrides)
     config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
-    resume = unfinished(output / "checkpoints" / "last.pt", config, data)
+    resume = unfinished(root / "run" / "checkpoints" / "last.pt", config, data)
     goes_on = ", going on where it was stopped" if resume else ""
+    # A run that was stopped knows the time that it has left.
+    budget = None if resume else Budget(TRAINING_SECONDS, time.monotonic(), "demo", overrides)
     say(f"training for about {duration(TRAINING_SECONDS)} on this machine{goes_on}")
     again = "the same command goes on from here"
     with _silent():
-        train.train(config, data, output, resume=resume, dry_run=False, budget=budget, again=again)
+        train.train(config, root / "processed", root / "run", resume=resume, dry_run=False, budget=budget, again=again)
 
 
 def _evaluate(config: ProjectConfig, root: Path) -> "Report":

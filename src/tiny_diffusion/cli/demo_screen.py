@@ -39,7 +39,7 @@ def show(report: "Report", data: "Processed", root: Path, config: "ProjectConfig
     """Print the screen; between its parts stand blank lines where there is room for them."""
     from ..evaluation.verdict import plainly
 
-    sample = sample_lines(report.samples[0], 3, COLUMNS - 2)
+    sample = sample_lines(next(iter(report.samples), ""), 3, COLUMNS - 2)
     parts = [
         [Text(f"What the model writes after reading {report.source}:"), *(Text(f"  {line}") for line in sample)],
         _gap(data, root, config),

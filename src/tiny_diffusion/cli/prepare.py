@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config import ProjectConfig
+from ..files import check_folder
+from .help import examples
 from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
 
 if TYPE_CHECKING:
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 FEW, MANY = 3, 10  # easiest and hardest sentences shown, and with --verbose
 
 
+@examples(
+    "tiny-diffusion prepare --book mybook.epub",
+    "tiny-diffusion prepare --book gutenberg:84 --config cpu_2m",
+    "tiny-diffusion prepare --book mybook.txt --pipeline.vocab_size 8000",
+)
 @click.command("prepare")
 @click.option("--book", required=True, help="The book: .txt (any encoding), .epub, .html, .gz, a URL, or gutenberg:ID.")
 @click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
@@ -28,6 +35,7 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown, and with --verbose
 def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bool, config_name: str) -> None:
     """Read a book, split it into training and held-out passages, fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
+    check_folder(Path(output))
     if not run(book, Path(output), config, force=force):
         say(f"{output} is up to date with this book and these settings; nothing to do")
     show(Path(output), config, verbose=verbose)
@@ -68,9 +76,9 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
     order = data.difficulty.combined.argsort(kind="stable").tolist()
     for title, chosen in (("easiest", order), ("hardest", order[::-1])):
         # One that the book repeats is shown once.
-        texts = dict.fromkeys(" ".join(data.sentences[i].text.split()) for i in chosen)
+        once = dict.fromkeys(" ".join(data.sentences[i].text.split()) for i in chosen)
         say(f"{title} sentences:")
-        for sentence in islice(texts, MANY if verbose else FEW):
+        for sentence in islice(once, MANY if verbose else FEW):
             console.print(Text(f"  {sentence}"), no_wrap=True, overflow="ellipsis")
     for note in data.difficulty.notes:
         say(f"note: {note}", style="yellow")

@@ -2,8 +2,9 @@
 
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -24,7 +25,7 @@ _SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=\S)")
 
 def show(report: "Report", *, verbose: bool = False) -> None:
     """Print the verdict, the table of likelihoods, the thresholds and some text; with ``verbose`` all tables too."""
-    from ..evaluation.verdict import details, headline, plainly, warning
+    from ..evaluation.verdict import details, headline, not_measured, plainly, warning
 
     leak = warning(report)
     if leak is not None:
@@ -33,6 +34,9 @@ def show(report: "Report", *, verbose: bool = False) -> None:
     say(plainly(report))
     for line in details(report) if verbose else ():
         say(line)
+    if not verbose:
+        for name, why in report.missing.items():
+            say(f"not measured: {name} ({why})", style="yellow")
     _show_likelihood(report)
     if verbose:
         _show_conditions(report)
@@ -42,15 +46,20 @@ def show(report: "Report", *, verbose: bool = False) -> None:
             threshold.name, f"{threshold.value:.4g}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
         )
     console.print(checks)
-    if verbose:
-        _show_style(report.style)
-        _show_coherence(report.coherence)
-        _show_novelty(report.novelty)
-        _show_frontier(report.frontier)
-        if report.blind is not None:
-            show_report(report.blind)
-    say("The model writes, beginning anywhere in the book:")
-    for line in sample_lines(report.samples[0], 3, min(console.width, WIDTH) - 2):
+    for part, show_part in PARTS.items():
+        found = getattr(report, part)
+        if found is None:
+            say(f"{part}: not measured ({not_measured(report, part)})", style="yellow")
+        elif verbose:
+            show_part(found)
+    if report.blind is not None:
+        from ..evaluation.verdict import people
+
+        say(people(report.blind))
+        show_report(report.blind)
+    if report.samples:
+        say("The model writes, beginning anywhere in the book:")
+    for line in sample_lines(next(iter(report.samples), ""), 3, min(console.width, WIDTH) - 2):
         say(f"  {line}", style="italic")
 
 
@@ -153,6 +162,15 @@ def _show_frontier(frontier: "Frontier") -> None:
         name = "held-out text" if point.temperature is None else f"{point.temperature:g}"
         table.add_row(name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2))
     console.print(table)
+
+
+# How each part that is measured on texts of the model is shown.
+PARTS: dict[str, Callable[[Any], None]] = {
+    "style": _show_style,
+    "coherence": _show_coherence,
+    "novelty": _show_novelty,
+    "frontier": _show_frontier,
+}
 
 
 def show_seeds(seeds: "SeedsReport") -> None:

@@ -1,23 +1,30 @@
-"""Ctrl-C during long work: it ends after its step, with all saved."""
+"""Ends that are no failures: Ctrl-C in long work, with all saved and said at once, and a reader that went away."""
 
+import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 EXIT_INTERRUPTED = 130
+STOPPING = "stopping after this {part}, then saving; Ctrl-C again quits without saving"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stoppable(Protocol):
-    """What ends after its current step when asked to."""
+    """What ends soon when asked to."""
 
     stop_requested: bool
 
 
 @contextmanager
-def graceful_stop(process: Stoppable) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks for a stop after the step, with all saved; a second one stops at once."""
+def graceful_stop(process: Stoppable, acknowledge: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks for a stop with all saved; a second one stops at once.
+
+    ``acknowledge`` is called when the first one comes, from another thread.
+    """
 
     def ask(signum: int, frame: FrameType | None) -> None:
         process.stop_requested = True
@@ -27,8 +34,46 @@ def graceful_stop(process: Stoppable) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    try:
+        with _at_signal(acknowledge):
+            yield
+    finally:
+        restore()
+
+
+@contextmanager
+def _at_signal(act: Callable[[], None]) -> Iterator[None]:
+    """Call ``act`` when the first of SIGNALS comes, in a thread: the main one may be in torch's code for seconds."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def wait() -> None:
+        while numbers := os.read(reading, 1):
+            if numbers[0] in SIGNALS:
+                act()
+                return
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     try:
         yield
     finally:
-        restore()
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+
+
+def discard_output() -> None:
+    """Send what is printed from now on, and what waits to be, into the void."""
+    void = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(void, stream)
+
+
+def end_quietly() -> NoReturn:
+    """End with exit code 0: the reader of the output went away, as ``| head`` does, and has what it wanted."""
+    discard_output()
+    raise SystemExit(0)

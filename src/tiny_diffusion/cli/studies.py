@@ -16,8 +16,9 @@ from ..config import EvaluationConfig, ProjectConfig
 from ..config.evaluation_config import SCORING
 from ..config.reference import describe
 from ..errors import UserError
+from ..files import check_folder
 from .options import OVERRIDES, console, duration, errors, resolve, say
-from .stopping import graceful_stop
+from .stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
@@ -135,6 +136,7 @@ def open_study(
     from ..studies.plan import Lengths
     from ..studies.runs import Store
 
+    check_folder(Path(output))
     data = load_processed(Path(data_dir))
     config = study_config(ctx, base, data, unread)
     return OpenStudy(config, data, Store(Path(output) / "runs", data, config.evaluation), Lengths(data))
@@ -167,13 +169,14 @@ def show_plan(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
 
 
 def follow_study(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
-    """Do a study's runs under a progress bar; raises click.Abort after Ctrl-C, with everything saved."""
+    """Do a study's runs under a progress bar; raises click's Exit after Ctrl-C, with everything saved."""
     from ..runtime import memory_errors
     from ..studies.plan import execute
     from ..studies.runs import Interrupted
 
     columns = (BarColumn(bar_width=12), TextColumn("{task.percentage:>3.0f}% {task.description}"))
-    with memory_errors(), Progress(*columns, console=errors, refresh_per_second=4) as progress, graceful_stop(store):
+    progress = Progress(*columns, console=errors, refresh_per_second=4)
+    with memory_errors(), progress, graceful_stop(store, lambda: say(STOPPING.format(part="micro-batch"), to=errors)):
         task = progress.add_task("reading", total=None)
         try:
             for done, total, state in _progress(execute(plan, store), store, lengths):
@@ -181,7 +184,7 @@ def follow_study(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
         except Interrupted:
             progress.stop()
             say("stopped; what is done is kept, and the same command goes on from here", to=errors)
-            raise click.Abort from None
+            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
 
 
 def _progress(events: Any, store: "Store", lengths: "Lengths") -> Iterator[tuple[float, float, str]]:

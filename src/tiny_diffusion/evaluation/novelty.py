@@ -5,7 +5,7 @@ cut into pieces as long as the generated texts, and as many.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config import EvaluationConfig
 from ..data.copies import CopyIndex, Matches, excerpt
@@ -71,7 +71,7 @@ class NoveltyReport:
     held_out: Copying
     nearest: CopiedPassage | None
     by_steps: list[StepsNovelty]
-    copied: list[list[tuple[int, int]]]
+    copied: list[list[tuple[int, int]]] = field(default_factory=list)
 
     @property
     def columns(self) -> dict[str, Copying]:

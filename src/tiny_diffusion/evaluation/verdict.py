@@ -7,6 +7,7 @@ from .comparison import NGRAM_NAMES
 from .likelihood import Likelihood
 from .people import BlindReport
 from .result import Report
+from .samples import WRITING
 
 NGRAMS, PPM, TWIN = "the n-grams", "PPMd", "its autoregressive twin"
 WORDS = {"loses": "loses to", "level": "is level with", "beats": "beats"}
@@ -125,6 +126,7 @@ def details(report: Report) -> list[str]:
     ]
     if missing:
         lines.append(f"Not measured: {_join(missing)}.")
+    lines += [f"Not measured: {name} ({why})." for name, why in report.missing.items()]
     chain = next((row for row in report.likelihood if row.name == "diffusion (chain rule)"), None)
     if chain is not None:
         exact = f"{chain.bits_per_byte:.3f} bits per byte"
@@ -134,6 +136,11 @@ def details(report: Report) -> list[str]:
     if report.rough_interval:
         lines.append("The held-out text has few passages: intervals are over windows, and rough.")
     return lines
+
+
+def not_measured(report: Report, part: str) -> str:
+    """Why a part of the report is missing: its own reason, or that of the texts it is measured on."""
+    return report.missing.get(part) or report.missing.get(WRITING, "unknown")
 
 
 def people(blind: BlindReport) -> str:

@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ..checkpoint import load_checkpoint
 from ..config import EvaluationConfig, ProjectConfig, StudyConfig
 from ..config.evaluation_config import SCORING
 from ..config.overrides import flatten
 from ..data.artefacts import Processed
 from ..data.folder import digest
-from ..errors import UserError, WorldError
+from ..errors import DivergedError, UserError
 from ..evaluation.likelihood import Likelihood, held_out, model_nats, summarise
 from ..files import write_text
 from ..runtime import autocast, find_device
@@ -25,7 +27,7 @@ from ..training.events import Event, Finished
 from ..training.flops import run_flops
 from ..training.folder import CONFIG_FILE, locked
 from ..training.metrics import RunLog
-from ..training.run_state import MAY_CHANGE
+from ..training.run_state import PLACE
 from ..training.trainer import Trainer
 
 VERSION = 1  # of result.json, and of what its figures mean: part of a run's hash
@@ -83,12 +85,24 @@ def study_run(label: str, config: ProjectConfig, **changes: Any) -> Run:
 
 
 class Store:
-    """The folder of kept runs on one prepared book. Set ``stop_requested`` to end the run after its current step."""
+    """The folder of kept runs on one prepared book. Set ``stop_requested`` to end the run, with its state saved."""
 
     def __init__(self, root: Path, data: Processed, evaluation: EvaluationConfig) -> None:
         self.root, self.data, self.evaluation = root, data, evaluation
-        self.stop_requested = False
+        self._stop_requested = False
+        self._trainer: Trainer | None = None
         self._known: dict[str, RunResult] = {}
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether the study was asked to stop; the run under way hears of it at once."""
+        return self._stop_requested
+
+    @stop_requested.setter
+    def stop_requested(self, asked: bool) -> None:
+        self._stop_requested = asked
+        if self._trainer is not None:
+            self._trainer.stop_requested = asked
 
     def key(self, run: Run) -> str:
         """The run's hash: equal exactly for equal data and settings, but for those that do not move its training.
@@ -96,8 +110,8 @@ class Store:
         They are left out, not only set to their defaults: a setting of generation that is new would make all runs anew.
         """
         unread = ("study.", "evaluation.", *(() if run.config.training.self_training_share else ("generation.",)))
-        flat = flatten(run.config.to_dict())
-        settings = {k: v for k, v in flat.items() if k not in MAY_CHANGE and not k.startswith(unread)}
+        flat = flatten(run.config.to_dict_in_full())
+        settings = {k: v for k, v in flat.items() if k not in PLACE and not k.startswith(unread)}
         return digest(json.dumps([VERSION, self.data.identity, settings], sort_keys=True))[:16]
 
     def folder(self, run: Run) -> Path:
@@ -117,8 +131,8 @@ class Store:
     def train(self, run: Run) -> Generator[Event | Scoring, None, RunResult]:
         """Train and score a run, or what is left of it; yields the trainer's events.
 
-        Raises Interrupted, with the state saved, when ``stop_requested`` was set; WorldError when no validation
-        gave a number.
+        Raises Interrupted, with the state saved, when ``stop_requested`` was set; DivergedError when
+        its figures are no finite numbers.
         """
         folder = self.folder(run)
         with locked(folder):
@@ -137,22 +151,24 @@ class Store:
         folder = self.folder(run)
         log = folder / "logs" / "metrics.jsonl"
         resume = (folder / "checkpoints" / "last.pt").exists()
-        trainer = Trainer(run.config, self.data, folder, resume=resume)
+        self._trainer = trainer = Trainer(run.config, self.data, folder, resume=resume)
+        trainer.stop_requested = self.stop_requested
         write_text(folder / CONFIG_FILE, run.config.to_toml())
         if resume:  # steps after the saved state are done again
             rows = [r for r in _read_log(log, trainer.progress.step) if r["step"] <= trainer.progress.step]
             write_text(log, "".join(json.dumps(r) + "\n" for r in rows))
         with RunLog(folder, tensorboard=False, append=resume) as writer:
-            for event in trainer.run():
-                if hasattr(event, "step"):
-                    writer.write(event)
-                yield event
-                trainer.stop_requested = self.stop_requested
+            try:
+                for event in trainer.run():
+                    if hasattr(event, "step"):
+                        writer.write(event)
+                    yield event
+            except DivergedError as error:
+                raise DivergedError(f"{run.label}: {error}") from error
+        self._trainer = None
         assert isinstance(event, Finished)
         if event.interrupted:
             raise Interrupted
-        if math.isinf(event.best_bits_per_byte):
-            raise WorldError(f"{run.label}: no validation gave a number; lower the learning rate")
         return _trained(_read_log(log, event.step), run.config, trainer.model.vocab_size) | {
             "parameters": trainer.model.count()[0]
         }
@@ -178,21 +194,24 @@ class Store:
             return None
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is damaged; delete the folder {path.parent}, and the run is done again") from error
-        return dict(record)
+        except (OSError, ValueError, RecursionError) as error:
+            raise _damaged(path) from error
+        if not isinstance(record, dict) or not {"trained", "scoring", "test"} <= record.keys():
+            raise _damaged(path)
+        return record
 
     def _result(self, run: Run, record: dict[str, Any]) -> RunResult:
         trained, path = record["trained"], self.folder(run) / "best_model.pt"
         try:
-            curve = tuple(Point(**p) for p in trained["curve"])
-            best = min(curve, key=lambda p: p.bits_per_byte)
-            figures = trained | {"curve": curve}
-            return RunResult(**figures, best=best, test=Likelihood(**record["test"]), checkpoint=path)
+            best = min(trained["curve"], key=lambda p: p["bits_per_byte"])
+            known = {**trained, "best": best, "test": record["test"], "checkpoint": path}
+            return TypeAdapter(RunResult).validate_python(known)
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path.parent}/result.json is damaged: delete that folder, and it is done again"
-            ) from error
+            raise _damaged(path.with_name("result.json")) from error
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged; delete the folder {path.parent}, and the run is done again")
 
 
 def _read_log(path: Path, steps: int) -> list[dict[str, Any]]:
@@ -200,7 +219,7 @@ def _read_log(path: Path, steps: int) -> list[dict[str, Any]]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         whole = {r["step"] for r in rows if r["event"] == "StepDone"} >= set(range(1, steps + 1))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise UserError(f"{path} is not whole: delete the folder {path.parents[1]}, and the run is done again")

@@ -9,13 +9,20 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import UserError
-from ..files import make_folder
+from ..files import make_folder, remove_leftovers
 
 PARTS = ("checkpoints", "logs", "tensorboard", "samples")
 CONFIG_FILE = "config.toml"
 REPORTS = ("evaluation.json", "report.html", "evaluation_seeds.json", "report_seeds.html")
 FILES = ("best_model.pt", *REPORTS, "blind_test.sqlite", CONFIG_FILE)
 ASIDE = "earlier"
+# What a training or a study writes under the folder's lock, whole or not at all. Other commands write the reports.
+WRITTEN = {
+    ".": ("best_model.pt", CONFIG_FILE, "result.json"),
+    "checkpoints": ("last.pt",),
+    "logs": ("metrics.jsonl",),
+    "samples": ("step_*.txt",),
+}
 
 
 @contextmanager
@@ -30,6 +37,8 @@ def locked(output: Path) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"cannot write into {output}: permission denied") from error
     try:
+        for part, names in WRITTEN.items():  # a training that was killed may have been saving
+            remove_leftovers(output / part, names)
         yield
     finally:
         lock.release()

@@ -55,7 +55,7 @@ class RunLog:
             self._file = (output / "logs" / "metrics.jsonl").open("a" if append else "w", encoding="utf-8")
         except OSError as error:
             raise WorldError(f"cannot write the log in {output}: {error.strerror}") from error
-        self._board = _board(output / "tensorboard") if tensorboard else None
+        self._board = summary_writer()(str(output / "tensorboard")) if tensorboard else None
 
     def __enter__(self) -> "RunLog":
         return self
@@ -85,11 +85,12 @@ class RunLog:
             self._board.add_text("sample", event.text, event.step)
 
 
-def _board(folder: Path) -> Any:
+def summary_writer() -> Any:
+    """TensorBoard's class; raises UserError where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
         raise UserError(
             "training.tensorboard=true needs an extra: pip install 'tiny-diffusion[tensorboard]'"
         ) from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter

@@ -1,6 +1,7 @@
 """What an optimiser step minimises: the loss of a batch by the objective, what it is divided by, and its gradient."""
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -14,6 +15,10 @@ from ..model.transformer import Transformer
 from ..runtime import autocast, compile_errors
 from .format_datasets import Rows
 from .ranks import Ranks, without_exchange
+
+
+class Stopped(Exception):
+    """A stop was asked for amid work that is thrown away: the resumed run does it again."""
 
 
 class Objective(nn.Module):
@@ -44,13 +49,20 @@ class Objective(nn.Module):
 
 
 def add_gradients(
-    objective: nn.Module, settings: TrainingConfig, batch: Rows, masked: Tensor, t: Tensor, ranks: Ranks
+    objective: nn.Module,
+    settings: TrainingConfig,
+    batch: Rows,
+    masked: Tensor,
+    t: Tensor,
+    ranks: Ranks,
+    stops: Callable[[], bool],
 ) -> Tensor:
     """Add the gradient of a batch's loss to the parameters', in micro-batches; the loss, a scalar on the device.
 
     ``objective``: an Objective as ``ranks`` distributes it; each process takes its rows of ``batch``, and a row without
     weight where there are fewer rows than processes. The micro-batches' gradients add up to the whole batch's. Raises
-    WorldError where ``torch.compile`` fails.
+    Stopped, with a part of the gradients added, when ``stops`` says so between two micro-batches; WorldError where
+    ``torch.compile`` fails.
     """
     mine = ranks.share(len(batch))
     # The exchange takes the mean over the processes, where the sum is wanted.
@@ -63,6 +75,8 @@ def add_gradients(
             loss = objective(batch.take(part), masked[part], t[part]) / weight
             loss.backward()
         total += loss.detach()
+        if i < len(parts) and stops():
+            raise Stopped
     return ranks.total(total / ranks.count)
 
 

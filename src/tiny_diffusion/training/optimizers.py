@@ -64,6 +64,12 @@ def make_optimizers(model: Transformer, config: TrainingConfig) -> Optimizers:
     return Optimizers([muon, adamw], [config.muon_learning_rate, config.learning_rate])
 
 
+def rates_in_use(config: TrainingConfig) -> str:
+    """The learning rates that the optimiser reads, by key and value: what to lower when training diverges."""
+    names = ("muon_learning_rate", "learning_rate") if config.optimizer == "muon" else ("learning_rate",)
+    return " or ".join(f"training.{name} (now {getattr(config, name):g})" for name in names)
+
+
 @torch.no_grad()
 def clip_gradients(parameters: list[nn.Parameter], largest: float) -> Tensor:
     """Scale all gradients so that their norm is at most ``largest`` (0: leave them); the norm before, a scalar.
