@@ -23,7 +23,7 @@ PATIENCE = 5.0  # seconds within which Project Gutenberg must begin to answer
 GUTENBERG_BOOK, TITLE = "gutenberg:84", "Frankenstein"
 
 
-@examples("tiny-diffusion demo", "tiny-diffusion demo --folder outputs/try")
+@examples("tiny-diffusion demo", "tiny-diffusion demo --book mybook.epub", "tiny-diffusion demo --folder outputs/try")
 @click.command("demo")
 @click.option("--book", help="The book, as prepare takes it.  [default: Frankenstein, or Python's own reference]")
 @click.option("--folder", default="outputs/demo", show_default=True, help="Folder for everything that the demo makes.")

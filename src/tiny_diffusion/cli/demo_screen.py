@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ..show.lines import printable
 from .options import console, errors, program
 from .report_tables import sample_lines
 
@@ -98,11 +99,12 @@ def _gap(data: "Processed", root: Path, config: "ProjectConfig") -> list[Text]:
             whole = writer.infill(f"{hidden.before}{{{HIDDEN} words}}{hidden.after}", settings)[0].text
         except Refused as refused:
             return [Text(f"A gap that it could not fill: {refused}"[:COLUMNS])]
-    filled = whole[len(hidden.before) : len(whole) - len(hidden.after)]
+    filled = printable(" ".join(whole[len(hidden.before) : len(whole) - len(hidden.after)].split()))
     marked = Text(filled, style="bold green") if console.is_terminal and not console.no_color else Text(f"[{filled}]")
+    sentence = Text.assemble(hidden.before, marked, hidden.after).wrap(console, COLUMNS - 2)
     return [
         Text("How it fills a gap, in a sentence of the book that it has never seen:"),
-        Text.assemble("  ", hidden.before, marked, hidden.after),
+        *(Text.assemble("  ", line) for line in sentence),
         Text(f"  (the author wrote: {hidden.words})", style="dim"),
     ]
 
@@ -144,7 +146,12 @@ def _next(root: Path) -> list[Text]:
         (f"{here} infill", '"It was {2 words} that I saw."', f"--checkpoint {path}"),
         (f"{here} train", "--time-budget 30m", f"--data-dir {shlex.quote(str(root / 'processed'))}"),
     )
-    lines = [f"All figures: {root / 'run' / 'report.html'}. To go on, type one of these:"]
+    lines = textwrap.wrap(
+        f"All figures: {root / 'run' / 'report.html'}. To go on, type one of these:",
+        COLUMNS,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     for command in commands:
         lines += _continued(command)
     return [Text(line) for line in lines]

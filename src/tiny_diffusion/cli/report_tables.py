@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from ..show.lines import printable
 from .blind_report import show_report
 from .options import console, say
 
@@ -66,7 +67,7 @@ def show(report: "Report", *, verbose: bool = False) -> None:
 def sample_lines(text: str, most: int, width: int) -> list[str]:
     """At most ``most`` lines of ``width`` of a text that begins in mid-sentence, from its first whole sentence on."""
     start = _SENTENCE_END.search(text)
-    words = " ".join((text[start.end() :] if start else text).split())
+    words = printable(" ".join((text[start.end() :] if start else text).split()))
     return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
 
 
@@ -152,7 +153,7 @@ def _show_novelty(novelty: "NoveltyReport") -> None:
     nearest = novelty.nearest
     if nearest is not None:
         side = Table("most copied sample", "training text", title=f"longest copied run: {nearest.words} words")
-        side.add_row(*[escape(" ".join(t.split())) for t in (nearest.sample_text, nearest.training_text)])
+        side.add_row(*[escape(printable(" ".join(t.split()))) for t in (nearest.sample_text, nearest.training_text)])
         console.print(side)
 
 
