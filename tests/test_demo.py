@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
-from tiny_diffusion.cli import demo, demo_screen, evaluate, report_tables
+from tiny_diffusion.cli import demo, demo_screen, evaluate, report_tables, train
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data import loading
 from tiny_diffusion.data.artefacts import Processed
@@ -150,3 +150,22 @@ def test_only_a_stopped_run_of_the_same_settings_goes_on(
     for _ in Trainer(config, data, tmp_path, resume=True).run():
         pass
     assert not unfinished(trainer.run_path, config, data)
+
+
+def test_a_stopped_demo_is_told_to_type_the_same_again_and_then_goes_on(
+    tmp_path: Path, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def stopped(*given: object, **how: object) -> None:
+        asked.append(how)
+
+    monkeypatch.setattr(train, "train", stopped)
+    demo._train(config, data, tmp_path, [])
+    trainer = Trainer(config, data, tmp_path / "run")
+    for event in trainer.run():
+        trainer.stop_requested |= isinstance(event, StepDone)
+    demo._train(config, data, tmp_path, [])
+    assert [how["resume"] for how in asked] == [False, True]
+    assert [how["again"] for how in asked] == ["the same command"] * 2  # the demo knows no --resume
+    assert asked[0]["budget"] is not None and asked[1]["budget"] is None  # a run knows the time that it has left

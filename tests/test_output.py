@@ -64,6 +64,17 @@ def test_sentences_break_at_words_on_a_terminal_and_nowhere_in_a_pipe() -> None:
     assert written(pipe) == LONG + "\n"
 
 
+def test_an_error_breaks_at_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal()
+    monkeypatch.setattr(options, "errors", screen)
+    with pytest.raises(SystemExit) as ended:
+        main(["generate", "--checkpoint", "a checkpoint that lies nowhere at all on this machine"])
+    assert ended.value.code == 2
+    lines = written(screen).splitlines()
+    assert lines[0].startswith("error: ") and len(lines) > 1 and max(map(len, lines)) <= 40
+    assert "a checkpoint that lies nowhere at all on this machine" in " ".join(line.strip() for line in lines)
+
+
 def test_what_is_said_beside_a_spinner_goes_through_the_spinners_console(monkeypatch: pytest.MonkeyPatch) -> None:
     screen, beside = terminal(), terminal()
     monkeypatch.setattr(options, "errors", beside)

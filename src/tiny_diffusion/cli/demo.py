@@ -80,11 +80,10 @@ def _train(config: ProjectConfig, data: "Processed", root: Path, overrides: list
 
     config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
     resume = unfinished(root / "run" / "checkpoints" / "last.pt", config, data)
-    goes_on = ", going on where it was stopped" if resume else ""
     # A run that was stopped knows the time that it has left.
     budget = None if resume else Budget(TRAINING_SECONDS, time.monotonic(), "demo", overrides)
-    say(f"training for about {duration(TRAINING_SECONDS)} on this machine{goes_on}")
-    again = "the same command goes on from here"
+    say("training goes on where it was stopped" if resume else f"training for about {duration(TRAINING_SECONDS)}")
+    again = "the same command"
     with _silent():
         train.train(config, root / "processed", root / "run", resume=resume, dry_run=False, budget=budget, again=again)
 

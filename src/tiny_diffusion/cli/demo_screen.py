@@ -160,8 +160,9 @@ def _next(root: Path) -> list[Text]:
 def _continued(parts: tuple[str, ...]) -> list[str]:
     """A command's parts on as many lines as it takes, in the way that a shell reads as one."""
     lines = [parts[0]]
-    for part in parts[1:]:
-        if len(lines[-1]) + 1 + len(part) <= COLUMNS - 2:
+    for number, part in enumerate(parts[1:], start=2):
+        room = COLUMNS if number == len(parts) else COLUMNS - len(" \\")
+        if len(lines[-1]) + 1 + len(part) <= room:
             lines[-1] += f" {part}"
         else:
             lines[-1] += " \\"

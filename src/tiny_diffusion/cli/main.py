@@ -160,5 +160,7 @@ def _say(message: str, code: int, debug: bool) -> int:
     # Of several processes, as torchrun starts them, each tells its own error: one alone may be out of memory.
     rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
     whose = "" if rank == "0" else f"process {rank}: "
-    click.echo(f"error: {whose}{' '.join(message.split())}", err=True)
+    from .options import errors, say
+
+    say(f"error: {whose}{' '.join(message.split())}", to=errors)
     return code
