@@ -204,10 +204,10 @@ def take_part(
         write_text(output / CONFIG_FILE, config.to_toml())
         finished = follow(trainer, append=resume, pacer=pacer)
     if finished.interrupted:
-        again = "the same command and --resume"
-        if ranks.count == 1:
-            again = command_to_go_on(data_dir, output, budget)
-        say(f"stopped after step {finished.step}, with all saved in {output}; go on with: {again}", to=errors)
+        again = f": {command_to_go_on(data_dir, output, budget)}"
+        if ranks.count > 1:  # which torchrun started, by a command that is not ours
+            again = " the same command and --resume"
+        say(f"stopped after step {finished.step}, with all saved in {output}; go on with{again}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if budget is not None:
