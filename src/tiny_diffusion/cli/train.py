@@ -309,4 +309,5 @@ def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) ->
                 say(f"stage {event.name} ended early: no better validation", to=errors)
             elif isinstance(event, Finished):
                 finished = event
+                progress.update(task, description=state)
     return finished
