@@ -1,18 +1,23 @@
 # Each target makes the virtual environment and installs by itself, again only when the requirements change.
-# Another Python: make test PYTHON=python3.12; another place: VENV=folder.
+# Another Python: make test PYTHON=python3.12; another place: VENV=folder; a book of your own: make demo BOOK=file.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(notdir $(PYTHON))
+# On all cores; tests/conftest.py gives each process one thread.
+PYTEST = $(BIN)/python -m pytest -n auto
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test test-all lint benchmark clean
 
 demo: $(STAMP)
-	$(BIN)/tiny-diffusion demo
+	$(BIN)/tiny-diffusion demo $(if $(BOOK),--book "$(BOOK)")
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-all: $(STAMP)
+	$(PYTEST) -m 'not slow and not gpu'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ class PlainBlock(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         d, f = config.d_model, config.d_ff
-        self.heads, self.rate = config.n_heads, config.dropout
+        self.heads, self.rate = config.heads, config.dropout
         self.norm1, self.norm2 = nn.RMSNorm(d), nn.RMSNorm(d)
         self.q, self.k, self.v, self.o = (nn.Linear(d, d, bias=False) for _ in range(4))
         self.gate, self.up, self.down = (

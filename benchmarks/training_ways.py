@@ -94,7 +94,7 @@ def modern_bert(size: Size, ids: Tensor, real: Tensor, precision: str) -> Way:
             vocab_size=NUM_RESERVED + size.vocab,
             hidden_size=size.model.d_model,
             num_hidden_layers=size.model.n_layers,
-            num_attention_heads=size.model.n_heads,
+            num_attention_heads=size.model.heads,
             intermediate_size=size.model.d_ff,
             max_position_embeddings=max(PADDED, size.model.context),
             global_attn_every_n_layers=1,

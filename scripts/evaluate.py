@@ -1,8 +1,6 @@
 """Measure a model; the same as `tiny-diffusion evaluate`."""
 
-import sys
-
-from tiny_diffusion.cli import main
+from command import run
 
 if __name__ == "__main__":
-    main(["evaluate", *sys.argv[1:]])
+    run("evaluate")

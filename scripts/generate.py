@@ -1,8 +1,6 @@
 """Write text; the same as `tiny-diffusion generate`."""
 
-import sys
-
-from tiny_diffusion.cli import main
+from command import run
 
 if __name__ == "__main__":
-    main(["generate", *sys.argv[1:]])
+    run("generate")

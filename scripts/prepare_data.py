@@ -1,8 +1,6 @@
 """Prepare a book; the same as `tiny-diffusion prepare`."""
 
-import sys
-
-from tiny_diffusion.cli import main
+from command import run
 
 if __name__ == "__main__":
-    main(["prepare", *sys.argv[1:]])
+    run("prepare")

@@ -1,8 +1,6 @@
 """Train a model; the same as `tiny-diffusion train`."""
 
-import sys
-
-from tiny_diffusion.cli import main
+from command import run
 
 if __name__ == "__main__":
-    main(["train", *sys.argv[1:]])
+    run("train")

@@ -1,7 +1,11 @@
 """Small material that many tests share: a text of our own making, prepared once, and tiny settings."""
 
+import os
 import random
 from pathlib import Path
+
+# Before torch is imported, and for the programs that tests start: the tests share the cores among their processes.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch

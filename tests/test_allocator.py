@@ -31,6 +31,7 @@ print(count_faults(10))
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_kept_memory_is_not_faulted_in_again() -> None:
     def faults(how: str) -> int:

@@ -318,7 +318,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_model_writes(
 ) -> None:
     monkeypatch.setattr("tiny_diffusion.evaluation.blind_passages.write_passages", None)
     (tmp_path / "folder").mkdir()
-    for place, words in (("folder", "cannot open"), ("folder/x/blind.sqlite", "cannot make the folder")):
+    for place, words in (("folder", "is a folder"), ("folder/x/blind.sqlite", "cannot make the folder")):
         (tmp_path / "folder" / "x").touch()
         refused = Desk(tmp_path / place, []).call("--rater", "anna", *desk.making)
         assert isinstance(refused.exception, UserError) and words in str(refused.exception)

@@ -53,6 +53,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_train_again_moves_the_run_aside(checkout: Path) -> None:
     done = run(checkout, "scripts/train.py", "--data-dir", "data/processed", *SMALL)
     assert "is now in" in done.stdout and (checkout / "outputs" / "earlier").is_dir()
@@ -61,6 +62,7 @@ def test_train_again_moves_the_run_aside(checkout: Path) -> None:
     run(checkout, "scripts/train.py", "--config", "memory_efficient", "--data-dir", "data/processed", *SMALL)
 
 
+@pytest.mark.long
 def test_a_time_budget_respects_what_is_given_and_ends_in_time(checkout: Path) -> None:
     given = ["--data-dir", "data/processed", "--output", "within", "--training.batch_size", "5"]
     command = ["scripts/train.py", "--config", "debug", "--time-budget", "4m", *given, *SMALL]
@@ -77,6 +79,7 @@ GENERATE = ["scripts/generate.py", "--checkpoint", "outputs/best_model.pt"]
 EVALUATE = ["scripts/evaluate.py", "--checkpoint", "outputs/best_model.pt", "--data-dir", "data/processed"]
 
 
+@pytest.mark.long
 def test_generate(checkout: Path) -> None:
     assert run(checkout, *GENERATE, "--prompt", "The origin of", "--length", "20").stdout.startswith("The origin of")
     level = ["--vocab-level", "3", "--prompt", "Science", "--length", "20"]
@@ -92,6 +95,7 @@ def test_generate(checkout: Path) -> None:
     assert "old miller" in kept and "[[" not in kept
 
 
+@pytest.mark.long
 def test_evaluate(checkout: Path) -> None:
     few = ["--eval-batch-size", "4", "--eval-samples", "50", "--evaluation.draws", "4", "--generation.steps", "2"]
     table = run(checkout, *EVALUATE, *few).stdout
@@ -109,6 +113,7 @@ def test_evaluate(checkout: Path) -> None:
     assert "missing.txt" in run(checkout, *EVALUATE, "--other-books", "missing.txt", code=2).stderr
 
 
+@pytest.mark.long
 def test_score(checkout: Path) -> None:
     (checkout / "new.txt").write_text("The old miller carried the quiet lantern.\n\nThe zebra's xylophone exploded.\n")
     text = run(checkout, "-m", "tiny_diffusion", "score", "new.txt", "--evaluation.draws", "2").stdout
@@ -118,6 +123,7 @@ def test_score(checkout: Path) -> None:
     assert "".join(word["text"] for word in found["words"]) == "The old miller sold it."
 
 
+@pytest.mark.long
 def test_the_self_tests(checkout: Path) -> None:
     assert "ok:" in run(checkout, "scripts/train.py", "--test").stdout
     assert "ok:" in run(checkout, "scripts/train.py", "--test-integration").stdout
@@ -141,6 +147,7 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
     assert "Usage" in done.stdout and done.stderr == "light"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -187,6 +194,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(checkout: Path, command: list[s
     assert words in run(checkout, "-m", "tiny_diffusion", *command, code=2).stderr
 
 
+@pytest.mark.long
 def test_output_that_cannot_be_written(checkout: Path) -> None:
     (checkout / "file").write_text("x")
     book = ["--book", "data/raw/frankenstein.txt"]

@@ -24,8 +24,9 @@ from tiny_diffusion.evaluation.breakdown import (
 from tiny_diffusion.evaluation.comparison import Rivals, check_twin, compare, whole_characters
 from tiny_diffusion.evaluation.compressor import PHASES, compressed_size, ppm_bits
 from tiny_diffusion.evaluation.hugging_face import load_local, local_nats
+from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
-from tiny_diffusion.evaluation.likelihood import HeldOut, Likelihood, held_out, model_nats, ngram_nats, summarise
+from tiny_diffusion.evaluation.likelihood import HeldOut, held_out, model_nats, ngram_nats, summarise
 
 CPU = torch.device("cpu")
 SETTINGS = EvaluationConfig(draws=2, windows=6, bootstrap=100, ngram_orders=(1,), ppm_order=0, breakdown_draws=0)
@@ -165,8 +166,12 @@ def test_held_out_scores_leave_the_training_scores_alone(data: Processed) -> Non
 
 
 def rows(checkpoint: Checkpoint, data: Processed, held: HeldOut, settings: EvaluationConfig, rivals: Rivals) -> dict:
-    events = compare(checkpoint, checkpoint.build(CPU), data, held, settings, rivals)
-    return {e.name: e for e in events if isinstance(e, Likelihood)}
+    events = compare(checkpoint, checkpoint.build(CPU), data, held, settings, rivals, KeptParts(), {})
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return {row.name: row for row in end.value}
 
 
 def test_the_table_has_every_rival_once(config: ProjectConfig, data: Processed) -> None:

@@ -84,6 +84,9 @@ def test_the_printed_config_is_read_back(name: str, form: str, tmp_path: Path) -
 
 
 def test_default_override_of_the_description() -> None:
+    changes = {"model.d_model": 512, "training.batch_size": 16, "curriculum.stages[0].epochs": 25}
+    config = ProjectConfig.default().override(**changes)
+    assert config.model.heads == 8 and config.training.batch_size == 16
     config = ProjectConfig.default().override(**{"model.d_model": 768 * 2, "curriculum.stages[0].epochs": 25})
     assert config.model.d_model == 1536
     assert [stage.epochs for stage in config.curriculum.stages] == [25, 100, 150]
@@ -175,7 +178,8 @@ ERRORS = [
     ),
     ("model.d_model", "wide", "model.d_model='wide' should be a valid integer"),
     ("model.d_model", 0, "model.d_model=0 should be greater than or equal to 8"),
-    ("model.d_model", 100, "model.n_heads=12 does not divide d_model=100"),
+    ("model", {"d_model": 100, "n_heads": 12}, "model.n_heads=12 does not divide d_model=100"),
+    ("model.d_model", 33, "model.d_model=33 is odd"),
     ("model.d_model", True, "model.d_model=True should be a number"),
     ("training.batch_size", "true", "training.batch_size=True should be a number"),
     ("training.micro_batch_size", 64, "training.micro_batch_size=64 is above batch_size=32"),
@@ -216,7 +220,7 @@ def test_a_copy_that_skipped_validation_is_caught() -> None:
 
 def test_argument_namespace_mapping_and_order() -> None:
     base = ProjectConfig.default()
-    args = argparse.Namespace(**{"model.n_layers": "4", "training.seed": None, "checkpoint": "x.pt", "model": None})
+    args = argparse.Namespace(**{"model.n_layers": "4", "training.seed": None, "checkpoint": None, "model": None})
     assert base.override_from_args(args) == base.override(**{"model.n_layers": 4})
     assert base.override_from_args({"model.n_layers": 4, "training.seed": None}).model.n_layers == 4
     assert base.override_from_args(["model.n_layers=4", "model=cpu_2m"]).model == ModelConfig.cpu_2m()
@@ -225,6 +229,36 @@ def test_argument_namespace_mapping_and_order() -> None:
         base.override_from_args(["model.n_layers"])
     with pytest.raises(UserError, match="unknown key checkpoint"):
         base.override_from_args({"checkpoint": "x.pt"})
+
+
+def test_a_plain_name_in_a_namespace_is_taken_when_it_is_unique() -> None:
+    base = ProjectConfig.default()
+    changed = base.override_from_args(argparse.Namespace(n_layers=4, learning_rate="0.5", top_k=None))
+    assert changed == base.override(**{"model.n_layers": 4, "training.learning_rate": 0.5})
+    for name, said in {
+        "batch_size": "training.batch_size or evaluation.batch_size",
+        "epochs": "curriculum.stages[0].epochs or study.epochs",
+        "mask_range": "curriculum.stages[0].mask_range",
+        "checkpoint": "checkpoint is no setting",
+        "n_layer": "did you mean n_layers?",
+    }.items():
+        with pytest.raises(UserError, match=re.escape(said)):
+            base.override_from_args(argparse.Namespace(**{name: 8}))
+
+
+def test_heads_follow_the_width_unless_they_are_set() -> None:
+    widths = {8: 1, 64: 1, 96: 2, 100: 2, 192: 3, 254: 1, 512: 8, 768: 12, 1536: 24}
+    assert {width: ModelConfig(d_model=width).heads for width in widths} == widths
+    assert ModelConfig(d_model=512, n_heads=4).heads == 4
+    assert ProjectConfig.cpu_2m().override(**{"model.d_model": 256}).model.head_dim == 64
+
+
+def test_a_config_that_names_its_heads_is_equal_in_effect_to_one_whose_heads_follow() -> None:
+    base = ProjectConfig.default()
+    named = ProjectConfig.from_dict(base.override(**{"model.n_heads": 12}).to_dict())
+    assert named.model.n_heads == 12 and base.model.n_heads == 0
+    assert named.differences(base) == {} and named.to_dict_in_full() == base.to_dict_in_full()
+    assert set(base.differences(base.override(**{"model.n_heads": 6}))) == {"model.n_heads"}
 
 
 def test_later_calls_win(tmp_path: Path) -> None:

@@ -248,6 +248,7 @@ def run(trainer: Trainer, steps: int | None = None) -> None:
             trainer.stop_requested = True
 
 
+@pytest.mark.long
 def test_training_learns_the_books_levels_and_resumes_to_the_bit(
     controlled: ProjectConfig, data: Processed, tmp_path: Path
 ) -> None:

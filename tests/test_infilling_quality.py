@@ -143,6 +143,7 @@ def test_words_are_compared_in_their_places_and_sentences_as_bags() -> None:
     assert str(sure) == "2.00 (2.00-2.00)*" and sure.difference == sure.difference_low == 1
 
 
+@pytest.mark.long
 def test_it_runs(
     data: Processed, prepared: Path, shape: ProjectConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

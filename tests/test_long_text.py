@@ -145,7 +145,9 @@ def test_texts_end_with_their_last_whole_sentence(data: Processed, text: str, gi
     assert after.text == kept == data.tokenizer.decode(after.ids)
     count = len(after.ids)
     shortened = (before.ids[:count], before.confidence[:count], before.given[:count])
-    assert after == replace(before, text=kept, ids=shortened[0], confidence=shortened[1], given=shortened[2])
+    ids, confidence, was_given = shortened
+    cut = len(before.ids) - count
+    assert after == replace(before, text=kept, ids=ids, confidence=confidence, given=was_given, cut=cut)
 
 
 def test_the_language_tells_where_sentences_end(data: Processed) -> None:
@@ -193,8 +195,17 @@ def test_a_model_is_measured_as_it_is(config: ProjectConfig, data: Processed) ->
     settings = config.evaluation.model_copy(update={"samples": 3, "batch_size": 2, "sample_tokens": 50})
     finishing = {"ending": "sentence", "layout": "book", "max_copied_words": 1}
     assert PLAIN.model_copy(update=finishing).as_drawn() == PLAIN.as_drawn()
-    samples = write_samples(model, checkpoint, settings, PLAIN.model_copy(update=finishing))
-    assert samples == write_samples(model, checkpoint, settings, PLAIN.as_drawn())
+
+    def written(how: GenerationConfig) -> list[str]:
+        steps = write_samples(model, checkpoint, settings, how)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return list(end.value)
+
+    samples = written(PLAIN.model_copy(update=finishing))
+    assert len(samples) == 3 and samples == written(PLAIN.as_drawn())
 
 
 # Beginnings and layout.

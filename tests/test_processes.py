@@ -15,6 +15,8 @@ from tests.test_commands import SMALL, environment, run
 from tiny_diffusion.errors import WorldError
 from tiny_diffusion.runtime import memory_errors
 
+pytestmark = pytest.mark.long
+
 LONG = [*SMALL, "--set", "curriculum.stages[2].epochs=40", "--training.eval_every_epochs", "5"]
 
 

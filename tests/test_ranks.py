@@ -17,6 +17,8 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.folder import locked
 from tiny_diffusion.training.ranks import ALONE, Ranks, joined, launched
 
+pytestmark = pytest.mark.long
+
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 # Batches of 5 among 2 or 3 processes: shares of unlike size, and last batches of an epoch that not all have rows of.
 EXACT = ["--training.precision", "float32", "--model.dropout", "0", "--training.batch_size", "5"]

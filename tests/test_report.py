@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,24 +18,27 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli import main
 from tiny_diffusion.cli.evaluate import ProgressLine
 from tiny_diffusion.cli.report_tables import show
-from tiny_diffusion.config import EvaluationConfig, ProjectConfig
+from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.answers import AnswerStore
+from tiny_diffusion.evaluation.breakdown import BREAKDOWN, FORMAT_COST
 from tiny_diffusion.evaluation.chart import Line, Row, Scale, line_chart, row_chart
 from tiny_diffusion.evaluation.comparison import Step
 from tiny_diffusion.evaluation.curves import POINTS, Curves, read_curves
 from tiny_diffusion.evaluation.judgements import BlindPassage, Origin
+from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import Leaks
 from tiny_diffusion.evaluation.likelihood import Difference, HeldOut, Likelihood, resample, summarise
 from tiny_diffusion.evaluation.passes import Expected, Remaining, count_passes
 from tiny_diffusion.evaluation.people import report as people_report
 from tiny_diffusion.evaluation.people import wilson_interval
-from tiny_diffusion.evaluation.report import evaluate
+from tiny_diffusion.evaluation.report import NO_RIVALS, evaluate
 from tiny_diffusion.evaluation.report_html import render
 from tiny_diffusion.evaluation.result import VERSION, Report, SeedsReport, schema
+from tiny_diffusion.evaluation.samples import WRITING
 from tiny_diffusion.evaluation.sentence_lengths import length_shares
-from tiny_diffusion.evaluation.several import combine
+from tiny_diffusion.evaluation.several import combine, main_figures
 from tiny_diffusion.evaluation.style_report import DELTA, OtherBook
 from tiny_diffusion.evaluation.verdict import details, headline, people, warning
 from tiny_diffusion.evaluation.vocabulary import rank_shares
@@ -324,7 +329,7 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count() == 7 * 3 + 2 * 5
     assert count(twin=True) - count() == 7
     assert count(chain_rule=True) - count() == 70
-    assert count(breakdown_draws=2) - count() == 2 * 7 * (9 + 3)
+    assert count(breakdown_draws=2) - count() == 2 * 7 * (9 + 3 * FORMAT_COST)
     assert count(novelty_steps=(5, 9)) - count() == 2 * 9
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
@@ -352,10 +357,24 @@ def test_the_time_is_told_before_the_work_by_the_steps_own_names(checkpoint: Che
     assert not any("likelihood" in name for name in before)
     assert all(seconds > 0 for seconds in expected.parts.values())
     assert expected.seconds == pytest.approx(sum(expected.parts.values()))
-    # Every part is a step of its own, which begins after the time was told; the long ones are all foretold.
-    after = list(dict.fromkeys(names[len(before) :]))
-    short = ("n-grams", "style", "coherence", "novelty", "frontier")
-    assert {name for name in after if name and not name.startswith(short)} == set(expected.parts)
+    # Every part is a step of its own, which begins after the time was told; all that is to come was foretold.
+    assert {name for name in names[len(before) :] if name} == set(expected.parts)
+
+
+def test_long_steps_tell_how_far_they_are(checkpoint: Checkpoint, data: Processed) -> None:
+    settings, generation = checkpoint.config.evaluation, checkpoint.config.generation
+    told: dict[str, list[tuple[int, int]]] = {}
+    for event in evaluate(checkpoint, data, settings, generation, torch.device("cpu")):
+        if isinstance(event, Step) and event.total:
+            told.setdefault(event.name, []).append((event.done, event.total))
+    assert set(told) == {
+        "likelihood of the model", "likelihood by mask rate and by format", "PPMd", "writing samples",
+        "writing samples with steps 2", "writing samples with temperature 0.5",
+    }  # fmt: skip
+    for steps in told.values():
+        assert len({total for _, total in steps}) == 1 and len(steps) > 1
+        assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+        assert steps[-1][0] == steps[-1][1]
 
 
 def test_the_time_left_follows_how_the_parts_went() -> None:
@@ -508,3 +527,106 @@ def test_the_command_reads_the_answers_about_its_checkpoint(
     ):
         assert run(*arguments) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def few(checkpoint: Checkpoint) -> EvaluationConfig:
+    return checkpoint.config.evaluation.model_copy(update={"windows": 3, "ngram_orders": (2,), "sample_tokens": 24})
+
+
+def measure(checkpoint: Checkpoint, data: Processed, settings: EvaluationConfig, *more: Any) -> Iterator[Any]:
+    how = GenerationConfig(steps=4, precision="float32")
+    return evaluate(checkpoint, data, settings, how, torch.device("cpu"), *more)
+
+
+def test_finished_parts_are_kept_and_used_again(
+    checkpoint: Checkpoint, data: Processed, few: EvaluationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, whole = tmp_path / "parts.json", list(measure(checkpoint, data, few))[-1]
+    other = (NO_RIVALS, None, None)
+    with pytest.raises(KeyboardInterrupt):  # in the last part
+        for event in measure(checkpoint, data, few, *other, KeptParts(path, "a")):
+            if isinstance(event, Step) and event.name == "frontier":
+                raise KeyboardInterrupt
+    kept = KeptParts(path, "a")
+    assert {"likelihood of the model", "PPMd", BREAKDOWN, WRITING} < kept.names and not KeptParts(path, "b").names
+    for name in ("model_nats_in_batches", "ngram_nats", "ppm_bits"):
+        monkeypatch.setattr(f"tiny_diffusion.evaluation.comparison.{name}", None)  # cannot be called
+    monkeypatch.setattr("tiny_diffusion.evaluation.report.write_samples", lambda *_: iter(()))
+    monkeypatch.setattr("tiny_diffusion.evaluation.report._break_down", lambda *_: iter(()))
+    events = list(measure(checkpoint, data, few, *other, kept))
+    assert events[-1] == whole
+    [expected] = [event for event in events if isinstance(event, Expected)]
+    assert not expected.parts.keys() & kept.names
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', "\ud800"])
+def test_a_damaged_file_of_parts_is_told(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "parts.json"
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(UserError, match="delete it"):
+        KeptParts(path, "a")
+
+
+PARTS = {
+    "style": "tiny_diffusion.evaluation.report.measure_style",
+    "coherence": "tiny_diffusion.evaluation.report.measure_coherence",
+    "novelty": "tiny_diffusion.evaluation.report.measure_novelty",
+    "frontier": "tiny_diffusion.evaluation.report.measure_frontier",
+    WRITING: "tiny_diffusion.evaluation.report.write_samples",
+    BREAKDOWN: "tiny_diffusion.evaluation.report._break_down",
+    "bigram": "tiny_diffusion.evaluation.comparison.ngram_nats",
+    "PPMd order 2, primed": "tiny_diffusion.evaluation.comparison.ppm_bits",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_cannot_be_measured_says_so_in_its_place(
+    checkpoint: Checkpoint,
+    data: Processed,
+    few: EvaluationConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    part: str,
+) -> None:
+    def fails(*_: object, **__: object) -> Any:
+        raise UserError("there is too little of it")
+
+    def fails_on_the_way(*_: object) -> Iterator[Step]:
+        yield Step("first")
+        raise UserError("there is too little of it")
+
+    monkeypatch.setattr(PARTS[part], fails_on_the_way if part in (WRITING, BREAKDOWN) else fails)
+    report = list(measure(checkpoint, data, few))[-1]
+    assert report.missing[part] == "there is too little of it"
+    gone = {"style", "coherence", "novelty", "frontier"} if part == WRITING else {part}
+    for name in ("style", "coherence", "novelty", "frontier"):
+        assert (getattr(report, name) is None) == (name in gone)
+    assert report.likelihood[0].name == "diffusion (bound)" and report.likelihood[-1].name == "uniform"
+    show(report)
+    assert "there is too little of it" in " ".join(capsys.readouterr().out.split())
+    report.write(tmp_path / "evaluation.json")
+    read = TypeAdapter(Report).validate_json((tmp_path / "evaluation.json").read_bytes())
+    assert read.missing == report.missing and "there is too little of it" in render(read, None)
+    assert main_figures(report)
+
+
+def test_a_file_of_version_4_is_read(report: Report, tmp_path: Path) -> None:
+    report.write(tmp_path / "evaluation.json")
+    old = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) | {"version": 4}
+    del old["missing"]
+    assert TypeAdapter(Report).validate_python(old).missing == {}
+
+
+def test_an_evaluation_is_saved_before_it_is_shown(
+    checkpoint: Checkpoint, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Report) -> None:
+        raise SystemExit(0)  # as where the reader of the output went away
+
+    monkeypatch.setattr("tiny_diffusion.cli.report_tables.show", gone)
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--checkpoint", str(tmp_path / "model.pt"), "--data-dir", str(prepared)])
+    assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "evaluation.json", "report.html"}

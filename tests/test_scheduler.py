@@ -3,21 +3,39 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tiny_diffusion.config import CurriculumConfig, TrainingConfig
-from tiny_diffusion.training.scheduler import blend, learning_rate_scale, mask_range
+from tiny_diffusion.training.scheduler import Line, blend, learning_rate_scale, mask_range
 
 
 def scale(config: TrainingConfig, step: int, stage_step: int = 0, stage: int = 0) -> float:
-    return learning_rate_scale(config, step, 1000, stage_step, 400, stage)
+    return learning_rate_scale(config, step, step / 1000, stage_step / 400, stage)
 
 
 def test_warm_up_is_linear_and_at_most_a_twentieth_of_the_run() -> None:
     config = TrainingConfig(scheduler="constant", warmup_steps=20)
     assert [scale(config, s) for s in (0, 9, 19, 500)] == pytest.approx([1 / 20, 10 / 20, 1, 1])
     long = TrainingConfig(scheduler="constant", warmup_steps=900)
-    assert [scale(long, s) for s in (0, 24, 49, 500)] == pytest.approx([1 / 50, 25 / 50, 1, 1])
+    assert [scale(long, s) for s in (0, 25, 50, 500)] == pytest.approx([1 / 900, 25 / 50, 1, 1])
     assert scale(TrainingConfig(scheduler="constant", warmup_steps=0), 0) == 1
+    # Few slow steps, by time far into the schedule: warm-up is over all the same.
+    assert learning_rate_scale(long, 3, 0.2, 0.0, 0) == 1
+
+
+@given(st.integers(1, 500), st.data())
+def test_a_line_moves_on_without_jumps_and_reaches_its_end(total: int, draw: st.DataObject) -> None:
+    line = Line(total)
+    assert [line.place(s) for s in range(total + 1)] == pytest.approx([s / total for s in range(total + 1)])
+    step = 0
+    for _ in range(draw.draw(st.integers(1, 5))):
+        step = draw.draw(st.integers(step, int(line.end)))
+        before = line.place(step)
+        line = line.moved(step, draw.draw(st.integers(step, step + 300)))
+        assert line.end == step or line.place(step) == before
+        places = [line.place(s) for s in range(step, int(line.end) + 1)]
+        assert places == sorted(places) and places[-1] == 1
 
 
 def test_linear_is_flat_then_falls_to_its_floor() -> None:

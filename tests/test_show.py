@@ -67,7 +67,7 @@ def films(config: ProjectConfig, data: Processed) -> list[list[Frame]]:
     torch.manual_seed(0)
     vocab = NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level)
     writer = Writer(Transformer(config.model, vocab, NUM_RESERVED), data.tokenizer)
-    how = GenerationConfig(length=20, steps=6, num_samples=2, seed=1)
+    how = GenerationConfig(length=20, steps=6, num_samples=2, seed=1, layout="free")
     recording = Recording(writer.writing("The old", how))
     for _ in recording:
         pass

@@ -11,6 +11,7 @@ import pytest
 
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import ProjectConfig, StudyConfig
+from tiny_diffusion.config.evaluation_config import SCORING
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood import Likelihood
@@ -313,6 +314,7 @@ def test_fitted_epochs_keep_their_proportions_and_reach_the_steps(steps: int) ->
         fitted(described, per_epoch, 8)
 
 
+@pytest.mark.long
 def test_the_ablation_spends_the_same_on_each_schedule(
     tmp_path: Path, base: ProjectConfig, data: Processed, lengths: Lengths
 ) -> None:
@@ -493,3 +495,23 @@ def test_tables(base: ProjectConfig) -> None:
     rows = twin_table("twin", runs, made_up(curves)).rows
     assert [row[0] for row in rows] == ["6", "12"]
     assert rows[0][1:] == ("0.1", "0.3", "0", "3", "1.0e+09", "2.000", "2.100 [2.000, 2.200]")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[1, 2]", '{"a": 1}', '{"trained": 1, "scoring": SCORING, "test": {}}', "[" * 100_000, "\x00", "null"],
+)
+def test_a_foreign_result_is_told(tmp_path: Path, base: ProjectConfig, data: Processed, content: str) -> None:
+    run, store = study_run("a", base), Store(tmp_path, data, base.evaluation)
+    store.folder(run).mkdir(parents=True)
+    scoring = json.dumps(base.evaluation.model_dump(mode="json", include=set(SCORING)))
+    (store.folder(run) / "result.json").write_text(content.replace("SCORING", scoring))
+    with pytest.raises(UserError, match="result.json is damaged; delete the folder"):
+        store.find(run)
+
+
+def test_a_result_that_is_a_folder_or_no_text_is_told(tmp_path: Path, base: ProjectConfig, data: Processed) -> None:
+    run, store = study_run("a", base), Store(tmp_path, data, base.evaluation)
+    (store.folder(run) / "result.json").mkdir(parents=True)
+    with pytest.raises(UserError, match="result.json is damaged"):
+        store.find(run)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiny_diffusion.config import EvaluationConfig
@@ -71,8 +71,9 @@ def test_prose_taken_apart_and_put_together() -> None:
     st.lists(st.integers(1, 20), min_size=1, max_size=5),
     st.integers(0, 99),
 )
+@example([[1, 1, 9]], [1], 0)
 def test_runs_lie_within_texts_and_are_about_as_long(lengths: list[list[int]], sizes: list[int], seed: int) -> None:
-    prose = read_prose([" ".join("W" + " w" * (n - 1) + "." for n in text) for text in lengths], "en")
+    prose = read_prose([" ".join("Word" + " word" * (n - 1) + "." for n in text) for text in lengths], "en")
     ends = [0, *np.cumsum(prose.lengths).tolist()]
     runs = draw_runs(prose, sizes, np.random.default_rng(seed))
     assert len(runs) == len(sizes)
@@ -170,6 +171,11 @@ def test_marks_by_kind() -> None:
         ('He said "yes" and "no".', '"yes""no"'),
         ("“I can’t ‘go’,” she said.", "“I can’t ‘go’,”"),
         ("‘It’s late,’ said Tom’s aunt.", "‘It’s late,’"),
+        ("'It's late,' said Tom's aunt. 'Isn't it?'", "'It's late,''Isn't it?'"),
+        ("'No, \"never\" is the boys' word,' he said--'so there!'", "'No, \"never\" is the boys' word,''so there!'"),
+        ("'Tis the boys' own, the sailors' too; rock 'n' roll.", ""),
+        ("Put the word 'lamp' there, in '98 or so.", ""),
+        ('"\'Tis late," he said, "and \'twas long."', '"\'Tis late,""and \'twas long."'),
         ("Er sagte: „Komm!“ Und sie: »Nein.«", "„Komm!“»Nein.«"),
         ("Il dit : « Venez, “vite” ! » puis rien.", "« Venez, “vite” ! »"),
         ("— Viens, dit-il.", "— Viens, dit-il."),

@@ -1,5 +1,6 @@
 """Training as a process: resumable to the bit, honest about its splits, each knob felt."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tiny_diffusion.errors import UserError, WorldError
 from tiny_diffusion.runtime import can_compile
 from tiny_diffusion.training import compiling
 from tiny_diffusion.training.compiling import wants_compile
-from tiny_diffusion.training.events import Finished, StageEnded, StepDone, Validated
+from tiny_diffusion.training.events import CoolingDown, Finished, StageEnded, StepDone, Validated
 from tiny_diffusion.training.folder import locked, move_aside
 from tiny_diffusion.training.trainer import Trainer
 
@@ -106,19 +107,55 @@ def test_no_held_out_sentence_is_in_any_stage(tmp_path: Path, config: ProjectCon
         assert text not in data.tokenizer.decode(trainer.rows.encoded[2][0])
 
 
-def test_early_stopping_ends_a_stage(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
-    config = config.override(
-        **{
-            "curriculum.stages[0].epochs": 50,
-            "training.early_stopping_patience": 2,
-            "training.learning_rate": 1e-12,
-            "training.muon_learning_rate": 1e-12,
-            "training.ema_decay": 0.0,
-        }
-    )
-    events = list(Trainer(config, data, tmp_path).run())
+STUCK = {
+    "training.early_stopping_patience": 2,
+    "training.learning_rate": 1e-12,
+    "training.muon_learning_rate": 1e-12,
+    "training.ema_decay": 0.0,
+    "training.warmup_steps": 0,
+}
+
+
+def test_early_stopping_ends_a_stage_and_the_decay_follows(
+    tmp_path: Path, config: ProjectConfig, data: Processed
+) -> None:
+    config = config.override(**STUCK | {"curriculum.stages[0].epochs": 50})
+    trainer = Trainer(config, data, tmp_path)
+    events = list(trainer.run())
     first = next(e for e in events if isinstance(e, StageEnded))
-    assert first.early and sum(isinstance(e, StepDone) and e.stage == 0 for e in events) < 200
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert first.early and sum(e.stage == 0 for e in steps) < trainer.stage_steps[0]
+    later = [e for e in steps if e.stage == 1]
+    assert later[-1].step - later[0].step + 1 == trainer.stage_steps[1]  # the others keep their epochs
+    assert steps[-1].total == len(steps) and steps[-1].scale < 0.1  # and the run's end has moved
+
+
+@pytest.mark.parametrize("scheduler", ["linear", "cosine_with_restarts"])
+def test_early_stopping_of_the_last_stage_ends_in_a_decayed_learning_rate(
+    tmp_path: Path, config: ProjectConfig, data: Processed, scheduler: str
+) -> None:
+    config = config.override(**STUCK, curriculum="single_stage")
+    config = config.override(**{"curriculum.stages[0].epochs": 200, "training.scheduler": scheduler})
+    trainer = Trainer(config.override(**{"training.cooldown_share": 0.5}), data, tmp_path)
+    events = list(trainer.run())
+    (cooling,) = [e for e in events if isinstance(e, CoolingDown)]
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert len(steps) < trainer.total_steps / 10 and trainer.progress.finished
+    assert len(steps) == cooling.step + math.ceil(cooling.step * 0.5)
+    scales = [e.scale for e in steps]
+    assert scales[cooling.step - 1] > 0.9 and scales[-1] < 0.2
+    assert scales[cooling.step :] == sorted(scales[cooling.step :], reverse=True)
+    assert max(a - b for a, b in zip(scales, scales[1:], strict=False)) < 0.5
+    assert [e.early for e in events if isinstance(e, StageEnded)] == [True]
+
+
+def test_a_run_that_cools_down_is_resumed_to_the_bit(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+    config = config.override(**STUCK, curriculum="single_stage")
+    config = config.override(**{"curriculum.stages[0].epochs": 200, "training.cooldown_share": 0.5})
+    expected = losses(whole := Trainer(config, data, tmp_path / "whole"))
+    first = losses(Trainer(config, data, tmp_path / "parts"), len(expected) - 3)
+    second = Trainer(config, data, tmp_path / "parts", resume=True)
+    assert second.progress.cooling and first + losses(second) == expected and same_weights(whole, second)
 
 
 def test_steps_in_flight_change_nothing_but_when_they_are_told(
@@ -138,6 +175,7 @@ def losses_after(trainer: Trainer, step: int) -> list[float]:
     return losses(Trainer(trainer.config, trainer.data, trainer.output / "again"))[step:]
 
 
+@pytest.mark.long
 def test_a_compiled_run_learns_the_same(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
     if not can_compile(torch.device("cpu")):
         pytest.skip("needs a C++ compiler")
@@ -172,7 +210,7 @@ def test_a_failing_compiler_ends_in_one_line(
         raise RuntimeError("no such header")
 
     torch._dynamo.reset()
-    monkeypatch.setattr(torch._inductor.compile_fx, "compile_fx", fail)
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", fail)
     trainer = Trainer(config.override(**{"training.compile": "on"}), data, tmp_path)
     with pytest.raises(WorldError, match=r"training\.compile=off"):
         losses(trainer)
@@ -184,7 +222,7 @@ KNOBS = {
     "training.momentum": 0.5, "training.scheduler": "constant", "training.decay_share": 1.0,
     "training.min_lr_ratio": 0.9, "training.warmup_steps": 0, "training.gradient_clipping": 0.01,
     "training.loss_weighting": "bound", "training.label_smoothing": 0.3, "training.masking_strategy": "span",
-    "training.seed": 1, "training.max_steps": 3,
+    "training.seed": 1, "training.max_steps": 3, "training.early_stopping_patience": 1, "training.cooldown_share": 0.9,
     "training.self_training_share": 0.5, "training.ema_decay": 0.5, "training.validation_draws": 7,
     "curriculum.full_range_share": 1.0, "curriculum.transition_share": 0.9, "curriculum.dynamic_scoring": True,
     "curriculum.stages[0].mask_range": [0.1, 0.2], "curriculum.stages[0].format": "pairs",
@@ -197,6 +235,9 @@ KNOBS = {
     "curriculum.dynamic_weight": 0.0, "curriculum.stages[2].vocab_level": 1,
 }  # fmt: skip
 BASES = {
+    "training.early_stopping_patience": STUCK
+    | {"training.early_stopping_patience": 0, "curriculum.stages[0].epochs": 9},
+    "training.cooldown_share": STUCK | {"training.early_stopping_patience": 1, "curriculum.stages[2].epochs": 9},
     "training.restart_decay": {"training.scheduler": "cosine_with_restarts"},
     "training.strategy_share": {"training.masking_strategy": "whole_word"},
     "training.span_length": {"training.masking_strategy": "span"},
@@ -208,6 +249,7 @@ BASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", KNOBS)
 def test_each_knob_moves_something(tmp_path: Path, config: ProjectConfig, data: Processed, key: str) -> None:
     base = config.override(**BASES.get(key, {}))

@@ -244,6 +244,7 @@ COMPILED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("options", "packed", "half"), COMPILED)
 def test_compiled_blocks_give_what_plain_ones_give(options: dict[str, bool], packed: bool, half: bool) -> None:
     if not can_compile(torch.device("cpu")):

@@ -1,5 +1,6 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # only the name of the error that torch raises; nothing is ever unpickled
@@ -13,6 +14,7 @@ from .data.tokenizer import NUM_RESERVED, BookTokenizer
 from .errors import UserError
 from .files import atomic_write
 from .model.transformer import Transformer
+from .version import PROGRAM_VERSION
 
 if TYPE_CHECKING:
     from .data.artefacts import Processed
@@ -94,6 +96,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         {
             "format": "tiny_diffusion",
             "version": VERSION,
+            "program": PROGRAM_VERSION,
             "config": checkpoint.config.to_dict(),
             "tokenizer": checkpoint.tokenizer.to_json(),
             "weights": {k: v.detach().cpu() for k, v in checkpoint.weights.items()},
@@ -109,8 +112,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")
     if data.get("version") != VERSION:
         raise UserError(f"{path} has checkpoint version {data.get('version')}; this program reads version {VERSION}")
+    kinds = {"config": dict, "tokenizer": str, "weights": dict, "meta": dict}
+    for name, kind in kinds.items():
+        if not isinstance(data.get(name), kind):
+            raise UserError(f"{path} is damaged: its part {name!r} is missing or not of its kind")
     return Checkpoint(
-        config=ProjectConfig.from_dict(data["config"]),
+        config=ProjectConfig.from_saved(data["config"], path, data.get("program")),
         tokenizer=BookTokenizer.from_json(data["tokenizer"]),
         weights=data["weights"],
         meta=data["meta"],
@@ -146,12 +153,19 @@ def save_plain(path: Path, data: dict[str, Any]) -> None:
             raise stream.error
 
 
-def load_plain(path: Path) -> dict[str, Any]:
-    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely."""
+def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """Read what ``save_plain`` wrote, tensors on the CPU; raises UserError when that cannot be done safely.
+
+    With ``mmap`` the tensors' values are read from the file only when they are used.
+    """
     if not path.exists():
         raise UserError(f"no checkpoint at {path}; train one first, or give --checkpoint")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name the file in it, such as {path / 'best_model.pt'}")
     try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns of some foreign pickles, which are refused anyway
+            warnings.simplefilter("ignore")
+            data = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except UnpicklingError as error:
         raise UserError(f"{path} holds more than plain data (or is no checkpoint): refused, nothing was run") from error
     except PermissionError as error:

@@ -1,5 +1,6 @@
 """Writing files whole or not at all."""
 
+import hashlib
 import os
 import re
 import tempfile
@@ -72,3 +73,30 @@ def make_folder(path: Path) -> None:
         raise UserError(f"cannot make the folder {path}: {error.strerror}") from error
     except OSError as error:
         raise WorldError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise UserError where no file can be written at ``path``; makes nothing. For a check before long work."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name a file")
+    check_folder(path.parent)
+
+
+def check_folder(path: Path) -> None:
+    """Raise UserError where nothing can be written into the folder ``path``, there already or still to be made."""
+    existing = path.absolute()
+    try:
+        while not existing.exists():
+            existing = existing.parent
+    except OSError as error:
+        raise UserError(f"cannot write into {path}: {error.strerror}") from error
+    if not existing.is_dir():
+        raise UserError(f"cannot make the folder {path}: {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write into {existing}: permission denied")
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,10 +3,12 @@
 import click
 
 from ..config import ProjectConfig
+from .help import examples
 from .options import config_flags
 from .studies import DATA_DIR, DRY_RUN, OUTPUT, STUDY_CONFIG, UNREAD, open_study, study_flag
 
 
+@examples("tiny-diffusion ablation --epochs 20 --dry-run", "tiny-diffusion ablation --config cpu_1m --seeds 3")
 @click.command("ablation")
 @DATA_DIR
 @OUTPUT

@@ -1,6 +1,5 @@
 """``tiny-diffusion blind-test``: can people tell the model's text from the book's?"""
 
-import hashlib
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,11 @@ from click.core import ParameterSource
 
 from ..config import EvaluationConfig, GenerationConfig, ProjectConfig
 from ..errors import UserError
+from ..files import check_file, fingerprint
 from .blind_report import print_report
 from .blind_session import ask_all, show_score
 from .generate import CHECKPOINT_OPTION, FILLING, FINISHING, PRESET_OPTION
+from .help import examples
 from .options import config_flags, errors, resolve, say
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def short_flags(function: Any) -> Any:
     return function
 
 
+@examples("tiny-diffusion blind-test --rater anna", "tiny-diffusion blind-test --report")
 @click.command("blind-test")
 @click.option("--rater", default=None, metavar="NAME", help="Who answers; the same name goes on where it stopped.")
 @CHECKPOINT_OPTION
@@ -77,8 +79,9 @@ def command(
     if preset is not None:
         chosen: GenerationConfig = getattr(GenerationConfig, preset)()
         changes = {f"generation.{k}": v for k, v in chosen.model_dump(mode="json").items()}
-    changes |= {f"evaluation.{SHORT[flag]}": value for flag, value in short.items() if value is not None}
-    resolve(ctx, ProjectConfig.default().override(**changes))  # wrong flags are refused before anything is read
+    shortly = {f"evaluation.{SHORT[flag]}": value for flag, value in short.items() if value is not None}
+    changes |= shortly
+    resolve(ctx, ProjectConfig.default().override(**changes), tuple(shortly))  # before anything is read
     if only_report or as_json:
         with AnswerStore(Path(answers)) as store:
             print_report(store, resolve(ctx, ProjectConfig.default()).evaluation.bootstrap, as_json)
@@ -87,6 +90,7 @@ def command(
         raise UserError("who answers? give --rater NAME, or --report for the figures")
     name = checked_name(rater)
     path = Path(answers)
+    check_file(path)
     store = AnswerStore(path) if begun(path) else make(ctx, path, checkpoint, data_dir, changes, device)
     with store:
         check_unchanged(ctx, store, checkpoint, data_dir, changes)
@@ -139,8 +143,7 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file; raises UserError when it is not there."""
     if not path.exists():
         raise UserError(f"no file at {path}: the passages are in the answers file, leave --checkpoint out to go on")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return fingerprint(path)
 
 
 def check_unchanged(

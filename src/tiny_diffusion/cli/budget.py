@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from ..data.artefacts import Processed
     from ..studies.budget import Candidate, Law, Limits
     from ..training.estimate import Pace
-    from ..training.pace import Pacer
     from ..training.trainer import Trainer
 
 MARGIN = 0.03  # of the budget left free by the plan: stretching a run costs nothing, cutting it some quality
+SLOWER = 0.7  # share of the planned steps below which the choice is looked at again when the run is over
+PATIENCE = 4  # validations without a better one that end a run which may go beyond the epochs that were tried
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,33 @@ class Budget:
         return any(key in whole for key in self.keys) or any(key.endswith((".epochs", "]")) for key in stages)
 
 
-def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
-    """Measure the sizes, print what could be trained, and return the best; raises UserError when nothing fits."""
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen to train, and the candidates that it was chosen from, the chosen one first."""
+
+    config: ProjectConfig
+    ranked: "list[Candidate]"
+    law: "Law"
+    limits: "Limits"
+    seconds: float
+
+    def tell_if_wrong(self, steps: int, planned: int) -> None:
+        """Say so where the run took far fewer ``steps`` than ``planned``, and what would have suited its pace."""
+        from ..studies.budget import hindsight
+
+        if steps >= SLOWER * planned:
+            return
+        slowdown = planned / max(1, steps)
+        better = hindsight(self.ranked, self.law, self.limits, slowdown, self.seconds)
+        advice = "" if better is None else f"; at this pace {better.option.name} would have been the better choice"
+        say(f"the machine was {slowdown:.1f} times as slow as measured: {steps:,} of {planned:,} planned steps{advice}")
+
+
+def choose(budget: Budget, data: "Processed", output: Path) -> Choice:
+    """Measure the sizes, print what could be trained, and choose the best; raises UserError when nothing fits."""
     from ..studies.budget import Law, Option, TooShort, candidates
     from ..studies.machine import look
-    from ..studies.measure import in_order, measure_options
+    from ..studies.measure import in_order, measure_options, word_pair_bits
 
     law, machine = Law.load(), look(output)
     names = tuple(law.sizes) if budget.preset is None else (budget.preset,)
@@ -73,8 +96,9 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
         raise UserError(f"--time-budget: {untried[0]}; close what is not needed, or take a smaller --config")
     limits = _limits(budget, configs[options[0].name])
     used = budget.seconds - budget.left()
+    seconds = budget.left() - MARGIN * budget.seconds
     try:
-        ranked = candidates(options, law, limits, budget.left() - MARGIN * budget.seconds)
+        ranked = candidates(options, law, limits, seconds)
     except TooShort as error:
         least = (used + error.least.seconds + 1) / (1 - MARGIN)
         raise UserError(
@@ -87,22 +111,34 @@ def choose(budget: Budget, data: "Processed", output: Path) -> ProjectConfig:
     best = ranked[0]
     config = configs[best.option.name]
     # The steps were timed without compilation, which would take its own share of the time.
-    compiling = "off" if config.training.compile == "auto" else config.training.compile
-    return config.override(**best.settings(), **{"training.compile": compiling})
+    settings: dict[str, object] = dict(best.settings())
+    settings["training.compile"] = "off" if config.training.compile == "auto" else config.training.compile
+    longest = best.epochs[-1] >= law.nearest(best.option.parameters).most_epochs
+    if longest and not config.training.early_stopping_patience:
+        settings["training.early_stopping_patience"] = PATIENCE
+    pairs = word_pair_bits(data, config.model.vocab_level)
+    if best.bits_per_byte > pairs:
+        say(
+            f"in this time the model is expected to stay behind counts of word pairs, which reach {pairs:.3f} bits per "
+            f"byte on this book's validation text; give it more time",
+            style="yellow",
+            to=errors,
+        )
+    return Choice(config.override(**settings), ranked, law, limits, seconds)
 
 
-def make_pacer(budget: Budget, trainer: "Trainer", pace: "Pace") -> "Pacer":
-    """What keeps ``trainer`` within ``budget``: it may cut the run, and stretch it unless the user fixed the epochs."""
-    from ..studies.budget import Law
-    from ..training.pace import Pacer
+def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
+    """Have ``trainer`` end within ``budget``; with more epochs than planned where there is time, unless they are fixed.
 
-    trainer.end_at(trainer.end)
-    most = Law.load().nearest(trainer.model.count()[0]).most_epochs
-    more = max(0, most - trainer.config.curriculum.stages[-1].epochs) * trainer.steps_per_epoch[-1]
-    fixed = budget.fixes_epochs or trainer.config.training.max_steps
-    limit = trainer.end if fixed else max(trainer.end, trainer.total_steps + more)
-    pause, step = pace.validation + pace.sample + pace.state, pace.step(trainer.config.training.batch_size)
-    return Pacer(trainer, budget.began + budget.seconds, pause, step, limit)
+    A resumed run knows the time that it has used: the budget is for what is left of it.
+    """
+    from ..training.deadline import Deadline
+
+    used = trainer.progress.used
+    stretches = not (budget.fixes_epochs or trainer.config.training.max_steps)
+    pause = pace.validation + pace.state
+    deadline = Deadline(used + budget.seconds, began=budget.began, used=used, stretches=stretches, pause=pause)
+    trainer.course.keep(deadline)
 
 
 def _limits(budget: Budget, config: ProjectConfig) -> "Limits":
@@ -129,11 +165,18 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
         table.add_row(each.option.name, str(each.epochs[-1]), str(each.batch), bits, time_of, style=style)
     console.print(table)
     size = law.nearest(best.option.parameters)
-    beyond = best.epochs[-1] > size.most_epochs or abs(size.parameters / best.option.parameters - 1) > 0.2
-    if best.epochs[-1] == size.most_epochs:
-        say(f"more than {size.most_epochs} epochs of {best.option.name} were not tried: it may end before its time")
+    if best.epochs[-1] >= size.most_epochs:
+        say(
+            f"{best.option.name} was tried for at most {size.most_epochs} epochs: it goes on while its validation gets "
+            "better, and may end before its time"
+        )
     say(
-        f"chosen: {best.option.name}, {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: the lowest bits "
-        f"per byte expected of the test text. The figures come from a book of {law.book_bytes / 1e6:.2f} MB; another "
-        "book moves them all" + ("; this choice lies beyond the runs they come from" if beyond else "")
+        f"chosen: {best.option.name}, about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
+        "the lowest bits per byte expected of the test text"
+    )
+    beyond = abs(size.parameters / best.option.parameters - 1) > 0.2
+    say(
+        f"these figures come from a book of {law.book_bytes / 1e6:.2f} MB"
+        + (" and from another size" if beyond else "")
+        + "; another book moves them all"
     )

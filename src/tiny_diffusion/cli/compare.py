@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from ..config import ProjectConfig
+from ..files import check_file
+from .help import examples
 from .options import config_flags, say
 from .studies import (
     DATA_DIR,
@@ -18,6 +20,10 @@ from .studies import (
 )
 
 
+@examples(
+    "tiny-diffusion compare --epochs 5,10,20 --dry-run",
+    "tiny-diffusion compare --sizes cpu_1m,cpu_2m --seeds 3",
+)
 @click.command("compare")
 @DATA_DIR
 @OUTPUT
@@ -44,8 +50,10 @@ def command(
     from ..studies.plots import draw_compare, new_figure
     from ..studies.tables import Section, compare_lines, compare_table
 
+    drawing = Path(output) / f"compare.{kind}"
     if not (no_plot or dry_run):
         new_figure()  # a missing extra is told now, not after hours
+        check_file(drawing)
     base = ProjectConfig.preset(config_name)
     study = open_study(ctx, base, data_dir, output)
     shaped = {size: base.override(model=size) for size in study.config.study.sizes}
@@ -58,6 +66,5 @@ def command(
     sections = [Section(compare_table(each), tuple(compare_lines(sizes[each.size], each))) for each in results]
     study.publish("compare", output, compare_plan(sizes, find), results, sections)
     if not no_plot:
-        drawing = Path(output) / f"compare.{kind}"
         draw_compare(results, drawing)
         say(f"written to {drawing}")

@@ -1,24 +1,50 @@
 """``tiny-diffusion config``: print what a run would use."""
 
+import textwrap
+
 import click
-from rich.table import Table
 
 from ..config import ProjectConfig
-from ..config.reference import describe
+from ..config.reference import Row, describe
+from ..errors import UserError
+from .help import examples
 from .options import config_flags, console, resolve
 
+WIDEST = 100  # columns of the reference's lines; a narrower terminal has its own width
 
+
+@examples(
+    "tiny-diffusion config cpu_2m > mine.toml",
+    "tiny-diffusion config cpu_2m --set training.batch_size=8",
+    "tiny-diffusion config --reference learning_rate",
+)
 @click.command("config")
-@click.argument("name", default="default")
-@click.option("--reference", is_flag=True, help="List every setting with its type, default and meaning.")
+@click.argument("name", required=False)
+@click.option(
+    "--reference", is_flag=True, help="List every setting, or those with NAME in their key: type, default, meaning."
+)
 @config_flags()
 @click.pass_context
-def command(ctx: click.Context, name: str, reference: bool) -> None:
-    """Print the resolved configuration NAME (a preset or a file) as TOML, which --config reads back."""
+def command(ctx: click.Context, name: str | None, reference: bool) -> None:
+    """Print the resolved configuration NAME (a preset or a file; default if none is given) as TOML.
+
+    --config reads it back.
+    """
     if not reference:
-        click.echo(resolve(ctx, ProjectConfig.preset(name)).to_toml())
+        click.echo(resolve(ctx, ProjectConfig.preset(name or "default")).to_toml())
         return
-    table = Table("key", "type", "default", "meaning", title="settings")
-    for row in describe(ProjectConfig):
-        table.add_row(*(text.replace("[", r"\[") for text in (row.key, row.type, row.default, row.description)))
-    console.print(table)
+    rows = [row for row in describe(ProjectConfig) if name is None or name in row.key]
+    if not rows:
+        raise UserError(f"no setting has {name!r} in its key; tiny-diffusion config --reference lists them all")
+    width = min(WIDEST, console.width)
+    click.echo("\n\n".join(entry(row, width) for row in rows))
+
+
+def entry(row: Row, width: int) -> str:
+    """A setting's key in a line of its own; below it, indented, its type, its default and its meaning."""
+    default = f"default {row.default}" if row.default else "no default"
+    lines = [
+        textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+        for text in (f"{row.type}; {default}", row.description)
+    ]
+    return "\n".join([row.key, *lines])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from .help import examples
 from .options import console, duration, errors, say
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..studies.machine import Machine, Peaks
 
 
+@examples("tiny-diffusion doctor", "tiny-diffusion doctor --data-dir data/processed --json")
 @click.command("doctor")
 @click.option("--data-dir", default="data/processed", show_default=True, help="Prepared book to tell the times for.")
 @click.option("--output", default="outputs", show_default=True, help="Folder whose disk is looked at.")

@@ -11,8 +11,10 @@ from rich.text import Text
 
 from ..config import EvaluationConfig, PipelineConfig, ProjectConfig
 from ..errors import UserError
+from ..files import check_file
 from .blind_test import file_hash
 from .generate import CHECKPOINT_OPTION, FILLING, FINISHING
+from .help import examples
 from .options import config_flags, duration, errors, resolve, say
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
         ctx.exit()
 
 
+@examples(
+    "tiny-diffusion evaluate --fast",
+    "tiny-diffusion evaluate --twin outputs/twin/best_model.pt",
+    "tiny-diffusion evaluate outputs/best_model.pt --other-books other.txt",
+)
 @click.command("evaluate")
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...")
 @CHECKPOINT_OPTION
@@ -51,6 +58,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
 @click.option("--fast", is_flag=True, help="The same as --preset fast: under a minute for a model of 2M parameters.")
+@click.option("--verbose", is_flag=True, help="Print all tables; without it the verdict and the two that matter most.")
 @click.option(
     "--schema",
     is_flag=True,
@@ -61,7 +69,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
 )
 @click.option("--twin", default=None, metavar="CHECKPOINT", help="Its autoregressive twin, to set beside it.")
 @click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to set beside; may be given often.")
-@click.option("--eval-batch-size", type=int, default=None, help="The same as --evaluation.batch_size.")
+@click.option("--eval-batch-size", type=int, default=None, help="Windows in one forward pass.")
 @click.option("--eval-samples", type=int, default=None, help="Windows scored and texts written at most.")
 @click.option(
     "--other-books", multiple=True, metavar="BOOK", help="Hold the style against this book too; may be given often."
@@ -83,6 +91,7 @@ def command(
     output: str | None,
     preset: str | None,
     fast: bool,
+    verbose: bool,
     twin: str | None,
     hf: tuple[str, ...],
     eval_batch_size: int | None,
@@ -101,7 +110,12 @@ def command(
     from ..evaluation.several import combine
     from .report_tables import show, show_seeds
 
-    resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
+    sizes: dict[str, int] = {}
+    if eval_batch_size is not None:
+        sizes["evaluation.batch_size"] = eval_batch_size
+    if eval_samples is not None:
+        sizes |= {"evaluation.windows": eval_samples, "evaluation.samples": eval_samples}
+    resolve(ctx, ProjectConfig.default().override(**sizes), tuple(sizes))  # before the model is read
     if checkpoints and ctx.get_parameter_source("checkpoint") is not ParameterSource.DEFAULT:
         raise UserError("give checkpoints either as arguments or by --checkpoint, not both")
     if fast and preset not in (None, "fast"):
@@ -110,6 +124,8 @@ def command(
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError("a checkpoint is given twice: the spread would be too small")
     target = _target(paths, output)
+    check_file(target)
+    check_file(page_of(target))
     if blind_answers is not None and len(paths) > 1:
         raise UserError("--blind-answers are about one model: give one checkpoint")
     config = load_checkpoint(paths[0]).config
@@ -117,22 +133,20 @@ def command(
     if preset is not None:
         chosen: EvaluationConfig = getattr(EvaluationConfig, preset)()
         config = config.override(evaluation=chosen.model_dump(mode="json"))
-    if eval_batch_size is not None:
-        config = config.override(**{"evaluation.batch_size": eval_batch_size})
-    if eval_samples is not None:
-        config = config.override(**{"evaluation.windows": eval_samples, "evaluation.samples": eval_samples})
-    config = resolve(ctx, config)
+    config = resolve(ctx, config.override(**sizes))
     curves = read_curves(paths[0])
     beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
-    reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind) for path in paths]
-    if len(reports) == 1:
-        show(reports[0])
-        write(target, reports[0], curves)
-        return
-    seeds = combine([str(path) for path in paths], reports)
-    show_seeds(seeds)
-    write(target, reports[0], curves, seeds)
+    parts = target.with_suffix(".parts.json")
+    reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind, parts) for path in paths]
+    seeds = combine([str(path) for path in paths], reports) if len(reports) > 1 else None
+    page = save(target, reports[0], curves, seeds)  # before it is shown: the reader may go away (| head)
+    parts.unlink(missing_ok=True)
+    if seeds is None:
+        show(reports[0], verbose=verbose)
+    else:
+        show_seeds(seeds)
+    say(f"written to {target} and {page}")
 
 
 def _target(paths: list[Path], output: str | None) -> Path:
@@ -144,15 +158,25 @@ def _target(paths: list[Path], output: str | None) -> Path:
     return Path(output)
 
 
-def write(target: Path, report: "Report", curves: "Curves | None", seeds: "SeedsReport | None" = None) -> None:
-    """Write the JSON to ``target`` and the page beside it: report.html for evaluation.json, else by the same name."""
+def page_of(target: Path) -> Path:
+    """The page beside the JSON: report.html for evaluation.json, else by the same name."""
+    own = target.stem.startswith("evaluation")
+    return target.with_name(f"{target.stem.replace('evaluation', 'report', 1) if own else target.stem}.html")
+
+
+def save(target: Path, report: "Report", curves: "Curves | None", seeds: "SeedsReport | None" = None) -> Path:
+    """Write the JSON to ``target`` and the page beside it, whose path is returned."""
     from ..evaluation.report_html import write_html
 
-    own = target.stem.startswith("evaluation")
-    page = target.with_name(f"{target.stem.replace('evaluation', 'report', 1) if own else target.stem}.html")
+    page = page_of(target)
     (seeds or report).write(target)
     write_html(page, report, curves, seeds)
-    say(f"written to {target} and {page}")
+    return page
+
+
+def write(target: Path, report: "Report", curves: "Curves | None") -> None:
+    """Write the JSON to ``target`` and the page beside it, and say so."""
+    say(f"written to {target} and {save(target, report, curves)}")
 
 
 class ProgressLine:
@@ -188,11 +212,16 @@ def run(
     local: tuple[Path, ...] = (),
     other_books: tuple[str, ...] = (),
     blind: "BlindReport | None" = None,
+    parts: Path | None = None,
 ) -> "Report":
-    """Say how long it should take, and evaluate with a line that tells the step and the time left of all."""
+    """Say how long it should take, and evaluate with a line that tells the step and the time left of all.
+
+    ``parts``: the file of finished parts, which an evaluation that was cut off left, and this one goes on with.
+    """
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
     from ..evaluation.comparison import Rivals
+    from ..evaluation.kept import KeptParts, evaluation_key
     from ..evaluation.passes import Expected, Remaining
     from ..evaluation.report import Report, evaluate
     from ..runtime import find_device, memory_errors
@@ -202,12 +231,19 @@ def run(
         others = {name: _cleaned(name, data.pipeline) for name in other_books}
         rivals = Rivals(None if twin is None else load_checkpoint(twin), local)
         line = ProgressLine()
-        how = (config.evaluation, config.generation, find_device(device), rivals, others, blind)
+        place = find_device(device)
+        kept = KeptParts()
+        if parts is not None:
+            models = [path for path in (checkpoint, twin) if path is not None]
+            kept = KeptParts(parts, evaluation_key(models, data.identity, config, place.type, local))
+        if kept.names:
+            say(f"{checkpoint}: {len(kept.names)} finished parts are taken from {parts}")
+        how = (config.evaluation, config.generation, place, rivals, others, blind, kept)
         for event in evaluate(loaded, data, *how):
             if isinstance(event, Report):
                 return event
             if isinstance(event, Expected):
-                say(f"{checkpoint}: about {duration(event.seconds)} on this machine (a batch of each kind was timed)")
+                say(f"evaluating {checkpoint}: about {duration(event.seconds)} on this machine")
                 line.remaining = Remaining(event)
             else:
                 line.step(event)

@@ -11,8 +11,10 @@ from click.core import ParameterSource
 from ..config import GenerationConfig, ProjectConfig
 from ..config.controls import CONTROLS
 from ..errors import UserError
-from .options import config_flags, resolve
-from .showing import Showing, show_flags
+from ..files import check_file
+from .help import RareOption, examples
+from .options import check_utf8, config_flags, resolve
+from .showing import Showing, origin, show_flags
 
 if TYPE_CHECKING:
     from ..sampling.writer import Writer
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 FILLING = ("gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength")
 FINISHING = ("ending", "layout")  # what infill and rewrite leave alone
 CONTROL_FLAGS = (*CONTROLS, "guidance")
+RARE_FLAGS = ("vocab_level", "difficulty", "stage", "guidance")
 DATA_OPTION = click.option(
     "--data-dir",
+    cls=RareOption,
     default="data/processed",
     show_default=True,
     help="Folder that prepare wrote: the training text, read where this is given or generation.max_copied_words is.",
@@ -40,32 +44,41 @@ PRESET_OPTION = click.option(
 
 def writer_options(function: Any) -> Any:
     """Add what ``open_writer`` reads, but for the settings, and how texts are shown."""
-    device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+    device = click.option("--device", cls=RareOption, default="auto", show_default=True, help="auto, cpu, cuda or mps.")
     for option in (device, PRESET_OPTION, show_flags, DATA_OPTION, CHECKPOINT_OPTION):
         function = option(function)
     return function
 
 
-def short_flags(*names: str) -> Callable[[Any], Any]:
-    """Add ``--name`` beside ``--generation.name`` for the settings that people change most."""
+def short_flags(*names: str, rare: tuple[str, ...] = RARE_FLAGS) -> Callable[[Any], Any]:
+    """Add ``--name`` beside ``--generation.name``; those of ``rare`` are listed by ``--help-all`` alone."""
 
     def add(function: Any) -> Any:
         for name in reversed(names):
-            annotation = GenerationConfig.model_fields[name].annotation
+            field = GenerationConfig.model_fields[name]
+            annotation, text = field.annotation, (field.description or "").split("; ")[0]
             kind = click.Choice(get_args(annotation)) if get_origin(annotation) is Literal else annotation
             flag = "--" + name.replace("_", "-")
-            option = click.option(flag, type=kind, default=None, help=f"The same as --generation.{name}.")
+            kept = RareOption if name in rare else click.Option
+            option = click.option(flag, cls=kept, type=kind, default=None, help=f"{text[0].upper()}{text[1:]}.")
             function = option(function)
         return function
 
     return add
 
 
+@examples(
+    'tiny-diffusion generate --prompt "The door opened and" --length 200',
+    "tiny-diffusion generate --watch --num-samples 3 --temperature 0.8",
+    "tiny-diffusion generate --interactive",
+)
 @click.command("generate")
 @click.option("--prompt", default="", help="Text to go on from.")
 @click.option("--prompts-file", metavar="FILE", help="A file with a prompt a line, - for the standard input.")
 @click.option("--interactive", is_flag=True, help="Read prompts and commands line by line; an empty line ends.")
-@click.option("--history", type=click.Path(path_type=Path), help="Keep the lines of --interactive in this file.")
+@click.option(
+    "--history", cls=RareOption, type=click.Path(path_type=Path), help="Keep the lines of --interactive in this file."
+)
 @writer_options
 @short_flags("vocab_level", "temperature", "steps", "length", "num_samples", "seed", *CONTROL_FLAGS)
 @config_flags("generation", without=tuple(f"generation.{name}" for name in FILLING))
@@ -85,6 +98,9 @@ def command(
 ) -> None:
     """Write text in the book's style, from a prompt or from nothing."""
     check_together(prompt, prompts_file, interactive, history, showing)
+    check_utf8(prompt, "--prompt")
+    if history is not None:
+        check_file(history)
     prompts = [prompt] if prompts_file is None else read_prompts(prompts_file)
     writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
     if interactive:
@@ -98,9 +114,10 @@ def command(
         except UserError as error:  # before others are gone on from
             raise UserError(f"prompt {number} of {len(prompts)}: {error}") from error
     refused: list[str] = []
+    source = origin(checkpoint, showing)
     for number, line in enumerate(prompts, start=1):
         texts, refusal = showing.write(writer.writing(line, settings), writer, settings)
-        showing.echo(texts, writer, settings, prompt=line)
+        showing.echo(texts, writer, settings, prompt=line, **source)
         if number < len(prompts) and texts and not showing.jsonl:
             click.echo()
         if refusal is not None:
@@ -130,7 +147,7 @@ def check_together(
 def read_prompts(file: str) -> list[str]:
     """The lines of a UTF-8 file, or of the standard input for ``-``; empty ones are left out.
 
-    Raises UserError when the file cannot be read or holds no line.
+    Raises UserError when the file cannot be read, is not UTF-8 (a few lines are too little to guess by), or is empty.
     """
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -161,17 +178,14 @@ def open_writer(
     from ..runtime import find_device
     from ..sampling.writer import Writer
 
-    check = ProjectConfig.default().override(
-        **{f"generation.{key}": value for key, value in short.items() if value is not None}
-    )
-    resolve(ctx, check)  # wrong flags are refused before the model is read
+    chosen = {f"generation.{key}": value for key, value in short.items() if value is not None}
+    resolve(ctx, ProjectConfig.default().override(**chosen), tuple(chosen))  # before the model is read
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.config
     if preset is not None:
-        chosen: GenerationConfig = getattr(GenerationConfig, preset)()
-        config = config.override(generation=chosen.model_dump(mode="json"))
-    config = config.override(**{f"generation.{key}": value for key, value in short.items() if value is not None})
-    config = resolve(ctx, config)
+        drawn: GenerationConfig = getattr(GenerationConfig, preset)()
+        config = config.override(generation=drawn.model_dump(mode="json"))
+    config = resolve(ctx, config.override(**chosen))
     given = ctx.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE
     training = Path(data_dir) if given or config.generation.max_copied_words else None
     writer = Writer.of(loaded, find_device(device), training)

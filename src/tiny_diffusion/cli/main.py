@@ -4,13 +4,19 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
 
 import click
 
 from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
-from .stopping import EXIT_INTERRUPTED
+from ..version import PROGRAM_VERSION
+from .notes import show_notes
+from .stopping import EXIT_INTERRUPTED, discard_output, end_quietly
 
 # Name of each command, its module and its function: loaded only when asked for, so that help comes at once.
 COMMANDS = {
@@ -25,6 +31,7 @@ COMMANDS = {
     "compare": ("compare", "Find where diffusion passes its twin, over lengths, sizes and seeds."),
     "ablation": ("ablation", "Compare the curriculum's schedules at equal compute."),
     "score": ("score", "Tell how surprising any text is to a model, word by word."),
+    "runs": ("runs", "List the runs that were made, compare two, remove earlier ones."),
     "demo": ("demo", "The whole road on a text that Python carries: about five minutes on two cores."),
     "doctor": ("doctor", "What this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or all settings."),
@@ -46,30 +53,89 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         return module.command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that ``args`` begin with; an unknown one is refused with the nearest name.
+
+        Raises UserError for an option of one value that is given twice.
+        """
+        wanted = args[0]
+        if wanted not in COMMANDS and not wanted.startswith("-"):
+            near = get_close_matches(wanted, COMMANDS, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else "tiny-diffusion --help lists them"
+            raise click.UsageError(f"No such command {wanted!r}: {hint}", ctx)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            _refuse_repeated(command, rest)
+        return name, command, rest
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the group's own options, which may print help."""
+        with _broken_pipes():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _broken_pipes():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tiny-diffusion", message="%(version)s")
+def _refuse_repeated(command: click.Command, arguments: list[str]) -> None:
+    """Raise UserError where ``arguments`` give an option twice of which only the last one would be used."""
+    with click.Context(command, resilient_parsing=True) as probe:  # other mistakes are told by the parsing proper
+        _, _, given = command.make_parser(probe).parse_args(list(arguments))
+    for parameter, times in Counter(given).items():
+        if isinstance(parameter, click.Option) and times > 1 and not (parameter.multiple or parameter.count):
+            if not parameter.is_flag or parameter.secondary_opts:
+                names = "/".join([*parameter.opts, *parameter.secondary_opts])
+                raise UserError(f"{names} is given {times} times: give it once")
+
+
+@contextmanager
+def _broken_pipes() -> Iterator[None]:
+    """End well when the reader of our output has gone away (| head), which click would count as a failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        end_quietly()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(PROGRAM_VERSION, message="%(version)s")
 @click.option("--debug-errors", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def app(ctx: click.Context, debug_errors: bool) -> None:
     """Train a masked diffusion language model on one book; then write, continue and fill gaps in its style."""
     ctx.obj = debug_errors
+    if ctx.invoked_subcommand is None:  # as click does it for a group: the help, and the exit code of wrong usage
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(EXIT_USER)
     keep_freed_memory()
+    show_notes()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 fine, 1 the world failed, 2 wrong usage or input, 130 after Ctrl-C."""
+    # Threads that wait by spinning crawl as soon as another program runs (docs/performance.md). Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug-errors" in given
     given = [a for a in given if a != "--debug-errors"]
     try:
         code = app.main(args=given, prog_name="tiny-diffusion", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where the shell closed it (>&-)
+            sys.stdout.flush()
     except click.ClickException as error:
         code = _say(error.format_message(), EXIT_USER, debug)
     except UserError as error:
@@ -80,10 +146,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _say("out of memory; take a smaller model or training.micro_batch_size", EXIT_WORLD, debug)
     except (KeyboardInterrupt, click.Abort):
         code = _say("interrupted", EXIT_INTERRUPTED, debug)
-    except BrokenPipeError:
-        # The reader of our output went away (| head): end quietly, and keep Python from flushing into the void.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except BrokenPipeError:  # from the flush: whatever was printed before has ended the command already
+        end_quietly()
+    except OSError as error:
+        code = _say(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", EXIT_WORLD, debug)
+        discard_output()  # what still waits to be written would fail again
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,29 +1,48 @@
 """``tiny-diffusion prepare``: a book becomes training data."""
 
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from ..config import ProjectConfig
+from ..files import check_folder
+from .help import examples
 from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
 
+if TYPE_CHECKING:
+    from ..data.artefacts import Processed
 
+FEW, MANY = 3, 10  # easiest and hardest sentences shown, and with --verbose
+
+
+@examples(
+    "tiny-diffusion prepare --book mybook.epub",
+    "tiny-diffusion prepare --book gutenberg:84 --config cpu_2m",
+    "tiny-diffusion prepare --book mybook.txt --pipeline.vocab_size 8000",
+)
 @click.command("prepare")
 @click.option("--book", required=True, help="The book: .txt (any encoding), .epub, .html, .gz, a URL, or gutenberg:ID.")
 @click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
 @click.option("--force", is_flag=True, help="Prepare again, even when nothing has changed.")
+@click.option("--verbose", is_flag=True, help="Print the stages of training and more sentences too.")
 @CONFIG_OPTION
 @config_flags("pipeline")
 @click.pass_context
-def command(ctx: click.Context, book: str, output: str, force: bool, config_name: str) -> None:
+def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bool, config_name: str) -> None:
     """Read a book, split it into training and held-out passages, fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
-    run(book, Path(output), config, force=force)
+    check_folder(Path(output))
+    if not run(book, Path(output), config, force=force):
+        say(f"{output} is up to date with this book and these settings; nothing to do")
+    show(Path(output), config, verbose=verbose)
 
 
-def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> None:
-    """Prepare and print the table."""
+def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> bool:
+    """Prepare, and tell whether there was anything to do."""
     from ..data.pipeline import prepare
 
     steps = 0
@@ -31,17 +50,13 @@ def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> None:
         for step in prepare(book, output, config.pipeline, force=force):
             steps += 1
             status.update(step.name)
-    if steps == 1:
-        say(f"{output} is up to date with this book and these settings; nothing to do")
-    show(output, config)
+    return steps > 1
 
 
-def show(folder: Path, config: ProjectConfig) -> None:
+def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
     """Print what lies in a prepared folder, for a person to check."""
     from ..data.artefacts import load_processed
-    from ..data.curriculum import build_stage
     from ..data.tokenizer import LEVELS
-    from ..errors import UserError
 
     data = load_processed(folder)
     say(f"{data.source}: language {data.language}, tokenizer {data.tokenizer.kind}")
@@ -56,6 +71,23 @@ def show(folder: Path, config: ProjectConfig) -> None:
         counts = [sum(len(data.tokenizer.encode(t, level)) for t in texts[s]) for s in splits]
         table.add_row(name, *[f"{count:,}" for count in counts])
     console.print(table)
+    if verbose:
+        _show_stages(data, config)
+    order = data.difficulty.combined.argsort(kind="stable").tolist()
+    for title, chosen in (("easiest", order), ("hardest", order[::-1])):
+        # One that the book repeats is shown once.
+        once = dict.fromkeys(" ".join(data.sentences[i].text.split()) for i in chosen)
+        say(f"{title} sentences:")
+        for sentence in islice(once, MANY if verbose else FEW):
+            console.print(Text(f"  {sentence}"), no_wrap=True, overflow="ellipsis")
+    for note in data.difficulty.notes:
+        say(f"note: {note}", style="yellow")
+
+
+def _show_stages(data: "Processed", config: ProjectConfig) -> None:
+    from ..data.curriculum import build_stage
+    from ..errors import UserError
+
     paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
     stages = Table("stage", "format", "epochs", "mask rates", "examples", title=f"{len(data.sentences):,} sentences")
     for stage in config.curriculum.stages:
@@ -66,13 +98,3 @@ def show(folder: Path, config: ProjectConfig) -> None:
         low, high = stage.mask_range
         stages.add_row(stage.name, stage.format, str(stage.epochs), f"{low:.0%}-{high:.0%}", count)
     console.print(stages)
-    order = data.difficulty.combined.argsort(kind="stable").tolist()
-    for title, chosen in (("easiest", order[:10]), ("hardest", order[::-1][:10])):
-        listing = Table("difficulty", "sentence", title=f"the {title} sentences")
-        for i in chosen:
-            text = data.sentences[i].text
-            shown = text if len(text) <= 100 else text[:97] + "..."
-            listing.add_row(f"{data.difficulty.combined[i]:.3f}", shown.replace("[", r"\["))
-        console.print(listing)
-    for note in data.difficulty.notes:
-        say(f"note: {note}", style="yellow")

@@ -1,7 +1,10 @@
 """The tables of an evaluation in the terminal."""
 
+import re
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -16,18 +19,64 @@ if TYPE_CHECKING:
     from ..evaluation.result import Report, SeedsReport
     from ..evaluation.style_report import StyleReport
 
+WIDTH = 80  # a sample is no wider, however wide the terminal is
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=\S)")
 
-def show(report: "Report") -> None:
-    """Print the report's tables."""
-    from ..evaluation.verdict import details, headline, warning
 
-    title = f"held-out {report.split} text"
+def show(report: "Report", *, verbose: bool = False) -> None:
+    """Print the verdict, the table of likelihoods, the thresholds and some text; with ``verbose`` all tables too."""
+    from ..evaluation.verdict import details, headline, not_measured, plainly, warning
+
+    leak = warning(report)
+    if leak is not None:
+        say(f"WARNING: {leak}", style="bold red")
+    say(headline([report]), style="bold")
+    say(plainly(report))
+    for line in details(report) if verbose else ():
+        say(line)
+    _show_likelihood(report)
+    if verbose:
+        _show_conditions(report)
+    checks = Table("figure", "measured", "at most", "met", title="thresholds")
+    for threshold in report.thresholds:
+        checks.add_row(
+            threshold.name, f"{threshold.value:.4g}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
+        )
+    console.print(checks)
+    for part, show_part in PARTS.items():
+        found = getattr(report, part)
+        if found is None:
+            say(f"{part}: not measured ({not_measured(report, part)})", style="yellow")
+        elif verbose:
+            show_part(found)
+    if verbose and report.blind is not None:
+        show_report(report.blind)
+    if report.samples:
+        say("The model writes, beginning anywhere in the book:")
+    for line in sample_lines(next(iter(report.samples), ""), 3, min(console.width, WIDTH) - 2):
+        say(f"  {line}", style="italic")
+
+
+def sample_lines(text: str, most: int, width: int) -> list[str]:
+    """At most ``most`` lines of ``width`` of a text that begins in mid-sentence, from its first whole sentence on."""
+    start = _SENTENCE_END.search(text)
+    words = " ".join((text[start.end() :] if start else text).split())
+    return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
+
+
+def _show_likelihood(report: "Report") -> None:
+    title = f"held-out {report.split} text: fewer bits are better"
     table = Table("model", "bits/byte", "95 % interval", "perplexity", "level 1", title=title)
     for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
         interval = f"{row.low:.3f}-{row.high:.3f}"
         perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
-        table.add_row(escape(row.name), f"{row.bits_per_byte:.3f}", interval, *perplexities)
+        style = "bold" if row is report.likelihood[0] else None
+        table.add_row(escape(row.name), f"{row.bits_per_byte:.3f}", interval, *perplexities, style=style)
     console.print(table)
+
+
+def _show_conditions(report: "Report") -> None:
+    """Say how the likelihood was measured, and what it is by difficulty, mask rate and format."""
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
     say(
         f"{report.windows} windows of up to {report.window_tokens} tokens, {report.bytes_per_token:.2f} bytes a token, "
@@ -42,24 +91,6 @@ def show(report: "Report") -> None:
         say(f"nats a hidden token by mask rate: {curve}")
     if report.formats:
         say("bits per byte by format: " + ", ".join(f"{f.format} {f.bits_per_byte:.3f}" for f in report.formats))
-    checks = Table("figure", "measured", "at most", "met", title="thresholds")
-    for threshold in report.thresholds:
-        checks.add_row(
-            threshold.name, f"{threshold.value:.4g}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
-        )
-    console.print(checks)
-    _show_style(report.style)
-    _show_coherence(report.coherence)
-    _show_novelty(report.novelty)
-    _show_frontier(report.frontier)
-    if report.blind is not None:
-        show_report(report.blind)
-    leak = warning(report)
-    if leak is not None:
-        say(f"WARNING: {leak}", style="bold red")
-    say(headline([report]), style="bold")
-    for line in details(report):
-        say(line)
 
 
 def _cell(value: float | None, digits: int = 3) -> str:
@@ -127,10 +158,22 @@ def _show_frontier(frontier: "Frontier") -> None:
     console.print(table)
 
 
+# How each part that is measured on texts of the model is shown.
+PARTS: dict[str, Callable[[Any], None]] = {
+    "style": _show_style,
+    "coherence": _show_coherence,
+    "novelty": _show_novelty,
+    "frontier": _show_frontier,
+}
+
+
 def show_seeds(seeds: "SeedsReport") -> None:
-    """Print the mean and spread of several checkpoints, and what they say together."""
+    """Say what several checkpoints say together, and print their mean and spread."""
     from ..evaluation.verdict import headline, warning
 
+    for leak in dict.fromkeys(filter(None, map(warning, seeds.reports))):
+        say(f"WARNING: {leak}", style="bold red")
+    say(headline(seeds.reports), style="bold")
     for number, path in enumerate(seeds.checkpoints, 1):
         say(f"{number}: {path}")
     columns = [str(i + 1) for i in range(len(seeds.checkpoints))]
@@ -139,6 +182,3 @@ def show_seeds(seeds: "SeedsReport") -> None:
         mean, deviation = (None, None) if row.spread is None else (row.spread.mean, row.spread.deviation)
         table.add_row(escape(row.name), _cell(mean), _cell(deviation), *[_cell(value) for value in row.values])
     console.print(table)
-    for leak in dict.fromkeys(filter(None, map(warning, seeds.reports))):
-        say(f"WARNING: {leak}", style="bold red")
-    say(headline(seeds.reports), style="bold")

@@ -3,21 +3,32 @@
 import click
 
 from .generate import CONTROL_FLAGS, FINISHING, open_writer, short_flags, writer_options
+from .help import examples
 from .options import config_flags
-from .showing import Showing
+from .showing import Showing, origin
 from .texts import check_output, deliver, read_text, text_options
 
 UNUSED = ("length", "gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", *FINISHING)
 
 
+@examples(
+    'tiny-diffusion rewrite "It was a [[dreary night]]." --strength 0.6',
+    "tiny-diffusion rewrite --file letter.txt --output new.txt --num-samples 3",
+)
 @click.command("rewrite")
 @click.argument("text", required=False)
 @text_options
 @click.option(
-    "--strength", "rewrite_strength", type=float, default=None, help="The same as --generation.rewrite_strength."
+    "--strength",
+    "rewrite_strength",
+    type=float,
+    default=None,
+    help="Share of the text's tokens that are written anew, above 0 and up to 1.",
 )
 @writer_options
-@short_flags("vocab_level", "temperature", "steps", "num_samples", "seed", *CONTROL_FLAGS)
+@short_flags(
+    "vocab_level", "temperature", "steps", "num_samples", "seed", *CONTROL_FLAGS, rare=("vocab_level", *CONTROL_FLAGS)
+)
 @config_flags("generation", without=tuple(f"generation.{name}" for name in UNUSED))
 @click.pass_context
 def command(
@@ -44,4 +55,5 @@ def command(
     parse_kept(given)  # what cannot be read is refused before the model is
     writer, settings = open_writer(ctx, checkpoint, preset, device, short, data_dir)
     found = showing.write(writer.rewriting(given, settings), writer, settings)
-    deliver(found, output, showing, writer, settings, original=given)
+    source = {"original": given, **origin(checkpoint, showing)}
+    deliver(found, output, showing, writer, settings, exact=file is not None, **source)

@@ -15,7 +15,8 @@ from rich.text import Text
 from ..config import EvaluationConfig, ProjectConfig
 from ..errors import UserError
 from .generate import CHECKPOINT_OPTION
-from .options import config_flags, console, duration, errors, resolve, say
+from .help import examples
+from .options import config_flags, console, duration, errors, print_text, resolve, say
 
 if TYPE_CHECKING:
     from ..evaluation.surprisal import Surprisal
@@ -26,6 +27,7 @@ LONG = 20.0  # seconds from which on the time is said beforehand
 TOP = 10  # words in the table of the most surprising
 
 
+@examples("tiny-diffusion score chapter.txt", 'echo "He opened the door." | tiny-diffusion score - --json')
 @click.command("score")
 @click.argument("file")
 @CHECKPOINT_OPTION
@@ -60,7 +62,7 @@ def command(ctx: click.Context, file: str, checkpoint: str, as_json: bool, devic
             told = True
             bar.update(task, completed=event.done, total=event.total)
     if as_json:
-        click.echo(json.dumps(asdict(result), ensure_ascii=False))
+        print_text(json.dumps(asdict(result), ensure_ascii=False))
     else:
         show(result)
 
@@ -91,7 +93,7 @@ def show(result: "Surprisal") -> None:
     if console.is_terminal:
         console.print(coloured(result), soft_wrap=True)
     else:
-        click.echo(bracketed(result))
+        print_text(bracketed(result))
     table = Table("surprising word", "bits")
     for word in sorted(result.words, key=lambda w: -w.bits)[:TOP]:
         table.add_row(Text(word.text.strip()), f"{word.bits:.1f}")

@@ -1,5 +1,6 @@
 """``generate --interactive``: a prompt or a command a line, until the user has enough."""
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ import click
 
 from ..config import GenerationConfig, ProjectConfig
 from ..errors import UserError, WorldError
-from .options import say
+from .options import check_utf8, say
 from .session_commands import COMMANDS, find_command
 from .showing import Showing
 
@@ -36,6 +37,8 @@ class Session:
 
     def run(self, history: Path | None = None, read: Callable[[], str] | None = None) -> None:
         """Answer lines until an empty one, ``/quit`` or the end of input; ``read`` raises EOFError there."""
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # bytes that are no text spoil their line, not the session
         with _line_editing(history):
             say("a line is a prompt to go on from; /help lists the commands; an empty line ends", style="dim")
             while not self.over:
@@ -54,6 +57,7 @@ class Session:
     def answer(self, line: str) -> None:
         """Do what a line asks for. What goes wrong, or Ctrl-C, ends the line and not the session."""
         try:
+            check_utf8(line, "the line")
             if line.startswith("/") and not line.startswith("//"):
                 find_command(line)(self)
             else:
@@ -62,8 +66,13 @@ class Session:
         except KeyboardInterrupt:
             click.echo()
             say("stopped", style="dim")
+        except BrokenPipeError:  # nobody reads what is said: the session is over
+            raise
         except (UserError, WorldError) as error:
             say(f"error: {error}", style="red")
+        except (OSError, MemoryError, RuntimeError) as error:  # of torch, the disk, or a text nested too deeply
+            reason = next(iter(str(error).splitlines()), "")
+            say(f"error: {type(error).__name__}: {reason}; the session goes on", style="red")
 
     def write(self, begin: "Callable[[], Run]") -> None:
         """Write, print and remember; ``begin`` starts it by the settings of its moment. The seed moves on by one."""
@@ -115,9 +124,11 @@ def _line_editing(history: Path | None) -> Iterator[None]:
         with suppress(FileNotFoundError):
             readline.read_history_file(history)
         readline.write_history_file(history)  # a file that cannot be written is told of before the session
-    yield
-    with _history_errors(history):
-        readline.write_history_file(history)
+    try:
+        yield
+    finally:
+        with _history_errors(history):
+            readline.write_history_file(history)
 
 
 @contextmanager

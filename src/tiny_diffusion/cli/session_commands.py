@@ -85,11 +85,15 @@ def _settings(session: "Session", _: str) -> None:
 
 
 def _save(session: "Session", name: str) -> None:
-    from ..files import write_text
+    from ..files import check_file, write_text
 
-    path = Path(name).expanduser().resolve()
+    try:
+        path = Path(name).expanduser().resolve()
+    except (RuntimeError, ValueError, OSError) as error:  # no such home, a NUL in the name, links in a circle
+        raise UserError(f"cannot save in {name!r}: {error}") from error
     if not session.texts:
         raise UserError("nothing is written so far")
+    check_file(path)
     if path.exists() and path not in session.saved:
         raise UserError(f"{name} exists; name a new file")
     write_text(path, "\n\n".join(session.texts) + "\n")

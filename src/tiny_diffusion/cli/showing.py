@@ -1,18 +1,19 @@
 """What writing commands share: texts shown as they come, saved as an animation, printed plain or as JSON lines."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UserError
-from ..files import make_folder
-from .options import console, errors, say
+from ..files import check_file, fingerprint
+from .help import RareOption
+from .options import console, errors, print_text, say
 
 if TYPE_CHECKING:
     from ..config import GenerationConfig
@@ -40,10 +41,11 @@ class Showing:
 
     def check(self) -> None:
         """Raise UserError where an animation cannot be saved: before a text is written, rather than after."""
-        for path in filter(None, (self.gif, self.html)):
-            make_folder(path.parent)
-            if not os.access(path.parent, os.W_OK):
-                raise UserError(f"cannot write into {path.parent}: permission denied")
+        for flag, path, suffixes in (("--gif", self.gif, (".gif",)), ("--html", self.html, (".html", ".htm"))):
+            if path is not None:
+                if path.suffix.lower() not in suffixes:
+                    raise UserError(f"{flag} {path}: the file's name should end in {suffixes[0]}")
+                check_file(path)
         if self.gif is not None:
             from ..show.gif import check_gif
 
@@ -63,9 +65,11 @@ class Showing:
         animated = self.animated
         if not (animated or self.gif or self.html):
             try:
-                return finish(run), None
+                texts, refusal = finish(run), None
             except Refused as refused:
-                return refused.texts, refused
+                texts, refusal = refused.texts, refused
+            _tell_cuts(texts, settings)
+            return texts, refusal
         recording = Recording(run)
         if animated:
             self._animate(frames(recording, writer.tokenizer), writer, settings, 1)
@@ -79,12 +83,22 @@ class Showing:
                     self._animate(later, writer, settings, text.sample)
         if films:
             self._save(films)
+        _tell_cuts(recording.texts, settings)
         return recording.texts, recording.refused
 
     def echo(
-        self, texts: "Sequence[Written]", writer: "Writer", settings: "GenerationConfig", **source: str | int
+        self,
+        texts: "Sequence[Written]",
+        writer: "Writer",
+        settings: "GenerationConfig",
+        *,
+        exact: bool = False,
+        **source: Any,
     ) -> None:
-        """Print texts: as JSON lines that begin with ``source``, in colour after an animation, else plain."""
+        """Print texts: as JSON lines that begin with ``source``, in colour after an animation, else plain.
+
+        ``exact``: a single text that does not go to a terminal gets no line end of ours.
+        """
         from ..sampling.frames import final_frame
         from ..show.terminal import coloured, legend
 
@@ -92,12 +106,12 @@ class Showing:
             if number > 1 and not self.jsonl:
                 click.echo()
             if self.jsonl:
-                row = {**source, **as_row(text, writer, settings)}
-                click.echo(json.dumps(row, ensure_ascii=False))
+                print_text(json.dumps({**source, **as_row(text, writer, settings)}, ensure_ascii=False))
             elif self.animated:
                 console.print(coloured(final_frame(text, writer.tokenizer)), soft_wrap=True)
             else:
-                click.echo(text.text, nl=not text.text.endswith("\n"))
+                whole = text.text.endswith("\n") or (exact and len(texts) == 1 and not console.is_terminal)
+                print_text(text.text, end="" if whole else "\n")
         if self.animated and not self.jsonl:
             console.print(legend())
 
@@ -116,10 +130,31 @@ class Showing:
             lacking = write_gif(self.gif, films, self.pace)
             if lacking:
                 say(f"no font here has {' '.join(lacking)}: boxes in {self.gif}; --html shows them", to=errors)
+            say(f"animation saved in {self.gif}", to=errors)
         if self.html is not None:
             from ..show.page import write_page
 
             write_page(self.html, films, self.pace)
+            say(f"animation saved in {self.html}", to=errors)
+
+
+def _tell_cuts(texts: "Sequence[Written]", settings: "GenerationConfig") -> None:
+    """Say which texts lost more than half of the tokens that were asked for, to end with a whole sentence."""
+    for text in texts:
+        if 2 * text.cut > settings.length:
+            which = f"text {text.sample}: " if settings.num_samples > 1 else ""
+            say(
+                f"{which}{text.cut} of {settings.length} tokens were cut, as they came after the last whole sentence; "
+                "--generation.ending token keeps them",
+                to=errors,
+            )
+
+
+def origin(checkpoint: str, showing: Showing) -> dict[str, Any]:
+    """What a JSON line tells of the model, so that its text can be had again; nothing for other output."""
+    if not showing.jsonl:
+        return {}
+    return {"checkpoint": checkpoint, "checkpoint_sha256": fingerprint(Path(checkpoint))}
 
 
 def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
@@ -130,9 +165,13 @@ def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> d
         "text": text.text,
         "seed": settings.seed,
         "sample": text.sample,
+        "num_samples": settings.num_samples,
         "sampler": "left_to_right" if writer.model.config.causal else settings.sampler,
         "steps": text.steps,
+        "cut": text.cut,
         "longest_copied_words": text.longest_copied_words,
+        "version": version("tiny-diffusion"),
+        "generation": settings.model_dump(mode="json"),
         "tokens": [
             {
                 "text": piece.text,
@@ -151,6 +190,7 @@ def show_flags(function: Any) -> Any:
     @click.option("--watch", is_flag=True, help="Show the text as it comes out of the noise, if this is a terminal.")
     @click.option(
         "--pace",
+        cls=RareOption,
         type=click.FloatRange(min=0),
         default=0.1,
         show_default=True,

@@ -1,4 +1,4 @@
-"""Ctrl-C during long work: it ends soon, with all saved, and says so at once."""
+"""Ends that are no failures: Ctrl-C in long work, with all saved and said at once, and a reader that went away."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 EXIT_INTERRUPTED = 130
 STOPPING = "stopping after this {part}, then saving; Ctrl-C again quits without saving"
@@ -64,3 +64,16 @@ def _at_signal(act: Callable[[], None]) -> Iterator[None]:
         os.close(writing)
         thread.join()
         os.close(reading)
+
+
+def discard_output() -> None:
+    """Send what is printed from now on, and what waits to be, into the void."""
+    void = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(void, stream)
+
+
+def end_quietly() -> NoReturn:
+    """End with exit code 0: the reader of the output went away, as ``| head`` does, and has what it wanted."""
+    discard_output()
+    raise SystemExit(0)

@@ -16,6 +16,7 @@ from ..config import EvaluationConfig, ProjectConfig
 from ..config.evaluation_config import SCORING
 from ..config.reference import describe
 from ..errors import UserError
+from ..files import check_folder
 from .options import OVERRIDES, console, duration, errors, resolve, say
 from .stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
 
@@ -135,6 +136,7 @@ def open_study(
     from ..studies.plan import Lengths
     from ..studies.runs import Store
 
+    check_folder(Path(output))
     data = load_processed(Path(data_dir))
     config = study_config(ctx, base, data, unread)
     return OpenStudy(config, data, Store(Path(output) / "runs", data, config.evaluation), Lengths(data))

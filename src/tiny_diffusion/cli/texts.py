@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
+from ..files import check_file
+from .options import check_utf8
 from .showing import Showing
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def read_text(argument: str | None, file: str | None, name: str) -> str:
     if (argument is None) == (file is None):
         raise UserError(f"give {name} or --file, and not both")
     if argument is not None:
+        check_utf8(argument, name)
         return argument
     assert file is not None
     if file == PIPE:
@@ -58,9 +61,12 @@ def read_text(argument: str | None, file: str | None, name: str) -> str:
 
 
 def check_output(output: str, showing: Showing) -> None:
-    """Raise UserError for JSON lines that were to go to a file of plain text."""
-    if showing.jsonl and output != PIPE:
+    """Raise UserError for JSON lines that were to go to a file of plain text, and for a file that cannot be."""
+    if output == PIPE:
+        return
+    if showing.jsonl:
         raise UserError("--jsonl prints its lines: give either --jsonl or --output")
+    check_file(Path(output))
 
 
 def deliver(
@@ -69,14 +75,19 @@ def deliver(
     showing: Showing,
     writer: "Writer",
     settings: "GenerationConfig",
-    **source: str,
+    *,
+    exact: bool,
+    **source: Any,
 ) -> None:
-    """Print the texts as ``showing`` says, or write each to a file of its own; then raise why others are missing."""
+    """Print the texts as ``showing`` says, or write each to a file of its own; then raise why others are missing.
+
+    ``exact``: see ``Showing.echo``.
+    """
     from ..files import write_text
 
     texts, refused = found
     if output == PIPE:
-        showing.echo(texts, writer, settings, **source)
+        showing.echo(texts, writer, settings, exact=exact, **source)
     else:
         path = Path(output)
         for text in texts:

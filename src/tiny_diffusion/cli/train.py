@@ -13,7 +13,8 @@ from ..config.memory import estimate_memory
 from ..errors import UserError
 from ..files import write_text
 from ..training.folder import CONFIG_FILE, locked, move_aside
-from .budget import Budget, choose, make_pacer
+from .budget import Budget, Choice, choose, keep_deadline
+from .help import examples
 from .options import CONFIG_OPTION, OVERRIDES, config_flags, duration, errors, read_duration, resolve, say
 from .self_tests import check_architecture, check_pipeline
 from .stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
@@ -24,11 +25,17 @@ if TYPE_CHECKING:
     from ..data.artefacts import Processed
     from ..training.estimate import Pace
     from ..training.events import Finished
-    from ..training.pace import Pacer
     from ..training.ranks import Ranks
     from ..training.trainer import Trainer
 
+AGAIN = "go on with the same command and --resume"
 
+
+@examples(
+    "tiny-diffusion train --time-budget 20m",
+    "tiny-diffusion train --config cpu_2m --training.batch_size 8",
+    "tiny-diffusion train --resume",
+)
 @click.command("train")
 @click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
 @click.option("--output", default="outputs", show_default=True, help="Folder for checkpoints, logs and samples.")
@@ -50,7 +57,8 @@ if TYPE_CHECKING:
 @click.option(
     "--time-budget",
     metavar="TIME",
-    help="Choose size, epochs and batch for this machine, and end within 90s, 20m, 2h or 1h30m, all counted.",
+    help="Choose size, epochs and batch for this machine, and end after 90s, 20m, 2h or 1h30m, all counted. "
+    "Without a GPU and --config this is what train does, in training.time_budget_minutes.",
 )
 @click.option("--test", "self_test", is_flag=True, help="Check that the architecture works, within 10 s.")
 @click.option("--test-integration", is_flag=True, help="Run the whole pipeline on a small text, within 30 s.")
@@ -76,8 +84,12 @@ def command(
     if start is not None and (resume or time_budget is not None):
         other = "--resume goes on with the run's own weights" if resume else "--time-budget chooses the model itself"
         raise UserError(f"--from gives the model and its weights, but {other}: take one of the two")
-    if time_budget is not None:
-        budget = Budget(read_duration(time_budget, "--time-budget"), began, preset, ctx.meta.get(OVERRIDES, []))
+    overrides = ctx.meta.get(OVERRIDES, [])
+    seconds = None if time_budget is None else read_duration(time_budget, "--time-budget")
+    if seconds is None and not (given or resume or start is not None or self_test or test_integration):
+        seconds = default_seconds(overrides)
+    if seconds is not None:
+        budget = Budget(seconds, began, preset, overrides)
         run_within(budget, Path(data_dir), Path(output), resume=resume, dry_run=dry_run)
         return
     kept = Path(output) / CONFIG_FILE
@@ -93,6 +105,21 @@ def command(
         check_pipeline()
     else:
         run(config, Path(data_dir), Path(output), resume=resume, start=began_with, dry_run=dry_run)
+
+
+def default_seconds(overrides: list[str]) -> float | None:
+    """The time in which ``train`` trains a size of its own choice, where it was given none; None on a GPU."""
+    from ..runtime import find_device
+
+    settings = ProjectConfig.default().override_from_args(overrides).training
+    if find_device(settings.device).type != "cpu":
+        return None
+    seconds = 60 * settings.time_budget_minutes
+    say(
+        f"no GPU here: choosing a size that learns most in {duration(seconds)}. Another time: --time-budget 20m; "
+        "the full size, for a GPU: --config default"
+    )
+    return seconds
 
 
 def _read_start(path: str) -> "Checkpoint":
@@ -135,12 +162,11 @@ def run_within(budget: Budget, data_dir: Path, output: Path, *, resume: bool, dr
     data = load_processed(data_dir)
     if resume:
         config = ProjectConfig.preset(output / CONFIG_FILE).override_from_args(budget.overrides)
-    else:
-        with memory_errors():
-            config = choose(budget, data, output)
-    if config.training.scheduler == "cosine_with_restarts":
-        raise UserError("training.scheduler=cosine_with_restarts cannot end on a deadline; take linear or constant")
-    train(config, data_dir, output, resume, dry_run, budget)
+        train(config, data_dir, output, resume, dry_run, budget)
+        return
+    with memory_errors():
+        choice = choose(budget, data, output)
+    train(choice.config, data_dir, output, resume, dry_run, budget, choice)
 
 
 def train(
@@ -150,12 +176,18 @@ def train(
     resume: bool,
     dry_run: bool,
     budget: Budget | None = None,
+    choice: Choice | None = None,
+    again: str | None = None,
 ) -> None:
-    """Train ``config`` on a prepared book, within ``budget`` when there is one; raises click's Exit when stopped."""
+    """Train ``config`` on a prepared book, within ``budget`` when there is one; raises click's Exit when stopped.
+
+    ``again``: what a user who stops it is told to do to go on; train's own command if not given.
+    """
     from ..data.artefacts import load_processed
     from ..training.ranks import ALONE
 
-    if take_part(config, load_processed(data_dir), data_dir, output, resume, dry_run, ALONE, budget):
+    data = load_processed(data_dir)
+    if take_part(config, data, data_dir, output, resume, dry_run, ALONE, budget, choice, again=again):
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
 
 
@@ -168,7 +200,9 @@ def take_part(
     dry_run: bool,
     ranks: "Ranks",
     budget: Budget | None = None,
+    choice: Choice | None = None,
     start: "Checkpoint | None" = None,
+    again: str | None = None,
 ) -> bool:
     """Train as one of ``ranks``, of which the first one tells and keeps the run; True when it was stopped.
 
@@ -192,26 +226,32 @@ def take_part(
             summary_writer()
         with errors.status("building the model, reading the book's rows"):
             trainer = Trainer(config, data, output, resume=resume, start=start, ranks=ranks)
+        if budget is not None:  # more time for a finished run
+            trainer.progress.finished = False
         if trainer.progress.finished:
             say(f"the run in {output} is finished, after {trainer.progress.step:,} steps; {how_to_extend(trainer)}")
             return False
         if start is not None:
             describe_start(start, data)
         pace = describe_run(trainer, free)
-        pacer = None if budget is None else make_pacer(budget, trainer, pace)
+        if budget is not None:
+            keep_deadline(budget, trainer, pace)
         if not resume and (moved := move_aside(output)) is not None:
             say(f"the run that was in {output} is now in {moved}")
         write_text(output / CONFIG_FILE, config.to_toml())
-        finished = follow(trainer, append=resume, pacer=pacer)
+        finished = follow(trainer, append=resume)
     if finished.interrupted:
-        again = f": {command_to_go_on(data_dir, output, budget)}"
         if ranks.count > 1:  # which torchrun started, by a command that is not ours
-            again = " the same command and --resume"
-        say(f"stopped after step {finished.step}, with all saved in {output}; go on with{again}", to=errors)
+            how = " the same command and --resume"
+        else:
+            how = f": {again or command_to_go_on(data_dir, output)}"
+        say(f"stopped after step {finished.step}, with all saved in {output}; go on with{how}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
-    if budget is not None:
-        say(f"ended {duration(max(0.0, budget.left()))} before the time budget was spent")
+    if choice is not None and not trainer.progress.cooling:
+        choice.tell_if_wrong(finished.step, trainer.total_steps)
+    if (deadline := trainer.course.deadline) is not None:
+        say(f"the run took {duration(deadline.used)} of {duration(deadline.seconds)}")
     return False
 
 
@@ -257,7 +297,7 @@ def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
     unique = int(trainer.rows.encoded[-1].lengths.sum())
     kept = memory.parameters + memory.ema + memory.optimizer
     say(
-        f"{trainer.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
+        f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
         f"({pace.steps} steps timed); at the peak {each}"
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
@@ -271,9 +311,9 @@ def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
     return pace
 
 
-def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) -> "Finished":
-    """Read a trainer's events into the log and a progress bar, to the end, which ``pacer`` may move."""
-    from ..training.events import Finished, Sampled, StageEnded, StepDone, Validated
+def follow(trainer: "Trainer", *, append: bool) -> "Finished":
+    """Read a trainer's events into the log and a progress bar, to the end."""
+    from ..training.events import CoolingDown, Finished, Sampled, StageEnded, StepDone, Validated
     from ..training.metrics import RunLog, RunningMetrics
 
     metrics = RunningMetrics()
@@ -286,26 +326,28 @@ def follow(trainer: "Trainer", *, append: bool, pacer: "Pacer | None" = None) ->
         graceful_stop(trainer, lambda: say(STOPPING.format(part=part), to=errors)),
     ):
         state = "starting"
-        task = progress.add_task(state, total=trainer.end, completed=trainer.progress.step)
+        task, deadline = progress.add_task(state, total=1.0), trainer.course.deadline
         trainer.tell = lambda what: progress.update(task, description=f"{state}, {what}")
         for event in trainer.run():
             metrics.add(event)
             log.write(event)
-            if pacer is not None:
-                pacer.add(event)
             if isinstance(event, StepDone):
+                left = metrics.seconds_left if deadline is None else max(0.0, deadline.left)
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
                     f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
-                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(metrics.seconds_left)} left"
+                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(left)} left"
                 )
-                progress.update(task, total=event.total, completed=event.step, description=state)
+                progress.update(task, completed=trainer.course.place, description=state)
             elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
-                say(f"step {event.step}/{trainer.end}: {state}", to=errors)
+                say(f"step {event.step}/{trainer.course.end}: {state}", to=errors)
             elif isinstance(event, Sampled):
                 text = " ".join(event.text.split())
                 say(f"step {event.step} writes: {text[:160]}", style="dim", to=errors)
-            elif isinstance(event, StageEnded) and event.early:
+            elif isinstance(event, CoolingDown):
+                rest = f"{event.left:,.0f} more steps" if deadline is None else f"the next {duration(event.left)}"
+                say(f"no better validation: the learning rate decays over {rest}, then the run ends", to=errors)
+            elif isinstance(event, StageEnded) and event.early and not trainer.progress.cooling:
                 say(f"stage {event.name} ended early: no better validation", to=errors)
             elif isinstance(event, Finished):
                 finished = event

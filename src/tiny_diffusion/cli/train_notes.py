@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .budget import Budget
 from .options import errors, say
 
 if TYPE_CHECKING:
@@ -14,10 +13,9 @@ if TYPE_CHECKING:
     from ..training.trainer import Trainer
 
 
-def command_to_go_on(data_dir: Path, output: Path, budget: Budget | None) -> str:
-    """The command that takes up the run in ``output``; its settings lie there."""
-    words = ["tiny-diffusion", "train", "--resume", "--data-dir", str(data_dir), "--output", str(output)]
-    return shlex.join([*words, *(["--time-budget", f"{budget.seconds:.0f}s"] if budget else [])])
+def command_to_go_on(data_dir: Path, output: Path) -> str:
+    """The command that takes up the run in ``output``; its settings, and the time it has left, lie there."""
+    return shlex.join(["tiny-diffusion", "train", "--resume", "--data-dir", str(data_dir), "--output", str(output)])
 
 
 def how_to_extend(trainer: "Trainer") -> str:

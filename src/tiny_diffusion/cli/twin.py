@@ -7,6 +7,8 @@ from click.core import ParameterSource
 
 from ..config import ProjectConfig
 from ..errors import UserError
+from ..files import check_file
+from .help import examples
 from .options import config_flags
 from .studies import (
     DATA_DIR,
@@ -20,7 +22,10 @@ from .studies import (
     study_flag,
 )
 
+BEST = "best_model.pt"
 
+
+@examples("tiny-diffusion twin --checkpoint outputs/best_model.pt", "tiny-diffusion twin --config cpu_2m --dry-run")
 @click.command("twin")
 @DATA_DIR
 @OUTPUT
@@ -52,6 +57,7 @@ def command(
     from ..studies.tables import Section, edge_lines, twin_seeds_lines, twin_seeds_table, twin_table
     from ..studies.twin import best_of, over_seeds, publish, steps_within, twin_plan, winner
 
+    check_file(Path(twin_output) / BEST)
     study, flops = _open(ctx, data_dir, output, config_name, checkpoint)
     config, store, lengths = study.config, study.store, study.lengths
     steps = steps_within(config, flops, lengths)
@@ -61,7 +67,7 @@ def command(
     table = twin_table(f"autoregressive twin, bits per byte; equal compute: {flops:.1e} FLOPs", runs, store.find)
     seeds = over_seeds(config, steps, lengths, store.find)
     best, result = best_of(runs, store.find)
-    target = Path(twin_output) / "best_model.pt"
+    target = Path(twin_output) / BEST
     publish(result, target)
     notes = [f"best: {best.label}, validation {result.best.bits_per_byte:.3f} bits per byte, in {target}"]
     notes += edge_lines(config, winner(config, store.find))

@@ -8,6 +8,11 @@ from tiny_diffusion.errors import UserError
 
 from .validation import describe_errors
 
+LARGEST_SEED = 2**63 - 1
+"""Of torch's generators."""
+LARGEST_NUMPY_SEED = 2**32 - 1
+"""Of scikit-learn's estimators."""
+
 
 class Config(BaseModel):
     """A frozen group of settings. Unknown keys and values of the wrong type are refused.

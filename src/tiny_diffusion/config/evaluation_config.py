@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import Field, field_validator
 
-from .base import Config
+from .base import LARGEST_NUMPY_SEED, Config
+from .generation_config import LEAST_TEMPERATURE
 
 SCORING = ("split", "windows", "draws", "bootstrap", "seed")  # the settings that move the held-out likelihood
 
@@ -72,7 +73,21 @@ class EvaluationConfig(Config):
         20, ge=2, multiple_of=2, description="passages of the blind test, half of them the book's"
     )
     blind_words: int = Field(60, ge=5, description="words in each passage of the blind test")
-    seed: int = Field(0, ge=0, description="seed of masks, samples and bootstrap")
+    seed: int = Field(0, ge=0, le=LARGEST_NUMPY_SEED, description="seed of masks, samples and bootstrap")
+
+    @field_validator("temperatures")
+    @classmethod
+    def _check_temperatures(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(temperature < LEAST_TEMPERATURE for temperature in value):
+            raise ValueError(f"should hold temperatures of {LEAST_TEMPERATURE:g} or more")
+        return value
+
+    @field_validator("novelty_steps")
+    @classmethod
+    def _check_steps(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(steps < 1 for steps in value):
+            raise ValueError("should hold numbers of steps of 1 or more")
+        return value
 
     @field_validator("ppm_order")
     @classmethod

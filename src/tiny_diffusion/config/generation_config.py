@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from .base import Config
+from .base import LARGEST_SEED, Config
 
 Sampler = Literal[
     "ancestral",
@@ -17,6 +17,12 @@ Sampler = Literal[
     "remasking",
     "planner",
 ]
+
+
+LEAST_TEMPERATURE = 1e-6
+"""Chooses the likeliest token already; logits divided by much less leave the range of float32 (3.4e38)."""
+MOST = 1e6
+"""Of the settings that multiply or divide logits, for the same reason."""
 
 
 class GenerationConfig(Config):
@@ -53,9 +59,14 @@ class GenerationConfig(Config):
     block: int = Field(
         0, ge=0, description="masked tokens that are filled before the next so many, left to right; 0: all at once"
     )
-    temperature: float = Field(0.9, gt=0, description="below 1: safer; above 1: wilder")
+    temperature: float = Field(
+        0.9,
+        ge=LEAST_TEMPERATURE,
+        le=MOST,
+        description="randomness of each draw: below 1 safer, above 1 wilder; at least 0.000001",
+    )
     top_k: int = Field(0, ge=0, description="draw among the k likeliest tokens only; 0: among all")
-    top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest tokens that hold this probability")
+    top_p: float = Field(1.0, ge=1e-6, le=1, description="draw among the likeliest tokens that hold this probability")
     min_p: float = Field(
         0.0,
         ge=0,
@@ -63,7 +74,7 @@ class GenerationConfig(Config):
         description="draw among tokens that have this share of the likeliest one's chance; 0: all",
     )
     repetition_penalty: float = Field(
-        1.0, ge=1, description="divides the logits of tokens that stand nearby already; 1: none"
+        1.0, ge=1, le=MOST, description="divides the logits of tokens that stand nearby already; 1: none"
     )
     repetition_window: int = Field(
         64, ge=1, description="how many tokens away, on either side, a repetition is penalised"
@@ -100,12 +111,15 @@ class GenerationConfig(Config):
         "any", description="write as the curriculum's stage of this format reads (models trained with model.controls)"
     )
     guidance: float = Field(
-        2.0, ge=0, description="how strongly the controls pull: 1 as learnt, 0 not at all; all but 1 double the time"
+        2.0,
+        ge=0,
+        le=MOST,
+        description="how strongly the controls pull: 1 as learnt, 0 not at all; all but 1 double the time",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"
     )
-    seed: int = Field(0, ge=0, description="seed of the draw")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of the draw")
     ending: Literal["sentence", "token"] = Field(
         "sentence", description="cut a written text behind its last whole sentence, if one ends in it, or leave it"
     )

@@ -165,7 +165,7 @@ def _activations(project: RunSettings, rows: int, vocab_size: int, device: Devic
     kept = model.n_layers * (FLOAT32 * model.d_model if training.gradient_checkpointing else block)
     if half and device == "cpu" and model.context <= EXPLICIT_TOKENS:
         layers = again if training.gradient_checkpointing else model.n_layers
-        kept += (layers + SCORE_COPIES) * model.n_heads * model.context * BFLOAT16
+        kept += (layers + SCORE_COPIES) * model.heads * model.context * BFLOAT16
     if model.dropout > 0:
         kept += (2 * model.n_layers + 1) * model.d_model
     casts = BFLOAT16 * block_matrices(model) if half else 0

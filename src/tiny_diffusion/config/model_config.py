@@ -7,13 +7,20 @@ from pydantic import Field, model_validator
 from .base import Config
 from .controls import CONTROL_ROWS
 
+HEAD_SIZE = 64  # width of a head where the number of heads follows the model's width
+
 
 class ModelConfig(Config):
     """Architecture: a bidirectional (or causal) transformer with RoPE, RMSNorm and SwiGLU."""
 
     d_model: int = Field(768, ge=8, description="width of the residual stream")
     n_layers: int = Field(12, ge=1, description="number of transformer blocks")
-    n_heads: int = Field(12, ge=1, description="attention heads; must divide d_model into an even head size")
+    n_heads: int = Field(
+        0,
+        ge=0,
+        description="attention heads; 0: one for every 64 of d_model, or the number that divides another d_model into "
+        "heads of an even size nearest to 64",
+    )
     d_ff: int = Field(2816, ge=8, description="width of the SwiGLU feed-forward layer")
     context: int = Field(512, ge=8, description="longest sequence, in tokens")
     vocab_level: int = Field(
@@ -35,19 +42,32 @@ class ModelConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
+        if self.d_model % 2:
+            raise ValueError(
+                f"d_model={self.d_model} is odd, so heads of an even size cannot divide it; take an even one"
+            )
+        if self.n_heads and (self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2):
             raise ValueError(
                 f"n_heads={self.n_heads} does not divide d_model={self.d_model} into an even head size; "
-                f"d_model must be a multiple of {2 * self.n_heads}"
+                f"d_model must be a multiple of {2 * self.n_heads}, or n_heads=0, which follows d_model"
             )
         if self.causal and self.controls:
             raise ValueError("controls=true is for diffusion; an autoregressive model (causal=true) learns none")
         return self
 
     @property
+    def heads(self) -> int:
+        """Number of attention heads: ``n_heads`` where it is set, else the number that follows from ``d_model``."""
+        if self.n_heads:
+            return self.n_heads
+        sizes = [size for size in range(2, self.d_model + 1, 2) if self.d_model % size == 0]
+        nearest = min(sizes, key=lambda size: max(size / HEAD_SIZE, HEAD_SIZE / size))
+        return self.d_model // nearest
+
+    @property
     def head_dim(self) -> int:
         """Width of one head."""
-        return self.d_model // self.n_heads
+        return self.d_model // self.heads
 
     def parameters(self, vocab_size: int) -> int:
         """Number of trainable parameters with a vocabulary of ``vocab_size`` ids."""
@@ -66,26 +86,22 @@ class ModelConfig(Config):
     @classmethod
     def memory_efficient_125m(cls) -> Self:
         """Deeper and narrower at the same size, for smaller activations: 16 layers of 704, 256 tokens."""
-        return cls(d_model=704, n_layers=16, n_heads=11, d_ff=2176, context=256)
+        return cls(d_model=704, n_layers=16, d_ff=2176, context=256)
 
     @classmethod
     def experimental_125m(cls) -> Self:
         """Tries normalised queries and keys, value residuals and more depth: 18 layers of 640."""
-        return cls(d_model=640, n_layers=18, n_heads=10, d_ff=2304, qk_norm=True, value_residual=True)
+        return cls(d_model=640, n_layers=18, d_ff=2304, qk_norm=True, value_residual=True)
 
     @classmethod
     def cpu_1m(cls) -> Self:
         """About 1M parameters: for minutes on a CPU."""
-        return cls(
-            d_model=128, n_layers=4, n_heads=2, d_ff=352, context=128, vocab_level=2, qk_norm=True, controls=True
-        )
+        return cls(d_model=128, n_layers=4, d_ff=352, context=128, vocab_level=2, qk_norm=True, controls=True)
 
     @classmethod
     def cpu_2m(cls) -> Self:
         """About 2M parameters: the recommended size for one book on a CPU."""
-        return cls(
-            d_model=192, n_layers=4, n_heads=3, d_ff=512, context=128, vocab_level=2, qk_norm=True, controls=True
-        )
+        return cls(d_model=192, n_layers=4, d_ff=512, context=128, vocab_level=2, qk_norm=True, controls=True)
 
     @classmethod
     def cpu_10m(cls) -> Self:
@@ -93,7 +109,6 @@ class ModelConfig(Config):
         return cls(
             d_model=384,
             n_layers=6,
-            n_heads=6,
             d_ff=896,
             context=256,
             vocab_level=3,
@@ -105,9 +120,7 @@ class ModelConfig(Config):
     @classmethod
     def cpu_30m(cls) -> Self:
         """About 30M parameters."""
-        return cls(
-            d_model=512, n_layers=9, n_heads=8, d_ff=1344, context=256, vocab_level=3, qk_norm=True, controls=True
-        )
+        return cls(d_model=512, n_layers=9, d_ff=1344, context=256, vocab_level=3, qk_norm=True, controls=True)
 
     @classmethod
     def smoke(cls) -> Self:

@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 
 from tiny_diffusion.errors import UserError
 
-from .validation import Token, child_annotation, is_group, join_key, show_value, unknown_key
+from .validation import Token, all_keys, child_annotation, is_group, join_key, show_value, unknown_key
 
 SUFFIXES = (".py", ".toml", ".yaml", ".yml", ".json")
 _PART = re.compile(r"([^\W\d]\w*)((?:\[\d+\])*)")
@@ -144,15 +145,15 @@ def arguments_to_overrides(
 ) -> dict[str, Any]:
     """Overrides from the command line; values that are None (not given) are left out.
 
-    A list holds ``key=value`` texts, a mapping holds keys and values. Of a Namespace, which also holds the
-    program's own arguments, the names with a dot or of a group (``model``) are taken.
+    A list holds ``key=value`` texts, a mapping holds keys and values. A Namespace may also hold plain names, such as
+    ``n_layers`` for ``model.n_layers``.
 
     Raises:
-        UserError: a text is not of the form ``key=value``.
+        UserError: a text is not of the form ``key=value``, or a plain name is no setting or that of several.
     """
     if isinstance(args, argparse.Namespace):
-        own = {key: value for key, value in vars(args).items() if "." in key or key in cls.model_fields}
-        return {key: value for key, value in own.items() if value is not None}
+        given = {key: value for key, value in vars(args).items() if value is not None}
+        return {full_key(cls, key): value for key, value in given.items()}
     if isinstance(args, Mapping):
         return {key: value for key, value in args.items() if value is not None}
     if isinstance(args, str):
@@ -165,6 +166,24 @@ def arguments_to_overrides(
         overrides.pop(key.strip(), None)
         overrides[key.strip()] = value
     return overrides
+
+
+def full_key(cls: type[BaseModel], name: str) -> str:
+    """The dotted key that ``name`` stands for: a key is taken as it is, a plain name as the one setting called so.
+
+    Raises:
+        UserError: no setting is called so, or several are.
+    """
+    if "." in name or name in cls.model_fields:
+        return name
+    keys = [path for path in all_keys(cls) if path[-1] == name]
+    if not keys:
+        near = get_close_matches(name, sorted({str(path[-1]) for path in all_keys(cls)}), n=1, cutoff=0.7)
+        hint = f"did you mean {near[0]}?" if near else "pass the arguments that are settings alone"
+        raise UserError(f"{name} is no setting: {hint}")
+    if len(keys) > 1 or any(isinstance(token, int) for token in keys[0]):
+        raise UserError(f"{name} may be a setting of several groups: write {' or '.join(map(join_key, keys))}")
+    return join_key(keys[0])
 
 
 def read_overrides(path: str | Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
-from .base import Config
+from .base import LARGEST_NUMPY_SEED, Config
 
 NUM_RESERVED = 16  # ids before the text tokens: the five in use, and spares that keep the text's ids where they are
 GPT2_TOKENS = 50_257
@@ -42,7 +42,7 @@ class PipelineConfig(Config):
     )
     embedding_dim: int = Field(64, ge=2, description="dimensions of the tfidf embedding")
     clusters: int = Field(12, ge=1, description="themes (clusters of sentence embeddings)")
-    seed: int = Field(0, ge=0, description="seed of the embedding and the clusters")
+    seed: int = Field(0, ge=0, le=LARGEST_NUMPY_SEED, description="seed of the embedding and the clusters")
 
     @classmethod
     def default(cls) -> Self:

@@ -14,6 +14,7 @@ from .base import Config
 from .curriculum_config import CurriculumConfig
 from .evaluation_config import EvaluationConfig
 from .generation_config import GenerationConfig
+from .history import check_known, up_to_date
 from .memory import check_memory
 from .model_config import ModelConfig
 from .overrides import SUFFIXES, apply_overrides, arguments_to_overrides, flatten, read_overrides
@@ -186,7 +187,7 @@ class ProjectConfig(Config):
         Raises:
             UserError: the file cannot be read, or holds what ``override`` refuses.
         """
-        changes = read_overrides(path)
+        changes = up_to_date(read_overrides(path))
         try:
             return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
         except UserError as error:
@@ -195,21 +196,32 @@ class ProjectConfig(Config):
     def override_from_args(self, args: argparse.Namespace | Mapping[str, Any] | Sequence[str]) -> Self:
         """A copy with the command line's changes: a Namespace, a mapping, or a list of ``key=value``.
 
+        Values that are None count as not given. A Namespace may name a setting by its last part, where that is
+        unique: ``n_layers`` for ``model.n_layers``. Every other name in it is an error, so a program with arguments
+        of its own passes only those that are settings: ``Namespace(n_layers=args.n_layers)``.
+
         Raises:
-            UserError: what ``override`` refuses, or a text that is not ``key=value``.
+            UserError: what ``override`` refuses, a text that is not ``key=value``, or a plain name in a Namespace that
+                is no setting or that of several.
         """
         changes = arguments_to_overrides(type(self), args)
         return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
 
     def differences(self, other: "ProjectConfig") -> dict[str, tuple[Any, Any]]:
-        """Settings that differ, by dotted key: this config's value and the other's."""
-        own, others = flatten(self.to_dict()), flatten(other.to_dict())
+        """Settings that differ in effect, by dotted key: this config's value and the other's."""
+        own, others = flatten(self.to_dict_in_full()), flatten(other.to_dict_in_full())
         keys = [*own, *(key for key in others if key not in own)]
         return {key: (own.get(key), others.get(key)) for key in keys if own.get(key) != others.get(key)}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as nested dicts, lists, texts and numbers; ``from_dict`` reads it back exactly."""
         return self.model_dump(mode="json")
+
+    def to_dict_in_full(self) -> dict[str, Any]:
+        """``to_dict`` with the settings that follow from others filled in: equal for two configs of equal effect."""
+        data = self.to_dict()
+        data["model"]["n_heads"] = self.model.heads
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -221,6 +233,17 @@ class ProjectConfig(Config):
         if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
             raise UserError("a config should hold groups by name: " + ", ".join(cls.model_fields))
         return cls(**data)
+
+    @classmethod
+    def from_saved(cls, data: Mapping[str, Any], path: Path, written_by: str | None) -> Self:
+        """Read what an earlier version may have saved in ``path``; settings that are gone are dropped with a note.
+
+        Raises:
+            UserError: a setting is unknown (the line names it, this version and ``written_by``), or a value is wrong.
+        """
+        current = up_to_date(data)
+        check_known(cls, current, path, written_by)
+        return cls.from_dict(current)
 
     def to_toml(self) -> str:
         """The resolved config as TOML; ``override_from_file`` reads it."""

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .base import Config
+from .base import LARGEST_SEED, Config
 
 
 class TrainingConfig(Config):
@@ -70,14 +70,28 @@ class TrainingConfig(Config):
     gradient_checkpointing: bool = Field(False, description="recompute blocks in the backward pass to save memory")
     device: str = Field("auto", description="auto (cuda, then mps, then cpu), or a torch device such as cuda:1")
     memory_limit_gb: float = Field(0.0, ge=0, description="refuse a run estimated above this many GB; 0: no limit")
-    seed: int = Field(0, ge=0, description="seed of weights, order and masks")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of weights, order and masks")
     max_steps: int = Field(
         0, ge=0, description="end after so many optimiser steps, schedule included, even within an epoch; 0: all epochs"
     )
     eval_every_epochs: int = Field(1, ge=1, description="validate and save every so many epochs")
     validation_draws: int = Field(8, ge=1, description="fixed masks for each validation window")
     early_stopping_patience: int = Field(
-        0, ge=0, description="end a stage after so many validations without a new best; 0: never"
+        0,
+        ge=0,
+        description="end a stage after so many validations without a new best, the last one with a cool-down; 0: never",
+    )
+    cooldown_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="after early stopping the learning rate decays for this share of the steps (or time) taken so far",
+    )
+    time_budget_minutes: float = Field(
+        60.0,
+        gt=0,
+        description="minutes that train takes where it chooses the size itself (no GPU, no --config) and no "
+        "--time-budget is given",
     )
     sample_every_epochs: int = Field(10, ge=0, description="write a sample every so many epochs; 0: never")
     tensorboard: bool = Field(False, description="write TensorBoard logs (needs the tensorboard extra)")

@@ -1,5 +1,7 @@
 """Dialogue: which characters of a paragraph are spoken, by the quotation marks of several languages."""
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,8 @@ _CLOSERS = {
     "『": "』",
     "‘": "’",
 }
+# A quotation between straight single marks.
+_STRAIGHT = re.compile(r"(?<![^\s(\[—–-])'(?=[^\W_]|\").*?(?<=[.,;:!?…—–\"-])'(?!\w)", re.DOTALL)
 _DASHES = ("—", "–", "―", "--")
 
 
@@ -24,17 +28,24 @@ def spoken(paragraph: str) -> npt.NDArray[np.bool_]:
 
     The outermost quotation counts; one left open ends with the paragraph, as where speech goes on in the next.
     A paragraph that begins with a dash is speech as a whole (French, Spanish, Russian), the narrator's words in it
-    too. Of single marks only ‘ ’ count, and ’ before a letter is an apostrophe; the straight ' tells too little.
+    too. A ’ before a letter is an apostrophe. The straight ' opens a quotation only at the beginning, or behind white
+    space or a dash, before a letter, and where one closes it in the same paragraph, behind a stop and before no
+    letter: else it is an apostrophe, as in 'tis and the boys' house.
     """
     inside = np.zeros(len(paragraph), dtype=bool)
     if paragraph.startswith(_DASHES):
         inside[:] = True
         return inside
-    start, closers = 0, ""
+    start, closers, end = 0, "", 0  # end: of a quotation between straight single marks
     for i, character in enumerate(paragraph):
+        if i < end:
+            continue
         if not closers:
             if character in _CLOSERS and _opens(paragraph, i):
                 start, closers = i, _CLOSERS[character]
+            elif straight := _STRAIGHT.match(paragraph, i):
+                end = straight.end()
+                inside[i:end] = True
         elif character in closers and not (character == "’" and paragraph[i + 1 : i + 2].isalpha()):
             inside[start : i + 1] = True
             closers = ""

@@ -4,10 +4,13 @@ import gzip
 import http.client
 import io
 import re
+import threading
 import urllib.request
 import zlib
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
 from .encoding import decode
@@ -39,8 +42,16 @@ class Book:
     title: str | None
 
 
-def read_book(source: str | Path) -> Book:
-    """Read a book from a path, a URL or ``gutenberg:ID``.
+class OutOfReach(UserError):
+    """The network does not give a book. reason: why, in some words."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot fetch {name} ({reason}); download the book yourself and give its path")
+
+
+def read_book(source: str | Path, patience: float = TIMEOUT) -> Book:
+    """Read a book from a path, a URL or ``gutenberg:ID``; a server must begin to answer within ``patience`` seconds.
 
     Raises UserError, in one line, for what is missing, empty, binary, damaged, unsafe or out of reach.
     """
@@ -49,9 +60,9 @@ def read_book(source: str | Path) -> Book:
         number = name.removeprefix("gutenberg:")
         if not number.isdigit():
             raise UserError(f"{name!r} should be gutenberg: and the book's number, such as gutenberg:84")
-        data = _download(GUTENBERG.format(id=number), name)
+        data = _download(GUTENBERG.format(id=number), name, patience)
     elif re.match(r"https?://", name):
-        data = _download(name, name)
+        data = _download(name, name, patience)
     else:
         data = _read(Path(source))
     return _book(data, name)
@@ -77,17 +88,37 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _download(url: str, name: str) -> bytes:
+def _download(url: str, name: str, patience: float) -> bytes:
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "tiny-diffusion"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        with _answer(request, patience) as response:
             data: bytes = response.read(MAX_BYTES + 1)
     except (http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise UserError(f"cannot fetch {name} ({reason}); download the book yourself and give its path") from error
+        raise OutOfReach(name, str(getattr(reason, "strerror", None) or reason)) from error
     if len(data) > MAX_BYTES:
         raise UserError(f"{name} is larger than {MAX_BYTES:,} bytes")
     return data
+
+
+def _answer(request: urllib.request.Request, patience: float) -> Any:
+    """The open response; raises OSError, HTTPException or ValueError when none begins within ``patience`` seconds.
+
+    It is waited for in a thread: looking up a host's name has no time-out of its own.
+    """
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(urllib.request.urlopen(request, timeout=patience))
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answer.result(timeout=patience)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer within {patience:g} seconds") from error
 
 
 def _book(data: bytes, name: str) -> Book:

@@ -1,6 +1,6 @@
 """The table of likelihoods: the model and all that it is measured against, on the same windows."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,14 +14,15 @@ from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import autocast
 from .compressor import ppm_bits
-from .hugging_face import load_local, local_nats
+from .hugging_face import check_local, load_local, local_nats
+from .kept import KeptParts, attempt
 from .likelihood import (
     FloatArray,
     HeldOut,
     Likelihood,
-    Resampled,
     chain_rule_nats,
     model_nats,
+    model_nats_in_batches,
     ngram_nats,
     resample,
     summarise,
@@ -34,6 +35,11 @@ MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", 
 PPM = "PPMd"
 
 
+def ngrams(order: int) -> str:
+    """The name of the step that measures the n-grams of an order."""
+    return f"n-grams of order {order}"
+
+
 @dataclass(frozen=True)
 class Step:
     """A step of the evaluation that now begins or goes on, for a progress display; ``total`` is 0 when not known."""
@@ -41,6 +47,10 @@ class Step:
     name: str
     done: int = 0
     total: int = 0
+
+
+Nats = Generator[Step, None, list[float]]
+"""Of each window, when all steps are done."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,13 @@ def compare(
     held: HeldOut,
     settings: EvaluationConfig,
     rivals: Rivals,
-) -> Iterator[Step | Likelihood]:
-    """Rows of the table, the model's own first, and the steps on the way.
+    kept: KeptParts,
+    missing: dict[str, str],
+) -> Generator[Step, None, list[Likelihood]]:
+    """Rows of the table, the model's own first; yields the steps on the way.
 
-    Raises UserError for a rival that cannot be measured on the same windows.
+    ``kept``: parts that need no measuring. A rival that cannot be measured has no row, and the reason stands in
+    ``missing``. Raises UserError for a wrong rival, before anything is measured.
     """
     device = model.device
     tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
@@ -85,66 +98,95 @@ def compare(
     names = [folder.resolve().name for folder in rivals.local]
     if len(set(names)) < len(names):
         raise UserError(f"two folders of one name ({', '.join(names)}) give rows of one name: rename one of them")
-
-    def row(name: str, nats: FloatArray) -> Likelihood:
-        return summarise(name, nats, held, settings.bootstrap, settings.seed, own)
-
-    yield Step(MODEL)
-    with autocast(device, checkpoint.config.training.precision):
-        nats = model_nats(model, held.windows, settings.draws, settings.batch_size, settings.seed)
-    name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
-    yield summarise(name, nats, held, settings.bootstrap, settings.seed)
-    own = resample(nats, held, settings.bootstrap, settings.seed)
-    if settings.chain_rule and not model.config.causal:
-        with autocast(device, checkpoint.config.training.precision):
-            for found in chain_rule_nats(model, held.windows, settings.batch_size):
-                if isinstance(found, int):
-                    yield Step(CHAIN_RULE, found, held.tokens)
-                else:
-                    yield row("diffusion (chain rule)", found)
-    if rivals.twin is not None:
-        yield Step(TWIN)
-        with autocast(device, rivals.twin.config.training.precision):
-            nats = model_nats(rivals.twin.build(device), held.windows, 1, settings.batch_size, 0)
-        yield row("autoregressive twin", nats)
-    for order in settings.ngram_orders:
-        yield Step(f"n-grams of order {order}")
-        nats = ngram_nats(data.texts("train"), held, tokenizer, level, order)
-        yield row(NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney"), nats)
-    if settings.ppm_order:
-        for event in _ppm(data, held, checkpoint, settings.ppm_order):
-            yield event if isinstance(event, Step) else row(f"PPMd order {settings.ppm_order}, primed", event)
     for folder in rivals.local:
-        yield from _local(folder, data, held, settings, device, own)
-    yield row("uniform", uniform_nats(held, model.text_vocab_size))
+        check_local(folder)
+    training, precision = data.texts("train"), checkpoint.config.training.precision
+    how = settings.draws, settings.batch_size, settings.seed
+
+    def own_nats() -> Nats:
+        events = model_nats_in_batches(model, held.windows, *how)
+        with autocast(device, precision):
+            return (yield from _steps(MODEL, events, settings.draws * len(held.windows)))
+
+    def chain_nats() -> Nats:
+        with autocast(device, precision):
+            return (
+                yield from _steps(CHAIN_RULE, chain_rule_nats(model, held.windows, settings.batch_size), held.tokens)
+            )
+
+    def twin_nats(twin: Checkpoint) -> Nats:
+        yield Step(TWIN)
+        with autocast(device, twin.config.training.precision):
+            return model_nats(twin.build(device), held.windows, 1, settings.batch_size, 0).tolist()
+
+    def order_nats(order: int) -> Nats:
+        yield Step(ngrams(order))
+        return ngram_nats(training, held, tokenizer, level, order).tolist()
+
+    nats = np.array((yield from kept.part(MODEL, own_nats())))
+    own = resample(nats, held, settings.bootstrap, settings.seed)
+    name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
+    rows = [summarise(name, nats, held, settings.bootstrap, settings.seed)]
+    others: list[tuple[str, str, Nats]] = []  # a row's name, its step's, and how it is measured
+    if settings.chain_rule and not model.config.causal:
+        others.append(("diffusion (chain rule)", CHAIN_RULE, chain_nats()))
+    if rivals.twin is not None:
+        others.append(("autoregressive twin", TWIN, twin_nats(rivals.twin)))
+    for order in settings.ngram_orders:
+        row = NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney")
+        others.append((row, ngrams(order), order_nats(order)))
+    if settings.ppm_order:
+        ppm = _ppm(training, held, checkpoint, settings.ppm_order)
+        others.append((f"PPMd order {settings.ppm_order}, primed", PPM, ppm))
+    for row, step, measure in others:
+        found = yield from attempt(row, kept.part(step, measure), missing)
+        if found is not None:
+            rows.append(summarise(row, np.array(found), held, settings.bootstrap, settings.seed, own))
+    for folder in rivals.local:
+        texts = whole_characters(data.texts(settings.split), held)
+        # Its bytes are counted anew: its texts end where characters do.
+        of = replace(held, bytes=np.array([len(text.encode("utf-8")) for text in texts]))
+        local = kept.part(f"likelihood of {folder}", _local(folder, texts, settings.batch_size, device))
+        named = yield from attempt(folder.name, local, missing)
+        if named is not None:
+            row, found = named
+            rows.append(summarise(row, np.array(found), of, settings.bootstrap, settings.seed, own))
+    rows.append(
+        summarise("uniform", uniform_nats(held, model.text_vocab_size), held, settings.bootstrap, settings.seed, own)
+    )
+    return rows
 
 
-def _ppm(data: Processed, held: HeldOut, checkpoint: Checkpoint, order: int) -> Iterator[Step | FloatArray]:
+def _steps(name: str, events: Iterable[int | FloatArray], total: int) -> Nats:
+    """The nats at the end of ``events``, those before it being how much of ``total`` is done."""
+    yield Step(name, 0, total)
+    for event in events:
+        if not isinstance(event, int):
+            return event.tolist()
+        yield Step(name, event, total)
+    raise AssertionError("the last event holds the nats")
+
+
+def _ppm(training: list[str], held: HeldOut, checkpoint: Checkpoint, order: int) -> Nats:
     token_bytes = checkpoint.tokenizer.token_bytes
     windows = [b"".join(token_bytes(i) for i in w.tolist()) for w in held.windows]
     # The blank line that parts passages stands before each window too: a window begins like a passage.
-    training = "".join(text + "\n\n" for text in data.texts("train")).encode("utf-8")
-    bits = []
-    for found in ppm_bits(training, windows, order):
+    primer = "".join(text + "\n\n" for text in training).encode("utf-8")
+    bits: list[float] = []
+    for found in ppm_bits(primer, windows, order):
         bits.append(found)
         yield Step(PPM, len(bits), len(windows))
-    yield np.array(bits) * np.log(2)
+    return (np.array(bits) * np.log(2)).tolist()
 
 
 def _local(
-    folder: Path, data: Processed, held: HeldOut, settings: EvaluationConfig, device: torch.device, own: Resampled
-) -> Iterator[Step | Likelihood]:
-    """The row of a Hugging Face model, its bytes counted anew: its texts end where characters do."""
+    folder: Path, texts: list[str], batch_size: int, device: torch.device
+) -> Generator[Step, None, tuple[str, list[float]]]:
+    """The name of a Hugging Face model's row, and its nats of each text."""
     yield Step(f"reading {folder.name}")
     local = load_local(folder, device)
-    texts = whole_characters(data.texts(settings.split), held)
-    of = replace(held, bytes=np.array([len(text.encode("utf-8")) for text in texts]))
-    for found in local_nats(local, texts, settings.batch_size):
-        if isinstance(found, int):
-            yield Step(f"likelihood of {local.name}", found, len(texts))
-        else:
-            name = local.name if local.causal else f"{local.name} (chain rule)"
-            yield summarise(name, found, of, settings.bootstrap, settings.seed, own)
+    nats = yield from _steps(f"likelihood of {local.name}", local_nats(local, texts, batch_size), len(texts))
+    return local.name if local.causal else f"{local.name} (chain rule)", nats
 
 
 def whole_characters(texts: list[str], held: HeldOut) -> list[str]:

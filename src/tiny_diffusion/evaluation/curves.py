@@ -31,14 +31,18 @@ def read_curves(checkpoint: Path) -> Curves | None:
         return None
     training: dict[int, float] = {}
     validation: dict[int, float] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path} ({error}); move the file away to do without it") from error
+    for number, line in enumerate(text.split("\n")[:-1], 1):
         try:
             row = json.loads(line)
             if row["event"] == "StepDone":
                 training[int(row["step"])] = float(row["loss"])
             elif row["event"] == "Validated":
                 validation[int(row["step"])] = float(row["bits_per_byte"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UserError(
                 f"{path}:{number} is no event of a training; move the file away to do without it"
             ) from error

@@ -11,6 +11,7 @@ Shapes: B rows, T tokens with the model's own special ones.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,20 @@ class LocalModel:
     causal: bool
 
 
+def check_local(folder: Path) -> None:
+    """Raise UserError where there is no folder, or the extra is missing: what can be told before long work."""
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder}; give the folder of a Hugging Face model on this machine")
+    if find_spec("transformers") is None:
+        raise UserError("a Hugging Face model needs an extra: pip install 'tiny-diffusion[hf]'")
+
+
 def load_local(folder: Path, device: torch.device) -> LocalModel:
     """Read a model from ``folder``: safetensors only, nothing fetched, none of its own code run.
 
     Raises UserError when the extra is missing or the folder holds no causal or masked language model.
     """
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder}; give the folder of a Hugging Face model on this machine")
+    check_local(folder)
     try:
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar

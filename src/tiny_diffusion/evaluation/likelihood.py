@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ..model.autoregressive import autoregressive_nats
-from ..model.likelihood import chain_rule, likelihood_bound
+from ..model.likelihood import bound_in_batches, chain_rule
 from ..model.transformer import Transformer
 from .baselines import KneserNey
 
@@ -100,10 +100,21 @@ def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: in
 
 def model_nats(model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int) -> FloatArray:
     """Nats of each window: the any-order bound, or the exact likelihood of an autoregressive model."""
+    *_, found = model_nats_in_batches(model, windows, draws, batch_size, seed)
+    assert not isinstance(found, int)
+    return found
+
+
+def model_nats_in_batches(
+    model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
+) -> Iterator[int | FloatArray]:
+    """As ``model_nats``, at the end; before it, after each batch of the bound, how many rows are done."""
     if model.config.causal:
-        return autoregressive_nats(model, windows, BOS, batch_size).numpy()
+        yield autoregressive_nats(model, windows, BOS, batch_size).numpy()
+        return
     generator = torch.Generator().manual_seed(seed)
-    return likelihood_bound(model, windows, draws, batch_size, generator).numpy()
+    for found in bound_in_batches(model, windows, draws, batch_size, generator):
+        yield found if isinstance(found, int) else found.numpy()
 
 
 def chain_rule_nats(model: Transformer, windows: list[Tensor], batch_size: int) -> Iterator[int | FloatArray]:

@@ -5,16 +5,18 @@ cut into pieces as long as the generated texts, and as many.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config import EvaluationConfig
 from ..data.copies import CopyIndex, Matches, excerpt
 from ..data.segmentation import split_sentences
-from ..data.words import split_words
+from ..data.words import split_words, word_spans
 from ..errors import UserError
 
 MARGIN = 20
 """Words shown before and after a copied run."""
+MARKED = 5
+"""Words of the shortest copied run that is marked in a sample: shorter ones any two English texts share."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,17 @@ class StepsNovelty:
 
 @dataclass(frozen=True)
 class NoveltyReport:
-    """Copying by the generated texts and by the held-out text, and by the number of sampling steps."""
+    """Copying by the generated texts and by the held-out text, and by the number of sampling steps.
+
+    copied: for each generated text the stretches, as first character and the one behind the last, whose words stand
+    in the training text in runs of MARKED words or more.
+    """
 
     generated: Copying
     held_out: Copying
     nearest: CopiedPassage | None
     by_steps: list[StepsNovelty]
+    copied: list[list[tuple[int, int]]] = field(default_factory=list)
 
     @property
     def columns(self) -> dict[str, Copying]:
@@ -96,12 +103,26 @@ def measure_novelty(
             StepsNovelty(steps, measure_copying(texts, index, language, settings))
             for steps, texts in sorted((by_steps or {}).items())
         ],
+        copied=[copied_stretches(text, match) for text, match in zip(generated, matches, strict=True)],
     )
 
 
 def measure_copying(texts: Sequence[str], index: CopyIndex, language: str, settings: EvaluationConfig) -> Copying:
     """Longest run, n-grams and sentences of `texts` that stand in the indexed text. `language`: two letters."""
     return _copying(texts, index.match(texts), index, language, settings)
+
+
+def copied_stretches(text: str, match: Matches) -> list[tuple[int, int]]:
+    """Where copied runs of MARKED words or more stand in ``text``: first character, and behind the last, in order."""
+    words = word_spans(text)
+    found: list[tuple[int, int]] = []
+    for start in (match.length >= MARKED).nonzero()[0].tolist():
+        first, last = words[start][0], words[start + int(match.length[start]) - 1][1]
+        if found and first <= found[-1][1]:
+            first, last = found[-1][0], max(last, found[-1][1])
+            found.pop()
+        found.append((first, last))
+    return found
 
 
 def ngram_share(matches: Iterable[Matches], n: int) -> float | None:

@@ -14,13 +14,15 @@ from ..model.transformer import Transformer
 from ..runtime import autocast, generator_for
 from ..sampling.results import Run
 from ..sampling.writer import Writer, most_passes
-from .breakdown import BREAKDOWN, FORMATS, RATES
-from .comparison import CHAIN_RULE, MODEL, PPM, TWIN
+from .breakdown import BREAKDOWN, breakdown_units
+from .comparison import CHAIN_RULE, MODEL, PPM, TWIN, ngrams
 from .compressor import PHASES, compressed_size
-from .likelihood import HeldOut
+from .likelihood import HeldOut, ngram_nats
 from .samples import WRITING, sample_settings, steps_taken, varied
 
 REPEATS, ENOUGH = 4, 0.3  # a batch is timed so often, or until so many seconds are spent
+# Seconds of what reads texts with no network, as multiples of fitting n-grams of order 1 to the training text.
+READING = {"style": 3.0, "coherence": 4.0, "novelty": 0.5, "frontier": 2.0}
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def count_passes(
     if twin:
         counts[TWIN] = windows
     if settings.breakdown_draws:
-        counts[BREAKDOWN] = settings.breakdown_draws * windows * (len(FORMATS) + (0 if causal else len(RATES)))
+        counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(causal)
     generation = generation.model_copy(update={"length": settings.sample_tokens})
     # An autoregressive model writes token by token, and has no steps to vary.
     counts[WRITING] = settings.samples * (settings.sample_tokens if causal else most_passes(generation, context))
@@ -97,10 +99,7 @@ def expect(
     *,
     twin: bool,
 ) -> Expected:
-    """Time a batch of the likelihood and of the chain rule, some moments of writing, and one run of PPMd.
-
-    What is left out takes seconds for a book: style, coherence, n-grams.
-    """
+    """Time a batch of the likelihood and of the chain rule, some moments of writing, n-grams, and one run of PPMd."""
     context, causal, size = model.config.context, model.config.causal, settings.batch_size
     longest = max(held.windows, key=len)
     rows = [longest] * size
@@ -120,6 +119,10 @@ def expect(
     writing = _moment_seconds(Writer(model, checkpoint.tokenizer).writing("", how)) / how.num_samples
     counts = count_passes(held, settings, generation, context=context, causal=causal, twin=twin)
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
+    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
+    counting = _timed(lambda: ngram_nats(training, held, tokenizer, level, 1), warm=False)
+    parts |= {ngrams(order): counting for order in settings.ngram_orders}
+    parts |= {name: times * counting for name, times in READING.items()}
     if settings.ppm_order:
         data = "\n\n".join(training).encode("utf-8")
         runs = len(held.windows) + min(PHASES, len(held.windows))
@@ -127,9 +130,10 @@ def expect(
     return Expected(parts)
 
 
-def _timed(call: Callable[[], object]) -> float:
-    """Mean seconds of a call, after one to warm up."""
-    call()
+def _timed(call: Callable[[], object], *, warm: bool = True) -> float:
+    """Mean seconds of a call, after one to warm up if ``warm``."""
+    if warm:
+        call()
     began, repeats, spent = time.perf_counter(), 0, 0.0
     while repeats < REPEATS and spent < ENOUGH:
         call()

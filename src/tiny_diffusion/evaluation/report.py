@@ -1,8 +1,9 @@
 """The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,9 +15,11 @@ from ..model.transformer import Transformer
 from ..runtime import autocast
 from .breakdown import (
     BREAKDOWN,
+    FORMAT_COST,
     FormatLikelihood,
     HeldOutSentences,
     MaskRate,
+    breakdown_units,
     format_examples,
     format_likelihood,
     mask_rate_curve,
@@ -26,6 +29,7 @@ from .breakdown import (
 from .coherence import CoherenceReport, measure_coherence
 from .comparison import Rivals, Step, compare
 from .frontier import Frontier, Judge, measure_frontier
+from .kept import KeptParts, attempt
 from .leaks import Leaks, leaks_of
 from .likelihood import HeldOut, Likelihood, held_out
 from .novelty import NoveltyReport, cut_like, measure_novelty
@@ -36,6 +40,7 @@ from .samples import WRITING, steps_taken, vary, whole_sentences, write_samples
 from .style import measure_style
 from .style_report import StyleReport
 
+Value = TypeVar("Value")
 NO_RIVALS = Rivals()
 
 
@@ -48,12 +53,16 @@ def evaluate(
     rivals: Rivals = NO_RIVALS,
     other_books: dict[str, str] | None = None,
     blind: BlindReport | None = None,
+    kept: KeptParts | None = None,
 ) -> Iterator[Expected | Step | Report]:
     """Measure a checkpoint, yielding the time it should take, each step as it begins, and the report at the end.
 
     ``other_books``: texts by name that the style is held against too; ``blind``: what people answered about this very
-    checkpoint. Raises UserError when the checkpoint was trained on other data, or a rival cannot be measured beside it.
+    checkpoint; ``kept``: finished parts of the same evaluation, which are not measured again. What cannot be measured
+    is missing from the report, which says why. Raises UserError when the checkpoint was trained on other data, or a
+    rival is no rival of it.
     """
+    kept, missing = kept or KeptParts(), dict[str, str]()
     check_same_data(checkpoint, data)
     model = checkpoint.build(device)
     yield Step("looking for held-out sentences in the training text")
@@ -67,21 +76,19 @@ def evaluate(
     passages = [p for p in data.passages if p.split == settings.split]
     windows = replace(windows, third=window_thirds(windows, passages, scored))
     yield Step("timing a batch of each kind")
-    yield expect(checkpoint, model, windows, data.texts("train"), settings, generation, twin=rivals.twin is not None)
-    found: list[Likelihood] = []
-    for event in compare(checkpoint, model, data, windows, settings, rivals):
-        if isinstance(event, Step):
-            yield event
-        else:
-            found.append(event)
-    rates: list[MaskRate] = []
-    formats: list[FormatLikelihood] = []
+    twin = rivals.twin is not None
+    expected = expect(checkpoint, model, windows, data.texts("train"), settings, generation, twin=twin)
+    yield Expected({name: seconds for name, seconds in expected.parts.items() if name not in kept.names})
+    found = yield from compare(checkpoint, model, data, windows, settings, rivals, kept, missing)
+    broken_down = None
     if settings.breakdown_draws:
-        yield Step(BREAKDOWN)
         with autocast(device, checkpoint.config.training.precision):
-            rates, formats = _break_down(model, checkpoint, data, windows, scored, settings)
-
-    written = yield from _measure_texts(checkpoint, model, data, settings, generation, rivals, other_books)
+            measure = _break_down(model, checkpoint, data, windows, scored, settings)
+            broken_down = yield from attempt(BREAKDOWN, kept.part(BREAKDOWN, measure), missing)
+    rates, formats = broken_down or ([], [])
+    written = yield from _measure_texts(
+        checkpoint, model, data, settings, generation, rivals, other_books, kept, missing
+    )
     scored_passages = len(set(windows.passage.tolist()))
     yield Report(
         version=VERSION,
@@ -96,8 +103,8 @@ def evaluate(
         level_1_bytes_per_token=windows.level_1_bytes,
         parameters=model.count()[0],
         likelihood=found,
-        mask_rates=rates,
-        formats=formats,
+        mask_rates=[MaskRate(**rate) for rate in rates],
+        formats=[FormatLikelihood(**row) for row in formats],
         leaks=leaks,
         style=written.style,
         coherence=written.coherence,
@@ -108,18 +115,19 @@ def evaluate(
         samples=written.samples,
         evaluation=settings,
         generation=generation,
+        missing=missing,
     )
 
 
 @dataclass(frozen=True)
 class _Written:
-    """The texts that the model wrote and what was measured on them."""
+    """The texts that the model wrote and what was measured on them; None where that could not be."""
 
     samples: list[str]
-    style: StyleReport
-    coherence: CoherenceReport
-    novelty: NoveltyReport
-    frontier: Frontier
+    style: StyleReport | None = None
+    coherence: CoherenceReport | None = None
+    novelty: NoveltyReport | None = None
+    frontier: Frontier | None = None
 
 
 def _measure_texts(
@@ -130,32 +138,51 @@ def _measure_texts(
     generation: GenerationConfig,
     rivals: Rivals,
     other_books: dict[str, str] | None,
+    kept: KeptParts,
+    missing: dict[str, str],
 ) -> Generator[Step, None, _Written]:
     """Write with the model and measure what it wrote, yielding each step as it begins."""
     # Of the numbers of steps asked for some may come to the same: they are known by what they come to.
     taken = partial(steps_taken, settings, generation, model.config.context)
     generation = generation.model_copy(update={"steps": taken(generation.steps)})
-    yield Step(WRITING)
-    samples = write_samples(model, checkpoint, settings, generation)
+
+    def write(how: GenerationConfig, name: str) -> Generator[Step, None, list[str]]:
+        return kept.part(name, write_samples(model, checkpoint, settings, how, name))
+
+    samples = yield from attempt(WRITING, write(generation, WRITING), missing)
+    if samples is None:
+        return _Written([])
     training, held_out_texts, language = data.texts("train"), data.texts(settings.split), data.language
-    yield Step("style")
     whole = [whole_sentences(s, language) for s in samples]
-    style = measure_style(whole, held_out_texts, training, language, settings, other_books)
-    yield Step("coherence")
-    coherence = measure_coherence(whole, held_out_texts, training, language, settings)
-    write = partial(write_samples, model, checkpoint, settings)
+    measure_whole = (whole, held_out_texts, training, language, settings)
+    style = yield from attempt("style", _step("style", lambda: measure_style(*measure_whole, other_books)), missing)
+    hangs = yield from attempt("coherence", _step("coherence", lambda: measure_coherence(*measure_whole)), missing)
     # An autoregressive model writes token by token: it has no steps to vary.
     steps = () if model.config.causal else (generation.steps, *map(taken, settings.novelty_steps))
-    by_steps = yield from vary("steps", steps, generation, samples, write)
-    yield Step("novelty")
-    novelty = measure_novelty(samples, held_out_texts, CopyIndex(training), language, settings, by_steps)
+    by_steps = yield from attempt("novelty by steps", vary("steps", steps, generation, samples, write), missing)
+    index = CopyIndex(training)
+    copied = _step(
+        "novelty", lambda: measure_novelty(samples, held_out_texts, index, language, settings, by_steps or {})
+    )
+    novelty = yield from attempt("novelty", copied, missing)
     temperatures = (generation.temperature, *settings.temperatures)
-    by_temperature = yield from vary("temperature", temperatures, generation, samples, write)
-    yield Step("frontier")
-    twin = None if rivals.twin is None else rivals.twin.build(model.device)
-    judge = Judge(training, checkpoint.tokenizer, checkpoint.config.model.vocab_level, settings.judge_order, twin)
-    frontier = measure_frontier(by_temperature, cut_like(samples, held_out_texts), judge)
-    return _Written(samples, style, coherence, novelty, frontier)
+    written = vary("temperature", temperatures, generation, samples, write)
+    by_temperature = yield from attempt("texts at other temperatures", written, missing)
+
+    def measured_frontier() -> Frontier:
+        twin = None if rivals.twin is None else rivals.twin.build(model.device)
+        judge = Judge(training, checkpoint.tokenizer, checkpoint.config.model.vocab_level, settings.judge_order, twin)
+        texts = by_temperature or {generation.temperature: samples}
+        return measure_frontier(texts, cut_like(samples, held_out_texts), judge)
+
+    frontier = yield from attempt("frontier", _step("frontier", measured_frontier), missing)
+    return _Written(samples, style, hangs, novelty, frontier)
+
+
+def _step(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Value]:
+    """A step that is done at once."""
+    yield Step(name)
+    return measure()
 
 
 def _break_down(
@@ -165,25 +192,37 @@ def _break_down(
     windows: HeldOut,
     scored: HeldOutSentences,
     settings: EvaluationConfig,
-) -> tuple[list[MaskRate], list[FormatLikelihood]]:
-    """The curve over mask rates (none for an autoregressive model), and a row for each format."""
+) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """The curve over mask rates (none for an autoregressive model), and a row for each format, as plain data."""
+    total = breakdown_units(model.config.causal)
+    yield Step(BREAKDOWN, 0, total)
     how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
-    rates = [] if model.config.causal else list(mask_rate_curve(model, windows.windows, **how))
-    level, formats = checkpoint.config.model.vocab_level, []
+    rates: list[MaskRate] = []
+    for rate in () if model.config.causal else mask_rate_curve(model, windows.windows, **how):
+        rates.append(rate)
+        yield Step(BREAKDOWN, len(rates), total)
+    level, formats = checkpoint.config.model.vocab_level, list[FormatLikelihood]()
     for name, examples in format_examples(data, settings.split, scored).items():
         if settings.windows:
             examples = examples[:: -(-len(examples) // settings.windows)]
         formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
-    return rates, formats
+        yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
+    return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 
 
 def _thresholds(
-    likelihood: Likelihood, style: StyleReport, novelty: NoveltyReport, leaks: Leaks, settings: EvaluationConfig
+    likelihood: Likelihood,
+    style: StyleReport | None,
+    novelty: NoveltyReport | None,
+    leaks: Leaks,
+    settings: EvaluationConfig,
 ) -> list[Threshold]:
+    distance = None if style is None else style.lengths.wasserstein
+    copied = None if novelty is None else float(novelty.generated.longest_words)
     pairs = [
         ("bits per byte", likelihood.bits_per_byte, settings.max_bits_per_byte),
-        ("sentence-length distance (words)", style.lengths.wasserstein, settings.max_sentence_length_distance),
+        ("sentence-length distance (words)", distance, settings.max_sentence_length_distance),
         (LEAK_THRESHOLD, leaks.share, settings.max_leaked_share),
-        ("longest copied run (words)", float(novelty.generated.longest_words), float(settings.max_copied_words)),
+        ("longest copied run (words)", copied, float(settings.max_copied_words)),
     ]
-    return [Threshold(name, value, limit, value <= limit) for name, value, limit in pairs]
+    return [Threshold(name, value, limit, value <= limit) for name, value, limit in pairs if value is not None]

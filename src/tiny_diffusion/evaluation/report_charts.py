@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 from .chart import Chart, Line, Point, Row, RowChart, line_chart, row_chart
 from .curves import Curves
+from .frontier import Frontier
+from .novelty import NoveltyReport
 from .result import Report
+from .style_report import StyleReport
 from .verdict import family
 
 
@@ -44,9 +47,9 @@ def mask_rate_chart(report: Report) -> Chart | None:
     return line_chart("By mask rate", alt, "share of tokens hidden", "nats a hidden token", [Line("model", points)])
 
 
-def lengths_chart(report: Report) -> Chart:
+def lengths_chart(style: StyleReport) -> Chart:
     """Histograms of sentence lengths: generated, held-out, the whole training text."""
-    bins = report.style.lengths.histogram
+    bins = style.lengths.histogram
     width = bins[1].least - bins[0].least
 
     def outline(shares: Iterable[float]) -> list[Point]:
@@ -58,7 +61,7 @@ def lengths_chart(report: Report) -> Chart:
         Line("held-out text", outline(row.held_out for row in bins), marks=False),
         Line("training text", outline(row.book for row in bins), marks=False),
     ]
-    generated, held = report.style.generated, report.style.held_out
+    generated, held = style.generated, style.held_out
     alt = (
         f"Generated sentences have {generated.sentence_length_mean:.1f} words in the mean, "
         f"those of the held-out text {held.sentence_length_mean:.1f}."
@@ -67,14 +70,14 @@ def lengths_chart(report: Report) -> Chart:
     return line_chart("Sentence lengths", alt, label, "share of sentences", lines, zero=True)
 
 
-def zipf_chart(report: Report) -> Chart:
+def zipf_chart(style: StyleReport) -> Chart:
     """Frequency by rank, both by logarithm."""
-    rows = report.style.zipf
+    rows = style.zipf
     lines = [
         Line("generated", [(r.rank, r.generated) for r in rows if r.generated is not None]),
         Line("held-out text", [(r.rank, r.held_out) for r in rows if r.held_out is not None]),
     ]
-    slopes = [s.zipf_slope for s in (report.style.generated, report.style.held_out)]
+    slopes = [s.zipf_slope for s in (style.generated, style.held_out)]
     told = ["unknown" if slope is None else f"{slope:.2f}" for slope in slopes]
     alt = f"Word frequency falls with rank: slope {told[0]} in the generated text, {told[1]} in the held-out text."
     return line_chart(
@@ -82,9 +85,9 @@ def zipf_chart(report: Report) -> Chart:
     )
 
 
-def novelty_chart(report: Report) -> Chart | None:
+def novelty_chart(novelty: NoveltyReport) -> Chart | None:
     """Share of n-grams found in the training text; None where no text is long enough for any."""
-    sides = {"generated": report.novelty.generated, "held-out text": report.novelty.held_out}
+    sides = {"generated": novelty.generated, "held-out text": novelty.held_out}
     lines = [
         Line(name, [(gram.n, gram.share) for gram in copying.ngrams if gram.share is not None])
         for name, copying in sides.items()
@@ -99,12 +102,12 @@ def novelty_chart(report: Report) -> Chart | None:
     return line_chart("Found in the training text", alt, "n, in words", "share of n-grams", lines, zero=True)
 
 
-def frontier_chart(report: Report) -> Chart | None:
+def frontier_chart(frontier: Frontier) -> Chart | None:
     """Perplexity against entropy over temperature, and the held-out text's point; None without any figure."""
-    held = report.frontier.held_out
+    held = frontier.held_out
     found = [
         (p.entropy, p.perplexity, f"{p.temperature:g}")
-        for p in report.frontier.points
+        for p in frontier.points
         if p.entropy is not None and p.perplexity is not None
     ]
     if not found or held.entropy is None or held.perplexity is None:

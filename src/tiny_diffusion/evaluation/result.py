@@ -1,6 +1,6 @@
 """What an evaluation says: the report that ``evaluation.json`` holds, and its schema."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .people import BlindReport
 from .seeds import Spread
 from .style_report import StyleReport
 
-VERSION = 4
+VERSION = 5
 LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 
@@ -43,7 +43,9 @@ class Report:
     autoregressive model). mask_rates and formats: empty when not asked for, mask_rates also for an autoregressive
     model. leaks: held-out sentences that stand in the training text. style, coherence, novelty, frontier: see their
     classes. blind: people's answers about this model, None when none were given. samples: the texts that the figures
-    are measured on. evaluation, generation: the settings behind it all.
+    are measured on. evaluation, generation: the settings behind it all. missing: why a row or a part, by its name,
+    could not be measured; style, coherence, novelty or frontier is None then. Files of version 4, without it, are read
+    too.
     """
 
     version: int
@@ -61,15 +63,16 @@ class Report:
     mask_rates: list[MaskRate]
     formats: list[FormatLikelihood]
     leaks: Leaks
-    style: StyleReport
-    coherence: CoherenceReport
-    novelty: NoveltyReport
-    frontier: Frontier
+    style: StyleReport | None
+    coherence: CoherenceReport | None
+    novelty: NoveltyReport | None
+    frontier: Frontier | None
     blind: BlindReport | None
     thresholds: list[Threshold]
     samples: list[str]
     evaluation: EvaluationConfig
     generation: GenerationConfig
+    missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def leaking(self) -> bool:
@@ -114,4 +117,5 @@ def schema() -> dict[str, Any]:
     found: dict[str, Any] = TypeAdapter(Report | SeedsReport).json_schema(mode="serialization")
     for name in (Report.__name__, SeedsReport.__name__):
         found["$defs"][name]["properties"]["version"] = {"const": VERSION, "title": "Version", "type": "integer"}
+        found["$defs"][name]["required"] = list(found["$defs"][name]["properties"])  # all are written always
     return {"title": f"Evaluation of tiny-diffusion, version {VERSION}", **found}

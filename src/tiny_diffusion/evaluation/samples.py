@@ -1,6 +1,7 @@
 """Texts that the model writes to be measured."""
 
 from collections.abc import Callable, Generator, Iterable
+from itertools import count
 from typing import TypeVar
 
 from ..checkpoint import Checkpoint
@@ -8,7 +9,7 @@ from ..config import EvaluationConfig, GenerationConfig
 from ..data.segmentation import split_sentences
 from ..model.transformer import Transformer
 from ..sampling.denoise import most_steps
-from ..sampling.writer import Writer
+from ..sampling.writer import Writer, most_passes
 from .comparison import Step
 
 Value = TypeVar("Value", int, float)
@@ -21,15 +22,38 @@ def varied(name: str, value: float) -> str:
 
 
 def write_samples(
-    model: Transformer, checkpoint: Checkpoint, settings: EvaluationConfig, generation: GenerationConfig
-) -> list[str]:
-    """Texts written without a prompt, in batches, as the model draws them."""
+    model: Transformer,
+    checkpoint: Checkpoint,
+    settings: EvaluationConfig,
+    generation: GenerationConfig,
+    name: str = WRITING,
+) -> Generator[Step, None, list[str]]:
+    """Write texts without a prompt, in batches, as the model draws them.
+
+    Yields the step ``name`` after each forward pass, counted in passes of one text.
+    """
     writer = Writer(model, checkpoint.tokenizer)
     samples: list[str] = []
+    passes = sample_passes(settings, generation, model)
     while len(samples) < settings.samples:
         how = sample_settings(settings, generation, len(samples))
-        samples += [found.text for found in writer.write("", how)]
+        run = writer.writing("", how)
+        for moment in count(1):
+            try:
+                next(run)
+            except StopIteration as end:
+                samples += [found.text for found in end.value]
+                break
+            done = len(samples) * passes + min(moment, passes) * how.num_samples
+            yield Step(name, done, settings.samples * passes)
     return samples
+
+
+def sample_passes(settings: EvaluationConfig, generation: GenerationConfig, model: Transformer) -> int:
+    """The most forward passes that a text to be measured takes; a token each for an autoregressive model."""
+    if model.config.causal:
+        return settings.sample_tokens
+    return most_passes(generation.model_copy(update={"length": settings.sample_tokens}), model.config.context)
 
 
 def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, written: int) -> GenerationConfig:
@@ -51,7 +75,7 @@ def vary(
     values: Iterable[Value],
     generation: GenerationConfig,
     samples: list[str],
-    write: Callable[[GenerationConfig], list[str]],
+    write: Callable[[GenerationConfig, str], Generator[Step, None, list[str]]],
 ) -> Generator[Step, None, dict[Value, list[str]]]:
     """Texts for each value of one setting of ``generation``, whose own value gave ``samples``."""
     found: dict[Value, list[str]] = {}
@@ -60,8 +84,7 @@ def vary(
         if how == generation:
             found[value] = samples
         else:
-            yield Step(varied(name, value))
-            found[value] = write(how)
+            found[value] = yield from write(how, varied(name, value))
     return found
 
 

@@ -10,20 +10,24 @@ NGRAMS = (2, 4, 8)
 
 
 def main_figures(report: Report) -> dict[str, float | None]:
-    """The figures that seeds are compared by, under the names that tables show."""
-    style, novelty, temperature = report.style, report.novelty.generated, report.generation.temperature
-    point = next(p for p in report.frontier.points if p.temperature == temperature)
-    return {
-        **{f"bits per byte: {row.name}": row.bits_per_byte for row in report.likelihood},
-        "style score (0 to 100)": style.score,
-        "sentence-length distance (words)": style.lengths.wasserstein,
-        "Burrows' Delta to the book": style.delta,
-        **{figure.name: figure.generated for figure in report.coherence.figures},
-        "longest copied run (words)": float(novelty.longest_words),
-        **{f"{gram.n}-grams found in training": gram.share for gram in novelty.ngrams if gram.n in NGRAMS},
-        f"n-gram perplexity of texts at temperature {temperature:g}": point.perplexity,
-        f"entropy of texts at temperature {temperature:g} (nats)": point.entropy,
-    }
+    """The figures that seeds are compared by, under the names that tables show, without those not measured."""
+    temperature = report.generation.temperature
+    figures: dict[str, float | None] = {f"bits per byte: {row.name}": row.bits_per_byte for row in report.likelihood}
+    if report.style is not None:
+        figures["style score (0 to 100)"] = report.style.score
+        figures["sentence-length distance (words)"] = report.style.lengths.wasserstein
+        figures["Burrows' Delta to the book"] = report.style.delta
+    if report.coherence is not None:
+        figures |= {figure.name: figure.generated for figure in report.coherence.figures}
+    if report.novelty is not None:
+        novelty = report.novelty.generated
+        figures["longest copied run (words)"] = float(novelty.longest_words)
+        figures |= {f"{gram.n}-grams found in training": gram.share for gram in novelty.ngrams if gram.n in NGRAMS}
+    if report.frontier is not None:
+        point = next(p for p in report.frontier.points if p.temperature == temperature)
+        figures[f"n-gram perplexity of texts at temperature {temperature:g}"] = point.perplexity
+        figures[f"entropy of texts at temperature {temperature:g} (nats)"] = point.entropy
+    return figures
 
 
 def combine(checkpoints: Sequence[str], reports: Sequence[Report]) -> SeedsReport:

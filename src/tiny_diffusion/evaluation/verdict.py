@@ -7,6 +7,7 @@ from .comparison import NGRAM_NAMES
 from .likelihood import Likelihood
 from .people import BlindReport
 from .result import Report
+from .samples import WRITING
 
 NGRAMS, PPM, TWIN = "the n-grams", "PPMd", "its autoregressive twin"
 WORDS = {"loses": "loses to", "level": "is level with", "beats": "beats"}
@@ -62,6 +63,43 @@ def headline(reports: Sequence[Report]) -> str:
     return f"On this held-out text the model {_join(parts, ', and ')}{every}."
 
 
+def learnt_nothing(report: Report) -> bool:
+    """Whether counting single words alone foretells the text as well as the model, where that was measured."""
+    unigram = _named(report, NGRAM_NAMES[1])
+    return unigram is not None and report.likelihood[0].bits_per_byte >= unigram.bits_per_byte
+
+
+def plainly(report: Report) -> str:
+    """The verdict for a reader who knows no measure: what the model has learnt, and what still does better."""
+    if report.leaking:
+        return "Test sentences stand in the training text: nothing can be said of how good the model is."
+    if learnt_nothing(report):
+        return "The model has learnt nothing: new pages surprise it more than they surprise a count of single words."
+    best = rivals(report).get(NGRAMS)
+    if best is None:
+        return "No count of words was measured beside the model: nothing can be said of how good it is."
+    if outcome(best) == "level":
+        return "The model foretells new pages of the book as well as the best table of word counts does."
+    share = f"{abs(report.likelihood[0].bits_per_byte / best.bits_per_byte - 1):.0%}".replace("%", " %")
+    if outcome(best) == "beats":
+        return (
+            f"The model has learnt more than counting words can teach: new pages of the book surprise it {share} less "
+            "than the best table of word counts."
+        )
+    bigram = _named(report, NGRAM_NAMES[2])
+    knows = "which words the book uses and which of them go together"
+    if bigram is not None and outcome(bigram) == "loses":
+        knows = "which words the book uses and little of their order"
+    return (
+        f"The model has learnt {knows}. The best table of word counts is still ahead: new pages surprise the model "
+        f"{share} more. Longer training helps."
+    )
+
+
+def _named(report: Report, name: str) -> Likelihood | None:
+    return next((row for row in report.likelihood[1:] if row.name == name), None)
+
+
 def details(report: Report) -> list[str]:
     """A sentence for each rival, then what was not measured, what people said, and what weakens the figures."""
     own, lines = report.likelihood[0], []
@@ -88,6 +126,7 @@ def details(report: Report) -> list[str]:
     ]
     if missing:
         lines.append(f"Not measured: {_join(missing)}.")
+    lines += [f"Not measured: {name} ({why})." for name, why in report.missing.items()]
     chain = next((row for row in report.likelihood if row.name == "diffusion (chain rule)"), None)
     if chain is not None:
         exact = f"{chain.bits_per_byte:.3f} bits per byte"
@@ -97,6 +136,11 @@ def details(report: Report) -> list[str]:
     if report.rough_interval:
         lines.append("The held-out text has few passages: intervals are over windows, and rough.")
     return lines
+
+
+def not_measured(report: Report, part: str) -> str:
+    """Why a part of the report is missing: its own reason, or that of the texts it is measured on."""
+    return report.missing.get(part) or report.missing.get(WRITING, "unknown")
 
 
 def people(blind: BlindReport) -> str:

@@ -31,7 +31,7 @@ class Attention(nn.Module):
         super().__init__()
         d = config.d_model
         self.layer = layer
-        self.heads = config.n_heads
+        self.heads = config.heads
         self.causal = config.causal
         self.qkv = nn.Linear(d, 3 * d, bias=False)
         self.out = nn.Linear(d, d, bias=False)

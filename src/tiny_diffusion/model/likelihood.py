@@ -27,19 +27,33 @@ def likelihood_bound(
 ) -> Tensor:
     """Mean bound in nats of each window, (len(windows),), with ``draws`` stratified masks a window.
 
+    See ``bound_in_batches``.
+    """
+    *_, found = bound_in_batches(model, windows, draws, batch_size, generator)
+    assert isinstance(found, Tensor)
+    return found
+
+
+def bound_in_batches(
+    model: Transformer, windows: Sequence[Tensor], draws: int, batch_size: int, generator: Generator
+) -> Iterator[int | Tensor]:
+    """After each batch how many of ``draws`` times ``windows`` rows are done, and at the end the mean bounds.
+
     The any-order form (Uria et al. 2014; Ou et al. 2024): with k uniform on 1..L and exactly k tokens hidden,
     L/k times their summed cross-entropy is an unbiased estimate of the bound. Windows of equal length share
     forward passes; no padding is ever seen by the model.
     """
     model.eval()
-    totals = torch.zeros(len(windows), dtype=torch.float64)
+    totals, done = torch.zeros(len(windows), dtype=torch.float64), 0
     masks = [_masks_of_text(window >= model.reserved, draws, generator) for window in windows]
     for batch in equal_lengths(windows, batch_size, lambda _: draws):
         chosen = zip(batch.owner.tolist(), batch.copy.tolist(), strict=True)
         masked = torch.stack([masks[i][c] for i, c in chosen])
         length = (batch.rows >= model.reserved).sum(1)
         totals.index_add_(0, batch.owner, _mean_losses(model, batch.rows, masked) * length / draws)
-    return totals
+        done += len(batch.rows)
+        yield done
+    yield totals
 
 
 def _masks_of_text(text: Tensor, draws: int, generator: Generator) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from ..config import GenerationConfig
 from ..model.diffusion import MASK_ID
-from .draw import choose, forbid
+from .draw import Numbers, choose, forbid, uniform
 from .predictor import Predictor
 from .repetition import around, penalise
 
@@ -63,13 +63,13 @@ class Canvas:
     """
 
     def __init__(
-        self, predictor: Predictor, ids: Tensor, settings: GenerationConfig, generator: Generator, allowed: int
+        self, predictor: Predictor, ids: Tensor, settings: GenerationConfig, numbers: Numbers, allowed: int
     ) -> None:
         self.ids = ids.clone()
         self.block = ids == MASK_ID
         self.confidence = (~self.block).float()
         self.settings = settings
-        self.generator = generator
+        self.numbers = numbers
         self._predictor = predictor
         self._allowed = allowed
 
@@ -95,7 +95,8 @@ class Canvas:
     @torch.inference_mode()
     def draw(self, prediction: Prediction, where: Tensor) -> Draft:
         """Tokens drawn at the positions ``where`` (B, T), which the prediction must be about."""
-        drawn, chances = choose(prediction.logits[where[prediction.where]], self.settings, self.generator)
+        counts = None if isinstance(self.numbers, Generator) else where.sum(1).tolist()
+        drawn, chances = choose(prediction.logits[where[prediction.where]], self.settings, self.numbers, counts)
         ids = self.ids.masked_scatter(where, drawn + prediction.reserved)
         return Draft(ids, self.confidence.masked_scatter(where, chances))
 
@@ -109,6 +110,7 @@ class Canvas:
         self.ids = self.ids.masked_fill(where, MASK_ID)
         self.confidence = self.confidence.masked_fill(where, 0.0)
 
-    def uniform(self) -> Tensor:
+    def uniform(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """A uniform random number (B, T), on the CPU, for every position."""
-        return torch.rand(self.ids.shape, generator=self.generator)
+        rows, tokens = self.ids.shape
+        return uniform(self.numbers, [tokens] * rows, dtype).view(rows, tokens)

@@ -6,13 +6,14 @@ Shapes: B rows, T tokens.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ..config import GenerationConfig
 from ..model.diffusion import MASK_ID
 from ..model.transformer import Transformer
 from . import blocks, order, remasking
 from .canvas import Canvas
+from .draw import Numbers
 from .predictor import Predictor
 
 # By the names of ``generation.sampler``: fills a canvas's block in so many steps; see ``order`` for what it yields.
@@ -56,7 +57,7 @@ def most_steps(settings: GenerationConfig, tokens: int) -> int:
 
 
 def denoise(
-    model: Transformer, ids: Tensor, settings: GenerationConfig, generator: Generator, allowed: int, kept: int = 0
+    model: Transformer, ids: Tensor, settings: GenerationConfig, numbers: Numbers, allowed: int, kept: int = 0
 ) -> Iterator[DenoisingState]:
     """Fill every MASK of ``ids`` (B, T) with ``settings.sampler``; all other ids stay as they are.
 
@@ -64,6 +65,7 @@ def denoise(
     positions of each row before the next so many (block-wise, semi-autoregressive: Arriola et al. 2025, whose
     model is trained so, while this one sees the masks of later blocks as well); the steps are shared over the
     blocks by their length, at least one each. ``allowed`` is the number of text tokens that may be drawn.
+    ``numbers``: a generator for all rows, or one for each, which makes a row independent of the others.
     With ``settings.cache_context`` the first ``kept`` tokens of the rows, all settled, and later every finished block
     are computed no more: their keys and values are those of the first pass over the block behind them, which no
     sampler changes any more, and later passes run over the tokens behind them only. Where rows differ in which
@@ -71,7 +73,7 @@ def denoise(
     """
     model.eval()
     predictor = Predictor(model, settings, kept)
-    canvas = Canvas(predictor, ids, settings, generator, allowed)
+    canvas = Canvas(predictor, ids, settings, numbers, allowed)
     parts = blocks.split(canvas.masked, settings.block)
     most = blocks.lengths(parts)  # one token a step
     shares = most if settings.sampler in ADAPTIVE else blocks.share(settings.steps, most)

@@ -4,17 +4,41 @@ Shapes: N rows, V text vocabulary.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
 
 from ..config import GenerationConfig
+from ..runtime import generator_for
 
+# Random numbers of several rows: of one generator for all, or of one for each row, so that no row depends on others.
+Numbers = Generator | Sequence[Generator]
+SAMPLE = 0x5A  # the purpose of the seeds of all samples but the first, see ``row_generators``
 HEAD = 256  # the nucleus is looked for among so many likeliest tokens first: ordering all takes up to ten times as long
 
 
-def choose(logits: Tensor, settings: GenerationConfig, generator: Generator) -> tuple[Tensor, Tensor]:
-    """One token a row of ``logits`` (N, V), tempered and restricted, and its probability then: (N,), (N,)."""
+def row_generators(seed: int, rows: int) -> list[Generator]:
+    """A generator for each of several samples: what a sample draws does not depend on how many are asked for."""
+    first = torch.Generator().manual_seed(seed)
+    return [first, *(generator_for(seed, SAMPLE, row) for row in range(1, rows))]
+
+
+def uniform(numbers: Numbers, counts: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Uniform random numbers in [0, 1), on the CPU: for each row as many as ``counts`` says, one row after another."""
+    if isinstance(numbers, Generator):
+        return torch.rand(sum(counts), generator=numbers, dtype=dtype)
+    each = zip(counts, numbers, strict=True)
+    return torch.cat([torch.rand(count, generator=own, dtype=dtype) for count, own in each])
+
+
+def choose(
+    logits: Tensor, settings: GenerationConfig, numbers: Numbers, counts: Sequence[int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """One token a row of ``logits`` (N, V), tempered and restricted, and its probability then: (N,), (N,).
+
+    ``counts``: how many of the N are each sample's, one sample after another; needed where ``numbers`` are several.
+    """
     law = restrict(
         logits / settings.temperature,
         allowed=logits.shape[1],
@@ -22,7 +46,7 @@ def choose(logits: Tensor, settings: GenerationConfig, generator: Generator) -> 
         top_p=settings.top_p,
         min_p=settings.min_p,
     )
-    return draw(law, generator)
+    return draw(law, numbers, counts)
 
 
 def forbid(logits: Tensor, allowed: int) -> Tensor:
@@ -63,8 +87,8 @@ def nucleus(probabilities: Tensor, top_p: float, head: int = HEAD) -> Tensor:
     return inside
 
 
-def draw(logits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """One token a row by inverse CDF, and its probability: (N,), (N,).
+def draw(logits: Tensor, numbers: Numbers, counts: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+    """One token a row by inverse CDF, and its probability: (N,), (N,); for ``counts`` see ``choose``.
 
     The sum runs in float64 (float32 on MPS, which has no float64) over float32 probabilities, which are as
     precise for rare tokens as for others: float32 Gumbel noise would lower the temperature unseen (Zheng et al.
@@ -73,6 +97,6 @@ def draw(logits: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     precise = torch.float32 if logits.device.type == "mps" else torch.float64
     probabilities = logits.softmax(-1)
     cumulative = probabilities.cumsum(-1, dtype=precise)
-    u = 1 - torch.rand(len(logits), 1, generator=generator, dtype=torch.float64)
+    u = 1 - uniform(numbers, counts or [len(logits)], torch.float64)[:, None]
     tokens = torch.searchsorted(cumulative, u.to(precise).to(logits.device) * cumulative[:, -1:])
     return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1)

@@ -30,4 +30,5 @@ def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str) -> W
         ids=text.ids[:kept],
         confidence=text.confidence[:kept],
         given=text.given[:kept],
+        cut=len(text.ids) - kept,
     )

@@ -34,8 +34,9 @@ def film(states: Sequence[DenoisingState], text: Written, tokenizer: BookTokeniz
     numbers = sorted({number for take in takes for number in take.moments})
     if not numbers:
         return [final_frame(text, tokenizer)]
-    moments = [Moment.start(text.ids, text.given, states[numbers[0]].steps)]
-    moments += [_moment(number, states[number], text, takes) for number in numbers]
+    # A text is written block after block and some of it again, each counting its own steps: here all are counted.
+    moments = [Moment.start(text.ids, text.given, len(numbers))]
+    moments += [_moment(number, step, len(numbers), text, takes) for step, number in enumerate(numbers, start=1)]
     last = moments[-1]
     if tuple(last.ids) != text.ids:
         moments.append(Moment(list(text.ids), list(text.confidence), last.step, last.steps))
@@ -103,8 +104,8 @@ def _same_row(earlier: list[list[int]], later: list[list[int]], row: int, given:
     return all(a == b for a, b, g in zip(earlier[row], later[row], given, strict=False) if g)
 
 
-def _moment(number: int, state: DenoisingState, text: Written, takes: Sequence[_Take]) -> Moment:
-    """The whole text after a state: what was given, what stands by then, and MASK elsewhere."""
+def _moment(number: int, step: int, steps: int, text: Written, takes: Sequence[_Take]) -> Moment:
+    """The whole text after the state ``number``: what was given, what stands by then, and MASK elsewhere."""
     ids = [i if g else MASK for i, g in zip(text.ids, text.given, strict=True)]
     confidence = [float(g) for g in text.given]
     for take in takes:
@@ -113,4 +114,4 @@ def _moment(number: int, state: DenoisingState, text: Written, takes: Sequence[_
             ids[start:end], confidence[start:end] = take.moments[number]
         elif number > take.end:
             ids[start:end], confidence[start:end] = text.ids[start:end], text.confidence[start:end]
-    return Moment(ids, confidence, state.step, state.steps)
+    return Moment(ids, confidence, step, steps)

@@ -5,7 +5,7 @@ Shapes: B rows, T tokens.
 
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..data.tokenizer import MASK, BookTokenizer
@@ -112,15 +112,18 @@ def frames(states: Iterable[DenoisingState], tokenizer: BookTokenizer, row: int 
     """The frame before the first step and that of each state as it comes, of one row.
 
     States do not say what was given: what the first one holds with confidence 1 counts so. A row of another length
-    or with other given tokens begins anew, unless it is the one before with a block of tokens behind it.
+    or with other given tokens begins anew, unless it is the one before with a block of tokens behind it. Each block,
+    and what is drawn again, counts its own steps; frames count all that were done, and those that are to come at most.
     """
     before: Moment | None = None
     given: list[bool] = []
+    done = last = 0  # steps before the block at work, and the last step in it
     for state in states:
-        now = Moment.of(state, row)
+        done, last = (done + last if state.step <= last else done), state.step
+        now = Moment.of(replace(state, step=done + state.step, steps=done + state.steps), row)
         if before is None or not _goes_on(before, now, given):
             given = [i != MASK and c == 1 for i, c in zip(now.ids, now.confidence, strict=True)]
-            before = Moment.start(now.ids, given, now.steps)
+            before = replace(Moment.start(now.ids, given, now.steps), step=done)
             yield frame_of(before, spans(before.ids, tokenizer), given, before, tokenizer)
         given += [False] * (len(now.ids) - len(given))
         yield frame_of(now, spans(now.ids, tokenizer), given, before, tokenizer)

@@ -6,7 +6,7 @@ Shapes: B rows, T tokens, V text vocabulary.
 from collections.abc import Iterator
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ..config import GenerationConfig
 from ..data.tokenizer import BOS
@@ -15,13 +15,13 @@ from ..model.transformer import Transformer
 from ..runtime import autocast
 from .controls import wanted_controls
 from .denoise import DenoisingState
-from .draw import choose, forbid
+from .draw import Numbers, choose, forbid
 from .predictor import float_logits
 from .repetition import penalise
 
 
 def left_to_right(
-    model: Transformer, block: Tensor, kept: int, settings: GenerationConfig, generator: Generator, allowed: int
+    model: Transformer, block: Tensor, kept: int, settings: GenerationConfig, numbers: Numbers, allowed: int
 ) -> Iterator[DenoisingState]:
     """Write ``block`` (B, T) behind its first ``kept`` tokens; a state after each.
 
@@ -37,7 +37,7 @@ def left_to_right(
     confidence[:, :kept] = 1
     for position in range(kept, block.shape[1]):
         before = block[:, max(0, position - settings.repetition_window) : position]
-        tokens, chances = _next_tokens(model, new, before, cache, settings, generator, allowed)
+        tokens, chances = _next_tokens(model, new, before, cache, settings, numbers, allowed)
         new = tokens[:, None]
         block, confidence = block.clone(), confidence.clone()
         block[:, position], confidence[:, position] = tokens, chances
@@ -51,7 +51,7 @@ def _next_tokens(
     before: Tensor,
     cache: KeyValueCache,
     settings: GenerationConfig,
-    generator: Generator,
+    numbers: Numbers,
     allowed: int,
 ) -> tuple[Tensor, Tensor]:
     """The token (B,) drawn after the tokens in ``cache`` and ``new``, which are cached too, and its probability.
@@ -64,5 +64,5 @@ def _next_tokens(
     logits = float_logits(model, hidden)  # (B, V)
     if settings.repetition_penalty != 1:
         logits = penalise(logits, before - model.reserved, settings.repetition_penalty)
-    drawn, chances = choose(forbid(logits, allowed), settings, generator)
+    drawn, chances = choose(forbid(logits, allowed), settings, numbers, [1] * len(new))
     return drawn + model.reserved, chances

@@ -114,7 +114,7 @@ def _settle(canvas: Canvas, where: Tensor) -> None:
 def _random_ranks(canvas: Canvas) -> Tensor:
     """The place (B, T) of each masked position in a random order of its row's, from 0; others come behind."""
     masked = canvas.masked
-    times = torch.rand(masked.shape, generator=canvas.generator, dtype=torch.float64)
+    times = canvas.uniform(torch.float64)
     return times.masked_fill(~masked.cpu(), 2.0).argsort(dim=1).argsort(dim=1).to(masked.device)
 
 

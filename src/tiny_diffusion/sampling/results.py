@@ -17,7 +17,8 @@ class Written:
     given: which tokens were there before. steps: denoising steps that led to it (all of its block or batch, which may
     have waited for another text), and of mending those that settled something.
     longest_copied_words: words of the longest run that stands in the training text, given words too; None: the text is
-    not at hand. sample: its number among the texts that were asked for, from 1.
+    not at hand. sample: its number among the texts that were asked for, from 1. cut: tokens that were written too, but
+    cut off behind the last whole sentence.
     """
 
     text: str
@@ -27,6 +28,7 @@ class Written:
     steps: int
     longest_copied_words: int | None = None
     sample: int = 1
+    cut: int = 0
 
 
 class Refused(UserError):

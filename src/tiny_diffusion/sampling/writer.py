@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
 from ..config import GenerationConfig
@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device, generator_for, memory_errors
 from .denoise import DenoisingState, denoise, most_steps
+from .draw import Numbers, row_generators
 from .filler import Filler
 from .finishing import Finishing
 from .infilling import filling, gap_settings
@@ -41,7 +42,8 @@ def most_passes(settings: GenerationConfig, context: int) -> int:
 class Writer:
     """Writes text with a model and its tokenizer.
 
-    The generator of random numbers is made from ``settings.seed`` at each call: the same call gives the same text.
+    Random numbers come from ``settings.seed`` anew at each call: the same call gives the same texts. What ``write``
+    gives as the first, second ... sample is the same however many are asked for, but for the rounding of batches.
     ``index`` of the training text: tells how much of a text is copied, and ``settings.max_copied_words`` needs it.
     ``language``: two letters, by which sentences are told apart.
     """
@@ -121,7 +123,7 @@ class Writer:
         a text has all its tokens, and ``settings.ending`` "sentence" cuts it at the end. No state is kept, and each
         costs a copy of the text so far, next to nothing beside a pass (18 microseconds at 50,000 tokens).
         """
-        generator = torch.Generator().manual_seed(settings.seed)
+        numbers = row_generators(settings.seed, settings.num_samples)
         model = cast_once(self.model, settings.precision)
         rules = self.finishing.rules(settings)
         lead = break_ids(self.tokenizer) if settings.layout == "book" and not prompt else []
@@ -137,7 +139,7 @@ class Writer:
             size = min(context - keep, wanted - done.shape[1])
             before = done.shape[1] - keep
             block = torch.cat((done[:, before:], torch.full((len(done), size), MASK, device=self.device)), dim=1)
-            for state in self._block(model, done[:, :before], block, keep, settings, generator, rules, refused):
+            for state in self._block(model, done[:, :before], block, keep, settings, numbers, rules, refused):
                 steps += 1
                 yield replace(
                     state,
@@ -175,7 +177,7 @@ class Writer:
         block: Tensor,
         keep: int,
         settings: GenerationConfig,
-        generator: Generator,
+        numbers: Numbers,
         rules: Sequence[Rule],
         refused: dict[int, str],
     ) -> Iterator[DenoisingState]:
@@ -184,7 +186,7 @@ class Writer:
         ``before`` (B, P) is the text before the block; see ``mend`` for ``refused``.
         """
 
-        def fill(rows: Tensor, settled: int, numbers: Generator) -> Iterator[DenoisingState]:
+        def fill(rows: Tensor, settled: int, numbers: Numbers) -> Iterator[DenoisingState]:
             return self._fill(model, rows, settled, settings, numbers)
 
         def redraw(row: Tensor, barred: Mapping[int, set[int]], number: int, draw: int) -> Iterator[DenoisingState]:
@@ -192,18 +194,18 @@ class Writer:
             return again.states(row, barred, numbers)
 
         again = Redrawing(model, settings, self.allowed(settings), fill)
-        for state in fill(block, keep, generator):
+        for state in fill(block, keep, numbers):
             yield state
         around = (before, before[:, :0])
         yield from mend(state, block == MASK, around, rules, redraw, refused, onward=model.config.causal)
 
     def _fill(
-        self, model: Transformer, block: Tensor, keep: int, settings: GenerationConfig, generator: Generator
+        self, model: Transformer, block: Tensor, keep: int, settings: GenerationConfig, numbers: Numbers
     ) -> Iterator[DenoisingState]:
         """States of one block (B, T) whose first ``keep`` tokens are settled."""
         allowed = self.allowed(settings)
         with memory_errors():
             if model.config.causal:
-                yield from left_to_right(model, block, keep, settings, generator, allowed)
+                yield from left_to_right(model, block, keep, settings, numbers, allowed)
             else:
-                yield from denoise(model, block, settings, generator, allowed, keep)
+                yield from denoise(model, block, settings, numbers, allowed, keep)

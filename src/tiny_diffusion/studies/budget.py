@@ -16,7 +16,7 @@ but that moves all candidates alike.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from ..errors import UserError
@@ -155,6 +155,22 @@ def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: flo
         least = min(found, key=lambda c: c.seconds)
         raise TooShort(least)
     return sorted(found, key=lambda c: (c.seconds > seconds, c.bits_per_byte, c.seconds))
+
+
+def hindsight(
+    ranked: Sequence[Candidate], law: Law, limits: Limits, slowdown: float, seconds: float
+) -> Candidate | None:
+    """What would have been chosen of ``ranked`` within ``seconds`` had the machine been measured as slow as it was.
+
+    None where that is the size that was chosen, the first, or where nothing would have fitted.
+    """
+    options = {c.option.name: c.option for c in ranked}.values()
+    slow = [replace(o, pace=o.pace.slowed(slowdown), build=o.build * slowdown) for o in options]
+    try:
+        best = candidates(slow, law, limits, seconds)[0]
+    except TooShort:
+        return None
+    return None if best.option.name == ranked[0].option.name else best
 
 
 class TooShort(UserError):

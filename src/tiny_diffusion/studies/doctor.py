@@ -99,8 +99,12 @@ def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple
         f"give --training.threads {machine.cores}, unless the other cores are meant for something else",
     )
     for name, value in machine.variables.items():
-        slow = name in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME") and value.lower() in ("passive", "0")
-        yield slow, f"{name}={value} puts threads to sleep after every small step", f"unset {name}"
+        spins = name == "OMP_WAIT_POLICY" and value.lower() == "active"
+        yield (
+            spins,
+            f"{name}={value} lets waiting threads spin: slow beside other programs",
+            f"unset {name}",
+        )
         bound = name in BINDING and value.lower() not in ("false", "none")
         many = name == "OPENBLAS_NUM_THREADS" and value.isdigit() and int(value) > machine.cores
         yield many, f"{name}={value} is above the {machine.cores} cores, which slows preparing", f"unset {name}"

@@ -1,12 +1,17 @@
 """Measuring the sizes that a time budget may choose from, on the book itself and on this machine."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..config import ProjectConfig
 from ..config.memory import fits
 from ..data.artefacts import Processed
+from ..data.tokenizer import NUM_RESERVED
+from ..evaluation.baselines import KneserNey
 from ..training.estimate import MEASURING, measure_pace
 from ..training.flops import training_flops
 from ..training.trainer import Trainer
@@ -67,6 +72,19 @@ def measure_options(
         option = measure_option(name, config, data, output, min(MEASURING, SHARE * budget))
         before, rate = option, training_flops(config, vocab, option.context) / option.pace.row
         yield option
+
+
+def word_pair_bits(data: Processed, level: int) -> float:
+    """Bits per byte of the validation passages under counts of token pairs (a bigram) of the training text.
+
+    Far below what a time budget lets a model reach, the model is not worth its time.
+    """
+    texts = {split: data.texts(split) for split in ("train", "validation")}
+    ids = {split: [np.array(data.tokenizer.encode(text, level)) for text in texts[split]] for split in texts}
+    counts = KneserNey(2, NUM_RESERVED + data.tokenizer.level_size(level))
+    counts.fit(ids["train"])
+    nats = -sum(float(counts.log_probs(passage).sum()) for passage in ids["validation"])
+    return nats / math.log(2) / sum(len(text.encode("utf-8")) for text in texts["validation"])
 
 
 def in_order(names: Sequence[str]) -> dict[str, ProjectConfig]:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ..checkpoint import load_checkpoint
 from ..config import EvaluationConfig, ProjectConfig, StudyConfig
 from ..config.evaluation_config import SCORING
@@ -108,7 +110,7 @@ class Store:
         They are left out, not only set to their defaults: a setting of generation that is new would make all runs anew.
         """
         unread = ("study.", "evaluation.", *(() if run.config.training.self_training_share else ("generation.",)))
-        flat = flatten(run.config.to_dict())
+        flat = flatten(run.config.to_dict_in_full())
         settings = {k: v for k, v in flat.items() if k not in PLACE and not k.startswith(unread)}
         return digest(json.dumps([VERSION, self.data.identity, settings], sort_keys=True))[:16]
 
@@ -192,21 +194,24 @@ class Store:
             return None
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is damaged; delete the folder {path.parent}, and the run is done again") from error
-        return dict(record)
+        except (OSError, ValueError, RecursionError) as error:
+            raise _damaged(path) from error
+        if not isinstance(record, dict) or not {"trained", "scoring", "test"} <= record.keys():
+            raise _damaged(path)
+        return record
 
     def _result(self, run: Run, record: dict[str, Any]) -> RunResult:
         trained, path = record["trained"], self.folder(run) / "best_model.pt"
         try:
-            curve = tuple(Point(**p) for p in trained["curve"])
-            best = min(curve, key=lambda p: p.bits_per_byte)
-            figures = trained | {"curve": curve}
-            return RunResult(**figures, best=best, test=Likelihood(**record["test"]), checkpoint=path)
+            best = min(trained["curve"], key=lambda p: p["bits_per_byte"])
+            known = {**trained, "best": best, "test": record["test"], "checkpoint": path}
+            return TypeAdapter(RunResult).validate_python(known)
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path.parent}/result.json is damaged: delete that folder, and it is done again"
-            ) from error
+            raise _damaged(path.with_name("result.json")) from error
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged; delete the folder {path.parent}, and the run is done again")
 
 
 def _read_log(path: Path, steps: int) -> list[dict[str, Any]]:
@@ -214,7 +219,7 @@ def _read_log(path: Path, steps: int) -> list[dict[str, Any]]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         whole = {r["step"] for r in rows if r["event"] == "StepDone"} >= set(range(1, steps + 1))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise UserError(f"{path} is not whole: delete the folder {path.parents[1]}, and the run is done again")

@@ -15,6 +15,7 @@ import torch
 from ..checkpoint import save_plain
 from ..config import ProjectConfig
 from ..sampling.writer import Writer, most_passes
+from .course import Course
 from .flops import training_flops
 from .format_datasets import Layout
 from .objective import Objective
@@ -29,6 +30,9 @@ MEASURING = 3.0  # seconds of steps at most
 SHARE = 0.01  # and at most so much of the run
 SAVED_COPIES = 3.5  # of the weights in a run's state: model, average, optimiser's state
 SAMPLE_STEPS = 2  # of the sampler, whose time is scaled up
+MOST_STEPS = 40
+NOISY = 0.3  # spread of the middle half of the steps, as a share of their median: other programs are busy
+REPEATS = 3  # times as long is measured then
 
 
 class TimedOptimizers(Optimizers):
@@ -58,6 +62,17 @@ class Pace:
     state: float
     steps: int
 
+    def slowed(self, times: float) -> "Pace":
+        """The pace of a machine that is so many times as slow."""
+        return Pace(
+            times * self.optimizer,
+            times * self.row,
+            times * self.validation,
+            times * self.sample,
+            times * self.state,
+            self.steps,
+        )
+
     def step(self, rows: int) -> float:
         """Seconds of an optimiser step on ``rows`` rows."""
         return self.optimizer + rows * self.row
@@ -80,16 +95,16 @@ def expected_seconds(trainer: Trainer, pace: Pace) -> float:
     rows = trainer.rows.rows_per_epoch
     whole = pace.run(epochs, rows, training.batch_size, training.eval_every_epochs, training.sample_every_epochs)
     steps = sum(count * math.ceil(n / training.batch_size) for count, n in zip(epochs, rows, strict=True))
-    return whole * (trainer.end - trainer.progress.step) / steps
+    return whole * (trainer.course.end - trainer.progress.step) / steps
 
 
 def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
     """Time a few steps of the last stage's own rows, a part of a validation and of a sample, and a save.
 
     Takes up to ``limit`` seconds, or SHARE of the run if that is less, but at least two steps of one row and one of a
-    batch; a batch that takes more than half the limit is timed on fewer rows. The run is left as it was: its weights
-    get steps of size zero. Of several processes each measures itself alone, on its share of a batch: what they exchange
-    is not counted.
+    batch; a batch that takes more than half the limit is timed on fewer rows. Where the steps differ much, other
+    programs disturb them, and more are timed. The run is left as it was: its weights get steps of size zero. Of several
+    processes each measures itself alone, on its share of a batch: what they exchange is not counted.
     """
     stage = len(trainer.stage_steps) - 1
     layout = trainer.rows.epoch(stage, 0)
@@ -103,7 +118,7 @@ def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
             _timed_step(twin, layout, rows := batch)
         limit = min(limit, SHARE * trainer.total_steps * (optimizers.seconds + batch * row))
         spent, steps = seconds, [(optimizers.seconds, row)] if rows == 1 else []
-        while not steps or (spent < limit and len(steps) < 20):
+        while not steps or (spent < limit * (REPEATS if _noisy(steps) else 1) and len(steps) < MOST_STEPS):
             seconds = _timed_step(twin, layout, rows)
             spent += seconds
             steps.append((optimizers.seconds, max(1e-9, seconds - optimizers.seconds) / rows))
@@ -112,6 +127,14 @@ def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
     optimizer, row = (statistics.median(column) for column in zip(*steps, strict=True))
     weights = _save_seconds(trainer)
     return Pace(optimizer, row / trainer.ranks.count, validation + weights, sample, SAVED_COPIES * weights, len(steps))
+
+
+def _noisy(steps: Sequence[tuple[float, float]]) -> bool:
+    """Whether the seconds of the ``steps`` (of the optimizer, of a row) spread widely."""
+    if len(steps) < 3:
+        return True
+    low, middle, high = statistics.quantiles([row for _, row in steps], n=4)
+    return high - low > NOISY * middle
 
 
 @contextmanager
@@ -123,7 +146,8 @@ def _rehearsal(trainer: Trainer, stage: int) -> Iterator[tuple[Trainer, TimedOpt
     twin.optimizers, twin.average = optimizers, trainer.model
     twin.ranks, twin.objective = ALONE, Objective(trainer.model, trainer.config.training)
     twin.validation = copy.copy(trainer.validation)  # its windows will be fewer
-    twin.progress = replace(trainer.progress, stage=stage, best=-math.inf, plan=None)  # no best: nothing is written
+    twin.progress = replace(trainer.progress, stage=stage, best=-math.inf, seconds=None)  # no best: nothing is written
+    twin.course = Course(trainer.config.training, trainer.stage_steps, twin.progress)
     yield twin, optimizers
     trainer.model.train()
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class StepDone:
-    """An optimiser step: loss in nats a scored token, learning-rate scale, real tokens, seconds it took."""
+    """An optimiser step: loss in nats per scored token, learning-rate scale, real tokens, seconds it took.
+
+    ``total``: steps of the whole run; with a deadline, what they come to if the pace so far goes on.
+    """
 
     step: int
     total: int
@@ -50,6 +53,14 @@ class StageEnded:
 
 
 @dataclass(frozen=True)
+class CoolingDown:
+    """Early stopping has set in: the learning rate decays over ``left`` more steps, or seconds with a deadline."""
+
+    step: int
+    left: float
+
+
+@dataclass(frozen=True)
 class Finished:
     """The run is over, or was interrupted with its state saved."""
 
@@ -59,4 +70,4 @@ class Finished:
     checkpoint: Path
 
 
-Event = StepDone | Validated | Sampled | StageEnded | Finished
+Event = StepDone | Validated | Sampled | StageEnded | CoolingDown | Finished

@@ -2,8 +2,33 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..config import CurriculumConfig, ProjectConfig, TrainingConfig
+
+WARMUP_SHARE = 0.05  # of the schedule that warm-up takes at most
+
+
+@dataclass(frozen=True)
+class Line:
+    """How a run moves through its schedule: straight from the place ``at`` to 1.
+
+    ``since`` and ``end`` count steps or, in a run with a deadline, seconds.
+    """
+
+    end: float
+    since: float = 0.0
+    at: float = 0.0
+
+    def place(self, now: float) -> float:
+        """Place in the schedule, from 0 to 1, at ``now`` steps or seconds."""
+        if now >= self.end:
+            return 1.0
+        return self.at + (now - self.since) * (1 - self.at) / (self.end - self.since)
+
+    def moved(self, now: float, end: float, at: float | None = None) -> "Line":
+        """The line from ``now`` on to another end; from the place ``at``, if that is not where it stands."""
+        return Line(max(now, end), now, self.place(now) if at is None else at)
 
 
 def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[int]:
@@ -16,25 +41,20 @@ def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[in
     return steps
 
 
-def learning_rate_scale(
-    config: TrainingConfig, step: float, total: int, stage_step: int, stage_total: int, stage: int
-) -> float:
-    """Share of the peak learning rate at ``step`` of ``total``; a run whose end was moved stands between steps.
+def learning_rate_scale(config: TrainingConfig, step: int, place: float, stage_place: float, stage: int) -> float:
+    """Share of the peak learning rate at ``step``, with ``place`` of the run and ``stage_place`` of its stage done.
 
-    Warm-up is linear over ``warmup_steps``, at most 5 % of the run. ``linear`` falls over the last
+    Warm-up is linear over ``warmup_steps``, at most WARMUP_SHARE of the schedule. ``linear`` falls over the last
     ``decay_share``; ``cosine_with_restarts`` runs one cosine a stage (Loshchilov & Hutter 2017).
     """
-    warmup = min(config.warmup_steps, total // 20)
-    rise = min(1.0, (step + 1) / max(1, warmup))
+    rise = min(1.0, max((step + 1) / max(1, config.warmup_steps), place / WARMUP_SHARE))
     low = config.min_lr_ratio
     if config.scheduler == "constant":
         return rise
     if config.scheduler == "linear":
-        decay = max(1, round(total * config.decay_share))
-        left = min(1.0, max(0.0, (total - step) / decay))
-        return rise * (low + (1 - low) * left)
+        return rise * (low + (1 - low) * min(1.0, (1 - place) / config.decay_share))
     peak = config.restart_decay**stage
-    wave = 0.5 * (1 + math.cos(math.pi * min(1.0, stage_step / max(1, stage_total))))
+    wave = 0.5 * (1 + math.cos(math.pi * min(1.0, stage_place)))
     return rise * (low + (peak - low) * wave if peak > low else low)
 
 

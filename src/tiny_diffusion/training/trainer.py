@@ -30,18 +30,19 @@ from ..sampling.writer import Writer
 from .batches import StageRows
 from .compiling import wants_compile
 from .control_labels import drop_controls
-from .events import Event, Finished, Sampled, StageEnded, StepDone, Validated
+from .course import Course
+from .events import CoolingDown, Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .format_datasets import Rows
 from .masking import Masker
 from .objective import Objective, Stopped, add_gradients
 from .optimizers import clip_gradients, make_optimizers, rates_in_use, update_average
-from .pace import Plan
 from .ranks import ALONE, Ranks
 from .run_state import ALL_STEPS, SAMPLED, VALIDATED, Progress, restore_run, run_state
 from .saving import Saving
-from .scheduler import learning_rate_scale, mask_range, stage_steps
+from .scheduler import Line, learning_rate_scale, mask_range, stage_steps
 from .self_training import due_to_write, write_rows
 from .steps_in_flight import RunningStep, StepsInFlight
+from .threads import ThreadChooser
 from .validation import Validation, rescore
 
 RELEASE_STEPS = 100  # steps after which free memory goes back to the system: it takes as long as half of one
@@ -92,17 +93,21 @@ class Trainer:
         self.steps_in_flight = 1 if self.device.type == "cuda" else 0
         self.masker = Masker(settings, config.curriculum.full_range_share, data.tokenizer, self.model.vocab_size)
         self.validation = Validation(config, data, ranks.rows(settings.batch_size))
-        self.progress = Progress()
+        self.progress = Progress(line=Line(self.total_steps))
         self.written: Tensor | None = None
         self.stop_requested = False
         self.tell: Callable[[str], None] = lambda what: None
         self.saving = Saving(self.save_run)
         if resume:
             restore_run(self)
+        self.course = Course(settings, self.stage_steps, self.progress)
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
         if self.compiled:
             self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context)
         self.objective = ranks.distribute(Objective(self.model, settings))
+        # Compiled blocks are made for a number of threads.
+        chooses = self.device.type == "cpu" and not settings.threads and not self.compiled
+        self.threads = ThreadChooser(torch.get_num_threads()) if chooses else None
 
     @property
     def steps_per_epoch(self) -> list[int]:
@@ -119,21 +124,6 @@ class Trainer:
         """Optimiser steps of the whole run, were no stage ended early."""
         return sum(self.stage_steps)
 
-    @property
-    def end(self) -> int:
-        """The step after which the run ends, were no stage ended early."""
-        return self.total_steps if self.progress.plan is None else self.progress.plan.end
-
-    def end_at(self, step: int) -> None:
-        """Move the end of the run; what is left of the schedule stretches or shrinks to reach its own end there.
-
-        Raises UserError for a schedule that restarts in each stage, ValueError for a step already passed.
-        """
-        if self.config.training.scheduler == "cosine_with_restarts":
-            raise UserError("training.scheduler=cosine_with_restarts cannot end on a deadline; take linear or constant")
-        p = self.progress
-        p.plan = (p.plan or Plan(self.total_steps, self.total_steps)).moved(p.step, step)
-
     def _stops(self) -> bool:
         """Whether the run ends now because one of the processes was asked to stop."""
         return self.ranks.any(self.stop_requested)
@@ -146,10 +136,6 @@ class Trainer:
         """Before each pass of the averaged model (validation, samples): raise Stopped when asked to stop."""
         if self._stops_amid_step():
             raise Stopped
-
-    @property
-    def _over(self) -> bool:
-        return self.progress.step >= self.end
 
     @property
     def run_path(self) -> Path:
@@ -184,41 +170,56 @@ class Trainer:
 
     def _epoch(self) -> Iterator[Event]:
         """The rest of the current epoch, then what is due at its end."""
-        p, settings = self.progress, self.config.training
-        stage = self.config.curriculum.stages[p.stage]
+        p = self.progress
         steps = self.steps_per_epoch[p.stage]
         epoch = (p.stage_step - (p.closing > 0)) // steps
         if not p.closing:
             yield from self._steps(epoch)
-            if p.stage_step // steps == epoch and not self._over:
+            if p.stage_step // steps == epoch and not self.course.stage_is_over():
                 return
             p.closing = ALL_STEPS
-        if self._stops():
-            return
-        epoch += 1
-        final = p.stage == len(self.config.curriculum.stages) - 1
-        last = self._over or (epoch == stage.epochs and not (final and p.plan))
-        if p.closing < VALIDATED and (last or epoch % settings.eval_every_epochs == 0):
+        if not self._stops():
+            yield from self._end_epoch(epoch + 1, self.course.stage_is_over())
+
+    def _end_epoch(self, epoch: int, over: bool) -> Iterator[Event]:
+        """What is due after ``epoch`` epochs of the stage; ``over``: its time, or the run's end, has come."""
+        p, settings, course = self.progress, self.config.training, self.course
+        stage, final = self.config.curriculum.stages[p.stage], p.stage == len(self.config.curriculum.stages) - 1
+        over = over or (epoch >= stage.epochs and not course.stretches)
+        ends = over and (final or course.place >= 1)
+        due = (over or epoch % settings.eval_every_epochs == 0) and (ends or course.may_pause())
+        began = course.now
+        if due and p.closing < VALIDATED:
             self.tell("validating")
             validated = self.validate(epoch)
             p.closing = VALIDATED
             yield validated
-        if p.closing < SAMPLED and settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0:
+        validating = course.now - began
+        sampling = settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0
+        if sampling and p.closing < SAMPLED and not (ends and course.deadline):  # the last seconds are for saving
             self.tell("writing a sample")
             sampled = self._sample(epoch)
             p.closing = SAMPLED
             yield sampled
         rescore(self)
-        p.closing = 0
-        early = 0 < settings.early_stopping_patience <= p.since_best
-        if last or early:
-            yield StageEnded(p.stage, stage.name, early)
-            p.finished = self._over or final
+        p.closing, began = 0, course.now - validating
+        early = 0 < settings.early_stopping_patience <= p.since_best and not (ends or p.cooling)
+        if early:
+            left = course.stop_early(final)
+            over = not p.cooling
+            if p.cooling:
+                yield CoolingDown(p.step, left)
+        if over:
+            yield StageEnded(p.stage, stage.name, early or p.cooling)
+            p.finished = ends or final
             if not p.finished:  # a finished run keeps its place: with more epochs it goes on there
                 p.stage, p.stage_step, p.since_best = p.stage + 1, 0, 0
-        if last or early or epoch % settings.eval_every_epochs == 0:
+        if due:
             self.tell("saving")
             self.saving.when_due()
+            course.paused(began)
+            self.saving.when_due()
+            course.paused(began)
 
     def _steps(self, epoch: int) -> Iterator[Event]:
         """The steps that are left of the epoch, up to a stop or the end of the run."""
@@ -237,10 +238,16 @@ class Trainer:
                 break
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
-            yield from self._checked(running.done())
-            if self._stops() or self._over:
+            yield from map(self._choose_threads, self._checked(running.done()))
+            if self._stops() or self.course.stage_is_over():
                 break
         yield from self._checked(running.rest())
+
+    def _choose_threads(self, step: StepDone) -> StepDone:
+        """Take as many threads for the next step as the pace of the last ones advises."""
+        if self.threads is not None and self.threads.add(step.seconds) != torch.get_num_threads():
+            torch.set_num_threads(self.threads.threads)
+        return step
 
     def _checked(self, steps: Iterator[StepDone]) -> Iterator[StepDone]:
         """The same events; raises DivergedError at the first whose figures are no finite numbers."""
@@ -268,8 +275,8 @@ class Trainer:
         began = time.perf_counter()
         self.model.train()
         torch.manual_seed(seed_for(settings.seed, *self.ranks.own(DROPOUT, p.step)))
-        place = p.step if p.plan is None else p.plan.place(p.step)
-        scale = learning_rate_scale(settings, place, self.total_steps, p.stage_step, self.stage_steps[p.stage], p.stage)
+        place = self.course.place
+        scale = learning_rate_scale(settings, p.step, place, self.course.stage_place(place), p.stage)
         generator = generator_for(settings.seed, MASKS, p.step)
         masked, t = self.masker.draw(batch, mask_range(self.config.curriculum, p.stage, epoch), generator)
         if batch.controls is not None:
@@ -283,7 +290,7 @@ class Trainer:
         p.step += 1
         p.stage_step += 1
         stage, tokens = self.config.curriculum.stages[p.stage].name, int(batch.scorable.sum())
-        done = StepDone(p.step, self.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
+        done = StepDone(p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
         return RunningStep(done, loss, norm, began)
 
     def validate(self, epoch: int) -> Validated:

@@ -1,0 +1,71 @@
+"""Finished parts of an evaluation, kept in a file until it is whole, and parts that cannot be measured."""
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..config import ProjectConfig
+from ..errors import UserError, WorldError
+from ..files import fingerprint, write_text
+from ..runtime import memory_errors
+
+Steps = TypeVar("Steps")
+Value = TypeVar("Value")
+
+
+class KeptParts:
+    """Finished parts by their steps' names: plain data, written to ``path`` after each part.
+
+    ``key`` tells the evaluation: parts under another key in the file are kept, and not used. Without a path nothing
+    is kept. Raises UserError for a file that holds no such parts.
+    """
+
+    def __init__(self, path: Path | None = None, key: str = "") -> None:
+        self.path, self.key = path, key
+        self._all: dict[str, dict[str, Any]] = {}
+        if path is not None and path.exists():
+            try:
+                self._all = json.loads(path.read_text(encoding="utf-8"))
+                self.names = frozenset(self._all.get(key, {}))
+            except (OSError, ValueError, AttributeError, TypeError) as error:
+                raise UserError(f"{path} does not hold the parts of an evaluation: delete it") from error
+        else:
+            self.names = frozenset()
+
+    def part(self, name: str, measure: Generator[Steps, None, Value]) -> Generator[Steps, None, Value]:
+        """What ``measure`` returns, plain data as JSON holds it: from the file if it is there, and put there if not."""
+        own = self._all.setdefault(self.key, {})
+        if name not in own:
+            own[name] = yield from measure
+            if self.path is not None:
+                write_text(self.path, json.dumps(self._all) + "\n")
+        found: Value = own[name]
+        return found
+
+
+def evaluation_key(models: Sequence[Path], data: str, config: ProjectConfig, device: str, local: Sequence[Path]) -> str:
+    """What finished parts depend on: equal keys, equal figures.
+
+    ``models``: checkpoints, known by their content; ``local``: folders, known by the sizes and times of their files.
+    """
+    files = [file for folder in local for file in sorted(folder.glob("*"))]
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    settings = [config.evaluation.model_dump(mode="json"), config.generation.model_dump(mode="json")]
+    own = [version("tiny-diffusion"), config.training.precision, device]
+    content = json.dumps([own, [fingerprint(path) for path in models], data, settings, stats], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def attempt(
+    name: str, measure: Generator[Steps, None, Value], missing: dict[str, str]
+) -> Generator[Steps, None, Value | None]:
+    """What ``measure`` returns; None, and the reason under ``name`` in ``missing``, where it cannot be measured."""
+    try:
+        with memory_errors():
+            return (yield from measure)
+    except (UserError, WorldError) as error:
+        missing[name] = str(error)
+        return None

@@ -1,0 +1,147 @@
+"""The runs that lie in an output folder, present and earlier: found, described without their weights, removed."""
+
+import json
+import math
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import load_plain
+from ..config import ProjectConfig
+from ..errors import UserError, WorldError
+from ..training.folder import ASIDE, CONFIG_FILE, PARTS
+
+BEST, LOG, STATE = "best_model.pt", Path("logs") / "metrics.jsonl", Path("checkpoints") / "last.pt"
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run and its figures; None where neither its log nor its checkpoint tells them. ``size`` is in bytes.
+
+    ``name`` is its folder, relative to the folder that was searched (``.`` for that one). ``seconds`` is the time of
+    its optimiser steps.
+    """
+
+    name: str
+    folder: Path
+    ended: datetime
+    size: int
+    config: ProjectConfig | None
+    source: str | None = None
+    parameters: int | None = None
+    step: int | None = None
+    total: int | None = None
+    seconds: float | None = None
+    best: float | None = None
+    finished: bool = False
+
+    @property
+    def earlier(self) -> bool:
+        """Whether the run was moved aside for a later one."""
+        return self.folder.parent.name == ASIDE
+
+
+def find_runs(root: Path) -> list[KeptRun]:
+    """All runs in ``root`` and below, the newest first. Raises UserError when there is no such folder."""
+    if not root.is_dir():
+        raise UserError(f"no folder {root}; tiny-diffusion train makes it")
+    found = []
+    for place, folders, files in os.walk(root):
+        folder = Path(place)
+        if BEST in files or CONFIG_FILE in files or (folder / LOG).exists() or (folder / STATE).exists():
+            found.append(read_run(folder, folder.relative_to(root).as_posix()))
+        folders[:] = [name for name in folders if name not in PARTS]
+    return sorted(found, key=lambda run: run.ended, reverse=True)
+
+
+def read_run(folder: Path, name: str) -> KeptRun:
+    """Describe the run in ``folder``. Raises UserError, naming the file, when one of its files is damaged."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    for part in PARTS:
+        files += [path for path in (folder / part).rglob("*") if path.is_file()]
+    figures: dict[str, Any] = {
+        "ended": datetime.fromtimestamp(max(path.stat().st_mtime for path in files)),
+        "size": sum(path.stat().st_size for path in files),
+        "config": ProjectConfig.preset(folder / CONFIG_FILE) if (folder / CONFIG_FILE).exists() else None,
+    }
+    if (folder / BEST).exists():
+        figures |= _from_checkpoint(folder / BEST)
+    if (folder / LOG).exists():
+        figures |= _from_log(folder / LOG)
+    return KeptRun(name, folder, **figures)
+
+
+def _from_checkpoint(path: Path) -> dict[str, Any]:
+    """Figures of a checkpoint; the weights are mapped, so that only their shapes are read."""
+    data = load_plain(path, mmap=True)
+    try:
+        config = ProjectConfig.from_saved(data["config"], path, data.get("program"))
+        meta, vocab_size = data["meta"], data["weights"]["embedding.weight"].shape[0]
+    except KeyError as error:
+        raise UserError(f"{path} is not a checkpoint of tiny_diffusion") from error
+    return {
+        "config": config,
+        "source": meta.get("source"),
+        "parameters": config.model.parameters(vocab_size),
+        "step": meta.get("step"),
+        "best": meta.get("validation_bits_per_byte"),
+    }
+
+
+def _from_log(path: Path) -> dict[str, Any]:
+    """Figures of a log; a last line that a crash cut short does not count."""
+    figures: dict[str, Any] = {}
+    seconds: dict[int, float] = {}
+    bits: list[float] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
+        try:
+            row = json.loads(line)
+            if row["event"] == "StepDone":
+                seconds[row["step"]] = row["seconds"]
+                figures |= {"step": row["step"], "total": row["total"], "finished": False}
+            elif row["event"] == "Validated":
+                bits.append(row["bits_per_byte"])
+            elif row["event"] == "Finished":
+                figures["finished"] = not row["interrupted"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}:{number} is no event of a training; move the file away") from error
+    finite = [value for value in bits if math.isfinite(value)]
+    if finite:
+        figures["best"] = min(finite)
+    return figures | ({"seconds": sum(seconds.values())} if seconds else {})
+
+
+def named(runs: list[KeptRun], name: str) -> KeptRun:
+    """The run of that name. Raises UserError, with the names that exist, when there is none."""
+    for run in runs:
+        if run.name == name.rstrip("/"):
+            return run
+    raise UserError(f"no run is called {name!r}; there are {', '.join(run.name for run in runs) or 'none'}")
+
+
+def removable(runs: list[KeptRun], keep: int | None, names: tuple[str, ...]) -> list[KeptRun]:
+    """The earlier runs called ``names``, and all but the ``keep`` newest ones where that is not None.
+
+    Raises:
+        UserError: a name is no run, or not an earlier one.
+    """
+    chosen = [named(runs, name) for name in names]
+    for run in chosen:
+        if not run.earlier:
+            raise UserError(f"{run.name} is not an earlier run; only runs in a folder {ASIDE}/ are removed")
+    if keep is not None:
+        chosen += [run for run in [run for run in runs if run.earlier][keep:] if run not in chosen]
+    return chosen
+
+
+def remove_run(run: KeptRun) -> None:
+    """Delete an earlier run's folder. Raises WorldError when the disk refuses."""
+    if not run.earlier or run.folder.is_symlink():
+        raise UserError(f"{run.folder} is not an earlier run")
+    try:
+        shutil.rmtree(run.folder)
+    except OSError as error:
+        raise WorldError(f"cannot remove {run.folder}: {error.strerror}") from error
