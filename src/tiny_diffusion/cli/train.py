@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
 from ..errors import UserError
-from ..files import write_text
+from ..files import check_folder, write_text
 from ..training.folder import CONFIG_FILE, locked, move_aside
 from .budget import Budget, Choice, choose, keep_deadline
 from .help import examples
@@ -79,6 +79,7 @@ def command(
 ) -> None:
     """Train a masked diffusion model (or its autoregressive twin) by the three-stage curriculum."""
     began = time.monotonic()
+    check_folder(Path(output))
     given = debug or ctx.get_parameter_source("config_name") is not click.core.ParameterSource.DEFAULT
     preset = ("debug" if debug else config_name) if given else None
     if start is not None and (resume or time_budget is not None):
