@@ -99,9 +99,11 @@ def _gap(data: "Processed", root: Path, config: "ProjectConfig") -> list[Text]:
             return [Text(f"A gap that it could not fill: {refused}"[:COLUMNS])]
     filled = whole[len(hidden.before) : len(whole) - len(hidden.after)]
     marked = Text(filled, style="bold green") if console.is_terminal and not console.no_color else Text(f"[{filled}]")
+    line = Text.assemble("  ", hidden.before, marked, hidden.after)
+    line.truncate(COLUMNS, overflow="ellipsis")
     return [
         Text("How it fills a gap, in a sentence of the book that it has never seen:"),
-        Text.assemble("  ", hidden.before, marked, hidden.after),
+        line,
         Text(f"  (the author wrote: {hidden.words})", style="dim"),
     ]
 
