@@ -157,7 +157,7 @@ def test_other_durations_are_refused(text: str) -> None:
 
 def test_durations_are_shown() -> None:
     shown = [duration(s) for s in (7.9, 190, 7_500, 1e6, float("nan"))]
-    assert shown == ["7s", "3m10s", "2h05m", "11 days", "?"]
+    assert shown == ["8s", "3m10s", "2h05m", "11 days", "?"]
 
 
 def test_the_law_is_what_its_runs_give() -> None:

@@ -21,7 +21,15 @@ LONG = [*SMALL, "--set", "curriculum.stages[2].epochs=40", "--training.eval_ever
 
 
 def command(prepared: Path, *more: str) -> list[str]:
-    return ["-m", "tiny_diffusion", "train", "--data-dir", str(prepared), "--config", "debug", *LONG, *more]
+    """A long training's command; what is given by ``more`` takes the place of the same setting."""
+    own = [(flag, value) for flag, value in zip(LONG[::2], LONG[1::2], strict=True)]
+    given = " ".join(more)
+    kept = [part for pair in own if not _key(*pair) or _key(*pair) not in given for part in pair]
+    return ["-m", "tiny_diffusion", "train", "--data-dir", str(prepared), "--config", "debug", *kept, *more]
+
+
+def _key(flag: str, value: str) -> str:
+    return value.partition("=")[0] if flag == "--set" else flag
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -101,10 +101,11 @@ def _gap(data: "Processed", root: Path, config: "ProjectConfig") -> list[Text]:
             return [Text(f"A gap that it could not fill: {refused}"[:COLUMNS])]
     filled = printable(" ".join(whole[len(hidden.before) : len(whole) - len(hidden.after)].split()))
     marked = Text(filled, style="bold green") if console.is_terminal and not console.no_color else Text(f"[{filled}]")
-    sentence = Text.assemble(hidden.before, marked, hidden.after).wrap(console, COLUMNS - 2)
+    line = Text.assemble("  ", hidden.before, marked, hidden.after)
+    line.truncate(COLUMNS, overflow="ellipsis")
     return [
         Text("How it fills a gap, in a sentence of the book that it has never seen:"),
-        *(Text.assemble("  ", line) for line in sentence),
+        line,
         Text(f"  (the author wrote: {hidden.words})", style="dim"),
     ]
 

@@ -86,7 +86,7 @@ def duration(seconds: float) -> str:
     """Seconds as a short text: 42s, 3m10s, 2h05m, 12 days."""
     if math.isnan(seconds):
         return "?"
-    whole = int(seconds)
+    whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
     if whole < 3600:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..config import ProjectConfig
 from ..config.memory import estimate_memory
 from ..errors import UserError
-from ..files import write_text
+from ..files import check_folder, write_text
 from ..training.folder import CONFIG_FILE, locked, move_aside
 from .budget import Budget, Choice, choose, keep_deadline
 from .help import examples
@@ -79,6 +79,7 @@ def command(
 ) -> None:
     """Train a masked diffusion model (or its autoregressive twin) by the three-stage curriculum."""
     began = time.monotonic()
+    check_folder(Path(output))
     given = debug or ctx.get_parameter_source("config_name") is not click.core.ParameterSource.DEFAULT
     preset = ("debug" if debug else config_name) if given else None
     if start is not None and (resume or time_budget is not None):
@@ -241,11 +242,11 @@ def take_part(
         write_text(output / CONFIG_FILE, config.to_toml())
         finished = follow(trainer, append=resume)
     if finished.interrupted:
-        if again is None:
-            again = "the same command and --resume"
-            if ranks.count == 1:
-                again = command_to_go_on(data_dir, output)
-        say(f"stopped after step {finished.step}, with all saved in {output}; go on with: {again}", to=errors)
+        if ranks.count > 1:  # which torchrun started, by a command that is not ours
+            how = " the same command and --resume"
+        else:
+            how = f": {again or command_to_go_on(data_dir, output)}"
+        say(f"stopped after step {finished.step}, with all saved in {output}; go on with{how}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if choice is not None and not trainer.progress.cooling:
@@ -351,4 +352,5 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
                 say(f"stage {event.name} ended early: no better validation", to=errors)
             elif isinstance(event, Finished):
                 finished = event
+                progress.update(task, description=state)
     return finished

@@ -49,6 +49,8 @@ class Course:
     def stage_place(self, place: float) -> float:
         """Place within the present stage, from 0 to 1, at ``place`` in the whole schedule."""
         begins, ends = [0.0, *self.stage_ends][self.progress.stage : self.progress.stage + 2]
+        if ends == begins:  # the most steps end the run before this stage
+            return 1.0
         return max(0.0, place - begins) / (ends - begins)
 
     @property

@@ -218,8 +218,6 @@ class Trainer:
             self.tell("saving")
             self.saving.when_due()
             course.paused(began)
-            self.saving.when_due()
-            course.paused(began)
 
     def _steps(self, epoch: int) -> Iterator[Event]:
         """The steps that are left of the epoch, up to a stop or the end of the run."""
