@@ -22,6 +22,21 @@ SMALL = [
 ]  # fmt: skip
 
 
+def latest(*options: str) -> list[str]:
+    """The options, each setting once: what comes later takes the place of the same setting before it."""
+    found: dict[str, list[str]] = {}
+    for option in options:
+        if option.startswith("--"):
+            found[f"{option}{len(found)}"] = [option]
+        else:
+            found[[*found][-1]].append(option)
+    by_setting: dict[str, list[str]] = {}
+    for option in found.values():
+        key = option[1].partition("=")[0] if option[0] == "--set" else option[0]
+        by_setting[key] = option
+    return [part for option in by_setting.values() for part in option]
+
+
 def environment() -> dict[str, str]:
     return {**os.environ, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
 
@@ -98,7 +113,7 @@ def test_generate(checkout: Path) -> None:
 @pytest.mark.long
 def test_evaluate(checkout: Path) -> None:
     few = ["--eval-batch-size", "4", "--eval-samples", "50", "--evaluation.draws", "4", "--generation.steps", "2"]
-    table = run(checkout, *EVALUATE, *few).stdout
+    table = run(checkout, *EVALUATE, "--preset", "default", *few).stdout
     report = json.loads((checkout / "outputs" / "evaluation.json").read_text(encoding="utf-8"))
     assert report["windows"] <= 50 and len(report["samples"]) <= 50
     names = {row["name"] for row in report["likelihood"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.test_commands import SMALL, environment
+from tests.test_commands import SMALL, environment, latest
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import TrainingConfig
 from tiny_diffusion.errors import UserError
@@ -29,7 +29,16 @@ SHORT = ["--training.max_steps", "36"]
 def train(folder: Path, prepared: Path, processes: int, *more: str) -> subprocess.Popen[str]:
     """A training of ``debug`` in ``folder``."""
     start = [*TORCHRUN, str(processes)] if processes > 1 else []
-    command = ["-m", "tiny_diffusion", "train", "--data-dir", str(prepared), "--config", "debug", *SMALL, *more]
+    command = [
+        "-m",
+        "tiny_diffusion",
+        "train",
+        "--data-dir",
+        str(prepared),
+        "--config",
+        "debug",
+        *latest(*SMALL, *more),
+    ]
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, *start, *command],

@@ -76,4 +76,4 @@ def test_nothing_to_score_is_refused(config: ProjectConfig, data: Processed) -> 
 
 def test_durations_are_short() -> None:
     given = [math.nan, 42.9, 190, 7500, 12 * 86_400 + 5]
-    assert [duration(s) for s in given] == ["?", "42s", "3m10s", "2h05m", "12 days"]
+    assert [duration(s) for s in given] == ["?", "43s", "3m10s", "2h05m", "12 days"]
