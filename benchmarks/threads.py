@@ -21,7 +21,7 @@ from workloads import FULL_ROWS, Size, draw_batches
 from tiny_diffusion.config import ProjectConfig
 
 BUSY_LOOP = "while True: pass"
-POLICIES = {"active": {}, "passive": {"OMP_WAIT_POLICY": "passive"}}
+POLICIES = {"active": {}, "brief": {"GOMP_SPINCOUNT": "3000"}, "passive": {"OMP_WAIT_POLICY": "passive"}}
 
 
 @contextmanager

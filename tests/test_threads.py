@@ -11,7 +11,12 @@ def choices(chooser: ThreadChooser, steps: int, seconds: Callable[[int], float])
 
 
 def test_a_steady_pace_keeps_all_threads() -> None:
-    assert set(choices(ThreadChooser(4), 1000, lambda n: 1 / n)) == {4}
+    chosen = choices(ThreadChooser(4), 1000, lambda n: 1 / n)
+    assert chosen.count(2) == WINDOW and set(chosen[2 * WINDOW :]) == {4}  # one trial, at the start
+
+
+def test_a_machine_that_is_busy_from_the_start_gets_fewer_threads() -> None:
+    assert set(choices(ThreadChooser(2), 100, lambda n: 0.33 if n == 2 else 0.22)[WINDOW:]) == {1}
 
 
 def test_a_collapse_tries_half_and_keeps_it_where_it_is_faster() -> None:

@@ -127,8 +127,10 @@ def app(ctx: click.Context, debug_errors: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 fine, 1 the world failed, 2 wrong usage or input, 130 after Ctrl-C."""
-    # Threads that wait by spinning crawl as soon as another program runs (docs/performance.md). Read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads that spin for long while they wait crawl as soon as another program runs; those that sleep at once are a
+    # fifth slower on a quiet machine (docs/performance.md). Read by GCC's OpenMP when torch loads.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug-errors" in given
     given = [a for a in given if a != "--debug-errors"]

@@ -1,6 +1,5 @@
 """How many CPU threads training uses: fewer when other programs make threads wait for each other."""
 
-import math
 import statistics
 from collections import deque
 
@@ -11,7 +10,7 @@ HOLD = 200  # steps with fewer threads before all of them are tried again
 
 
 class ThreadChooser:
-    """Tries half of the threads when the pace collapses, and keeps the number that is faster.
+    """Tries half of the threads at the start and when the pace collapses, and keeps the number that is faster.
 
     Each parallel part of a step ends when its slowest thread ends. Beside other busy programs all threads wait for one
     that was put off, and fewer threads can be faster (docs/performance.md).
@@ -21,7 +20,7 @@ class ThreadChooser:
         """``most``: threads on a quiet machine."""
         self.most = self.threads = most
         self._steps: deque[float] = deque(maxlen=WINDOW)
-        self._usual = math.inf  # the least median seen since the last trial
+        self._usual = 0.0  # the least median seen since the last trial: the first pace is put to a trial at once
         self._before: float | None = None  # during a trial: the median before it
         self._held = 0  # steps since the last trial
 
