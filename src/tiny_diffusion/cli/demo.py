@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..data.artefacts import Processed
     from ..evaluation.result import Report
 
-TRAINING_SECONDS = 240.0  # on a slower machine the run gets shorter, on a faster one longer
+TRAINING_SECONDS = 300.0  # on a slower machine the run gets shorter, on a faster one longer
 PATIENCE = 5.0  # seconds within which Project Gutenberg must begin to answer
 GUTENBERG_BOOK, TITLE = "gutenberg:84", "Frankenstein"
 

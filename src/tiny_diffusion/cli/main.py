@@ -32,7 +32,7 @@ COMMANDS = {
     "ablation": ("ablation", "Compare the curriculum's schedules at equal compute."),
     "score": ("score", "Tell how surprising any text is to a model, word by word."),
     "runs": ("runs", "List the runs that were made, compare two, remove earlier ones."),
-    "demo": ("demo", "The whole road on one book, ending on one screen: about six minutes on two cores."),
+    "demo": ("demo", "The whole road on one book, ending on one screen: about seven minutes on two cores."),
     "doctor": ("doctor", "What this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or all settings."),
 }

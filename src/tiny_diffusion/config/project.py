@@ -135,10 +135,10 @@ class ProjectConfig(Config):
 
     @classmethod
     def demo(cls) -> Self:
-        """The smallest run worth reading: cpu_2m for a few minutes, for ``tiny-diffusion demo``."""
-        return cls.cpu_2m().override(
+        """The smallest run worth reading, for ``tiny-diffusion demo``: what learns most in a few hundred slow steps."""
+        return cls.cpu_1m().override(
             curriculum=CurriculumConfig.cpu(1, 1, 24).model_dump(mode="json"),
-            training={"eval_every_epochs": 4, "sample_every_epochs": 0},
+            training={"batch_size": 8, "eval_every_epochs": 4, "sample_every_epochs": 0},
             evaluation={
                 "draws": 16,
                 "samples": 8,
