@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
+from tiny_diffusion.data.language.language.segmentation import split_sentences
+from tiny_diffusion.data.language.language.words import split_words, word_spans
 from torch import Tensor
 
-from tiny_diffusion.data.segmentation import split_sentences
 from tiny_diffusion.data.tokenizer import BookTokenizer
-from tiny_diffusion.data.words import split_words, word_spans
-from tiny_diffusion.sampling.filler import window
+from tiny_diffusion.writing.filler import window
 
 KINDS = ("1 word", "3 words", "10 words", "sentence")
 BESIDE = 8  # tokens on either side of a gap at least

@@ -30,8 +30,8 @@ import torch
 from tiny_diffusion.config import PipelineConfig, ProjectConfig
 from tiny_diffusion.config.memory import block_matrices, estimate_memory
 from tiny_diffusion.data.artefacts import load_processed
-from tiny_diffusion.data.example import write_reference_text
 from tiny_diffusion.data.pipeline import prepare
+from tiny_diffusion.data.reading.example import write_reference_text
 from tiny_diffusion.training.scheduler import mask_range
 from tiny_diffusion.training.trainer import Trainer
 

@@ -100,8 +100,8 @@ def main() -> None:
         print(measure(preset, cases[arguments.case], arguments.device, arguments.data))
         return
     from tiny_diffusion.config import PipelineConfig
-    from tiny_diffusion.data.example import write_reference_text
     from tiny_diffusion.data.pipeline import prepare
+    from tiny_diffusion.data.reading.example import write_reference_text
 
     with tempfile.TemporaryDirectory() as name:
         book = write_reference_text(Path(name) / "book.txt")

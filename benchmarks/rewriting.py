@@ -14,17 +14,17 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from statistics import fmean
 
+from tiny_diffusion.data.language.language.segmentation import split_sentences
+from tiny_diffusion.data.language.language.words import split_words
+from tiny_diffusion.evaluation.style.style.style import measure_style
 from trained import cell, keep, model_parser, read_model
 
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
-from tiny_diffusion.data.encoding import decode
-from tiny_diffusion.data.example import write_reference_text
-from tiny_diffusion.data.segmentation import split_sentences
-from tiny_diffusion.data.words import split_words
-from tiny_diffusion.evaluation.frontier import Judge
-from tiny_diffusion.evaluation.style import measure_style
-from tiny_diffusion.sampling.template import escape
-from tiny_diffusion.sampling.writer import Writer
+from tiny_diffusion.data.reading.encoding import decode
+from tiny_diffusion.data.reading.example import write_reference_text
+from tiny_diffusion.evaluation.text_quality.frontier import Judge
+from tiny_diffusion.writing.infilling.template import escape
+from tiny_diffusion.writing.writer import Writer
 
 
 @dataclass(frozen=True)

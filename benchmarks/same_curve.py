@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from tiny_diffusion.config import ModelConfig, PipelineConfig
 from tiny_diffusion.data.artefacts import load_processed
-from tiny_diffusion.data.example import write_reference_text
 from tiny_diffusion.data.pipeline import prepare
+from tiny_diffusion.data.reading.example import write_reference_text
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED
 from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
 from tiny_diffusion.model.transformer import Transformer

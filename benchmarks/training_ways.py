@@ -16,8 +16,8 @@ from tiny_diffusion.data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP
 from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import autocast, can_compile, fast_bfloat16
-from tiny_diffusion.training.format_datasets import Rows
 from tiny_diffusion.training.optimizers import clip_gradients, make_optimizers
+from tiny_diffusion.training.rows import Rows
 
 if importlib.util.find_spec("transformers") is not None:
     from transformers import ModernBertConfig, ModernBertForMaskedLM

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tiny_diffusion.config import ModelConfig
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
-from tiny_diffusion.training.format_datasets import Examples, Rows, pack
+from tiny_diffusion.training.rows import Examples, Rows, pack
 
 CPU = torch.device("cpu")
 PADDED = 512  # what the usual code pads sentences to

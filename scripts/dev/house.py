@@ -58,7 +58,9 @@ def imports(path: Path) -> Iterator[str]:
         base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
         target = ".".join(part for part in base if part)
         for alias in node.names:
-            inner = PACKAGE.joinpath(*target.split("."), alias.name + ".py") if target else PACKAGE / (alias.name + ".py")
+            inner = (
+                PACKAGE.joinpath(*target.split("."), alias.name + ".py") if target else PACKAGE / (alias.name + ".py")
+            )
             yield f"{target}.{alias.name}".strip(".") if inner.exists() else target
 
 
@@ -128,8 +130,8 @@ def tasks(folder: Path) -> dict[str, Callable[[], Any]]:
     from tiny_diffusion import Writer
     from tiny_diffusion.config import ProjectConfig
     from tiny_diffusion.data.artefacts import load_processed
-    from tiny_diffusion.data.example import write_reference_text
     from tiny_diffusion.data.pipeline import prepare
+    from tiny_diffusion.data.reading.example import write_reference_text
     from tiny_diffusion.training.trainer import Trainer
 
     config = ProjectConfig.smoke().override(**{"training.device": "cpu", "generation.length": 16})
@@ -166,12 +168,15 @@ def main() -> None:
     lines = [len(path.read_text(encoding="utf-8").splitlines()) for path in files]
     code = [code_lines(path) for path in files]
     print(f"modules {len(files)}, lines {sum(lines):,}, of code {sum(code):,}, longest file {max(lines)}")
-    print("files directly in a package: " + ", ".join(f"{k} {v}" for k, v in sorted(sizes.items(), key=lambda x: -x[1])))
+    print(
+        "files directly in a package: " + ", ".join(f"{k} {v}" for k, v in sorted(sizes.items(), key=lambda x: -x[1]))
+    )
     found = circles({module_name(path): set(imports(path)) for path in files})
     print(f"circles, typing imports counted: {len(found)}" + "".join(f"\n  {' '.join(group)}" for group in found))
     for name, walk in walks.items():
         order = visits(walk)
-        print(f"{name}: {len(walk)} functions in {len(set(order))} modules, turns back {len(order) - len(set(order))} times")
+        modules = set(order)
+        print(f"{name}: {len(walk)} functions in {len(modules)} modules, turns back {len(order) - len(modules)} times")
 
 
 if __name__ == "__main__":

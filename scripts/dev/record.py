@@ -20,8 +20,8 @@ from tiny_diffusion import Writer
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.config.generation_config import Sampler
 from tiny_diffusion.data.artefacts import load_processed
-from tiny_diffusion.data.example import write_reference_text
 from tiny_diffusion.data.pipeline import prepare
+from tiny_diffusion.data.reading.example import write_reference_text
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.events import StepDone, Validated
 from tiny_diffusion.training.trainer import Trainer
@@ -60,7 +60,10 @@ def record(folder: Path) -> dict[str, Any]:
     found["gaps"] = [_texts(writer, "infill", template, filled) for template in TEMPLATES]
     found["gaps with a word"] = _texts(writer, "infill", TEMPLATES[2], filled, ("value",))
     guarded = filled.model_copy(update={"max_copied_words": 4})
-    found["guarded"] = [_texts(writer, "write", "The", guarded), _texts(writer, "rewrite", "The value is [[not]] a list.", guarded)]
+    found["guarded"] = [
+        _texts(writer, "write", "The", guarded),
+        _texts(writer, "rewrite", "The value is [[not]] a list.", guarded),
+    ]
     found["guarded gaps"] = _texts(writer, "infill", TEMPLATES[0], guarded)
     text = "The value of the expression is [[a list]] of names, which is bound to the object."
     for strength in (0.2, 0.4, 0.6, 0.8, 1.0):
@@ -103,7 +106,10 @@ def main() -> int:
     for other in others:
         before = flat(json.loads(Path(other).read_text(encoding="utf-8")))
         wrong = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-        print(f"{other}: {len(wrong)} differ" + "".join(f"\n  {key}: {before.get(key)} -> {now.get(key)}" for key in wrong[:20]))
+        print(
+            f"{other}: {len(wrong)} differ"
+            + "".join(f"\n  {key}: {before.get(key)} -> {now.get(key)}" for key in wrong[:20])
+        )
         if wrong:
             return 1
     return 0

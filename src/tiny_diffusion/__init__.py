@@ -7,12 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .sampling.results import Refused, Written
-    from .sampling.writer import Writer
+    from .writing.results import Refused, Written
+    from .writing.writer import Writer
 
 __all__ = ["Refused", "Writer", "Written"]
 
-_HOMES = {"Refused": ".sampling.results", "Writer": ".sampling.writer", "Written": ".sampling.results"}
+_HOMES = {"Refused": ".writing.results", "Writer": ".writing.writer", "Written": ".writing.results"}
 
 
 def __getattr__(name: str) -> Any:

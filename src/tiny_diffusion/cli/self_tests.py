@@ -45,12 +45,12 @@ def check_pipeline() -> None:
     """Prepare, train, resume-load, generate and evaluate on a small text that every Python carries."""
     from ..checkpoint import load_checkpoint
     from ..data.artefacts import load_processed
-    from ..data.example import write_reference_text
     from ..data.pipeline import prepare
-    from ..evaluation.report import Report, evaluate
+    from ..data.reading.example import write_reference_text
+    from ..evaluation.report.evaluate import Report, evaluate
     from ..runtime import find_device
-    from ..sampling.writer import Writer
     from ..training.trainer import Trainer
+    from ..writing.writer import Writer
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from tiny_diffusion.errors import UserError
 
-from .validation import describe_errors
+from .messages import describe_errors
 
 LARGEST_SEED = 2**63 - 1
 """Of torch's generators."""

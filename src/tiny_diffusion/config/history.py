@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.version import PROGRAM_VERSION
 
-from .validation import Token, child_annotation, is_group, join_key
+from .messages import Token, child_annotation, is_group, join_key
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from tiny_diffusion.errors import UserError
 
-from .validation import Token, all_keys, child_annotation, is_group, join_key, show_value, unknown_key
+from .messages import Token, all_keys, child_annotation, is_group, join_key, show_value, unknown_key
 
 SUFFIXES = (".py", ".toml", ".yaml", ".yml", ".json")
 _PART = re.compile(r"([^\W\d]\w*)((?:\[\d+\])*)")

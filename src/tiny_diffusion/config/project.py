@@ -12,6 +12,7 @@ from tiny_diffusion.errors import UserError
 
 from .base import Config
 from .curriculum_config import CurriculumConfig
+from .dump import to_toml, to_yaml
 from .evaluation_config import EvaluationConfig
 from .generation_config import GenerationConfig
 from .history import check_known, up_to_date
@@ -21,7 +22,6 @@ from .overrides import SUFFIXES, apply_overrides, arguments_to_overrides, flatte
 from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineConfig
 from .study_config import StudyConfig
 from .training_config import TrainingConfig
-from .writing import to_toml, to_yaml
 
 PRESETS = (
     "default",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydivsufsort import divsufsort
 
-from .words import split_words
+from .language.words import split_words
 
 IntArray = npt.NDArray[np.int64]
 

@@ -8,8 +8,8 @@ import numpy as np
 from tiny_diffusion.config.curriculum_config import StageConfig
 from tiny_diffusion.errors import UserError
 
-from .connectives import ROLES, count_roles
 from .difficulty import Difficulty
+from .language.connectives import ROLES, count_roles
 from .sentences import Sentence
 from .tokenizer import SEP, BookTokenizer
 

@@ -14,8 +14,8 @@ from scipy import sparse
 from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
 from tiny_diffusion.errors import UserError
 
-from .connectives import count_roles, has_connectives, subordinators
 from .embedding import centrality, embed_tfidf, embed_with_model
+from .language.connectives import count_roles, has_connectives, subordinators
 
 SCORES = ("lexical_rarity", "syntactic_complexity", "argument_structure", "thematic_centrality")
 

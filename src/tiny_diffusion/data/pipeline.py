@@ -7,11 +7,11 @@ from pathlib import Path
 from ..config import PipelineConfig
 from ..errors import UserError
 from .artefacts import Processed, load_processed, save_processed
-from .cleaning import clean_book
 from .difficulty import score_sentences
 from .folder import digest, read_meta, settings_hash
-from .language import detect_language
-from .loading import Book, read_book
+from .language.language import detect_language
+from .reading.cleaning import clean_book
+from .reading.loading import Book, read_book
 from .sentences import Sentence, long_enough, sentences_of, without_leaks
 from .splitting import Passage, drop_leaking, make_passages
 from .tokenizer import BookTokenizer

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .segmentation import split_sentences
+from .language.segmentation import split_sentences
 from .splitting import Passage, drop_leaking
 
 

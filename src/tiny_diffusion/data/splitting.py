@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import UserError
-from .segmentation import split_sentences
+from .language.segmentation import split_sentences
 
 CYCLE = 20
 TEST_PLACES = (5, 15)

@@ -8,15 +8,15 @@ from pydantic import TypeAdapter
 
 from ..config import EvaluationConfig, GenerationConfig
 from ..files import write_text
-from .breakdown import FormatLikelihood, MaskRate
-from .coherence import CoherenceReport
-from .frontier import Frontier
+from .blind_test.statistics import BlindReport
 from .leaks import Leaks
-from .likelihood import Likelihood
-from .novelty import NoveltyReport
-from .people import BlindReport
+from .likelihood.bound import Likelihood
+from .likelihood.breakdown import FormatLikelihood, MaskRate
 from .seeds import Spread
-from .style_report import StyleReport
+from .style.style_report import StyleReport
+from .text_quality.coherence import CoherenceReport
+from .text_quality.frontier import Frontier
+from .text_quality.novelty import NoveltyReport
 
 VERSION = 5
 LEAK_THRESHOLD = "held-out sentences in training (share)"

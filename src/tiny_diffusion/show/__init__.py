@@ -1,4 +1,4 @@
 """The animation of a text as it comes out of the noise: in a terminal, as a GIF, as a page.
 
-All three read `tiny_diffusion.sampling.frames` and know nothing of models.
+All three read `tiny_diffusion.show.frames` and know nothing of models.
 """

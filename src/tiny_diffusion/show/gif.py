@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import atomic_write
-from ..sampling.frames import Frame, Piece
 from .bands import BANDS, band_of
 from .fonts import find_font
+from .frames import Frame, Piece
 from .lines import may_part, printable
 
 WIDTH, MARGIN = 720, 24  # pixels

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rich.cells import cell_len
 
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
-from ..sampling.frames import Frame, Piece
+from .frames import Frame, Piece
 
 SHADE = "░"
 BREAK = "¶"

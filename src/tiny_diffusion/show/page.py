@@ -7,8 +7,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..files import write_text
-from ..sampling.frames import Frame, Piece
 from .bands import BANDS, LIMITS, band_of
+from .frames import Frame, Piece
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

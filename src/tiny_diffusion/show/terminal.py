@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.style import Style
 from rich.text import Text
 
-from ..sampling.frames import Frame, Piece
 from .bands import BANDS, band_of
+from .frames import Frame, Piece
 from .lines import SHADE, Cell, Lines, printable
 
 WIDTH = 80

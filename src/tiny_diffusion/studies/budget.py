@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from ..errors import UserError
-from ..training.estimate import Pace
+from ..training.run_time import Pace
 
 BATCH_TOKENS = 2048
 SHORT_RUN = 20  # epochs of the last stage below which the earlier stages get one epoch each, as in the source runs

@@ -12,7 +12,7 @@ from typing import Any
 from ..checkpoint import load_plain
 from ..config import ProjectConfig
 from ..errors import UserError, WorldError
-from ..training.folder import ASIDE, CONFIG_FILE, PARTS
+from ..training.output_folder import ASIDE, CONFIG_FILE, PARTS
 
 BEST, LOG, STATE = "best_model.pt", Path("logs") / "metrics.jsonl", Path("checkpoints") / "last.pt"
 

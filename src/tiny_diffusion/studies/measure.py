@@ -11,9 +11,9 @@ from ..config import ProjectConfig
 from ..config.memory import fits
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
-from ..evaluation.baselines import KneserNey
-from ..training.estimate import MEASURING, measure_pace
+from ..evaluation.likelihood.baselines import KneserNey
 from ..training.flops import training_flops
+from ..training.run_time import MEASURING, measure_pace
 from ..training.trainer import Trainer
 from .budget import Option
 from .machine import Machine

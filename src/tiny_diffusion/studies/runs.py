@@ -20,13 +20,13 @@ from ..config.overrides import flatten
 from ..data.artefacts import Processed
 from ..data.folder import digest
 from ..errors import DivergedError, UserError
-from ..evaluation.likelihood import Likelihood, held_out, model_nats, summarise
+from ..evaluation.likelihood.bound import Likelihood, held_out, model_nats, summarise
 from ..files import write_text
 from ..runtime import autocast, find_device
 from ..training.events import Event, Finished
 from ..training.flops import run_flops
-from ..training.folder import CONFIG_FILE, locked
 from ..training.metrics import RunLog
+from ..training.output_folder import CONFIG_FILE, locked
 from ..training.run_state import PLACE
 from ..training.trainer import Trainer
 

@@ -12,10 +12,10 @@ from torch import Generator, Tensor
 
 from ..config.controls import CONTROLS
 from ..data.artefacts import Processed
-from ..data.dialogue import spoken
-from ..data.segmentation import split_sentences
-from ..data.words import split_words
-from .format_datasets import Examples, Layout
+from ..data.language.dialogue import spoken
+from ..data.language.segmentation import split_sentences
+from ..data.language.words import split_words
+from .rows import Examples, Layout
 
 MEASURES = ("sentence_length", "dialogue", "difficulty")  # the fourth control, the stage, is known of each row
 UNKNOWN, SILENT = -1, -2  # no measure at all; outside any quotation

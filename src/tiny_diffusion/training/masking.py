@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from ..config import TrainingConfig
 from ..data.tokenizer import BookTokenizer
 from ..model.diffusion import stratified
-from .format_datasets import Rows
+from .rows import Rows
 
 
 def draw_rates(rows: int, mask_range: tuple[float, float], full_range_share: float, generator: Generator) -> Tensor:

@@ -13,8 +13,8 @@ from ..model.autoregressive import next_token_loss
 from ..model.diffusion import diffusion_loss
 from ..model.transformer import Transformer
 from ..runtime import autocast, compile_errors
-from .format_datasets import Rows
-from .ranks import Ranks, without_exchange
+from .processes import Ranks, without_exchange
+from .rows import Rows
 
 
 class Stopped(Exception):

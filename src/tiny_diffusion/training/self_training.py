@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..config.controls import uncontrolled
 from ..runtime import seed_for
-from ..sampling.writer import Writer
+from ..writing.writer import Writer
 
 if TYPE_CHECKING:
     from .trainer import Trainer

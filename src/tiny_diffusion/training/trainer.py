@@ -26,17 +26,17 @@ from ..data.tokenizer import NUM_RESERVED
 from ..errors import DivergedError, UserError
 from ..files import write_text
 from ..runtime import find_device, generator_for, seed_for
-from ..sampling.writer import Writer
-from .batches import StageRows
+from ..writing.writer import Writer
 from .compiling import wants_compile
 from .control_labels import drop_controls
 from .course import Course
+from .epochs import StageRows
 from .events import CoolingDown, Event, Finished, Sampled, StageEnded, StepDone, Validated
-from .format_datasets import Rows
 from .masking import Masker
 from .objective import Objective, Stopped, add_gradients
 from .optimizers import clip_gradients, make_optimizers, rates_in_use, update_average
-from .ranks import ALONE, Ranks
+from .processes import ALONE, Ranks
+from .rows import Rows
 from .run_state import ALL_STEPS, SAMPLED, VALIDATED, Progress, restore_run, run_state
 from .saving import Saving
 from .scheduler import Line, learning_rate_scale, mask_range, stage_steps

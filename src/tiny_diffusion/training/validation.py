@@ -13,7 +13,7 @@ from ..model.autoregressive import autoregressive_nats
 from ..model.likelihood import likelihood_bound, uniform_mask_losses
 from ..model.transformer import Transformer
 from ..runtime import autocast, generator_for
-from .format_datasets import windows
+from .rows import windows
 
 if TYPE_CHECKING:
     from .trainer import Trainer

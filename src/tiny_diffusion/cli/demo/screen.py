@@ -1,0 +1,171 @@
+"""The demo's last screen: text, a filled gap, the likelihood with bars, the verdict, and what to type next."""
+
+import re
+import shlex
+import textwrap
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from ...show.lines import printable
+from ..evaluation.report_tables import sample_lines
+from ..options import console, errors, program
+
+if TYPE_CHECKING:
+    from ...config import ProjectConfig
+    from ...data.artefacts import Processed
+    from ...evaluation.likelihood.bound import Likelihood
+    from ...evaluation.result import Report
+
+ROWS, COLUMNS = 24, 80
+NAMES = {"bigram": "pairs of words (bigram)", "unigram": "single words (unigram)", "uniform": "pure chance (uniform)"}
+HIDDEN = 2  # words in the gap
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_PLAIN = re.compile(r"[^\W\d_a-zß-ÿ](?:[^\W\d_]|[ ,;:'’-])+[.!?]")  # a capital, then words and the plainest marks
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A sentence with some words hidden: what stands before them, they themselves, and what stands behind."""
+
+    before: str
+    words: str
+    after: str
+
+
+def show(report: "Report", data: "Processed", root: Path, config: "ProjectConfig") -> None:
+    """Print the screen; between its parts stand blank lines where there is room for them."""
+    from ...evaluation.report.verdict import plainly
+
+    sample = sample_lines(next(iter(report.samples), ""), 3, COLUMNS - 2)
+    parts = [
+        [Text(f"What the model writes after reading {report.source}:"), *(Text(f"  {line}") for line in sample)],
+        _gap(data, root, config),
+        _table(report),
+        [Text(line, style="bold") for line in textwrap.wrap(plainly(report), COLUMNS)],
+        _next(root),
+    ]
+    parts = [part for part in parts if part]
+    roomy = sum(map(len, parts)) + len(parts) < ROWS  # the shell's prompt takes a row
+    for number, part in enumerate(parts):
+        if number and roomy:
+            console.print()
+        for line in part:
+            console.print(line, soft_wrap=True)
+
+
+def hide_words(data: "Processed") -> Hidden | None:
+    """A short, plain held-out sentence, two of whose words are hidden; None where there is no such sentence.
+
+    Of all that fit, the one whose hidden long word is the commonest in the training text: a word that can be known.
+    """
+    from ...data.language.words import split_words
+    from ...data.sentences import sentences_of
+
+    counts = Counter(word for text in data.texts("train") for word in split_words(text))
+    found: list[tuple[int, Hidden]] = []
+    for sentence in sentences_of([p for p in data.passages if p.split == "test"], data.language):
+        text = " ".join(sentence.text.split())
+        if not 30 <= len(text) <= COLUMNS - 2 or not _PLAIN.fullmatch(text):
+            continue
+        words = list(_WORD.finditer(text))
+        for first, last in zip(words[1:-2], words[2:-1], strict=False):
+            if last.start() == first.end() + 1 and len(last.group()) > 4:
+                count = counts["".join(split_words(last.group()))]
+                hidden = Hidden(text[: first.start()], text[first.start() : last.end()], text[last.end() :])
+                found.append((count, hidden))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _gap(data: "Processed", root: Path, config: "ProjectConfig") -> list[Text]:
+    """A held-out sentence with a gap that the model fills, and what the author wrote there."""
+    from ...checkpoint import load_checkpoint
+    from ...runtime import find_device
+    from ...writing.results import Refused
+    from ...writing.writer import Writer
+
+    hidden = hide_words(data)
+    if hidden is None:
+        return []
+    with errors.status("filling a gap"):
+        training = root / "processed" if config.generation.max_copied_words else None
+        device = find_device(config.training.device)
+        writer = Writer.of(load_checkpoint(root / "run" / "best_model.pt"), device, training)
+        settings = config.generation.model_copy(update={"num_samples": 1})
+        try:
+            whole = writer.infill(f"{hidden.before}{{{HIDDEN} words}}{hidden.after}", settings)[0].text
+        except Refused as refused:
+            return [Text(f"A gap that it could not fill: {refused}"[:COLUMNS])]
+    filled = printable(" ".join(whole[len(hidden.before) : len(whole) - len(hidden.after)].split()))
+    marked = Text(filled, style="bold green") if console.is_terminal and not console.no_color else Text(f"[{filled}]")
+    line = Text.assemble("  ", hidden.before, marked, hidden.after)
+    line.truncate(COLUMNS, overflow="ellipsis")
+    return [
+        Text("How it fills a gap, in a sentence of the book that it has never seen:"),
+        line,
+        Text(f"  (the author wrote: {hidden.words})", style="dim"),
+    ]
+
+
+def _table(report: "Report") -> list[Text]:
+    """The model among what it is measured against, best first, each with a bar."""
+    rows = sorted(_rows(report), key=lambda pair: pair[1].bits_per_byte)
+    wide = max(len(name) for name, _ in rows)
+    room = COLUMNS - wide - len("  0.000 ")
+    unit = room / max(row.bits_per_byte for _, row in rows)
+    lines = [Text("How much new pages surprise it and others (bits per byte; shorter is better):")]
+    for name, row in rows:
+        own = row is report.likelihood[0]
+        bar = "█" * max(1, round(row.bits_per_byte * unit))
+        text = Text(f"{name:{wide}}  {row.bits_per_byte:.3f} ", style="bold" if own else "")
+        lines.append(text.append(bar, style="green" if own else "dim"))
+    return lines
+
+
+def _rows(report: "Report") -> list[tuple[str, "Likelihood"]]:
+    """The rows for a person, by what they are called here: at most six."""
+    from ...evaluation.report.verdict import NGRAMS, PPM, rivals
+
+    measured, best = {row.name: row for row in report.likelihood[1:]}, rivals(report)
+    found = [("this model", report.likelihood[0])]
+    ngrams = best.get(NGRAMS)
+    if ngrams is not None and ngrams.name not in NAMES:
+        found.append((f"word counts ({ngrams.name.split()[0]})", ngrams))
+    if PPM in best:
+        found.append(("a file packer (PPMd)", best[PPM]))
+    return found + [(name, measured[key]) for key, name in NAMES.items() if key in measured]
+
+
+def _next(root: Path) -> list[Text]:
+    """Where the report lies, and three commands to go on with."""
+    here, path = program(), shlex.quote(str(root / "run" / "best_model.pt"))
+    commands = (
+        (f"{here} generate", "--interactive", f"--checkpoint {path}"),
+        (f"{here} infill", '"It was {2 words} that I saw."', f"--checkpoint {path}"),
+        (f"{here} train", "--time-budget 30m", f"--data-dir {shlex.quote(str(root / 'processed'))}"),
+    )
+    lines = textwrap.wrap(
+        f"All figures: {root / 'run' / 'report.html'}. To go on, type one of these:",
+        COLUMNS,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for command in commands:
+        lines += _continued(command)
+    return [Text(line) for line in lines]
+
+
+def _continued(parts: tuple[str, ...]) -> list[str]:
+    """A command's parts on as many lines as it takes, in the way that a shell reads as one."""
+    lines = [parts[0]]
+    for number, part in enumerate(parts[1:], start=2):
+        room = COLUMNS if number == len(parts) else COLUMNS - len(" \\")
+        if len(lines[-1]) + 1 + len(part) <= room:
+            lines[-1] += f" {part}"
+        else:
+            lines[-1] += " \\"
+            lines.append(f"  {part}")
+    return lines

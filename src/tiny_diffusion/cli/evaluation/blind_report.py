@@ -1,0 +1,61 @@
+"""The figures of a blind test, as tables or as JSON."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from ..options import console, say
+
+if TYPE_CHECKING:
+    from ...evaluation.blind_test.statistics import BlindReport
+    from ...evaluation.blind_test.store import AnswerStore
+
+
+def print_report(store: "AnswerStore", resamples: int, as_json: bool) -> None:
+    """Print the figures of all who have finished, as tables or as JSON."""
+    from ...evaluation.blind_test.statistics import report
+
+    found = report(store, resamples)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+    else:
+        show_report(found)
+
+
+def show_report(found: "BlindReport") -> None:
+    """Print the tables of a report."""
+    origin = found.origin
+    say(f"{origin.book} against {Path(origin.checkpoint).name}, passages of {origin.made}")
+    if found.scores:
+        columns = ("rater", "right", "accuracy", "95 % interval", "model taken for book", "book taken for model")
+        table = Table(*columns, title="who tells the book from the model")
+        for s in found.scores:
+            shares = (f"{s.accuracy:.0%}", f"{s.interval[0]:.0%} to {s.interval[1]:.0%}")
+            table.add_row(escape(s.rater), f"{s.right} of {s.answers}", *shares, f"{s.fooled:.0%}", f"{s.doubted:.0%}")
+        console.print(table)
+        say("intervals: Wilson; guessing is 50 %")
+    if found.resampled_accuracy is not None:
+        low, high = found.resampled_accuracy
+        say(f"all raters, over other raters and passages too (bootstrap): {low:.0%} to {high:.0%}")
+    if found.differences:
+        table = Table("aspect", "raters", "book", "model", "book less model", "95 % interval", title="ratings, 1 to 5")
+        for d in found.differences:
+            cells = (f"{d.real:.2f}", f"{d.generated:.2f}", f"{d.difference:+.2f}")
+            table.add_row(d.aspect, str(d.raters), *cells, f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}")
+        console.print(table)
+    if found.agreement:
+        table = Table("question", "raters", "alpha", title="Krippendorff's alpha")
+        for a in found.agreement:
+            table.add_row(a.question, str(a.raters), "undefined" if a.alpha is None else f"{a.alpha:.2f}")
+        console.print(table)
+        say("agreement between raters: 1 perfect, 0 no better than chance")
+    for p in found.progress:
+        if p.done < p.total:
+            say(f"{p.rater}: {p.done} of {p.total} passages, not finished, not counted")
+    if not found.scores:
+        say("nobody has finished yet")

@@ -1,0 +1,188 @@
+"""``tiny-diffusion blind-test``: can people tell the model's text from the book's?"""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from ...config import EvaluationConfig, GenerationConfig, ProjectConfig
+from ...errors import UserError
+from ...files import check_file, fingerprint
+from ..help import examples
+from ..options import config_flags, errors, resolve, say
+from ..writing.generate import CHECKPOINT_OPTION, FILLING, FINISHING, PRESET_OPTION
+from .blind_report import print_report
+from .blind_session import ask_all, show_score
+
+if TYPE_CHECKING:
+    from ...evaluation.blind_test.store import AnswerStore
+
+# Passages are of the test's own number, length and seed, and as the model draws them.
+UNUSED = tuple(
+    f"generation.{name}" for name in ("length", "num_samples", "seed", "max_copied_words", *FILLING, *FINISHING)
+)
+SHORT = {"passages": "blind_passages", "words": "blind_words", "seed": "seed"}
+KEPT = (
+    *(f"evaluation.{name}" for name in SHORT.values()),
+    *(key for key in (f"generation.{name}" for name in GenerationConfig.model_fields) if key not in UNUSED),
+)
+
+
+def short_flags(function: Any) -> Any:
+    """Add a short flag for each evaluation setting that makes the passages."""
+    for flag, name in reversed(SHORT.items()):
+        text = f"{EvaluationConfig.model_fields[name].description}; the same as --set evaluation.{name}=N."
+        function = click.option(f"--{flag}", type=int, default=None, help=text[0].upper() + text[1:])(function)
+    return function
+
+
+@examples("tiny-diffusion blind-test --rater anna", "tiny-diffusion blind-test --report")
+@click.command("blind-test")
+@click.option("--rater", default=None, metavar="NAME", help="Who answers; the same name goes on where it stopped.")
+@CHECKPOINT_OPTION
+@click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
+@click.option(
+    "--answers", default="outputs/blind_test.sqlite", show_default=True, help="Where passages and answers are."
+)
+@click.option("--rate/--no-rate", default=None, help="Rate style, fluency and sense too, 1 to 5; off if not given.")
+@click.option("--report", "only_report", is_flag=True, help="Print the figures of all who have finished; ask nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print those figures as JSON.")
+@short_flags
+@PRESET_OPTION
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@config_flags("generation", without=UNUSED)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    rater: str | None,
+    checkpoint: str,
+    data_dir: str,
+    answers: str,
+    rate: bool | None,
+    only_report: bool,
+    as_json: bool,
+    preset: str | None,
+    device: str,
+    **short: int | None,
+) -> None:
+    """Show passages of the book and of a model in random order and ask which is which, one key an answer.
+
+    The first call makes the passages (from the test split, and by the checkpoint) and keeps them with the answers: all
+    raters see the same ones, and later calls need no model.
+    """
+    from ...evaluation.blind_test.answers_file import begun
+    from ...evaluation.blind_test.store import AnswerStore, checked_name
+
+    changes: dict[str, Any] = {}
+    if preset is not None:
+        chosen: GenerationConfig = getattr(GenerationConfig, preset)()
+        changes = {f"generation.{k}": v for k, v in chosen.model_dump(mode="json").items()}
+    shortly = {f"evaluation.{SHORT[flag]}": value for flag, value in short.items() if value is not None}
+    changes |= shortly
+    resolve(ctx, ProjectConfig.default().override(**changes), tuple(shortly))  # before anything is read
+    if only_report or as_json:
+        with AnswerStore(Path(answers)) as store:
+            print_report(store, resolve(ctx, ProjectConfig.default()).evaluation.bootstrap, as_json)
+        return
+    if rater is None:
+        raise UserError("who answers? give --rater NAME, or --report for the figures")
+    name = checked_name(rater)
+    path = Path(answers)
+    check_file(path)
+    store = AnswerStore(path) if begun(path) else make(ctx, path, checkpoint, data_dir, changes, device)
+    with store:
+        check_unchanged(ctx, store, checkpoint, data_dir, changes)
+        run(store, name, rate)
+
+
+def make(
+    ctx: click.Context, path: Path, checkpoint: str, data_dir: str, changes: dict[str, Any], device: str
+) -> "AnswerStore":
+    """Begin a test: passages of the test split, and as many by the checkpoint."""
+    from rich.progress import track
+
+    from ...checkpoint import check_same_data, load_checkpoint
+    from ...data.artefacts import load_processed
+    from ...evaluation.blind_test.answers_file import check_writable
+    from ...evaluation.blind_test.passages import mix, real_passages, write_passages
+    from ...evaluation.blind_test.records import Origin
+    from ...evaluation.blind_test.store import AnswerStore
+    from ...runtime import find_device
+    from ...writing.writer import Writer
+
+    loaded, data = load_checkpoint(Path(checkpoint)), load_processed(Path(data_dir))
+    check_same_data(loaded, data)
+    config = resolve(ctx, loaded.config.override(**changes))
+    settings = config.evaluation
+    half = settings.blind_passages // 2
+    real = real_passages(data.texts("test"), data.language, settings.blind_words, half, settings.seed)
+    check_writable(path)  # before the writing, which takes long
+    writer = Writer(loaded.build(find_device(device)), loaded.tokenizer)
+    pieces = write_passages(writer, data, settings, config.generation)
+    generated = list(track(pieces, "writing passages", total=half, console=errors, transient=True))
+    origin = Origin(
+        settings=kept_settings(config),
+        checkpoint=checkpoint,
+        checkpoint_hash=file_hash(Path(checkpoint)),
+        book=data.source,
+        data=data.identity,
+        made=date.today().isoformat(),
+    )
+    return AnswerStore.create(path, origin, mix(real, generated, settings.seed))
+
+
+def kept_settings(config: ProjectConfig) -> dict[str, Any]:
+    """The settings that make the passages, by dotted key."""
+    groups = config.to_dict()
+    return {key: groups[key.split(".")[0]][key.split(".")[1]] for key in KEPT}
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file; raises UserError when it is not there."""
+    if not path.exists():
+        raise UserError(f"no file at {path}: the passages are in the answers file, leave --checkpoint out to go on")
+    return fingerprint(path)
+
+
+def check_unchanged(
+    ctx: click.Context, store: "AnswerStore", checkpoint: str, data_dir: str, changes: dict[str, Any]
+) -> None:
+    """Raise UserError when a flag asks for other passages than the test has; flags not given ask for nothing."""
+    from ...data.artefacts import load_processed
+
+    origin = store.origin
+    base = ProjectConfig.default().override(**origin.settings)
+    has, wanted = kept_settings(base), kept_settings(resolve(ctx, base.override(**changes)))
+    differing = [f"{key} {has[key]}, not {wanted[key]}" for key in KEPT if has[key] != wanted[key]]
+    if _given(ctx, "checkpoint") and file_hash(Path(checkpoint)) != origin.checkpoint_hash:
+        differing.append(f"another checkpoint than {checkpoint} (then at {origin.checkpoint})")
+    if _given(ctx, "data_dir") and load_processed(Path(data_dir)).identity != origin.data:
+        differing.append(f"another book or preparation than {data_dir} ({origin.book})")
+    if differing:
+        raise UserError(
+            f"the passages in {store.path} were made with {'; '.join(differing)}: leave that out to go on with them, "
+            "or give another file by --answers to begin another test"
+        )
+
+
+def _given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+
+
+def run(store: "AnswerStore", rater: str, rate: bool | None) -> None:
+    """Let a rater answer what is left, then show the score."""
+    store.join(rater, rate)
+    question = store.next_question(rater)
+    if question is not None:
+        settings, origin = store.origin.settings, store.origin
+        say(f"{question.total} passages of {settings['evaluation.blind_words']} words each, of two kinds:")
+        say(f"some from {origin.book}, some written by a model ({Path(origin.checkpoint).name}, {origin.made})")
+        say("one key an answer; u takes the last one back; q stops: go on any time", style="dim")
+        if not ask_all(store, rater):
+            left = next(p for p in store.progress() if p.rater == rater)
+            say(f"\n{left.done} of {left.total} passages done; the answers are kept in {store.path}")
+            return
+    show_score(store, rater)
+    say(f"all raters: tiny-diffusion blind-test --report --answers {store.path}")

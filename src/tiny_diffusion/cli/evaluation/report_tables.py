@@ -1,0 +1,191 @@
+"""The tables of an evaluation in the terminal."""
+
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ...show.lines import printable
+from ..options import console, say
+from .blind_report import show_report
+
+if TYPE_CHECKING:
+    from ...evaluation.result import Report, SeedsReport
+    from ...evaluation.style.style_report import StyleReport
+    from ...evaluation.text_quality.coherence import CoherenceReport
+    from ...evaluation.text_quality.frontier import Frontier
+    from ...evaluation.text_quality.novelty import NoveltyReport
+
+WIDTH = 80  # a sample is no wider, however wide the terminal is
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=\S)")
+
+
+def show(report: "Report", *, verbose: bool = False) -> None:
+    """Print the verdict, the table of likelihoods, the thresholds and some text; with ``verbose`` all tables too."""
+    from ...evaluation.report.verdict import details, headline, not_measured, plainly, warning
+
+    leak = warning(report)
+    if leak is not None:
+        say(f"WARNING: {leak}", style="bold red")
+    say(headline([report]), style="bold")
+    say(plainly(report))
+    for line in details(report) if verbose else ():
+        say(line)
+    if not verbose:
+        for name, why in report.missing.items():
+            say(f"not measured: {name} ({why})", style="yellow")
+    _show_likelihood(report)
+    if verbose:
+        _show_conditions(report)
+    checks = Table("figure", "measured", "at most", "met", title="thresholds")
+    for threshold in report.thresholds:
+        checks.add_row(
+            threshold.name, f"{threshold.value:.4g}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
+        )
+    console.print(checks)
+    for part, show_part in PARTS.items():
+        found = getattr(report, part)
+        if found is None:
+            say(f"{part}: not measured ({not_measured(report, part)})", style="yellow")
+        elif verbose:
+            show_part(found)
+    if report.blind is not None:
+        from ...evaluation.report.verdict import people
+
+        say(people(report.blind))
+        show_report(report.blind)
+    if report.samples:
+        say("The model writes, beginning anywhere in the book:")
+    for line in sample_lines(next(iter(report.samples), ""), 3, min(console.width, WIDTH) - 2):
+        say(f"  {line}", style="italic")
+
+
+def sample_lines(text: str, most: int, width: int) -> list[str]:
+    """At most ``most`` lines of ``width`` of a text that begins in mid-sentence, from its first whole sentence on."""
+    start = _SENTENCE_END.search(text)
+    words = printable(" ".join((text[start.end() :] if start else text).split()))
+    return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
+
+
+def _show_likelihood(report: "Report") -> None:
+    title = f"held-out {report.split} text: fewer bits are better"
+    table = Table("model", "bits/byte", "95 % interval", "perplexity", "level 1", title=title)
+    for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
+        interval = f"{row.low:.3f}-{row.high:.3f}"
+        perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
+        style = "bold" if row is report.likelihood[0] else None
+        table.add_row(escape(row.name), f"{row.bits_per_byte:.3f}", interval, *perplexities, style=style)
+    console.print(table)
+
+
+def _show_conditions(report: "Report") -> None:
+    """Say how the likelihood was measured, and what it is by difficulty, mask rate and format."""
+    rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
+    say(
+        f"{report.windows} windows of up to {report.window_tokens} tokens, {report.bytes_per_token:.2f} bytes a token, "
+        f"{report.draws} draws a window{rough}; level 1: as perplexity of a token of "
+        f"{report.level_1_bytes_per_token:.2f} bytes"
+    )
+    if report.likelihood[0].thirds:
+        easy, middle, hard = report.likelihood[0].thirds
+        say(f"bits per byte by difficulty of the text: easy {easy:.3f}, middle {middle:.3f}, hard {hard:.3f}")
+    if report.mask_rates:
+        curve = ", ".join(f"{r.nats_per_token:.2f} at {r.rate:.1f}" for r in report.mask_rates)
+        say(f"nats a hidden token by mask rate: {curve}")
+    if report.formats:
+        say("bits per byte by format: " + ", ".join(f"{f.format} {f.bits_per_byte:.3f}" for f in report.formats))
+
+
+def _cell(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _show_style(style: "StyleReport") -> None:
+    from ...evaluation.style.style_report import DELTA
+
+    table = Table("part", "distance", "book's own", "score", "held-out text", title="style, 0 to 100")
+    for part in style.parts:
+        held = style.held_out_parts[part.name]
+        table.add_row(part.name, f"{part.distance:.2f}", f"{part.own:.2f}", f"{part.score:.0f}", f"{held:.0f}")
+    table.add_row("all", "", "", f"{style.score:.0f}", f"{style.held_out_score:.0f}")
+    console.print(table)
+    figures = Table("figure", "generated", "held-out text")
+    for key, value in vars(style.generated).items():
+        cells = [f"{v}" if isinstance(v, int) else _cell(v) for v in (value, getattr(style.held_out, key))]
+        figures.add_row(key.replace("_", " "), *cells)
+    console.print(figures)
+    if not style.other_books:
+        return
+    columns = ("text", "score", "by Delta", "Delta to generated", "to held-out text")
+    others = Table(*columns, title="the scale of style: other books, 0 to 100")
+    own = (f"{style.held_out_score:.0f}", f"{style.held_out_parts[DELTA]:.0f}")
+    others.add_row("this book, held out", *own, f"{style.delta:.2f}", f"{style.held_out_delta:.2f}")
+    generated = next(part.score for part in style.parts if part.name == DELTA)
+    others.add_row("generated", f"{style.score:.0f}", f"{generated:.0f}", "", "")
+    for book in style.other_books:
+        deltas = (f"{book.delta_to_generated:.2f}", f"{book.delta_to_held_out:.2f}")
+        scores = (f"{book.score:.0f}", f"{book.parts[DELTA]:.0f}")
+        others.add_row(escape(Path(book.name).name), *scores, *deltas)
+    console.print(others)
+
+
+def _show_coherence(coherence: "CoherenceReport") -> None:
+    table = Table("figure", "generated", "held-out text", "its spread", title="coherence")
+    for figure in coherence.figures:
+        table.add_row(figure.name, _cell(figure.generated), _cell(figure.held_out), _cell(figure.spread))
+    console.print(table)
+    loop = coherence.loop
+    if loop.words:
+        say(f"longest loop: {loop.words} words go round in {loop.period}: {loop.phrase!r}")
+
+
+def _show_novelty(novelty: "NoveltyReport") -> None:
+    table = Table("found in the training text", *novelty.columns, title="novelty")
+    table.add_row("longest run (words)", *[str(copying.longest_words) for copying in novelty.columns.values()])
+    for i, gram in enumerate(novelty.held_out.ngrams):
+        table.add_row(f"{gram.n}-grams", *[_cell(copying.ngrams[i].share) for copying in novelty.columns.values()])
+    table.add_row("whole sentences", *[_cell(copying.copied_sentence_share) for copying in novelty.columns.values()])
+    console.print(table)
+    nearest = novelty.nearest
+    if nearest is not None:
+        side = Table("most copied sample", "training text", title=f"longest copied run: {nearest.words} words")
+        side.add_row(*[escape(printable(" ".join(t.split()))) for t in (nearest.sample_text, nearest.training_text)])
+        console.print(side)
+
+
+def _show_frontier(frontier: "Frontier") -> None:
+    table = Table("temperature", "perplexity (n-gram)", "entropy (nats)", "distinct-2", title="generative perplexity")
+    for point in (*frontier.points, frontier.held_out):
+        name = "held-out text" if point.temperature is None else f"{point.temperature:g}"
+        table.add_row(name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2))
+    console.print(table)
+
+
+# How each part that is measured on texts of the model is shown.
+PARTS: dict[str, Callable[[Any], None]] = {
+    "style": _show_style,
+    "coherence": _show_coherence,
+    "novelty": _show_novelty,
+    "frontier": _show_frontier,
+}
+
+
+def show_seeds(seeds: "SeedsReport") -> None:
+    """Say what several checkpoints say together, and print their mean and spread."""
+    from ...evaluation.report.verdict import headline, warning
+
+    for leak in dict.fromkeys(filter(None, map(warning, seeds.reports))):
+        say(f"WARNING: {leak}", style="bold red")
+    say(headline(seeds.reports), style="bold")
+    for number, path in enumerate(seeds.checkpoints, 1):
+        say(f"{number}: {path}")
+    columns = [str(i + 1) for i in range(len(seeds.checkpoints))]
+    table = Table("figure", "mean", "±", *columns, title=f"{len(columns)} checkpoints")
+    for row in seeds.figures:
+        mean, deviation = (None, None) if row.spread is None else (row.spread.mean, row.spread.deviation)
+        table.add_row(escape(row.name), _cell(mean), _cell(deviation), *[_cell(value) for value in row.values])
+    console.print(table)

@@ -1,0 +1,111 @@
+"""``tiny-diffusion doctor``: the machine, what the build uses of it, what each preset takes, and what is wrong."""
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from ..help import examples
+from ..options import console, duration, errors, say
+
+if TYPE_CHECKING:
+    from ...data.artefacts import Processed
+    from ...studies.doctor import Need, Problem
+    from ...studies.machine import Machine, Peaks
+
+
+@examples("tiny-diffusion doctor", "tiny-diffusion doctor --data-dir data/processed --json")
+@click.command("doctor")
+@click.option("--data-dir", default="data/processed", show_default=True, help="Prepared book to tell the times for.")
+@click.option("--output", default="outputs", show_default=True, help="Folder whose disk is looked at.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(data_dir: str, output: str, as_json: bool) -> None:
+    """Print what this machine can do, what each preset would take here, and what is wrong.
+
+    Without a prepared book the times are for one of 100,000 tokens. Takes about half a minute.
+    """
+    import torch
+
+    from ...data.artefacts import load_processed
+    from ...data.folder import read_meta
+    from ...runtime import memory_errors
+    from ...studies.doctor import NOMINAL_TOKENS, presets_here, problems
+    from ...studies.machine import look, measure_peaks
+
+    machine = look(Path(output))
+    prepared = read_meta(Path(data_dir)) is not None
+    with errors.status("measuring products and copies") as status, tempfile.TemporaryDirectory() as folder:
+        peaks = measure_peaks(torch.device(machine.device))
+        data = load_processed(Path(data_dir)) if prepared else _stand_in(Path(folder))
+        needs = []
+        with memory_errors():
+            for need in presets_here(machine, data, None if prepared else NOMINAL_TOKENS, Path(folder)):
+                needs.append(need)
+                status.update(f"measured {need.preset}")
+    wrong = problems(machine, peaks, needs)
+    book = data.source if prepared else f"a book of {NOMINAL_TOKENS:,} tokens"
+    if as_json:
+        content = {
+            "machine": asdict(machine),
+            "peaks": asdict(peaks),
+            "book": book,
+            "presets": [asdict(need) for need in needs],
+            "problems": [asdict(problem) for problem in wrong],
+        }
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    _show(machine, peaks, book, needs, wrong)
+
+
+def _stand_in(folder: Path) -> "Processed":
+    """A text that every Python carries, prepared, to take steps on."""
+    from ...config import PipelineConfig
+    from ...data.artefacts import load_processed
+    from ...data.pipeline import prepare
+    from ...data.reading.example import write_reference_text
+
+    book = write_reference_text(folder / "book.txt")
+    for _ in prepare(book, folder / "processed", PipelineConfig.fast_processing()):
+        pass
+    return load_processed(folder / "processed")
+
+
+def _show(machine: "Machine", peaks: "Peaks", book: str, needs: "list[Need]", wrong: "list[Problem]") -> None:
+    """Print it for a person."""
+
+    def gb(count: int | None) -> str:
+        return "?" if count is None else f"{count / 1e9:.1f} GB"
+
+    say(f"{machine.processor}, {machine.cores} cores, {machine.threads} threads; {machine.system}")
+    say(f"memory {gb(machine.memory)}, free {gb(machine.memory_free)}; free on the disk {gb(machine.disk_free)}")
+    if machine.gpu:
+        say(f"GPU {machine.gpu}, {gb(machine.gpu_memory)}, free {gb(machine.gpu_memory_free)}")
+    say(
+        f"torch {machine.torch} on {machine.device}; bfloat16 in hardware: {_yes(machine.bfloat16)}; torch.compile can "
+        f"work: {_yes(machine.compiles)}; float32 products: {machine.matmul_precision} precision"
+    )
+    if machine.variables:
+        say("set: " + " ".join(f"{name}={value}" for name, value in machine.variables.items()))
+    bfloat16 = f"{peaks.bfloat16 / 1e9:,.1f}" + ("" if machine.bfloat16 else " (emulated)")
+    say(
+        f"measured: products {peaks.float32 / 1e9:,.0f} GFLOP/s in float32, {bfloat16} in bfloat16; "
+        f"memory {peaks.bandwidth / 1e9:.1f} GB/s"
+    )
+    table = Table("preset", "parameters", "memory", "time", "", title=f"training on {book}")
+    for need in needs:
+        how = "timed here" if need.measured else "by the rate"
+        row = f"{need.parameters / 1e6:.1f}M", gb(need.memory), duration(need.seconds), how
+        table.add_row(need.preset, *row)
+    console.print(table)
+    if not wrong:
+        say("nothing is wrong", style="green")
+    for problem in wrong:
+        say(f"{problem.what}: {problem.remedy}", style="yellow")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,99 @@
+"""Texts in and out of the commands that work on a given text: an argument, a file, or a pipe."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import UserError
+from ...files import check_file
+from ..options import check_utf8
+from .showing import Showing
+
+if TYPE_CHECKING:
+    from ...config import GenerationConfig
+    from ...writing.results import Refused, Written
+    from ...writing.writer import Writer
+
+PIPE = "-"
+NUMBERED = "{stem}.{number}{suffix}"
+
+
+def text_options(function: Any) -> Any:
+    """Add ``--file`` and ``--output``."""
+    options: list[Callable[[Any], Any]] = [
+        click.option("--file", default=None, help="Read the text from a file; - reads the standard input."),
+        click.option(
+            "--output",
+            default=PIPE,
+            help="Write to this file, as UTF-8, instead of printing; several samples go to NAME.1.txt, NAME.2.txt ...",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def read_text(argument: str | None, file: str | None, name: str) -> str:
+    """The text that was given, its line ends untouched; a file may be in any encoding.
+
+    Raises UserError unless it is either the argument, called ``name``, or a file that can be read as text.
+    """
+    from ...data.reading.encoding import decode
+
+    if (argument is None) == (file is None):
+        raise UserError(f"give {name} or --file, and not both")
+    if argument is not None:
+        check_utf8(argument, name)
+        return argument
+    assert file is not None
+    if file == PIPE:
+        return decode(sys.stdin.buffer.read(), "the standard input")[0]
+    try:
+        data = Path(file).read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"no file {file}") from error
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    return decode(data, file)[0]
+
+
+def check_output(output: str, showing: Showing) -> None:
+    """Raise UserError for JSON lines that were to go to a file of plain text, and for a file that cannot be."""
+    if output == PIPE:
+        return
+    if showing.jsonl:
+        raise UserError("--jsonl prints its lines: give either --jsonl or --output")
+    check_file(Path(output))
+
+
+def deliver(
+    found: "tuple[Sequence[Written], Refused | None]",
+    output: str,
+    showing: Showing,
+    writer: "Writer",
+    settings: "GenerationConfig",
+    *,
+    exact: bool,
+    **source: Any,
+) -> None:
+    """Print the texts as ``showing`` says, or write each to a file of its own; then raise why others are missing.
+
+    ``exact``: see ``Showing.echo``.
+    """
+    from ...files import write_text
+
+    texts, refused = found
+    if output == PIPE:
+        showing.echo(texts, writer, settings, exact=exact, **source)
+    else:
+        path = Path(output)
+        for text in texts:
+            numbered = NUMBERED.format(stem=path.stem, number=text.sample, suffix=path.suffix)
+            target = path.with_name(numbered if settings.num_samples > 1 else path.name)
+            write_text(target, text.text)
+            click.echo(f"written: {target}", err=True)
+    if refused is not None:
+        raise refused

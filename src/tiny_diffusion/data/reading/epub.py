@@ -1,0 +1,125 @@
+"""The text of an EPUB in reading order, read with distrust: it is a zip from anywhere."""
+
+import io
+import lzma
+import posixpath
+import struct
+import urllib.parse
+import zipfile
+import zlib
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from ...errors import UserError
+from .encoding import decode
+from .markup import html_text
+
+MAX_FILES = 10_000
+MAX_UNPACKED = 200_000_000
+MAX_RATIO = 200  # prose packs three or four times; a bomb a thousand times and more
+CONTAINER = "META-INF/container.xml"
+# What zipfile raises, besides its own error, for damaged sizes, offsets, names and streams.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError,
+    OverflowError,
+)  # fmt: skip
+
+
+def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
+    """Text and title of an EPUB, its chapters in the order of the spine.
+
+    Raises UserError when it is no EPUB, is damaged, unpacks to too much, names paths outside itself, or holds
+    XML with entities.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check(archive, name)
+            package_path = _package_path(archive, name)
+            package = _xml(archive, package_path, name)
+            title = package.findtext(".//{*}title", default=None)
+            chapters = []
+            for path in _spine(package, package_path, name):
+                data = _member(archive, path, name)
+                if not data.strip():
+                    continue
+                page = decode(data, f"{name}: {path}")[0]
+                _refuse_entities(page, path, name)
+                chapters.append(html_text(page)[0])
+    except UserError:
+        raise  # one of the refusals below; as a ValueError it would be caught by the next line
+    except _DAMAGE as error:
+        raise UserError(f"{name} is no EPUB, or a damaged one ({error})") from error
+    text = "\n\n".join(chapter for chapter in chapters if chapter)
+    if not text:
+        raise UserError(f"{name}: the EPUB holds no text")
+    return text, title
+
+
+def _check(archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse bombs and paths that climb out, by what the zip's directory says."""
+    files = archive.infolist()
+    total = sum(f.file_size for f in files)
+    packed = sum(f.compress_size for f in files)
+    if len(files) > MAX_FILES or total > MAX_UNPACKED or total > MAX_RATIO * max(packed, 10_000):
+        raise UserError(f"{name} would unpack to {total:,} bytes in {len(files):,} files: refused as a zip bomb")
+    for file in files:
+        _safe(file.filename, name)
+
+
+def _safe(path: str, name: str) -> str:
+    parts = path.replace("\\", "/").split("/")
+    if path.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        raise UserError(f"{name} names a path outside itself ({path!r}): refused")
+    return path
+
+
+def _member(archive: zipfile.ZipFile, path: str, name: str) -> bytes:
+    try:
+        info = archive.getinfo(path)
+    except KeyError as error:
+        raise UserError(f"{name} is no complete EPUB: {path} is missing") from error
+    with archive.open(info) as file:
+        data = file.read(info.file_size + 1)
+    if len(data) > info.file_size:
+        raise UserError(f"{name}: {path} unpacks to more than it declares: refused as a zip bomb")
+    return data
+
+
+def _xml(archive: zipfile.ZipFile, path: str, name: str) -> Element:
+    data = _member(archive, path, name)
+    try:
+        return fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
+    except DefusedXmlException as error:
+        raise UserError(f"{name}: {path} holds XML entities: refused") from error
+    except (ParseError, LookupError, ValueError) as error:
+        raise UserError(f"{name}: {path} is damaged XML ({error})") from error
+
+
+def _refuse_entities(page: str, path: str, name: str) -> None:
+    """A chapter that declares entities is refused too, though the HTML parser would not expand them."""
+    if "<!ENTITY" in page[:100_000].upper():
+        raise UserError(f"{name}: {path} holds XML entities: refused")
+
+
+def _package_path(archive: zipfile.ZipFile, name: str) -> str:
+    root = _xml(archive, CONTAINER, name).find(".//{*}rootfile")
+    path = root.get("full-path") if root is not None else None
+    if not path:
+        raise UserError(f"{name} is no EPUB: {CONTAINER} names no package")
+    return _safe(path, name)
+
+
+def _spine(package: Element, package_path: str, name: str) -> list[str]:
+    folder = posixpath.dirname(package_path)
+    items = {item.get("id"): item.get("href", "") for item in package.findall(".//{*}manifest/{*}item")}
+    paths = []
+    for reference in package.findall(".//{*}spine/{*}itemref"):
+        href = items.get(reference.get("idref"))
+        if href:
+            path = urllib.parse.unquote(href.split("#")[0])
+            paths.append(_safe(posixpath.normpath(posixpath.join(folder, path)), name))
+    if not paths:
+        raise UserError(f"{name} is no complete EPUB: its spine is empty")
+    return list(dict.fromkeys(paths))  # a chapter counts once, however often a forged spine repeats it

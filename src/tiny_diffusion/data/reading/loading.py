@@ -1,0 +1,161 @@
+"""Reading a book, whatever it comes as: text in any encoding, HTML, EPUB, gzip, a URL, a Gutenberg number."""
+
+import gzip
+import http.client
+import io
+import re
+import threading
+import urllib.request
+import zlib
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from .encoding import decode
+from .epub import epub_text
+from .markup import html_text
+
+MAX_BYTES = 200_000_000
+TIMEOUT = 30.0  # seconds
+GUTENBERG = "https://www.gutenberg.org/cache/epub/{id}/pg{id}.txt"
+BINARY_MAGIC = {
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\x7fELF": "a program",
+    b"\xd0\xcf\x11\xe0": "an old Office document",
+    b"Rar!": "an archive",
+    b"7z\xbc\xaf": "an archive",
+}
+_HTML = re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>\s*)?(?:<!doctype html|<html)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book's text with ``\\n`` line ends, where it came from, and how it was encoded."""
+
+    text: str
+    source: str
+    encoding: str
+    title: str | None
+
+
+class OutOfReach(UserError):
+    """The network does not give a book. reason: why, in some words."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot fetch {name} ({reason}); download the book yourself and give its path")
+
+
+def read_book(source: str | Path, patience: float = TIMEOUT) -> Book:
+    """Read a book from a path, a URL or ``gutenberg:ID``; a server must begin to answer within ``patience`` seconds.
+
+    Raises UserError, in one line, for what is missing, empty, binary, damaged, unsafe or out of reach.
+    """
+    name = str(source)
+    if re.match(r"gutenberg:", name):
+        number = name.removeprefix("gutenberg:")
+        if not number.isdigit():
+            raise UserError(f"{name!r} should be gutenberg: and the book's number, such as gutenberg:84")
+        data = _download(GUTENBERG.format(id=number), name, patience)
+    elif re.match(r"https?://", name):
+        data = _download(name, name, patience)
+    else:
+        data = _read(Path(source))
+    return _book(data, name)
+
+
+def _read(path: Path) -> bytes:
+    """A file's bytes."""
+    try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; give the book's file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # a device or a pipe tells no size beforehand
+    except FileNotFoundError as error:
+        raise UserError(f"no file at {path}") from error
+    except PermissionError as error:
+        raise UserError(f"cannot read {path}: permission denied") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise UserError(f"{str(path)!r} is no file name ({error})") from error
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes, the most that a book may have")
+    return data
+
+
+def _download(url: str, name: str, patience: float) -> bytes:
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "tiny-diffusion"})
+        with _answer(request, patience) as response:
+            data: bytes = response.read(MAX_BYTES + 1)
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise OutOfReach(name, str(getattr(reason, "strerror", None) or reason)) from error
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{name} is larger than {MAX_BYTES:,} bytes")
+    return data
+
+
+def _answer(request: urllib.request.Request, patience: float) -> Any:
+    """The open response; raises OSError, HTTPException or ValueError when none begins within ``patience`` seconds.
+
+    It is waited for in a thread: looking up a host's name has no time-out of its own.
+    """
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(urllib.request.urlopen(request, timeout=patience))
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answer.result(timeout=patience)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer within {patience:g} seconds") from error
+
+
+def _book(data: bytes, name: str) -> Book:
+    if not data:
+        raise UserError(f"{name} is empty")
+    suffixes = [s.lower() for s in Path(name.split("?")[0]).suffixes]
+    if data[:2] == b"\x1f\x8b":
+        data = _gunzip(data, name)
+    elif suffixes[-1:] == [".gz"]:
+        raise UserError(f"{name} is called .gz but is no gzip file")
+    if data[:4] == b"PK\x03\x04" or suffixes[-1:] == [".epub"]:
+        text, title = epub_text(data, name)
+        return Book(_normalise(text, name), name, "epub", title)
+    for magic, kind in BINARY_MAGIC.items():
+        if data.startswith(magic):
+            raise UserError(f"{name} is {kind}, not text; give .txt, .epub, .html or .gz")
+    text, encoding = decode(data, name)
+    title = None
+    last = [suffix for suffix in suffixes if suffix != ".gz"][-1:]
+    if last in ([".html"], [".htm"], [".xhtml"]) or _HTML.match(text[:2000]):
+        text, title = html_text(text)
+    return Book(_normalise(text, name), name, encoding, title)
+
+
+def _gunzip(data: bytes, name: str) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            text = file.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{name} is a damaged gzip file ({error})") from error
+    if len(text) > MAX_BYTES:
+        raise UserError(f"{name} unpacks to more than {MAX_BYTES:,} bytes")
+    return text
+
+
+def _normalise(text: str, name: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    if not text.strip():
+        raise UserError(f"{name} holds no text")
+    return text

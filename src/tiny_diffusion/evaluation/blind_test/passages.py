@@ -1,0 +1,150 @@
+"""Passages for the blind test: the book's and a model's, made alike.
+
+Both kinds go the same way. A text is split into sentences and each sentence is cleaned: composed (NFC), control
+characters and soft hyphens gone, quotation marks and apostrophes straight, two hyphens a dash, an ellipsis three
+full stops, all white space (paragraphs too) one space. A passage begins at the start of a sentence and ends after so
+many words, wherever that is. A word is a run without spaces; each Han sign and kana is one.
+"""
+
+import random
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ...config import EvaluationConfig, GenerationConfig
+from ...data.artefacts import Processed
+from ...data.language.segmentation import split_sentences
+from ...data.splitting import HAN
+from ...errors import UserError
+from ...runtime import seed_for
+from ...writing.writer import Writer
+from .records import BlindPassage
+
+LONGEST_TRIES = 4  # each twice as long as the one before
+
+_BLANK_LINE = re.compile(r"\n\s*\n")
+_WORD = re.compile(rf"[{HAN}]|[^\s{HAN}]+")
+_SPELLINGS = str.maketrans(
+    {**dict.fromkeys("“”„‟«»", '"'), **dict.fromkeys("‘’‚‛ʼ", "'"), "…": "...", "\u00ad": None, "\ufeff": None}
+)
+
+
+@dataclass(frozen=True)
+class CleanText:
+    """Cleaned text, where its words stand (character offsets), and which words begin a sentence."""
+
+    text: str
+    words: list[tuple[int, int]]
+    sentence_starts: list[int]
+
+    @property
+    def longest_sentence(self) -> int:
+        """Words in the longest sentence."""
+        return max(b - a for a, b in pairwise([*self.sentence_starts, len(self.words)]))
+
+    def span(self, first: int, words: int) -> str:
+        """The text of ``words`` words from word ``first`` on."""
+        return self.text[self.words[first][0] : self.words[first + words - 1][1]]
+
+
+def clean(text: str) -> str:
+    """One sentence in the spelling that all passages share (see the module's head)."""
+    text = unicodedata.normalize("NFC", text).translate(_SPELLINGS).replace("--", "—")
+    kept = "".join(c if unicodedata.category(c) != "Cc" else " " for c in text)
+    return " ".join(kept.split())
+
+
+def clean_text(text: str, language: str) -> CleanText:
+    """Clean a text of any number of paragraphs."""
+    sentences = [clean(s) for paragraph in _BLANK_LINE.split(text) for s in split_sentences(paragraph, language)]
+    starts: list[int] = []
+    words: list[tuple[int, int]] = []
+    offset = 0
+    for sentence in filter(None, sentences):
+        starts.append(len(words))
+        words += [(offset + m.start(), offset + m.end()) for m in _WORD.finditer(sentence)]
+        offset += len(sentence) + 1
+    return CleanText(" ".join(filter(None, sentences)), words, starts)
+
+
+def real_passages(texts: list[str], language: str, words: int, count: int, seed: int) -> list[str]:
+    """``count`` passages of ``words`` words from the held-out ``texts``, none overlapping another.
+
+    Raises UserError when the texts hold fewer.
+    """
+    found = []
+    for text in texts:
+        cleaned, end = clean_text(text, language), 0
+        for start in cleaned.sentence_starts:
+            if start >= end and start + words <= len(cleaned.words):
+                found.append(cleaned.span(start, words))
+                end = start + words
+    found = list(dict.fromkeys(found))
+    if len(found) < count:
+        raise UserError(
+            f"the test split holds {len(found)} passages of {words} words and the blind test needs {count}, "
+            f"half of --passages {2 * count}: give fewer --passages or --words"
+        )
+    return random.Random(seed).sample(found, count)
+
+
+def generated_passage(text: str, language: str, words: int) -> str | None:
+    """The passage of a text that a model wrote; None when it has fewer than ``words`` words.
+
+    A text begins in mid-sentence, so the passage begins with the second sentence; where too little follows, as in a
+    text that never ends a sentence, with the first word: leaving such texts out would flatter the model.
+    """
+    cleaned = clean_text(text, language)
+    if len(cleaned.words) < words:
+        return None
+    second = cleaned.sentence_starts[1] if len(cleaned.sentence_starts) > 1 else 0
+    return cleaned.span(second if second + words <= len(cleaned.words) else 0, words)
+
+
+def write_passages(
+    writer: Writer, data: Processed, settings: EvaluationConfig, generation: GenerationConfig
+) -> Iterator[str]:
+    """The model's passages, one after the other, each written without a prompt from a seed of its own.
+
+    Raises UserError when the model writes too few words, or the same passage again and again.
+    """
+    texts = data.texts("test")
+    tokens = sum(len(writer.tokenizer.encode(text, writer.model.config.vocab_level)) for text in texts)
+    cleaned = [clean_text(text, data.language) for text in texts]
+    words = sum(len(text.words) for text in cleaned)
+    longest = max(text.longest_sentence for text in cleaned)
+    length = (settings.blind_words + longest) * tokens // words
+    written: set[str] = set()
+    for index in range(settings.blind_passages // 2):
+        passage = _write(writer, data.language, settings, generation, length, index)
+        if passage in written:
+            raise UserError("the model writes the same passage twice: raise --generation.temperature")
+        written.add(passage)
+        yield passage
+
+
+def _write(
+    writer: Writer, language: str, settings: EvaluationConfig, generation: GenerationConfig, length: int, index: int
+) -> str:
+    """One passage; a text that has too few words is written again, longer."""
+    for power in range(LONGEST_TRIES):
+        changes = {"num_samples": 1, "length": length << power, "seed": seed_for(settings.seed, index)}
+        text = writer.write("", generation.as_drawn().model_copy(update=changes))[0].text
+        passage = generated_passage(text, language, settings.blind_words)
+        if passage is not None:
+            return passage
+    raise UserError(
+        f"the model writes hardly any words: fewer than {settings.blind_words} in {length << power} tokens; "
+        "train it for longer"
+    )
+
+
+def mix(real: list[str], generated: list[str], seed: int) -> list[BlindPassage]:
+    """Both kinds in one list, in an order that tells nothing; raises UserError when the two share a passage."""
+    if set(real) & set(generated):
+        raise UserError("the model wrote a passage of the test split word for word: its training text held it")
+    both = [BlindPassage(text, True) for text in real] + [BlindPassage(text, False) for text in generated]
+    random.Random(seed).shuffle(both)
+    return both

@@ -1,0 +1,178 @@
+"""Held-out windows, what a model needs for each in nats, and the figures made of that (protocol 1)."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
+from ...model.autoregressive import autoregressive_nats
+from ...model.likelihood import bound_in_batches, chain_rule
+from ...model.transformer import Transformer
+from .baselines import KneserNey
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+THIRDS = 3
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out windows of ids. Arrays have an entry for each window.
+
+    passage: the text it lies in; start: the byte of that text it begins at; bytes: its UTF-8 bytes; third: 0 for the
+    easiest third of the windows, 2 for the hardest, None when not known. level_1_bytes: bytes a token at vocabulary
+    level 1, over all the texts.
+    """
+
+    windows: list[Tensor]
+    passage: IntArray
+    start: IntArray
+    bytes: IntArray
+    level_1_bytes: float
+    third: IntArray | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in all windows."""
+        return sum(len(w) for w in self.windows)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row's bits per byte less the model's on the same windows, and its 95 % interval by paired bootstrap."""
+
+    bits_per_byte: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """A row of the table of likelihoods.
+
+    bits_per_byte with its 95 % interval, low to high. perplexity: of a token of the evaluated model's vocabulary,
+    whatever the row's own units are; perplexity_level_1: the same bits per byte as perplexity of a token of
+    vocabulary level 1. thirds: bits per byte of the easiest, the middle and the hardest third of the windows; empty
+    when there are fewer than three windows. against_model: None for the model's own first row.
+    """
+
+    name: str
+    bits_per_byte: float
+    low: float
+    high: float
+    perplexity: float
+    perplexity_level_1: float
+    thirds: list[float]
+    against_model: Difference | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Bits per byte of all windows, and of resamples of their passages: [resamples]."""
+
+    bits_per_byte: float
+    draws: FloatArray
+
+
+def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: int, most: int) -> HeldOut:
+    """Windows of ``texts`` (protocol 1): of ``context`` tokens, none across two texts, the short last one kept.
+
+    ``most`` above 0 keeps that many, evenly spread. Bytes are counted from the tokens' own bytes.
+    """
+    found: list[tuple[int, int, int, Tensor]] = []
+    for i, text in enumerate(texts):
+        start = 0
+        for window in torch.tensor(tokenizer.encode(text, level), dtype=torch.long).split(context):
+            size = sum(len(tokenizer.token_bytes(t)) for t in window.tolist())
+            found.append((i, start, size, window))
+            start += size
+    if 0 < most < len(found):
+        found = [found[i * len(found) // most] for i in range(most)]
+    owner, starts, sizes, windows = zip(*found, strict=True)
+    level_1 = sum(len(text.encode("utf-8")) for text in texts) / sum(len(tokenizer.encode(t, 1)) for t in texts)
+    return HeldOut(list(windows), np.array(owner), np.array(starts), np.array(sizes), level_1)
+
+
+def model_nats(model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int) -> FloatArray:
+    """Nats of each window: the any-order bound, or the exact likelihood of an autoregressive model."""
+    *_, found = model_nats_in_batches(model, windows, draws, batch_size, seed)
+    assert not isinstance(found, int)
+    return found
+
+
+def model_nats_in_batches(
+    model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
+) -> Iterator[int | FloatArray]:
+    """As ``model_nats``, at the end; before it, after each batch of the bound, how many rows are done."""
+    if model.config.causal:
+        yield autoregressive_nats(model, windows, BOS, batch_size).numpy()
+        return
+    generator = torch.Generator().manual_seed(seed)
+    for found in bound_in_batches(model, windows, draws, batch_size, generator):
+        yield found if isinstance(found, int) else found.numpy()
+
+
+def chain_rule_nats(model: Transformer, windows: list[Tensor], batch_size: int) -> Iterator[int | FloatArray]:
+    """Nats of each window by the chain rule, at the end; before it, after each batch, how many tokens are done."""
+    found, done = np.zeros(len(windows)), 0
+    for owner, _, losses in chain_rule(model, windows, batch_size):
+        np.add.at(found, owner.numpy(), losses.numpy())
+        done += len(losses)
+        yield done
+    yield found
+
+
+def ngram_nats(training: list[str], data: HeldOut, tokenizer: BookTokenizer, level: int, order: int) -> FloatArray:
+    """Nats of each window under Kneser-Ney of ``order`` fitted on the training texts' tokens."""
+    sequences = [np.array(tokenizer.encode(text, level)) - NUM_RESERVED for text in training]
+    table = KneserNey(order, tokenizer.level_size(level))
+    table.fit(sequences)
+    return np.array([-table.log_probs(w.numpy() - NUM_RESERVED).sum() for w in data.windows])
+
+
+def uniform_nats(data: HeldOut, vocabulary: int) -> FloatArray:
+    """Nats of each window when every text token is equally likely."""
+    return np.array([len(w) * math.log(vocabulary) for w in data.windows])
+
+
+def resample(nats: FloatArray, data: HeldOut, resamples: int, seed: int) -> Resampled:
+    """Bootstrap over passages, over windows below ten passages; the same picks for the same windows and seed."""
+    groups = data.passage if len(np.unique(data.passage)) >= 10 else np.arange(len(nats))
+    _, index = np.unique(groups, return_inverse=True)
+    sums = np.bincount(index, weights=nats)
+    sizes = np.bincount(index, weights=data.bytes)
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, len(sums), (resamples, len(sums)))
+    draws = sums[picks].sum(1) / sizes[picks].sum(1) / math.log(2)
+    return Resampled(float(nats.sum() / data.bytes.sum() / math.log(2)), draws)
+
+
+def summarise(
+    name: str, nats: FloatArray, data: HeldOut, resamples: int, seed: int, model: Resampled | None = None
+) -> Likelihood:
+    """A row of the table with bootstrap intervals; `model`: the model's figures, to set the row against."""
+    found = resample(nats, data, resamples, seed)
+    low, high = np.quantile(found.draws, (0.025, 0.975))
+    thirds = []
+    if data.third is not None:
+        per_third = [np.bincount(data.third, values, minlength=THIRDS) for values in (nats, data.bytes)]
+        thirds = [float(n / b / math.log(2)) for n, b in zip(*per_third, strict=True)]
+    against = None
+    if model is not None:
+        least, most = np.quantile(found.draws - model.draws, (0.025, 0.975))
+        against = Difference(found.bits_per_byte - model.bits_per_byte, float(least), float(most))
+    return Likelihood(
+        name=name,
+        bits_per_byte=found.bits_per_byte,
+        low=float(low),
+        high=float(high),
+        perplexity=math.exp(nats.sum() / data.tokens),
+        perplexity_level_1=2 ** (found.bits_per_byte * data.level_1_bytes),
+        thirds=thirds,
+        against_model=against,
+    )

@@ -1,0 +1,159 @@
+"""Where a model is good and where not: by difficulty of the text, by mask rate, by the stages' formats."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...config.curriculum_config import REFINEMENT
+from ...data.artefacts import Processed
+from ...data.curriculum import build_stage, encode_examples
+from ...data.difficulty import Difficulty, score_sentences
+from ...data.sentences import Sentence, long_enough, sentences_of
+from ...data.splitting import Passage
+from ...data.tokenizer import NUM_RESERVED, BookTokenizer
+from ...errors import UserError
+from ...model.likelihood import hidden_count, uniform_mask_losses
+from ...model.transformer import Transformer
+from .bound import THIRDS, HeldOut, IntArray, model_nats
+
+RATES = tuple(i / 10 for i in range(1, 10))
+BREAKDOWN = "likelihood by mask rate and by format"  # the step's name
+FORMATS = ("sentences", "pairs", "paragraphs")
+# A format costs as much time as so many mask rates: its examples differ in length, and only equal ones go together
+# through the network. 3 times as much with a context of 128 tokens, 8 times with one of 64.
+FORMAT_COST = 4
+
+
+def breakdown_units(causal: bool) -> int:
+    """How often the windows go through the network, as counted in time, for each draw of the breakdown."""
+    return (0 if causal else len(RATES)) + FORMAT_COST * len(FORMATS)
+
+
+@dataclass(frozen=True)
+class MaskRate:
+    """Cross-entropy in nats of a hidden token when ``rate`` of a window's tokens are hidden."""
+
+    rate: float
+    nats_per_token: float
+
+
+@dataclass(frozen=True)
+class FormatLikelihood:
+    """Bits per byte of the held-out text in the format of a stage; bound or exact as in the table's first row."""
+
+    format: str
+    examples: int
+    tokens: int
+    bits_per_byte: float
+
+
+@dataclass(frozen=True)
+class HeldOutSentences:
+    """The held-out sentences in book order and their difficulty as percentiles among the training sentences."""
+
+    sentences: list[Sentence]
+    difficulty: Difficulty
+
+    def take(self, kept: list[int]) -> "HeldOutSentences":
+        """The sentences at ``kept``."""
+        old = self.difficulty
+        scores = {name: values[kept] for name, values in old.scores.items()}
+        difficulty = Difficulty(scores, old.combined[kept], old.notes, old.language)
+        return HeldOutSentences([self.sentences[i] for i in kept], difficulty)
+
+
+def score_held_out(data: Processed, split: str) -> HeldOutSentences:
+    """All sentences of ``split``, scored with all that is fitted taken from the training sentences alone."""
+    training = [s.text for s in data.sentences]
+    sentences = sentences_of([p for p in data.passages if p.split == split], data.language)
+    texts = training + [s.text for s in sentences]
+    difficulty = score_sentences(texts, data.language, data.pipeline, fit=len(training))
+    everything = HeldOutSentences([*data.sentences, *sentences], difficulty)
+    return everything.take(list(range(len(training), len(texts))))
+
+
+def window_thirds(held: HeldOut, passages: list[Passage], scored: HeldOutSentences) -> IntArray | None:
+    """The third, 0 easiest to 2 hardest, that each window's difficulty puts it in; None below three windows.
+
+    A window is as difficult as its sentences in the mean, each counted by its bytes in the window.
+    """
+    if len(held.windows) < THIRDS:
+        return None
+    by_passage: dict[int, list[tuple[str, float]]] = defaultdict(list)
+    for sentence, value in zip(scored.sentences, scored.difficulty.combined.tolist(), strict=True):
+        by_passage[sentence.passage].append((sentence.text, value))
+    of_bytes = [_difficulty_of_bytes(p.text, by_passage[p.index]) for p in passages]
+    places = zip(held.passage.tolist(), held.start.tolist(), held.bytes.tolist(), strict=True)
+    values = [of_bytes[p][start : start + size].mean() for p, start, size in places]
+    third = np.empty(len(values), dtype=np.int64)
+    for number, members in enumerate(np.array_split(np.argsort(values, kind="stable"), THIRDS)):
+        third[members] = number
+    return third
+
+
+def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.ndarray:
+    """For each UTF-8 byte of ``text`` the difficulty of its sentence; white space goes with the sentence before."""
+    values, begun, end, last = [], 0, 0, 0.0
+    for sentence, value in sentences:
+        start = text.index(sentence, end)
+        values.append(np.full(len(text[begun:start].encode("utf-8")), last))
+        begun, end, last = start, start + len(sentence), value
+    values.append(np.full(len(text[begun:].encode("utf-8")), last))
+    return np.concatenate(values)
+
+
+def mask_rate_curve(
+    model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
+) -> Iterator[MaskRate]:
+    """Nats a hidden token at each rate 0.1 ... 0.9, exactly so many hidden (rounded up), ``draws`` masks a window."""
+    lengths = torch.tensor([len(w) for w in windows])
+    generator = torch.Generator().manual_seed(seed)
+    for rate in RATES:
+        found = [uniform_mask_losses(model, windows, rate, batch_size, generator) for _ in range(draws)]
+        hidden = hidden_count(lengths, rate).double()
+        yield MaskRate(rate, float((torch.stack(found).mean(0) * hidden).sum() / hidden.sum()))
+
+
+def format_examples(data: Processed, split: str, scored: HeldOutSentences) -> dict[str, list[tuple[str, ...]]]:
+    """Sentences, pairs and paragraphs of ``split`` by the stages' own code, without the stages' limits.
+
+    Short sentences are left out as in training. A format that the text has no example of is left out.
+    """
+    kept = [i for i, s in enumerate(scored.sentences) if long_enough(s.text, data.pipeline.min_sentence_words)]
+    part = scored.take(kept)
+    paragraphs = {p.index: p.paragraphs for p in data.passages if p.split == split}
+    found = {}
+    for name in FORMATS:
+        stage = REFINEMENT.model_copy(update={"name": f"held-out {name}", "format": name})
+        try:
+            found[name] = build_stage(stage, part.sentences, part.difficulty, paragraphs)
+        except UserError:  # a stage may not be empty, a format of a short held-out text may
+            continue
+    return found
+
+
+def format_likelihood(
+    model: Transformer,
+    tokenizer: BookTokenizer,
+    level: int,
+    name: str,
+    examples: list[tuple[str, ...]],
+    *,
+    draws: int,
+    batch_size: int,
+    seed: int,
+) -> FormatLikelihood:
+    """Bits per byte of ``examples``, each by itself, one that is longer than the context cut into several."""
+    context = model.config.context
+    encoded = [torch.tensor(ids) for ids in encode_examples(examples, tokenizer, level)]
+    pieces = [piece for ids in encoded for piece in ids.split(context)]
+    pieces = [piece for piece in pieces if bool((piece >= NUM_RESERVED).any())]
+    nats = model_nats(model, pieces, draws, batch_size, seed).sum()
+    size = sum(len(tokenizer.token_bytes(i)) for piece in pieces for i in piece.tolist())
+    tokens = sum(int((piece >= NUM_RESERVED).sum()) for piece in pieces)
+    return FormatLikelihood(name, len(examples), tokens, float(nats / size / math.log(2)))

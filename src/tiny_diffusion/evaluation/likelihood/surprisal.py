@@ -1,0 +1,118 @@
+"""How surprising each word of any text is to a model, and the bits per byte of the whole."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...config import EvaluationConfig
+from ...data.tokenizer import BOS, BookTokenizer
+from ...errors import UserError
+from ...model.autoregressive import next_token_losses
+from ...model.likelihood import chain_rule, likelihood_bound
+from ...model.transformer import Transformer
+from .bound import FloatArray
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word as it stands, with the punctuation after it; its surprisal in bits; and whether it is marked."""
+
+    text: str
+    bits: float
+    surprising: bool
+
+
+@dataclass(frozen=True)
+class Surprisal:
+    """A scored text.
+
+    bits_per_byte: exact, by the chain rule of a diffusion model or the next-token likelihood of a causal one;
+    bound_bits_per_byte: the any-order bound of a diffusion model, None for a causal one. Each window of at most
+    ``window_tokens`` tokens starts afresh, so the first words of a window are surprising for want of a context.
+    """
+
+    bytes: int
+    tokens: int
+    windows: int
+    window_tokens: int
+    bits_per_byte: float
+    bound_bits_per_byte: float | None
+    words: list[Word]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """So many of ``total`` tokens are done; the bound's passes over the text count as well."""
+
+    done: int
+    total: int
+
+
+def score_text(
+    model: Transformer, tokenizer: BookTokenizer, text: str, level: int, settings: EvaluationConfig
+) -> Iterator[Scored | Surprisal]:
+    """Score ``text``, yielding progress after each window and the result at the end; raises UserError for no text."""
+    ids = torch.tensor(tokenizer.encode(text, level), dtype=torch.long)
+    if not len(ids):
+        raise UserError("there is no text to score")
+    windows = list(ids.split(model.config.context))
+    nats: list[FloatArray] = []
+    bounds: list[float] = []
+    generator = torch.Generator().manual_seed(settings.seed)
+    total, done = _passes(model, windows, settings.draws), 0
+    for window in windows:
+        nats.append(_token_nats(model, window, settings.batch_size))
+        if not model.config.causal:
+            bound = likelihood_bound(model, [window], settings.draws, settings.batch_size, generator)
+            bounds.append(float(bound[0]))
+        done += _passes(model, [window], settings.draws)
+        yield Scored(done, total)
+    size = len(text.encode("utf-8"))
+    yield Surprisal(
+        bytes=size,
+        tokens=len(ids),
+        windows=len(windows),
+        window_tokens=model.config.context,
+        bits_per_byte=float(sum(n.sum() for n in nats)) / math.log(2) / size,
+        bound_bits_per_byte=sum(bounds) / math.log(2) / size if bounds else None,
+        words=_words(ids.tolist(), np.concatenate(nats) / math.log(2), tokenizer, settings.surprising_share),
+    )
+
+
+def _passes(model: Transformer, windows: Sequence[Tensor], draws: int) -> int:
+    """Tokens that go through the model: once if causal, else once for each token and for each draw of their window."""
+    return sum(len(w) * (1 if model.config.causal else len(w) + draws) for w in windows)
+
+
+@torch.no_grad()
+def _token_nats(model: Transformer, window: Tensor, batch_size: int) -> FloatArray:
+    """Nats of each token of ``window`` given those before it."""
+    if model.config.causal:
+        device = model.device
+        return next_token_losses(model, window[None].to(device), BOS)[0].double().cpu().numpy()
+    found = np.zeros(len(window))
+    for _, at, losses in chain_rule(model, [window], batch_size):
+        found[at.numpy()] = losses.numpy()
+    return found
+
+
+def _words(ids: list[int], bits: FloatArray, tokenizer: BookTokenizer, share: float) -> list[Word]:
+    """Words of the text, the most surprising ``share`` of them marked; white space belongs to the word after it.
+
+    A word opens where the tokenizer says so, and never inside a run of white space.
+    """
+    starts = tokenizer.word_starts
+    groups: list[tuple[bytes, float]] = []
+    for token, cost in zip(ids, bits.tolist(), strict=True):
+        spelled = tokenizer.token_bytes(token)
+        if not groups or (starts[token] and groups[-1][0].strip()):
+            groups.append((spelled, cost))
+        else:
+            groups[-1] = (groups[-1][0] + spelled, groups[-1][1] + cost)
+    costs = np.array([cost for _, cost in groups])
+    marked = set(np.argsort(-costs, kind="stable")[: math.ceil(share * len(costs))].tolist())
+    return [Word(spelled.decode("utf-8"), cost, i in marked) for i, (spelled, cost) in enumerate(groups)]

@@ -1,0 +1,79 @@
+"""``report.html``: the report as one page without script, pictures from elsewhere, or any network."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ...files import write_text
+from ..curves import Curves
+from ..result import Report, SeedsReport
+from ..style.style_report import DELTA
+from ..text_quality.novelty import MARKED
+from . import charts
+from .verdict import details, headline, not_measured, people, plainly, warning
+
+FIRST = 3  # samples that stand before the figures; the others come at the end
+
+PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,  # texts of books and models stand in the page
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> str:
+    """The page of `report`, the first of `seeds` if there are several; `curves`: None where no log was found."""
+    reports = [report] if seeds is None else seeds.reports
+    copied = report.novelty.copied if report.novelty else []
+    if len(copied) != len(report.samples):  # reports of older versions do not say
+        copied = [[] for _ in report.samples]
+    return PAGES.get_template("report.html.j2").render(
+        report=report,
+        seeds=seeds,
+        headline=headline(reports),
+        plainly=plainly(report),
+        details=details(report),
+        not_measured=not_measured,
+        samples=[pieces(text, runs) for text, runs in zip(report.samples, copied, strict=True)],
+        first=FIRST,
+        marked=MARKED,
+        any_copied=any(copied),
+        floor=_floor(report),
+        warnings=list(filter(None, dict.fromkeys(map(warning, reports)))),
+        ordered=sorted(report.likelihood, key=lambda row: row.bits_per_byte),
+        copying={} if report.novelty is None else report.novelty.columns,
+        curves=None if curves is None else charts.curves_charts(curves),
+        likelihood_chart=charts.likelihood_chart(report),
+        mask_rate_chart=charts.mask_rate_chart(report),
+        lengths_chart=None if report.style is None else charts.lengths_chart(report.style),
+        zipf_chart=None if report.style is None else charts.zipf_chart(report.style),
+        novelty_chart=None if report.novelty is None else charts.novelty_chart(report.novelty),
+        frontier_chart=None if report.frontier is None else charts.frontier_chart(report.frontier),
+        people=None if report.blind is None else people(report.blind),
+        passages=None if report.blind is None else report.blind.passages,
+        delta_part=DELTA,
+        groups={"evaluation": report.evaluation.model_dump(), "generation": report.generation.model_dump()},
+    )
+
+
+def _floor(report: Report) -> float | None:
+    """Share of the held-out text's runs of MARKED words that stand in the training text; None where not measured."""
+    if report.novelty is None:
+        return None
+    return next((gram.share for gram in report.novelty.held_out.ngrams if gram.n == MARKED), None)
+
+
+def pieces(text: str, stretches: list[tuple[int, int]]) -> list[tuple[str, bool]]:
+    """``text`` in parts, in order, each with whether it is one of ``stretches``."""
+    found, end = [], 0
+    for start, after in stretches:
+        found += [(text[end:start], False), (text[start:after], True)]
+        end = after
+    return [*found, (text[end:], False)]
+
+
+def write_html(path: Path, report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> None:
+    """Write the page, whole or not at all."""
+    write_text(path, render(report, curves, seeds))

@@ -1,0 +1,155 @@
+"""How long an evaluation will take: its forward passes counted, a batch of each kind timed, and what is left of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ...checkpoint import Checkpoint
+from ...config import EvaluationConfig, GenerationConfig
+from ...data.tokenizer import BOS
+from ...model.autoregressive import autoregressive_nats
+from ...model.likelihood import chain_rule, likelihood_bound
+from ...model.transformer import Transformer
+from ...runtime import autocast, generator_for
+from ...writing.results import Run
+from ...writing.writer import Writer, most_passes
+from ..likelihood.bound import HeldOut, ngram_nats
+from ..likelihood.breakdown import BREAKDOWN, breakdown_units
+from ..likelihood.comparison import CHAIN_RULE, MODEL, PPM, TWIN, ngrams
+from ..likelihood.compressor import PHASES, compressed_size
+from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
+
+REPEATS, ENOUGH = 4, 0.3  # a batch is timed so often, or until so many seconds are spent
+# Seconds of what reads texts with no network, as multiples of fitting n-grams of order 1 to the training text.
+READING = {"style": 3.0, "coherence": 4.0, "novelty": 0.5, "frontier": 2.0}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The seconds that each long step of the rest should take on this machine, by the step's name, in order."""
+
+    parts: dict[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """Of all parts."""
+        return sum(self.parts.values())
+
+
+class Remaining:
+    """What is left of an evaluation: as foretold, times how much longer than foretold the parts took so far."""
+
+    def __init__(self, expected: Expected) -> None:
+        self._waiting = dict(expected.parts)
+        self._name, self._part, self._began = "", 0.0, 0.0
+        self._foretold = self._taken = 0.0
+
+    def begin(self, name: str, now: float) -> None:
+        """A step begins, and the one before it is over; ``now`` in seconds of any clock."""
+        if self._part:
+            self._foretold, self._taken = self._foretold + self._part, self._taken + now - self._began
+        self._name, self._part, self._began = name, self._waiting.pop(name, 0.0), now
+
+    def left(self, done: int, total: int, now: float) -> float:
+        """Seconds left when ``done`` of ``total`` of the current step is done; ``total`` 0: not known."""
+        spent = now - self._began
+        share = self._part * (done / total if total else 0.0)
+        foretold, taken = self._foretold + share, self._taken + (spent if share else 0.0)
+        pace = taken / foretold if foretold else 1.0
+        # Of a step that does not count, its time so far goes off, down to nothing: it may be longer than foretold.
+        own = (self._part - share) * pace if share else max(0.0, self._part * pace - spent)
+        return own + sum(self._waiting.values()) * pace
+
+
+def count_passes(
+    held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, *, context: int, causal: bool, twin: bool
+) -> dict[str, int]:
+    """Windows that go through the network in each step, by its name; of texts written, their moments.
+
+    Samplers that take as many steps as they need are counted with the most that they take, one a token.
+    """
+    windows = len(held.windows)
+    counts = {MODEL: windows * (1 if causal else settings.draws)}
+    if settings.chain_rule and not causal:
+        counts[CHAIN_RULE] = held.tokens
+    if twin:
+        counts[TWIN] = windows
+    if settings.breakdown_draws:
+        counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(causal)
+    generation = generation.model_copy(update={"length": settings.sample_tokens})
+    # An autoregressive model writes token by token, and has no steps to vary.
+    counts[WRITING] = settings.samples * (settings.sample_tokens if causal else most_passes(generation, context))
+    taken = partial(steps_taken, settings, generation, context)
+    for value in () if causal else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
+        fewer = generation.model_copy(update={"steps": value})
+        counts[varied("steps", value)] = settings.samples * most_passes(fewer, context)
+    for temperature in sorted({*settings.temperatures} - {generation.temperature}):
+        counts[varied("temperature", temperature)] = counts[WRITING]
+    return counts
+
+
+def expect(
+    checkpoint: Checkpoint,
+    model: Transformer,
+    held: HeldOut,
+    training: list[str],
+    settings: EvaluationConfig,
+    generation: GenerationConfig,
+    *,
+    twin: bool,
+) -> Expected:
+    """Time a batch of the likelihood and of the chain rule, some moments of writing, n-grams, and one run of PPMd."""
+    context, causal, size = model.config.context, model.config.causal, settings.batch_size
+    longest = max(held.windows, key=len)
+    rows = [longest] * size
+
+    def likelihood() -> None:
+        if causal:
+            autoregressive_nats(model, rows, BOS, size)
+        else:
+            likelihood_bound(model, rows, 1, size, generator_for(settings.seed))
+
+    with autocast(model.device, checkpoint.config.training.precision):
+        seconds = dict.fromkeys((MODEL, TWIN, BREAKDOWN), _timed(likelihood) / size)
+        if settings.chain_rule and not causal:
+            batch = min(size, len(longest))  # one window gives as many rows as it has tokens
+            seconds[CHAIN_RULE] = _timed(lambda: next(chain_rule(model, [longest], size))) / batch
+    how = sample_settings(settings, generation, 0)
+    writing = _moment_seconds(Writer(model, checkpoint.tokenizer).writing("", how)) / how.num_samples
+    counts = count_passes(held, settings, generation, context=context, causal=causal, twin=twin)
+    parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
+    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
+    counting = _timed(lambda: ngram_nats(training, held, tokenizer, level, 1), warm=False)
+    parts |= {ngrams(order): counting for order in settings.ngram_orders}
+    parts |= {name: times * counting for name, times in READING.items()}
+    if settings.ppm_order:
+        data = "\n\n".join(training).encode("utf-8")
+        runs = len(held.windows) + min(PHASES, len(held.windows))
+        parts[PPM] = runs * _timed(lambda: compressed_size(data, settings.ppm_order))
+    return Expected(parts)
+
+
+def _timed(call: Callable[[], object], *, warm: bool = True) -> float:
+    """Mean seconds of a call, after one to warm up if ``warm``."""
+    if warm:
+        call()
+    began, repeats, spent = time.perf_counter(), 0, 0.0
+    while repeats < REPEATS and spent < ENOUGH:
+        call()
+        repeats, spent = repeats + 1, time.perf_counter() - began
+    return spent / repeats
+
+
+def _moment_seconds(run: Run) -> float:
+    """Mean seconds between the first moments of texts; what comes before the first counts only if it is the only one.
+
+    The first takes longer than a step: it prepares the run.
+    """
+    moments = [time.perf_counter()]
+    for _ in run:
+        moments.append(time.perf_counter())
+        if len(moments) > REPEATS + 1 or moments[-1] - moments[0] > ENOUGH and len(moments) > 2:
+            break
+    first = 1 if len(moments) > 2 else 0
+    return (moments[-1] - moments[first]) / (len(moments) - 1 - first)

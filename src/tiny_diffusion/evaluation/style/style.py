@@ -1,0 +1,191 @@
+"""Style: one score from 0 to 100 for how like the book a text is written, with its parts.
+
+The book is cut into pieces made like the generated texts: as many runs of whole sentences, of as many words, from
+random places of the training text. Each part of the score is a distance d(text, book); the same distance of the
+pieces tells how much the book differs from itself at this size, and its 95 % quantile is the part's own distance q:
+
+    part = 100 * min(1, q / d)        score = geometric mean of the parts
+
+So 100 means "as near as nearly all of the book's own pieces lie", 50 "twice as far off as that". The mean is geometric
+so that no part makes up for another that is far off. The held-out text, cut alike, scores near 100, and stands beside
+the generated text as a check, as do other books when given. The fewer words are measured, the wider the book's own
+pieces spread, and the milder the score.
+"""
+
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import wasserstein_distance
+
+from ...config import EvaluationConfig
+from ...errors import UserError
+from .calibration import Features, Measure, Part, calibrate, fit_features
+from .delta import burrows_delta, commonest, frequencies, word_pairs
+from .prose import Prose, draw_pieces, read_prose, trim
+from .readability import readability
+from .sentence_lengths import compare_lengths
+from .style_report import DELTA, OtherBook, RankShare, StyleReport, TextStyle
+from .vocabulary import function_word_share, hapax_share, rank_shares, rare_word_share, type_token_ratio, zipf_slope
+
+FloatArray = npt.NDArray[np.float64]
+
+RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000)
+
+
+def measure_style(
+    generated: list[str],
+    held: list[str],
+    training: list[str],
+    language: str,
+    settings: EvaluationConfig,
+    other_books: dict[str, str] | None = None,
+) -> StyleReport:
+    """Score the style of `generated` against the book, by the formula above.
+
+    `language` is a two-letter code. Texts without a word are left out, and so are those at the end that go beyond as
+    many words as the held-out text has, since it could not be cut alike; raises `UserError` when no word is left on
+    a side.
+    """
+    sides = {"generated": generated, "held-out": held, "training": training}
+    read = {side: _read(f"the {side} texts", texts, language) for side, texts in sides.items()}
+    book = read["training"]
+    text = trim(read["generated"], int(read["held-out"].lengths.sum()))
+    pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
+    own = draw_pieces(read["held-out"], text, settings.book_pieces, settings.seed)
+    # A run stops at a sentence's end, so that a piece can be a little shorter than the text.
+    window = min([settings.type_token_window, *(int(p.lengths.sum()) for p in (text, *pieces, *own))])
+    vocabulary = partial(_vocabulary, language=language, window=window, zipf=settings.rare_zipf)
+    words = commonest(book.all_words, settings.delta_words)
+    delta = _by_words(words, pieces, text)
+    measures = _measures(book, pieces, text, delta, vocabulary, settings)
+    own_parts = [[measure.score(piece) for measure in measures] for piece in own]
+    parts = [measure.score(text) for measure in measures]
+    style = partial(_text_style, language=language, window=window, zipf=settings.rare_zipf)
+    types = set(text.all_words)
+    return StyleReport(
+        score=total(parts),
+        parts=parts,
+        held_out_score=float(np.mean([total(row) for row in own_parts])),
+        held_out_parts=_mean_parts(own_parts),
+        lengths=compare_lengths(text, own, book),
+        delta=delta.distance(text),
+        held_out_delta=float(np.mean([delta.distance(piece) for piece in own])),
+        vocabulary_overlap=len(types & set(book.all_words)) / len(types),
+        type_token_window=window,
+        generated=style(text),
+        held_out=style(own[0]),
+        zipf=_zipf(text, own[0]),
+        other_books=[
+            _other(name, other, text, own, measures, delta, language, settings)
+            for name, other in (other_books or {}).items()
+        ],
+    )
+
+
+def total(parts: list[Part]) -> float:
+    """The geometric mean of the parts' scores."""
+    return float(100 * np.exp(np.mean([np.log(part.score / 100) for part in parts])))
+
+
+def _mean_parts(rows: list[list[Part]]) -> dict[str, float]:
+    """The mean score of each part over texts."""
+    return {same[0].name: float(np.mean([part.score for part in same])) for same in zip(*rows, strict=True)}
+
+
+def _read(name: str, texts: list[str], language: str) -> Prose:
+    prose = read_prose(texts, language)
+    if not prose.words:
+        raise UserError(f"cannot measure style: {name} hold no word, at least one is needed")
+    return prose
+
+
+def _by_words(words: list[object], pieces: list[Prose], text: Prose) -> Features:
+    features = fit_features(lambda prose: frequencies(prose.all_words, words), pieces, text)
+    assert features is not None, "a text with a word has frequencies"
+    return features
+
+
+def _measures(
+    book: Prose,
+    pieces: list[Prose],
+    text: Prose,
+    delta: Features,
+    vocabulary: partial[FloatArray],
+    settings: EvaluationConfig,
+) -> list[Measure]:
+    """The parts' distances, each with the book's own; those that cannot be measured here are left out."""
+    lengths = book.lengths
+    pairs = commonest(word_pairs(book), settings.delta_words)
+    others = {
+        "word pairs": fit_features(lambda prose: frequencies(word_pairs(prose), pairs), pieces, text),
+        "vocabulary": fit_features(vocabulary, pieces, text),
+        "punctuation": fit_features(lambda prose: prose.marks.sum(0) / prose.lengths.sum(), pieces, text),
+        "dialogue": fit_features(_dialogue, pieces, text),
+        "readability": fit_features(lambda p: readability(p.all_words, len(p.words)), pieces, text),
+    }
+    return [
+        calibrate("sentence length", lambda p: float(wasserstein_distance(p.lengths, lengths)), pieces),
+        calibrate(DELTA, delta.distance, pieces),
+        *(calibrate(name, f.distance, pieces) for name, f in others.items() if f is not None),
+    ]
+
+
+def _dialogue(prose: Prose) -> FloatArray:
+    return np.array([prose.spoken.sum() / prose.characters.sum()])
+
+
+def _zipf(text: Prose, held: Prose) -> list[RankShare]:
+    """Frequencies by rank, as far as either text goes."""
+    shares = zip(RANKS, rank_shares(text.all_words, RANKS), rank_shares(held.all_words, RANKS), strict=True)
+    return [RankShare(*row) for row in shares if row[1:] != (None, None)]
+
+
+def _vocabulary(prose: Prose, language: str, window: int, zipf: float) -> FloatArray:
+    words = prose.all_words
+    ratio = type_token_ratio(words, window) if len(words) >= window else float("nan")
+    return np.array([ratio, hapax_share(words), zipf_slope(words), rare_word_share(prose.sentences, language, zipf)])
+
+
+def _text_style(prose: Prose, language: str, window: int, zipf: float) -> TextStyle:
+    words, lengths = prose.all_words, prose.lengths
+    ratio, hapax, slope, rare = _vocabulary(prose, language, window, zipf).tolist()
+    ease, letters = readability(words, len(prose.words)).tolist()
+    return TextStyle(
+        sentences=len(lengths),
+        words=len(words),
+        sentence_length_mean=float(lengths.mean()),
+        sentence_length_sd=float(lengths.std()),
+        type_token_ratio=ratio,
+        hapax_share=hapax,
+        zipf_slope=None if np.isnan(slope) else slope,
+        rare_word_share=None if np.isnan(rare) else rare,
+        function_word_share=function_word_share(words, language),
+        dialogue_share=float(_dialogue(prose)[0]),
+        lix=ease,
+        letters_per_word=letters,
+    )
+
+
+def _other(
+    name: str,
+    other: str,
+    text: Prose,
+    own: list[Prose],
+    measures: list[Measure],
+    delta: Features,
+    language: str,
+    settings: EvaluationConfig,
+) -> OtherBook:
+    book = _read(f"the other book {name!r}", [other], language)
+    pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
+    there = delta.of(book)[delta.kept]
+    distances = [burrows_delta(delta.of(p)[delta.kept], there, delta.scale) for p in (text, *own)]
+    parts = [[measure.score(piece) for measure in measures] for piece in pieces]
+    return OtherBook(
+        name=name,
+        score=float(np.mean([total(row) for row in parts])),
+        parts=_mean_parts(parts),
+        delta_to_generated=distances[0],
+        delta_to_held_out=float(np.mean(distances[1:])),
+    )

@@ -1,0 +1,91 @@
+"""Vocabulary: how varied and how rare the words of a text are."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from itertools import islice
+
+import numpy as np
+from wordfreq import available_languages, get_frequency_dict
+
+from ...data.language.words import split_words
+from ...errors import UserError
+
+FUNCTION_WORDS = 50
+
+_WORDFREQ_NAMES = {"no": "nb"}
+# Elided words ("l'homme", "don't") fall apart into what a frequency list holds; single letters tell nothing.
+_LETTERS = re.compile(r"[^\W\d_]{2,}")
+
+
+@cache
+def _frequencies(language: str) -> dict[str, float] | None:
+    """Shares of words in general use, commonest first; None where wordfreq has no list for `language`."""
+    name = _WORDFREQ_NAMES.get(language, language)
+    return get_frequency_dict(name) if name in available_languages() else None
+
+
+def type_token_ratio(words: list[str], window: int) -> float:
+    """Return the mean share of distinct words over consecutive full windows of `window` words.
+
+    The plain ratio falls as a text grows; equal windows make texts of different lengths comparable. Raises
+    `UserError` when `window` is below 1 or longer than the text.
+    """
+    if not 1 <= window <= len(words):
+        raise UserError(f"type-token window {window} must be between 1 and the text's {len(words)} words")
+    starts = range(0, len(words) - window + 1, window)
+    return float(np.mean([len(set(words[start : start + window])) / window for start in starts]))
+
+
+def hapax_share(words: list[str]) -> float:
+    """Return the share of distinct words that occur once only; comparable at equal length. NaN without a word."""
+    counts = Counter(words)
+    return sum(count == 1 for count in counts.values()) / len(counts) if counts else float("nan")
+
+
+def zipf_slope(words: list[str]) -> float:
+    """Return the slope of log frequency on log rank by least squares, about -1 in a long text (Zipf 1949).
+
+    Comparable at equal length. NaN below two distinct words.
+    """
+    counts = np.sort(np.array(list(Counter(words).values()), dtype=np.float64))[::-1]
+    if len(counts) < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
+
+
+def rank_shares(words: list[str], ranks: Iterable[int]) -> list[float | None]:
+    """The share of `words` that the word of each rank has, from 1 for the commonest; None beyond the last rank."""
+    counts = sorted(Counter(words).values(), reverse=True)
+    return [counts[rank - 1] / len(words) if rank <= len(counts) else None for rank in ranks]
+
+
+def rare_word_share(sentences: list[str], language: str, zipf: float) -> float:
+    """Return the share of words below `zipf` in general use: log10 of occurrences in 10^9 words (wordfreq).
+
+    Words are runs of two letters or more; one that the list lacks is rare. NaN where wordfreq has no list for
+    `language`, or `sentences` hold no such word.
+    """
+    table = _frequencies(language)
+    words = [word for sentence in sentences for word in _LETTERS.findall(sentence.casefold())]
+    if table is None or not words:
+        return float("nan")
+    least = 10.0 ** (zipf - 9)
+    return sum(word not in table or table[word] < least for word in words) / len(words)
+
+
+def function_word_share(words: list[str], language: str) -> float | None:
+    """Return the share of `words` that are among the language's 50 commonest in general use.
+
+    These are nearly all function words. `words` come from `split_words`. None when no frequency list exists
+    for `language`; raises `UserError` when `words` is empty.
+    """
+    if not words:
+        raise UserError("cannot measure function words: the text holds no word")
+    table = _frequencies(language)
+    if table is None:
+        return None
+    # The table is in falling order of frequency.
+    common = {word for entry in islice(table, FUNCTION_WORDS) for word in split_words(entry)}
+    return sum(word in common for word in words) / len(words)

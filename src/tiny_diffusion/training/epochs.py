@@ -1,0 +1,129 @@
+"""Epochs of rows for each stage: built from the prepared book, the same for the same seed, stage and epoch."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from ..config import ProjectConfig
+from ..data.artefacts import Processed
+from ..data.curriculum import build_stage, encode_examples
+from ..data.dynamic_scorer import DynamicScorer
+from ..runtime import generator_for
+from .control_labels import ControlLabels, measure_examples
+from .rows import Examples, Layout, Rows, chop, pack
+from .scheduler import blend
+
+ROWS, BLEND, BOUNDS = 1, 2, 10  # purposes of random draws, see runtime.seed_for
+
+
+class StageRows:
+    """All stages' material, encoded once; hands out an epoch's rows."""
+
+    def __init__(self, config: ProjectConfig, data: Processed) -> None:
+        self.config = config
+        paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
+        encoded: list[Examples] = []
+        measures: list[Tensor] = []
+        for stage in config.curriculum.stages:
+            examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
+            level = min(stage.vocab_level, config.model.vocab_level)
+            if stage.format == "paragraphs":
+                # Neighbouring passages read on as in the book: one stream, a blank line between.
+                examples = [("\n\n".join(segments[0] for segments in examples),)]
+            encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
+            if config.model.controls:
+                measures.append(measure_examples(examples, encoded[-1], data))
+        self.encoded = _side_by_side(encoded)
+        self.labels = self._labels(measures) if measures else None
+        self.scorers = [self._scorer(stage) for stage in range(len(self.encoded))]
+        self.rows_per_epoch = [len(self._rows(stage, 0)) for stage in range(len(self.encoded))]
+
+    def _labels(self, measures: list[Tensor]) -> ControlLabels:
+        """What tells the controls' levels of any row."""
+        formats = [stage.format for stage in self.config.curriculum.stages]
+        ends = list(accumulate(map(len, measures)))
+        numbers = generator_for(self.config.training.seed, BOUNDS)
+        last = pack(self.encoded[-1], self.config.model.context, numbers)
+        return ControlLabels(torch.cat(measures), ends, formats, last)
+
+    def take(self, rows: Layout, index: Tensor) -> Rows:
+        """The rows of an epoch at ``index``, with their controls where the model learns them."""
+        taken = rows.take(index)
+        if self.labels is None:
+            return taken
+        return replace(taken, controls=self.labels.of_rows(rows.select(index), taken.documents))
+
+    def _scorer(self, stage: int) -> DynamicScorer | None:
+        """The dynamic scorer of a stage of separate examples; by length until the model's losses are known."""
+        settings = self.config.curriculum
+        if not settings.dynamic_scoring or settings.stages[stage].format == "paragraphs":
+            return None
+        lengths = self.encoded[stage].lengths.float()
+        ranks = lengths.argsort().argsort().double() / max(1, len(lengths) - 1)
+        return DynamicScorer(ranks.numpy(), settings.dynamic_weight)
+
+    def _rows(self, stage: int, epoch: int) -> Layout:
+        generator = generator_for(self.config.training.seed, ROWS, stage, epoch)
+        context = self.config.model.context
+        encoded = self.encoded[stage]
+        if self.config.curriculum.stages[stage].format == "paragraphs":
+            begin, end = encoded.bounds.tolist()
+            return chop(encoded.ids[begin:end], context, generator).shifted(encoded.ids, begin)
+        scorer, chosen = self.scorers[stage], None
+        if scorer is not None:
+            # Competence grows over the stage (Platanios et al. 2019): from the easier half to all examples.
+            share = 0.5 + 0.5 * min(1.0, (epoch + 1) / self.config.curriculum.stages[stage].epochs)
+            easiest = scorer.scores().argsort(kind="stable")[: max(1, round(share * len(encoded)))]
+            chosen = torch.tensor(sorted(easiest.tolist()))
+        return pack(encoded, context, generator, chosen)
+
+    def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Layout:
+        """Rows of one epoch: the stage's own, some of the stage's before during a transition, in random order.
+
+        ``curriculum.rehearsal_share`` of them are taken from all stages before.
+        ``written`` (R, T) are the model's own texts; they take the configured share of the rows.
+        """
+        rows = self._rows(stage, epoch)
+        generator = generator_for(self.config.training.seed, BLEND, stage, epoch)
+        own = blend(self.config.curriculum, stage, epoch)
+        if own < 1:
+            before = self._rows(stage - 1, self.config.curriculum.stages[stage - 1].epochs + epoch)
+            rows = _replace(rows, before, 1 - own, generator)
+        if stage and self.config.curriculum.rehearsal_share:
+            earlier = reduce(Layout.beside, (self._rows(before, epoch) for before in range(stage)))
+            rows = _replace(rows, earlier, self.config.curriculum.rehearsal_share, generator)
+        if written is not None:
+            share = self.config.training.self_training_share
+            rows = _with_written(rows, written, share, generator)
+        wanted = self.rows_per_epoch[stage]
+        order = torch.randperm(len(rows), generator=generator)
+        # Packing differs by a few rows from epoch to epoch; a fixed count keeps the schedule exact.
+        return rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
+
+
+def _side_by_side(encoded: Sequence[Examples]) -> list[Examples]:
+    """The same examples with all stages' ids in one tensor, so that an epoch may mix rows of two stages."""
+    ids = torch.cat([e.ids for e in encoded])
+    offsets = [0, *accumulate(len(e.ids) for e in encoded)]
+    return [Examples(ids, e.bounds + offset) for e, offset in zip(encoded, offsets, strict=False)]
+
+
+def _replace(rows: Layout, other: Layout, share: float, generator: torch.Generator) -> Layout:
+    """``rows`` with about ``share`` of them replaced by random ones of ``other``."""
+    count = round(share * len(rows))
+    kept = torch.randperm(len(rows), generator=generator)[: len(rows) - count]
+    taken = torch.randint(0, len(other), (count,), generator=generator)
+    return rows.select(kept).beside(other.select(taken))
+
+
+def _with_written(rows: Layout, written: Tensor, share: float, generator: torch.Generator) -> Layout:
+    """``rows`` with ``share`` of them replaced by ``written`` (R, T), each row one document."""
+    count, context = written.shape
+    stream = torch.cat([rows.stream, written.flatten().int()])
+    starts = len(rows.stream) + context * torch.arange(count)
+    own = Layout(stream, context, starts, torch.full((count,), context), torch.arange(count + 1))
+    return _replace(rows.shifted(stream, 0), own, share, generator)

@@ -1,0 +1,138 @@
+r"""Gap templates and texts with kept spans, read into typed pieces.
+
+A template's gaps are three or more underscores, ``{n words}``, ``{n-m words}``, ``{n tokens}``, ``{n-m tokens}``,
+``{sentence}`` and ``{paragraph}``. A text to rewrite keeps what stands in ``[[ ]]``. In both a backslash takes the
+meaning from ``_``, ``{``, ``[`` and itself; before any other character it is a backslash.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+from ...errors import UserError
+
+Unit = Literal["blank", "tokens", "words", "sentence", "paragraph"]
+
+_ESCAPABLE = r"[\\_{\[]"
+_SPECIAL = re.compile(_ESCAPABLE)
+_ESCAPED = re.compile(rf"\\({_ESCAPABLE})")
+_GAPS = re.compile(
+    rf"(?P<fixed>(?:\\{_ESCAPABLE}?|_{{1,2}}(?!_)|[^\\_{{]++)++)|(?P<blank>_{{3,}})|(?P<command>\{{[^{{}}\n]*+\}}?)"
+)
+_KEPT = re.compile(
+    rf"\[\[(?P<kept>(?:\\{_ESCAPABLE}?|(?!\]\])[^\\])*+)\]\]|(?P<fixed>(?:\\{_ESCAPABLE}?|\[(?!\[)|[^\\\[]++)++)|\[\["
+)
+_COUNTED = re.compile(r"(\d{1,6})(?:\s*-\s*(\d{1,6}))?\s+(\w+)")
+_UNITS: dict[str, Unit] = {"word": "words", "words": "words", "token": "tokens", "tokens": "tokens"}
+_WHOLE: dict[str, Unit] = {"sentence": "sentence", "paragraph": "paragraph"}
+_FORMS = "{3 words}, {3-5 words}, {4 tokens}, {4-8 tokens}, {sentence} or {paragraph}"
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Text that stays as it is. ``source``: how the template writes it, escapes and all."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A span that rewriting must not change."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A place to fill with ``least`` to ``most`` of ``unit``; 1 where the unit is not counted (blank, sentence)."""
+
+    unit: Unit
+    least: int
+    most: int
+    source: str
+
+
+def parse_gaps(template: str) -> list[Fixed | Gap]:
+    """The pieces of a gap template, in order; ``[[`` means nothing here.
+
+    Raises UserError for a brace that is not closed, an unknown command, and a count that is reversed or zero.
+    """
+    pieces: list[Fixed | Gap] = []
+    for match in _GAPS.finditer(template):
+        source = match.group()
+        if match["fixed"] is not None:
+            pieces.append(Fixed(_unescaped(source), source))
+        elif match["blank"] is not None:
+            pieces.append(Gap("blank", 1, 1, source))
+        else:
+            pieces.append(_command(source, _place(template, match.start())))
+    return pieces
+
+
+def parse_kept(text: str) -> list[Fixed | Kept]:
+    """The pieces of a text to rewrite, in order; underscores and braces mean nothing here.
+
+    Raises UserError for a ``[[`` that is not closed.
+    """
+    pieces: list[Fixed | Kept] = []
+    for match in _KEPT.finditer(text):
+        source = match.group()
+        if match["fixed"] is not None:
+            pieces.append(Fixed(_unescaped(source), source))
+        elif match["kept"] is not None:
+            pieces.append(Kept(_unescaped(match["kept"]), source))
+        else:
+            place = _place(text, match.start())
+            raise UserError(rf"a [[ is never closed{place}: end the kept span with ]], or write \[\[")
+    return pieces
+
+
+def escape(text: str) -> str:
+    """``text`` as both parsers read it back: one fixed piece."""
+    return _SPECIAL.sub(r"\\\g<0>", text)
+
+
+def render(pieces: Iterable[Fixed | Gap | Kept]) -> str:
+    """The template that was parsed into ``pieces``."""
+    return "".join(piece.source for piece in pieces)
+
+
+def _unescaped(source: str) -> str:
+    return _ESCAPED.sub(r"\1", source)
+
+
+def _command(source: str, place: str) -> Gap:
+    """The gap that a brace asks for; ``place`` tells where in the template, for errors."""
+    if not source.endswith("}"):
+        raise UserError(rf"a brace is never closed{place}: end the gap with }}, or write \{{ for a plain brace")
+    command = source[1:-1].strip()
+    if command in _WHOLE:
+        return Gap(_WHOLE[command], 1, 1, source)
+    counted = _COUNTED.fullmatch(command)
+    if counted is None or counted[3] not in _UNITS:
+        raise UserError(f"unknown gap {source}{place}; {_hint(command)}")
+    unit, least, most = _UNITS[counted[3]], int(counted[1]), int(counted[2] or counted[1])
+    if least > most:
+        raise UserError(f"the gap {source}{place} has its range reversed: write {{{most}-{least} {unit}}}")
+    if least < 1:
+        raise UserError(f"the gap {source}{place} may hold nothing: it needs 1 of its {unit} at least")
+    return Gap(unit, least, most, source)
+
+
+def _hint(command: str) -> str:
+    """What may have been meant by an unknown command."""
+    counted = _COUNTED.fullmatch(command)
+    if counted is not None and (near := get_close_matches(counted[3], _UNITS, n=1)):
+        return f"did you mean {{{command[: counted.start(3)]}{near[0]}}}?"
+    if near := get_close_matches(command, [*_WHOLE, "1 word", "3 words", "4 tokens"], n=1):
+        return f"did you mean {{{near[0]}}}?"
+    return rf"a gap is {_FORMS}; write \{{ for a plain brace"
+
+
+def _place(text: str, position: int) -> str:
+    """Which line ``position`` is in, where there are several."""
+    return f" (line {text.count(chr(10), 0, position) + 1})" if "\n" in text.rstrip("\n") else ""

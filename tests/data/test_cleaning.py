@@ -1,0 +1,169 @@
+import random
+import time
+
+import pytest
+
+from tiny_diffusion.data.reading.cleaning import clean_book
+
+PROSE = (
+    "The ferryman had waited since dawn, and the fog that lay on the\n"
+    "river showed no wish to lift. He sang a little, to keep the cold\n"
+    "away, and counted the bells of the far town."
+)
+FLAT = " ".join(PROSE.split())
+SECOND = "Nobody came down to the landing before noon, and then it was a child\nwith a letter in her hand."
+
+
+def clean(text: str, **changes: bool) -> list[str]:
+    return clean_book(text, **{"strip_gutenberg": True, "unwrap": True, "drop_headings": True, **changes})
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (
+            "*** START OF THIS PROJECT GUTENBERG EBOOK THE FERRY ***",
+            "*** END OF THIS PROJECT GUTENBERG EBOOK X ***",
+        ),
+        (
+            "***START OF THE PROJECT GUTENBERG EBOOK THE FERRY***",
+            "***END OF THE PROJECT GUTENBERG EBOOK X***",
+        ),
+        (
+            "*** START OF THE PROJECT GUTENBERG EBOOK A VERY LONG\nTITLE OF A FERRY ***",
+            "End of Project Gutenberg's X",
+        ),
+        (
+            "*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*",
+            "End of the Project Gutenberg Etext",
+        ),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_gutenberg_frame_goes(start: str, end: str, newline: str) -> None:
+    head = f"\ufeffA licence head.\n\n{start}\n\n\nProduced by A. Nobody\nand B. Other"
+    text = f"{head}\n\n\n{PROSE}\n\n{SECOND}\n\n{end}\n\nFoot."
+    assert clean(text.replace("\n", newline)) == [FLAT, " ".join(SECOND.split())]
+
+
+def test_text_without_frame_keeps_its_words() -> None:
+    text = f"Produced by hand, the boat was strong.\n\n{PROSE}\n\nThe end of the project was near."
+    assert clean(text) == ["Produced by hand, the boat was strong.", FLAT, "The end of the project was near."]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    ["CHAPTER I", "Chapter 12", "Chapter 3. The Ferry", "Letter 4",
+     "BOOK THE FIRST", "Part Two", "VOLUME III.", "XIV.",
+     "CHAPITRE II.", "Première partie", "Kapitel 7", "Erstes Kapitel", "Глава 3",
+     "Часть первая", "第三章", "第十二章 渡船",
+     "THE FERRY AT NIGHT", "Epilogue", "CHAPTER V\nThe Long Crossing", "_Chapter 2_", "Capítulo 4"],
+)  # fmt: skip
+def test_headings_go(heading: str) -> None:
+    text = f"{PROSE}\n\n\n\n{heading}\n\n\n{PROSE}\n"
+    assert clean(text) == [FLAT, FLAT]
+    assert len(clean(text, drop_headings=False)) == 3
+
+
+@pytest.mark.parametrize(
+    "prose",
+    ["Letter 4 was the worst of them all, he said.", "Part I did not understand, part I did.",
+     "“NO!”", "STOP!",
+     "Chapter 3 of the log tells of ice", "Book two seats for me.", "R.W.", "St. Petersburg, Dec. 11th, 17—.",
+     "My dear Sister,", "Your brother, Tom", "I am.", "Yes", "“I?”", "第三章讲的是一条船。",
+     "CHAPTER I. He left. It rained.",
+     "Teil 3 war ihm der liebste.", "The second part was long."],
+)  # fmt: skip
+def test_prose_stays(prose: str) -> None:
+    assert clean(f"{PROSE}\n\n{prose}\n\n{SECOND}")[1] == prose
+
+
+def test_title_page_and_contents_go() -> None:
+    entries = "\n\n".join(f"Chapter {i}" for i in (1, 2, 3))
+    head = f"The Ferry;\n\nby\n\nA. Nobody\n\n\nCONTENTS\n\n{entries}"
+    text = f"{head}\n\n\n\nChapter 1\n\n{PROSE}\n\n\nChapter 2\n\n{SECOND}"
+    assert clean(text) == [FLAT, " ".join(SECOND.split())]
+    assert clean(text, drop_headings=False).count("Chapter 1") == 1
+
+
+def test_contents_in_one_block_with_page_numbers_go() -> None:
+    text = f"Contents\n\nThe Fog ........ 1\nThe Child   12\nThe Letter   30\n\n{PROSE}\n\nThe Child\n\n{SECOND}"
+    assert clean(text) == [FLAT, "The Child", " ".join(SECOND.split())]
+
+
+def test_heading_right_above_its_prose() -> None:
+    assert clean(f"CHAPTER I.\n{PROSE}\n\nCHAPTER II.\n{SECOND}") == [FLAT, " ".join(SECOND.split())]
+
+
+def test_page_furniture_goes() -> None:
+    text = (
+        "[Illustration: A boat]\n\nHe saw[1] the _old_ boat, _and_\nthe quay.[2] [Pg 12]He sat."
+        "\n\n* * * * *\n\n"
+        "The fog was\n\n13\n\nthick that day.\n\n-----\n\n[The moon] rose over x[1]."
+        "\n\n[Transcriber's Note: none.]\n\nDone."
+    )
+    expected = [
+        "He saw the old boat, and the quay. He sat.",
+        "The fog was thick that day.",
+        "[The moon] rose over x[1].",
+    ]
+    assert clean(text) == [*expected, "Done."]
+
+
+def test_hyphens_at_line_ends() -> None:
+    text = (
+        "The remem-\nbered song of the ferry-\nman and his sister-in-\nlaw. "
+        "The ferryman re-\nmembered it well--\nor so he said.\n"
+    )
+    assert clean(text + "\nHis sister-in-law laughed.")[0] == (
+        "The remembered song of the ferryman and his sister-in-law. The ferryman remembered it well--or so he said."
+    )
+
+
+def test_one_line_per_paragraph() -> None:
+    lines = [f"{FLAT} {i}." for i in range(5)] + ["“Yes,” he said."]
+    assert clean("\n".join(lines)) == lines
+    assert clean("\n\n".join(lines)) == lines
+
+
+def test_wrapped_without_blank_lines() -> None:
+    text = f"  {PROSE}\n  {SECOND}\n  {PROSE}"
+    assert clean(text) == [FLAT, " ".join(SECOND.split()), FLAT]
+
+
+def test_chinese_lines_join_without_spaces() -> None:
+    assert clean("河上的雾没有散去，渡船的人\n唱着歌。\n\n他数着钟声。") == [
+        "河上的雾没有散去，渡船的人唱着歌。",
+        "他数着钟声。",
+    ]
+
+
+def test_unwrap_off_keeps_lines_and_text_is_normalised() -> None:
+    assert clean("a  line\u00a0here\nCafe\u0301", unwrap=False) == ["a line here", "Caf\u00e9"]
+
+
+def test_verse_is_joined() -> None:
+    assert (
+        clean(f"{PROSE}\n\n  Like one who rows,\n    And rows alone\n\n{SECOND}")[1]
+        == "Like one who rows, And rows alone"
+    )
+
+
+def test_empty_text() -> None:
+    assert clean("") == [] and clean(" \n\n* * *\n") == []
+
+
+def test_no_word_of_random_prose_is_lost() -> None:
+    chance = random.Random(3)
+    words = [w for w in FLAT.replace("-", "").split() if w.isalpha()]
+    sentences = [" ".join(chance.choices(words, k=chance.randint(4, 20))).capitalize() + "." for _ in range(300)]
+    assert " ".join(clean("\n\n".join(sentences))) == " ".join(sentences)
+
+
+@pytest.mark.parametrize(
+    "piece", ["He rowed on. ", "_ ", "[1 ", "[Footnote 1: ", "- ", "_a", "[Illustration: ", "\n[Pg "]
+)
+def test_large_input_is_linear(piece: str) -> None:
+    start = time.perf_counter()
+    clean(piece * (1_000_000 // len(piece)))
+    assert time.perf_counter() - start < 10

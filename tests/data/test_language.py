@@ -1,0 +1,35 @@
+import pytest
+from tiny_diffusion.data.language.language.language import detect_language
+
+SAMPLES = {
+    "en": "The boat was on the river and he had not seen it before, but she said that it was hers.",
+    "fr": "Le bateau était sur la rivière et il ne l'avait pas vu, mais elle a dit que c'était le sien.",
+    "de": "Das Boot lag auf dem Fluss und er hatte es nicht gesehen, aber sie sagte, dass es ihr gehört.",
+    "es": "El barco estaba en el río y no lo había visto antes, pero ella dijo que era de su padre.",
+    "it": "La barca era sul fiume e non la aveva vista prima, ma lei disse che era di suo padre.",
+    "pt": "O barco estava no rio e ele não o tinha visto antes, mas ela disse que era do seu pai.",
+    "nl": "De boot lag op de rivier en hij had het niet gezien, maar zij zei dat het van haar vader was.",
+    "sv": "Båten låg på floden och han hade inte sett den, men hon sade att det var hennes.",
+    "ru": "Лодка стояла на реке, и он её раньше не видел.",
+    "el": "Η βάρκα ήταν στο ποτάμι και δεν την είχε δει.",
+    "zh": "船停在河上，他以前没有见过。",
+    "ja": "舟は川の上にあって、彼はそれを見たことがなかった。",
+    "ko": "배는 강 위에 있었고 그는 그것을 본 적이 없었다.",
+    "ar": "كان القارب على النهر ولم يره من قبل",
+    "he": "הסירה הייתה על הנהר והוא לא ראה אותה",
+}
+
+
+@pytest.mark.parametrize("code", SAMPLES)
+def test_each_language(code: str) -> None:
+    assert detect_language(SAMPLES[code]) == code
+
+
+@pytest.mark.parametrize("text", ["", "1234 !!", "Hello", "zxcv qwer tyui asdf ghjk " * 20])
+def test_unknown(text: str) -> None:
+    assert detect_language(text) == "und"
+
+
+def test_foreign_head_and_foot_do_not_decide() -> None:
+    head = SAMPLES["en"] * 300
+    assert detect_language(head + SAMPLES["fr"] * 3000 + head) == "fr"

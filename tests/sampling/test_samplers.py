@@ -1,0 +1,519 @@
+"""Each sampler's order by hand-made laws, what blocks and penalties do, and what holds for every sampler."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tiny_diffusion.config import GenerationConfig, ModelConfig, ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.tokenizer import NUM_RESERVED
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.model.diffusion import MASK_ID
+from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.sampling import blocks
+from tiny_diffusion.sampling.denoise import ADAPTIVE, EQUAL_SHARES, SAMPLERS, DenoisingState, denoise
+from tiny_diffusion.sampling.draw import choose, draw, restrict
+from tiny_diffusion.sampling.left_to_right import left_to_right
+from tiny_diffusion.sampling.repetition import around, penalise
+from tiny_diffusion.writing.writer import Writer, most_passes
+
+PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
+Law = Callable[[list[int]], Sequence[Sequence[float]]]
+
+
+@dataclass
+class Shape:
+    context: int = 64
+
+
+class Toy(torch.nn.Module):
+    """A network whose probabilities (T, V) at each position are a function of the row; it counts its passes."""
+
+    reserved = NUM_RESERVED
+    device = torch.device("cpu")
+    config = Shape()
+
+    def __init__(self, law: Law) -> None:
+        super().__init__()
+        self.law = law
+        self.passes = 0
+
+    def hidden(
+        self, ids: Tensor, positions: Tensor | None = None, cache: object = None, controls: object = None
+    ) -> Tensor:
+        self.passes += 1
+        found = torch.tensor([self.law(row) for row in ids.tolist()]).log()
+        return found if positions is None else found.gather(1, positions[..., None].expand(-1, -1, found.shape[2]))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+
+def fixed(*rows: Sequence[float]) -> Toy:
+    return Toy(lambda ids: rows)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def changed(**changes: object) -> GenerationConfig:
+    return GenerationConfig(**{**PLAIN.model_dump(), **changes})
+
+
+def run(
+    model: torch.nn.Module, rows: Tensor, seed: int = 0, vocab: int = 40, **changes: object
+) -> list[DenoisingState]:
+    kept = int(changes.pop("kept", 0))  # type: ignore[call-overload]
+    return list(denoise(model, rows, changed(**changes), generator(seed), vocab, kept))  # type: ignore[arg-type]
+
+
+def order(model: Toy, tokens: int, **changes: object) -> list[list[int]]:
+    """Which positions of one empty row each step settles."""
+    states = run(model, torch.full((1, tokens), MASK_ID), vocab=len(model.law([0])[0]), **changes)
+    masked = [set(range(tokens)), *(set((s.ids[0] == MASK_ID).nonzero().flatten().tolist()) for s in states)]
+    return [sorted(a - b) for a, b in itertools.pairwise(masked)]
+
+
+def text(state: DenoisingState) -> list[int]:
+    return state.ids[0].tolist()
+
+
+# Positions that margin and entropy order differently.
+CLOSE, FLAT, CLEAR = (0.5, 0.49, 0.01), (0.4, 0.3, 0.3), (0.6, 0.2, 0.2)
+
+
+def uniform_over(count: int, vocab: int = 6) -> tuple[float, ...]:
+    return (1 / count,) * count + (0.0,) * (vocab - count)
+
+
+def test_the_config_names_the_samplers() -> None:
+    assert get_args(GenerationConfig.model_fields["sampler"].annotation) == tuple(SAMPLERS)
+    assert set(ADAPTIVE) < set(SAMPLERS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("threshold", 0),
+        ("entropy_bound", -0.1),
+        ("remasking", 1.1),
+        ("planning", -1),
+        ("block", -1),
+        ("min_p", 1.1),
+        ("repetition_penalty", 0.9),
+        ("repetition_window", 0),
+    ],
+)
+def test_impossible_values_are_refused(key: str, value: float) -> None:
+    with pytest.raises(UserError, match=key):
+        changed(**{key: value})
+
+
+def test_margin_and_entropy_settle_the_surest_first() -> None:
+    model = fixed(CLOSE, FLAT, CLEAR)
+    assert order(model, 3, sampler="margin", steps=3) == [[2], [1], [0]]
+    assert order(model, 3, sampler="entropy", steps=3) == [[0], [2], [1]]
+    assert order(model, 3, sampler="margin", steps=2) == [[2], [0, 1]]  # an equal share: rounded up is left
+    assert order(model, 3, sampler="entropy", steps=2) == [[0], [1, 2]]
+    # The order is the model's own: temperature and restriction do not make all positions equal.
+    assert order(model, 3, sampler="margin", steps=3, top_k=1) == [[2], [1], [0]]
+    assert order(model, 3, sampler="entropy", steps=3, temperature=0.01) == [[0], [2], [1]]
+
+
+def test_tokens_that_may_not_be_written_count_in_no_measure() -> None:
+    rows = torch.full((1, 3), MASK_ID)
+    model = fixed((0.1, 0.1, 0.8), (0.25, 0.24, 0.51), (0.5, 0.4, 0.1))  # of the first two: 1:1, 25:24, 5:4
+    for sampler in ("margin", "entropy"):
+        states = run(model, rows, vocab=2, sampler=sampler, steps=3)
+        assert [(s.ids[0] != MASK_ID).tolist() for s in states[:2]] == [[False, False, True], [False, True, True]]
+    states = run(model, rows, vocab=2, sampler="threshold", threshold=0.7)
+    assert len(states) == 3
+
+
+def test_confidence_settles_the_likeliest_of_the_drawn_tokens_first() -> None:
+    law = torch.rand(5, 7, generator=generator(9)).softmax(-1)
+    numbers, left, expected = generator(), list(range(5)), []
+    while left:
+        _, chances = draw(law[left].log(), numbers)
+        expected.append([left.pop(int(chances.argmax()))])
+    assert order(fixed(*law.tolist()), 5, sampler="confidence", steps=5) == expected
+    assert expected != sorted(expected)
+
+
+def test_first_hitting_settles_in_the_order_of_its_times() -> None:
+    model = fixed(*[FLAT] * 6)
+    times = torch.rand(1, 6, generator=generator(), dtype=torch.float64)[0].argsort().tolist()
+    assert order(model, 6, sampler="first_hitting", steps=6) == [[i] for i in times]
+    assert order(model, 6, sampler="first_hitting", steps=3) == [sorted(times[i : i + 2]) for i in (0, 2, 4)]
+
+
+def test_ancestral_settles_with_the_schedules_chance() -> None:
+    model, numbers, left = fixed(*[FLAT] * 40), generator(), set(range(40))
+    for step, settled in enumerate(order(model, 40, sampler="ancestral", steps=4)):
+        hits = set((torch.rand(1, 40, generator=numbers)[0] < 1 / (4 - step)).nonzero().flatten().tolist()) & left
+        assert settled == sorted(hits) and 0 < len(hits) < 40
+        torch.rand(len(hits), 1, generator=numbers, dtype=torch.float64)  # the draw of the tokens
+        left -= hits
+
+
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [
+        (0.0, [[0, 2], [1], [3]]),  # what is certain costs nothing, and the largest of a step is free
+        (0.6, [[0, 2], [1], [3]]),
+        (0.7, [[0, 1, 2], [3]]),  # log 2 beside the largest
+        (1.7, [[0, 1, 2], [3]]),
+        (1.8, [[0, 1, 2, 3]]),  # log 2 + log 3
+    ],
+)
+def test_entropy_bounded_takes_the_longest_prefix_within_the_bound(bound: float, expected: list[list[int]]) -> None:
+    model = fixed(*map(uniform_over, (2, 3, 1, 4)))
+    assert order(model, 4, sampler="entropy_bounded", entropy_bound=bound, top_k=1) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_entropy_bounded_by_nothing_is_first_by_entropy(seed: int) -> None:
+    model = build(seed)
+    rows = torch.full((3, 10), MASK_ID)
+    rows[1, 3:7] = NUM_RESERVED
+    one = run(model, rows[:1], sampler="entropy_bounded", entropy_bound=0.0)
+    other = run(model, rows[:1], sampler="entropy", steps=10)
+    assert [text(s) for s in one] == [text(s) for s in other]
+    several = run(model, rows, sampler="entropy_bounded", entropy_bound=0.0)
+    assert [(s.ids == MASK_ID).sum(1).tolist() for s in several] == [[i, max(0, i - 4), i] for i in range(9, -1, -1)]
+
+
+def test_threshold_settles_all_who_reach_it_and_the_likeliest() -> None:
+    model = fixed((0.95, 0.05), (0.6, 0.4), (0.3, 0.7), (0.08, 0.92))
+    # Only the likeliest token can be drawn: the threshold is about its probability before that restriction.
+    assert order(model, 4, sampler="threshold", threshold=0.9, top_k=1) == [[0, 3], [2], [1]]
+    assert order(model, 4, sampler="threshold", threshold=0.6, top_k=1) == [[0, 1, 2, 3]]
+    assert order(model, 4, sampler="threshold", threshold=1.5, top_k=1) == [[0], [3], [2], [1]]
+
+
+def test_threshold_asks_for_the_token_that_was_drawn() -> None:
+    model = fixed((0.5, 0.5), (0.7, 0.3), (0.2, 0.8))
+    numbers = generator()
+    tokens, _ = draw(torch.tensor(model.law([])).log(), numbers)
+    chances = torch.tensor(model.law([])).gather(1, tokens[:, None])[:, 0]
+    expected = (chances >= 0.6).nonzero().flatten().tolist() or [int(chances.argmax())]
+    assert order(model, 3, sampler="threshold", threshold=0.6)[0] == expected
+
+
+def test_adaptive_samplers_say_the_most_that_is_left_and_the_truth_at_the_end() -> None:
+    model = fixed((0.95, 0.05), (0.6, 0.4), (0.3, 0.7), (0.08, 0.92))
+    states = run(model, torch.full((1, 4), MASK_ID), vocab=2, sampler="threshold", top_k=1)
+    assert [(s.step, s.steps) for s in states] == [(1, 3), (2, 3), (3, 3)]
+    model = fixed(*[(0.99, 0.01)] * 4)
+    states = run(model, torch.full((1, 4), MASK_ID), vocab=2, sampler="threshold", top_k=1, block=2)
+    assert [(s.step, s.steps) for s in states] == [(1, 3), (2, 2)]
+    assert [(s.step, s.steps) for s in run(model, states[-1].ids, vocab=2, sampler="threshold")] == [(0, 0)]
+
+
+def doubtful(ids: list[int]) -> Sequence[Sequence[float]]:
+    """The first position's token is doubted as soon as the second is settled."""
+    return ((0.9, 0.1) if ids[1] == MASK_ID else (0.1, 0.9)), (0.7, 0.3), (0.4, 0.6)
+
+
+def test_planner_takes_back_what_the_model_has_come_to_doubt() -> None:
+    m, a, b = MASK_ID, NUM_RESERVED, NUM_RESERVED + 1
+    how = {"vocab": 2, "sampler": "planner", "steps": 6, "top_k": 1}
+    states = run(Toy(doubtful), torch.full((1, 3), m), **how)  # type: ignore[arg-type]
+    assert [text(s) for s in states] == [[m, m, m], [a, m, m], [a, m, m], [a, a, m], [m, a, b], [b, a, b]]
+    assert states[4].confidence.tolist() == [[0, 1, 1]]
+    states = run(Toy(doubtful), torch.full((1, 3), m), planning=0.0, **how)  # type: ignore[arg-type]
+    assert [text(s) for s in states[4:]] == [[a, a, m], [a, a, b]]
+    # 0.1 ** 0.2 is 0.63: above the 0.6 that would take its place.
+    states = run(Toy(doubtful), torch.full((1, 3), m), planning=0.2, **how)  # type: ignore[arg-type]
+    assert text(states[5]) == [a, a, b]
+    given_row = torch.tensor([[a, m, m]])
+    assert all(text(s)[0] == a for s in run(Toy(doubtful), given_row, planning=9.0, **how))  # type: ignore[arg-type]
+
+
+def test_planner_that_never_doubts_goes_by_confidence() -> None:
+    model, rows = build(1), torch.full((1, 12), MASK_ID)
+    one = run(model, rows, sampler="planner", planning=0.0, steps=6)
+    assert [text(s) for s in one] == [text(s) for s in run(model, rows, sampler="confidence", steps=6)]
+
+
+def shifting(ids: list[int]) -> list[tuple[float, float]]:
+    """Two words at three positions: the more there stands, the likelier the second word. Drawing anew matters."""
+    chance = (0.1, 0.5, 0.9, 0.9)[3 - ids.count(MASK_ID)]
+    return [(1 - chance, chance)] * 3
+
+
+def law_of_remasking(steps: int, cap: float) -> dict[tuple[int, ...], float]:
+    """Chance of each text, by enumerating every settling, every draw and every way back (Wang et al. 2025, eq. 5)."""
+    states: dict[tuple[int, ...], float] = {(MASK_ID,) * 3: 1.0}
+    for step in range(steps):
+        t, s = 1 - step / steps, 1 - (step + 1) / steps
+        sigma = min(cap, s / (1 - t)) if step else 0.0
+        chance = (1 - s - (1 - sigma) * (1 - t)) / t
+        following: dict[tuple[int, ...], float] = {}
+        for state, weight in states.items():
+            laws = shifting(list(state))
+            options = [
+                [(MASK_ID, sigma), (token, 1 - sigma)]
+                if token != MASK_ID
+                else [(MASK_ID, 1 - chance), *((v + NUM_RESERVED, chance * p) for v, p in enumerate(laws[i]))]
+                for i, token in enumerate(state)
+            ]
+            for choice in itertools.product(*options):
+                key = tuple(token for token, _ in choice)
+                following[key] = following.get(key, 0.0) + weight * math.prod(p for _, p in choice)
+        states = following
+    return {key: p for key, p in states.items() if p > 0}
+
+
+@pytest.mark.parametrize(("steps", "cap"), [(4, 0.0), (4, 0.3), (4, 1.0)])
+def test_remasking_follows_its_enumerated_law(steps: int, cap: float) -> None:
+    expected, n = law_of_remasking(steps, cap), 6000
+    assert sum(expected.values()) == pytest.approx(1) and len(expected) == 8
+    states = run(Toy(shifting), torch.full((n, 3), MASK_ID), vocab=2, sampler="remasking", remasking=cap, steps=steps)
+    rows, counts = states[-1].ids.unique(dim=0, return_counts=True)
+    found = dict(zip(map(tuple, rows.tolist()), counts.tolist(), strict=True))
+
+    def distance(law: dict[tuple[int, ...], float]) -> float:
+        return sum((found.get(key, 0) - n * p) ** 2 / (n * p) for key, p in law.items())
+
+    assert distance(expected) < 7 + 4 * 14**0.5  # 7 degrees of freedom: mean, and four standard deviations
+    assert all(c == cap or distance(law_of_remasking(steps, c)) > 60 for c in (0.0, 0.3, 1.0))
+    for state in states:  # as many tokens are masked at each time as without remasking
+        share, s = float((state.ids == MASK_ID).float().mean()), 1 - state.step / steps
+        assert abs(share - s) <= 4 * (s * (1 - s) / (3 * n)) ** 0.5
+
+
+@pytest.mark.parametrize("block", [0, 5])
+def test_remasking_nothing_is_ancestral_draw_by_draw(block: int) -> None:
+    model, rows = build(0), torch.full((3, 12), MASK_ID)
+    rows[1, 3:7] = NUM_RESERVED
+    one = run(model, rows, sampler="remasking", remasking=0.0, steps=9, block=block)
+    other = run(model, rows, sampler="ancestral", steps=9, block=block)
+    assert all(torch.equal(a.ids, b.ids) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("steps", "lengths", "expected"),
+    [
+        (64, [32, 32, 32, 4], [21, 20, 20, 3]),
+        (100, [32, 32, 32, 4], [32, 32, 32, 4]),
+        (5, [8, 8, 8, 1], [2, 1, 1, 1]),
+        (2, [8, 8, 8], [1, 1, 1]),
+        (7, [0], [7]),
+    ],
+)
+def test_steps_are_shared_by_length(steps: int, lengths: list[int], expected: list[int]) -> None:
+    assert blocks.share(steps, lengths) == expected
+
+
+@given(st.integers(1, 60), st.lists(st.integers(1, 9), min_size=1, max_size=9))
+def test_shares_add_up_and_the_least_served_block_could_not_be_served_better(steps: int, lengths: list[int]) -> None:
+    shares = blocks.share(steps, lengths)
+    assert sum(shares) == max(steps, len(lengths)) and min(shares) >= 1
+    assert steps != sum(lengths) or shares == lengths
+    worst = max(n / k for n, k in zip(lengths, shares, strict=True))
+    others = (n / (k - 1) for n, k in zip(lengths, shares, strict=True) if k > 1)
+    assert all(worst <= other for other in others)
+
+
+def test_blocks_are_of_masked_positions() -> None:
+    masked = torch.tensor([[1, 0, 1, 1, 0, 1, 1], [0, 0, 0, 0, 1, 0, 0]]).bool()
+    parts = blocks.split(masked, 2)
+    assert [p.nonzero().tolist() for p in parts] == [[[0, 0], [0, 2], [1, 4]], [[0, 3], [0, 5]], [[0, 6]]]
+    assert blocks.lengths(parts) == [2, 2, 1]
+    assert len(blocks.split(masked, 0)) == 1 and torch.equal(blocks.split(masked, 0)[0], masked)
+    assert [p.tolist() for p in blocks.split(torch.zeros(1, 2, dtype=torch.bool), 3)] == [[[False, False]]]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_blocks_and_one_block_are_the_same(sampler: str) -> None:
+    model, rows = build(2), torch.full((2, 10), MASK_ID)
+    one, other = (run(model, rows, sampler=sampler, steps=4, block=block) for block in (0, 10))
+    assert all(torch.equal(a.ids, b.ids) and a.steps == b.steps for a, b in zip(one, other, strict=True))
+    assert not torch.equal(one[-1].ids, run(model, rows, sampler=sampler, steps=4, block=3)[-1].ids)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_blocks_read_the_kept_context_from_the_cache(sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(3)
+    rows = torch.full((2, 16), MASK_ID)
+    rows[:, :8] = torch.arange(8) + NUM_RESERVED
+    sizes: list[tuple[int, ...]] = []
+    plain = model.hidden
+    monkeypatch.setattr(model, "hidden", lambda ids, **how: (sizes.append(tuple(ids.shape)), plain(ids, **how))[1])
+    how = {"sampler": sampler, "steps": 8, "block": 3, "kept": 8}
+    states = run(model, rows, cache_context=True, **how)  # type: ignore[arg-type]
+    assert sizes[0] == (2, 16) and {(2, 8), (2, 5)} <= set(sizes[1:]) <= {(2, 8), (2, 5), (2, 2)}
+    assert len(sizes) <= len(states)
+    assert sizes == sorted(sizes, reverse=True)
+    # The first pass is exact, and so is what it settles.
+    whole = run(model, rows, **how)  # type: ignore[arg-type]
+    first = next(i for i, s in enumerate(whole) if not torch.equal(s.ids, rows))
+    assert torch.equal(states[first].ids, whole[first].ids)
+    assert torch.equal(states[-1].ids[:, :8], rows[:, :8]) and (states[-1].ids >= NUM_RESERVED).all()
+
+
+def test_min_p_keeps_what_is_near_the_likeliest() -> None:
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05], [0.97, 0.01, 0.01, 0.01]]).log()
+    kept = lambda **how: restrict(logits, **{"allowed": 4, "top_k": 0, "top_p": 1.0, **how}).isfinite().tolist()  # noqa: E731
+    assert kept(min_p=0.2) == [[True, True, True, False], [True, False, False, False]]
+    assert kept(min_p=0.0) == kept(min_p=0.001) == [[True] * 4] * 2
+    assert kept(min_p=1.0) == [[True, False, False, False]] * 2
+    assert kept(min_p=0.2, top_p=0.75)[0] == [True, True, False, False]  # both at once
+    assert kept(min_p=0.5, top_p=0.99)[0] == [True, True, False, False]
+
+
+def test_the_probability_of_a_token_is_that_of_the_tempered_restricted_law() -> None:
+    law = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    logits = law.log().expand(500, -1)
+    for how, kept in (({"temperature": 2.0}, 4), ({"min_p": 0.25}, 3), ({"top_k": 2, "temperature": 0.5}, 2)):
+        chosen = changed(**how)
+        tokens, chances = choose(logits, chosen, generator())
+        expected = law[:kept] ** (1 / chosen.temperature)
+        assert set(tokens.tolist()) == set(range(kept))
+        assert torch.allclose(chances, (expected / expected.sum())[tokens])
+
+
+def test_a_penalty_lowers_what_stands_nearby() -> None:
+    logits = torch.tensor([[2.0, -1.0, 4.0, 0.5], [2.0, -1.0, 4.0, 0.5]])
+    tokens = torch.tensor([[0, 1, 0], [2, -5, -1]])
+    assert penalise(logits, tokens, 2.0).tolist() == [[1.0, -2.0, 4.0, 0.5], [2.0, -1.0, 2.0, 0.5]]
+    ids = torch.tensor([[11, 12, 13, 14]])
+    assert around(ids, torch.tensor([[True, False, True, False]]), 1).tolist() == [[0, 0, 12], [12, 0, 14]]
+    assert around(ids, ids > 13, 99).tolist() == [[11, 12, 13, 0, 0, 0, 0]]
+    assert around(ids[:, :1], ids[:, :1] > 0, 3).tolist() == [[0]]
+
+
+class Loud(Toy):
+    """Five words, equally likely, with large logits: what is penalised never comes."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda ids: [(0.2,) * 5] * len(ids))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return hidden + 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_repetition_within_the_window_on_either_side(seed: int) -> None:
+    rows = torch.full((4, 14), MASK_ID)
+    rows[:, 6] = NUM_RESERVED + 2  # given words count too
+    how = {"repetition_penalty": 1e6, "repetition_window": 2}
+
+    def repeats(ids: Tensor, distance: int) -> bool:
+        return bool((ids[:, distance:] == ids[:, :-distance]).any())
+
+    for sampler in ("first_hitting", "entropy", "planner"):
+        last = run(Loud(), rows, seed, 5, sampler=sampler, steps=13, **how)[-1].ids
+        assert not repeats(last, 1) and not repeats(last, 2) and repeats(last, 3)
+    assert repeats(run(Loud(), rows, seed, 5, sampler="first_hitting", steps=13)[-1].ids, 1)
+    block = torch.full((4, 14), MASK_ID)
+    block[:, :2] = torch.tensor([3, 4]) + NUM_RESERVED
+    states = left_to_right(Loud(), block, 2, changed(**how), generator(seed), 5)  # type: ignore[arg-type]
+    *_, end = states
+    assert not repeats(end.ids, 1) and not repeats(end.ids, 2) and repeats(end.ids, 3)
+
+
+MODELS: dict[int, Transformer] = {}
+
+
+def build(seed: int) -> Transformer:
+    """A small random network, sure of some positions and not of others."""
+    if seed not in MODELS:
+        torch.manual_seed(seed)
+        shape = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=24, dropout=0.0, init_std=0.8)
+        MODELS[seed] = Transformer(shape, NUM_RESERVED + 40, NUM_RESERVED).eval().requires_grad_(False)
+    return MODELS[seed]
+
+
+@settings(max_examples=100)
+@given(
+    st.sampled_from(sorted(SAMPLERS)),
+    st.integers(0, 3),
+    st.integers(0, 2**32),
+    st.integers(1, 16),
+    st.fixed_dictionaries(
+        {
+            "steps": st.integers(1, 20),
+            "block": st.integers(0, 9),
+            "temperature": st.sampled_from([0.3, 1.0, 3.0]),
+            "top_k": st.sampled_from([0, 1, 5]),
+            "min_p": st.sampled_from([0.0, 0.3]),
+            "remasking": st.sampled_from([0.04, 1.0]),
+            "planning": st.sampled_from([0.0, 1.0, 9.0]),
+            "entropy_bound": st.sampled_from([0.0, 1.0, 99.0]),
+            "threshold": st.sampled_from([0.05, 0.9, 2.0]),
+            "repetition_penalty": st.sampled_from([1.0, 1.5]),
+            "repetition_window": st.sampled_from([1, 30]),
+            "cache_context": st.booleans(),
+            "kept": st.integers(0, 5),
+        }
+    ),
+)
+def test_what_holds_for_every_sampler(sampler: str, model: int, seed: int, length: int, how: dict[str, object]) -> None:
+    kept = min(int(how["kept"]), length - 1)  # type: ignore[call-overload]
+    numbers = generator(seed)
+    ids = torch.randint(1, NUM_RESERVED + 40, (3, length), generator=numbers)  # given ids may be reserved ones
+    masked = torch.rand(3, length, generator=numbers) < torch.rand(3, 1, generator=numbers)
+    masked[:, :kept] = False
+    masked[0, -1] = True
+    rows = ids.masked_fill(masked, MASK_ID)
+    how = {**how, "sampler": sampler, "kept": kept}
+    states = run(build(model), rows, seed, 30, **how)  # type: ignore[arg-type]
+    again = run(build(model), rows, seed, 30, **how)[-1]  # type: ignore[arg-type]
+    final = states[-1]
+    assert torch.equal(final.ids, again.ids) and torch.equal(final.confidence, again.confidence)
+    assert all(torch.equal(state.ids[~masked], rows[~masked]) for state in states)
+    assert final.ids.shape == rows.shape
+    drawn = final.ids[masked]
+    assert (drawn >= NUM_RESERVED).all() and (drawn < NUM_RESERVED + 30).all()
+    assert (final.confidence[~masked] == 1).all() and (final.confidence > 0).all() and (final.confidence <= 1).all()
+    for state in states:
+        assert ((state.confidence == 0) == (state.ids == MASK_ID)).all()
+    most = int(masked.sum(1).max())
+    size = int(how["block"]) or most  # type: ignore[call-overload]
+    assert [s.step for s in states] == list(range(1, len(states) + 1)) and final.steps == final.step
+    if sampler in ADAPTIVE:
+        assert len(states) <= most
+        assert all(a.steps >= b.steps for a, b in itertools.pairwise(states))
+    else:
+        steps = max(int(how["steps"]), -(-most // size))  # type: ignore[call-overload]
+        assert {s.steps for s in states} == {min(steps, most) if sampler in EQUAL_SHARES else steps}
+    index = (masked.cumsum(1) - 1) // size
+    for state in states:  # within a row no block is begun before all earlier ones are settled
+        open_, begun = masked & (state.ids == MASK_ID), masked & (state.ids != MASK_ID)
+        assert (index.masked_fill(~begun, -1).amax(1) <= index.masked_fill(~open_, 99).amin(1)).all()
+
+
+@pytest.fixture(scope="module")
+def writer(config: ProjectConfig, data: Processed) -> Writer:
+    torch.manual_seed(0)
+    vocab = NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level)
+    return Writer(Transformer(config.model, vocab, NUM_RESERVED), data.tokenizer)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_writer_counts_the_steps_really_taken(writer: Writer, sampler: str) -> None:
+    how = changed(sampler=sampler, steps=3, length=50, block=9, entropy_bound=9.0, num_samples=2).as_drawn()
+    states, writing = 0, writer.writing("", how)
+    while True:
+        try:
+            state = next(writing)
+        except StopIteration as done:
+            texts = done.value
+            break
+        states += 1
+        assert state.step <= state.steps
+    assert {t.steps for t in texts} == {states} and states > 3
+    most = most_passes(how, writer.model.config.context)
+    assert states == most or (sampler in ADAPTIVE and states <= most)
+    assert all(len(t.ids) == t.given.count(True) + 50 and min(t.ids) >= NUM_RESERVED for t in texts)

@@ -1,0 +1,128 @@
+"""Rows: packing keeps every example whole and apart, the stream is cut evenly, windows lose nothing."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.curriculum import encode_examples
+from tiny_diffusion.data.tokenizer import NUM_RESERVED, PAD, SEP
+from tiny_diffusion.training.rows import Examples, Layout, Rows, chop, pack, windows
+
+CONTEXT = 16
+EXAMPLES = st.lists(st.lists(st.integers(NUM_RESERVED, 500), min_size=1, max_size=3 * CONTEXT), min_size=1, max_size=30)
+
+
+def built(layout: Layout) -> Rows:
+    return layout.take(torch.arange(len(layout)))
+
+
+def documents(rows: Rows) -> list[list[int]]:
+    """The tokens of each document of each row."""
+    found = []
+    for ids, owner in zip(rows.ids, rows.documents, strict=True):
+        found += [ids[owner == n].tolist() for n in range(1, int(owner.max()) + 1)]
+    return found
+
+
+@given(EXAMPLES, st.integers(0, 100))
+def test_packing_keeps_every_token_of_every_example(examples: list[list[int]], seed: int) -> None:
+    rows = built(pack(Examples.of(examples), CONTEXT, torch.Generator().manual_seed(seed)))
+    pieces = [e[s : s + CONTEXT] for e in examples for s in range(0, len(e), CONTEXT)]
+    assert sorted(documents(rows)) == sorted(pieces)
+    assert rows.ids.shape[1] == CONTEXT and ((rows.ids == PAD) == (rows.documents == 0)).all()
+    assert (rows.scorable == (rows.documents > 0)).all()
+
+
+def test_attention_stays_within_a_document() -> None:
+    rows = built(pack(Examples.of([[20, 21, 22], [30, 31]]), CONTEXT, torch.Generator().manual_seed(0)))
+    allowed = rows.attention(torch.device("cpu"))
+    assert len(rows) == 1 and allowed is not None
+    for i in range(5):
+        for j in range(CONTEXT):
+            assert bool(allowed[0, 0, i, j]) == (int(rows.documents[0, i]) == int(rows.documents[0, j]))
+    assert Rows(rows.ids, torch.ones_like(rows.ids)).attention(torch.device("cpu")) is None
+
+
+def test_segments_are_joined_by_separators_that_are_not_scored(data: Processed) -> None:
+    (ids,) = encode_examples([("The old miller", "carried it.")], data.tokenizer, 2)
+    assert ids.count(SEP) == 1 and data.tokenizer.decode(ids[: ids.index(SEP)]) == "The old miller"
+    rows = built(pack(Examples.of([ids]), 64, torch.Generator().manual_seed(0)))
+    assert int(rows.scorable.sum()) == len(ids) - 1
+
+
+@given(st.integers(1, 200), st.integers(0, 50))
+def test_the_stream_is_cut_into_consecutive_rows(length: int, seed: int) -> None:
+    stream = torch.arange(NUM_RESERVED, NUM_RESERVED + length)
+    rows = built(chop(stream, CONTEXT, torch.Generator().manual_seed(seed)))
+    if length <= CONTEXT:
+        assert rows.ids[0, :length].tolist() == stream.tolist() and (rows.ids[0, length:] == PAD).all()
+        return
+    starts = sorted(int(row[0]) for row in rows.ids)
+    assert len(rows) == max(1, length // CONTEXT - 1)
+    assert all((row == torch.arange(int(row[0]), int(row[0]) + CONTEXT)).all() for row in rows.ids)
+    assert starts == list(range(starts[0], starts[0] + CONTEXT * len(rows), CONTEXT))
+
+
+def test_every_offset_of_the_stream_comes_up() -> None:
+    stream = torch.arange(NUM_RESERVED, NUM_RESERVED + 4 * CONTEXT)
+    firsts = {int(built(chop(stream, CONTEXT, torch.Generator().manual_seed(s))).ids.min()) for s in range(400)}
+    assert len(firsts) == CONTEXT + 1
+
+
+@pytest.mark.parametrize("context", [8, 33])
+def test_windows_lose_nothing_and_stay_within_a_passage(data: Processed, context: int) -> None:
+    texts = data.texts("test")
+    found = windows(texts, data.tokenizer, 2, context)
+    assert "".join(data.tokenizer.decode(w.tolist()) for w in found) == "".join(texts)
+    assert all(1 <= len(w) <= context for w in found)
+    assert len(found) == sum(-(-len(data.tokenizer.encode(t, 2)) // context) for t in texts)
+
+
+def plain_pack(examples: list[list[int]], order: list[int]) -> list[list[list[int]]]:
+    """Rows as lists of documents, by the words of ``pack``."""
+    rows: list[list[list[int]]] = []
+    for example in (examples[i] for i in order):
+        for start in range(0, len(example), CONTEXT):
+            piece = example[start : start + CONTEXT]
+            if not rows or sum(map(len, rows[-1])) + len(piece) > CONTEXT:
+                rows.append([])
+            rows[-1].append(piece)
+    return rows
+
+
+@given(EXAMPLES, st.integers(0, 100), st.data())
+def test_a_layout_builds_the_rows_that_were_packed(examples: list[list[int]], seed: int, draw: st.DataObject) -> None:
+    chosen = draw.draw(st.lists(st.integers(0, len(examples) - 1), min_size=1, max_size=9))
+    generator = torch.Generator().manual_seed(seed)
+    layout = pack(Examples.of(examples), CONTEXT, generator, torch.tensor(chosen))
+    order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed)).tolist()
+    expected = plain_pack(examples, [chosen[i] for i in order])
+    index = draw.draw(st.lists(st.integers(0, len(expected) - 1), min_size=1, max_size=9))
+    for rows in (layout.take(torch.tensor(index)), built(layout.select(torch.tensor(index)))):
+        for row, r in enumerate(index):
+            ids = [i for document in expected[r] for i in document]
+            owner = [n for n, document in enumerate(expected[r], 1) for _ in document]
+            assert rows.ids[row].tolist() == ids + [PAD] * (CONTEXT - len(ids))
+            assert rows.documents[row].tolist() == owner + [0] * (CONTEXT - len(ids))
+
+
+def test_layouts_stand_side_by_side_only_in_one_stream() -> None:
+    examples = Examples.of([[20] * 10, [30] * 12])
+    a, b = (pack(examples, CONTEXT, torch.Generator().manual_seed(0), torch.tensor([i])) for i in (0, 1))
+    both = a.beside(b)
+    assert len(both) == 2 and torch.equal(both.take(torch.tensor([1])).ids, built(b).ids)
+    moved = b.shifted(torch.cat([torch.full((3,), 99, dtype=torch.int32), b.stream]), 3)
+    assert torch.equal(built(moved).ids, built(b).ids)
+    with pytest.raises(ValueError, match="different streams"):
+        a.beside(moved)
+
+
+def test_examples_keep_their_ids() -> None:
+    given = [[20, 21], [], [22]]
+    examples = Examples.of(given)
+    assert list(examples) == given and examples.lengths.tolist() == [2, 0, 1]
+    assert examples.ids.dtype == torch.int32
+    with pytest.raises(IndexError):
+        examples[3]

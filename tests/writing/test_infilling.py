@@ -1,0 +1,532 @@
+"""Filling gaps: what is outside never changes, what is asked for comes or an error does. Untrained models will do."""
+
+import itertools
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import TOY_TOKENS
+from tiny_diffusion.config import GenerationConfig, ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.writing.filler import Edge, Filler, Row, window
+from tiny_diffusion.writing.infilling import search as searching
+from tiny_diffusion.writing.infilling.boundaries import Edges, Opening, ends_sentence
+from tiny_diffusion.writing.infilling.conditions import SLACK, fulfils, spread
+from tiny_diffusion.writing.infilling.draft import Hole, Part, around, draft_of, tokens_a_word
+from tiny_diffusion.writing.infilling.required import RequiredWord, place_words, tokens_needed
+from tiny_diffusion.writing.infilling.template import Fixed, Gap, parse_gaps
+from tiny_diffusion.writing.results import finish
+from tiny_diffusion.writing.writer import Writer
+
+FAST = GenerationConfig(steps=3, gap_tokens=2, precision="float32")
+CONTEXT = 32
+GAPS = {"___": 2, "{1 token}": 1, "{3 tokens}": 3, "{1-3 tokens}": None}
+
+
+@pytest.fixture(scope="module")
+def writer(config: ProjectConfig, data: Processed) -> Writer:
+    torch.manual_seed(0)
+    vocab = NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level)
+    return Writer(Transformer(config.model, vocab, NUM_RESERVED), data.tokenizer)
+
+
+def fills(template: str, text: str) -> list[str]:
+    """What stands in the gaps of ``text``; fails where anything else differs from the template."""
+    pattern = "".join(re.escape(p.text) if isinstance(p, Fixed) else "(.*?)" for p in parse_gaps(template))
+    found = re.fullmatch(pattern, text, re.DOTALL)
+    assert found is not None, (template, text)
+    return list(found.groups())
+
+
+TEXTS = st.text(
+    st.sampled_from(" \t\n\r\u00a0\u2003\u3000.,;“’aé漢🙂e\u0301")
+    | st.characters(exclude_categories=["Cs"], exclude_characters="_{[\\"),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(TEXTS, st.sampled_from(list(GAPS))), min_size=1, max_size=3), TEXTS | st.just(""))
+def test_text_outside_the_gaps_is_never_altered(writer: Writer, parts: list[tuple[str, str]], end: str) -> None:
+    template = "".join(text + gap for text, gap in parts) + end
+    [found] = writer.infill(template, FAST.model_copy(update={"gap_candidates": 2}))
+    fills(template, found.text)
+    assert min(found.ids) >= NUM_RESERVED
+    assert len(found.ids) == len(found.given) == len(found.confidence)
+    # The given tokens spell the fixed text, but for the spaces that went to the gaps.
+    given_text = writer.tokenizer.decode(i for i, g in zip(found.ids, found.given, strict=True) if g)
+    expected = "".join(text.removesuffix(" ") for text, _ in parts) + end
+    assert given_text == expected
+    if None not in (sizes := [GAPS[gap] for _, gap in parts]):
+        assert found.given.count(False) == sum(size for size in sizes if size is not None)
+
+
+@pytest.mark.parametrize(
+    ("template", "pattern"),
+    [
+        ("on a ___ night", r"on a \S.* night"),  # the space before the gap stands there once
+        ("on a ___night", r"on a \S.*night"),
+        ("on a  ___ night", r"on a  \S.* night"),
+        ("on a___ night", r"on a.* night"),  # no space before: the filling may go on in the word
+        ("___ was dark.", r"\S.* was dark\."),
+        ("It was.\n\n___ came.", r"It was\.\n\n\S.* came\."),
+        ("It was.\r\n___ came.", r"It was\.\r\n\S.* came\."),
+        ("I beheld my ___.", r"I beheld my \S.*\."),
+        ("I beheld my {1 token}, and", r"I beheld my \S.*, and"),
+        ("the {1 token}{1 token} end", r"the \S.* .* end"),
+        ("___ ___", r"\S.* \S.*"),
+        ("___", r"\S.*"),
+    ],
+)
+def test_spaces_beside_a_gap(writer: Writer, template: str, pattern: str) -> None:
+    for found in writer.infill(template, FAST.model_copy(update={"num_samples": 6})):
+        assert re.fullmatch(pattern, found.text, re.DOTALL), found.text
+        whole = writer.tokenizer.decode(found.ids)
+        if "\ufffd" not in found.text:  # tokens of untrained models need not be letters
+            assert whole == found.text
+
+
+def test_text_before_a_gap_is_encoded_as_in_running_text(writer: Writer) -> None:
+    encode = lambda text: writer.tokenizer.encode(text, 1)  # noqa: E731
+    for before, word in [
+        ("It was", " dark"),
+        ("It was.\n\n", "Dark"),
+        ("It was. ", " Dark"),
+        ("one\n", " dark"),
+        ("(", "it"),
+    ]:
+        template = f"{before}{' ' if word[0] == ' ' else ''}___ and"
+        draft = draft_of(parse_gaps(template), encode, lambda gap: 2)
+        assert [*draft[0].ids, *encode(word), *draft[2].ids] == encode(f"{before}{word} and")
+    # Two line breaks are one token at the end of a text, and two before a word.
+    breaks = BookTokenizer([(10, 10)], "gpt2")
+    [fixed, _] = draft_of(parse_gaps("\n\n___"), breaks.encode, lambda gap: 1)
+    assert len(breaks.encode("\n\n")) == 1 and len(fixed.ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("template", "counts"),
+    [
+        ("The old {1 word} sold it.", [(1, 1)]),
+        ("The old {3 words} sold it.", [(3, 3)]),
+        ("{2-4 words} sold the {1-2 words}.", [(2, 4), (1, 2)]),
+        ("He said “{2 words}” and left.\n\n{1 word}", [(2, 2), (1, 1)]),
+        ("un{1 word}able, {1 word}, and ___ it", [(1, 1), (1, 1), (0, 9)]),
+    ],
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_gap_holds_so_many_words(writer: Writer, template: str, counts: list[tuple[int, int]], seed: int) -> None:
+    for found in writer.infill(template, FAST.model_copy(update={"seed": seed, "num_samples": 2})):
+        for text, (least, most) in zip(fills(template, found.text), counts, strict=True):
+            assert least <= len(text.split()) <= most and text.splitlines()[1:] == []
+
+
+def test_gaps_side_by_side_hold_their_words_apart(writer: Writer) -> None:
+    for found in writer.infill("The {2 words}{1 word}{3 words} end", FAST.model_copy(update={"num_samples": 2})):
+        assert len(found.text.split()) == 8
+
+
+def test_a_wrong_number_of_words_is_never_handed_out(writer: Writer) -> None:
+    few = FAST.model_copy(update={"gap_candidates": 1, "gap_rounds": 1})
+    with pytest.raises(
+        UserError, match=r"^none of 1 fillings of \{14 words\} came out with 14 words; ask for less, or"
+    ):
+        writer.infill("The {14 words} end", few)
+    # More rounds, or more candidates, find what one draw misses.
+    enough = few.model_copy(update={"gap_rounds": 40, "seed": 1})
+    assert len(fills("The {2 words} end", writer.infill("The {2 words} end", enough)[0].text)[0].split()) == 2
+
+
+def test_each_round_learns_the_tokens_a_word_from_the_last(
+    writer: Writer, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, float]] = []
+    plain = searching.size_range
+
+    def size_range(gap: Gap, ratio: float, slack: float, *rest: int) -> tuple[int, int]:
+        asked.append((ratio, slack))
+        return plain(gap, ratio, slack, *rest)
+
+    monkeypatch.setattr(searching, "size_range", size_range)
+    drawn: list[int] = []
+    part = searching.Candidate.part
+
+    def counted(self: searching.Candidate, *how: object) -> Part:
+        found = part(self, *how)  # type: ignore[arg-type]
+        drawn.extend((len(found.ids), len(found.text.split())))
+        return found
+
+    monkeypatch.setattr(searching.Candidate, "part", counted)
+    with pytest.raises(UserError, match="none of 2 fillings"):
+        writer.infill("The {14 words} end", FAST.model_copy(update={"gap_candidates": 1, "gap_rounds": 2}))
+    assert asked[1] == (drawn[0] / drawn[1], SLACK / 2) != (asked[0][0], SLACK) == asked[0]
+    # The first is the template's own, in the tokens that may be written.
+    wide = config.model.model_copy(update={"vocab_level": 2})
+    other = Writer(Transformer(wide, NUM_RESERVED + data.tokenizer.level_size(2), NUM_RESERVED), data.tokenizer)
+    for level in (1, 2):
+        asked.clear()
+        other.infill("The miller {1 word} the orchard", FAST.model_copy(update={"vocab_level": level}))
+        assert asked[0][0] == tokens_a_word(["The miller ", " the orchard"], data.tokenizer, level)
+
+
+def outcome(writer: Writer, **changes: object) -> str:
+    try:
+        return writer.infill("The {4 words} end", FAST.model_copy(update=changes))[0].text
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("key", ["gap_candidates", "gap_rounds"])
+def test_the_search_is_as_wide_as_its_settings(writer: Writer, key: str) -> None:
+    assert "none of 1 fillings" in outcome(writer, gap_candidates=1, gap_rounds=1)
+    found = {outcome(writer, **{"gap_candidates": 1, "gap_rounds": 1, key: n}) for n in (2, 20, 40)}
+    assert len(found) > 1 and not any("none of 1 " in text for text in found)
+
+
+def test_of_the_right_fillings_the_likeliest_is_taken(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[float, list[int]]] = []
+    plain = Filler.scores
+
+    def scores(self: Filler, rows: list[torch.Tensor], spans: list[tuple[int, int]]) -> list[float]:
+        found = plain(self, rows, spans)
+        seen.extend((s, row[a:b].tolist()) for s, row, (a, b) in zip(found, rows, spans, strict=True))
+        return found
+
+    monkeypatch.setattr(Filler, "scores", scores)
+    [found] = writer.infill("The old {1-2 words} sold it.", FAST)
+    assert len(seen) > 1
+    assert [i for i, g in zip(found.ids, found.given, strict=True) if not g] == max(seen)[1]
+
+
+@pytest.mark.parametrize("unit", ["sentence", "paragraph"])
+def test_sentences_and_paragraphs_come_to_an_end(writer: Writer, unit: str) -> None:
+    template = f"It rained. {{{unit}}} He left."
+    for found in writer.infill(template, FAST.model_copy(update={"num_samples": 3})):
+        [text] = fills(template, found.text)
+        assert ends_sentence(text) and text == text.strip() and "\n" not in text
+        assert 4 <= found.given.count(False) <= CONTEXT // 2
+
+
+@pytest.mark.parametrize(
+    ("gap", "must", "text", "good"),
+    [
+        ("{sentence}", (), "He left.", True),
+        ("{sentence}", (), "“Who left?” asked Mr. Gray.", True),
+        ("{sentence}", (), "He left", False),
+        ("{sentence}", (), "He left Mr.", False),
+        ("{sentence}", (), "He left. She came.", False),
+        ("{sentence}", (), "He\nleft.", False),
+        ("{paragraph}", (), "He left. She came!”", True),
+        ("{paragraph}", (), "He left. She came", False),
+        ("{paragraph}", (), "He left.\nShe came.", False),
+        ("{2-3 words}", (), "the old", True),
+        ("{2-3 words}", (), "the old, — old", False),
+        ("{2-3 words}", (), "the", False),
+        ("{2-3 words}", (), "the old ", False),
+        ("{2-3 words}", (), " the old", False),
+        ("___", (), " any\nthing ", True),
+        ("___", ("old",), "the old.", True),
+        ("___", ("old",), "the older", False),
+        ("___", ("old",), "the ‘old’ one", True),
+        ("___", ("old",), "the bold old-timer", False),
+        ("___", ("old",), "an old's", False),
+        ("___", ("old", "old"), "so old", False),
+        ("___", ("old", "old"), "so old, old", True),
+    ],
+)
+def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str, good: bool) -> None:
+    [piece] = parse_gaps(gap)
+    assert isinstance(piece, Gap)
+    assert fulfils(Hole(piece, Opening.SPACE, " ", " ", must), text) is good
+
+
+def test_sentences_end_by_the_rules_of_the_books_language() -> None:
+    [piece] = parse_gaps("{sentence}")
+    assert isinstance(piece, Gap)
+    hole = Hole(piece, Opening.SPACE, " ", " ", ())
+    assert [fulfils(hole, "Das ist z.B.", language) for language in ("en", "de")] == [True, False]
+
+
+def test_a_writer_hands_its_language_on(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(searching, "fulfils", lambda hole, text, language: seen.append(language) or True)
+    Writer(writer.model, writer.tokenizer, language="de").infill("The {2 words} sold it.", FAST)
+    assert set(seen) == {"de"}
+
+
+def test_characters_beside_a_gap_count_for_whole_words() -> None:
+    [piece] = parse_gaps("___")
+    assert isinstance(piece, Gap)
+    for opening, before, after, good in [
+        (Opening.SPACE, " ", ".", True),
+        (Opening.SPACE, " ", "s", False),
+        (Opening.SPACE, " ", "’s", False),
+        (Opening.SPACE, " ", "’ ", True),
+        (Opening.FREE, "b", " ", False),
+        (Opening.FREE, "“", " ", True),
+    ]:
+        assert fulfils(Hole(piece, opening, before, after, ("old",)), "old") is good
+
+
+def test_a_required_word_stands_where_the_model_expects_it() -> None:
+    word = RequiredWord("x", (NUM_RESERVED + 1, NUM_RESERVED + 2), (NUM_RESERVED + 3,))
+    chances = torch.full((6, 5), -9.0)
+    chances[2, 1] = chances[3, 2] = -1.0
+    numbers = torch.Generator().manual_seed(0)
+    places = [place_words([word], chances, 6, numbers) for _ in range(50)]
+    assert places.count([MASK, MASK, NUM_RESERVED + 1, NUM_RESERVED + 2, MASK, MASK]) > 45
+    chances[0, 3] = 9.0  # at the gap's beginning it goes without its space
+    assert place_words([word], chances, 6, numbers) == [NUM_RESERVED + 3] + [MASK] * 5
+    both = [place_words([word, word], chances, 5, numbers) for _ in range(50)]
+    assert all(ids is not None and len(ids) == 6 and ids[5] == MASK and ids.count(MASK) in (2, 3) for ids in both)
+    assert place_words([word] * 3, chances, 4, numbers) is None
+    assert tokens_needed([word] * 3) == 5 and tokens_needed([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("template", "must"),
+    [
+        ("The {2-5 words} sold it.", ("miller",)),
+        ("The {2-5 words} sold it.", ("garden", "miller")),
+        ("{3 words} sold it to the ___.", ("Golden", "miller")),
+        ("The {1 word} sold it.", ("miller",)),
+        ("“{4-9 tokens}” he said.", ("garden",)),
+        ("{sentence} He left.", ("garden",)),
+        ("The ______ end", ("a",)),
+        ("The {4 words} end", ("the", "the")),
+        ("The {1 word}{2 words} end", ("naïve", "the")),
+    ],
+)
+def test_required_words_stand_whole(writer: Writer, template: str, must: tuple[str, ...]) -> None:
+    for found in writer.infill(template, FAST.model_copy(update={"num_samples": 2}), must):
+        inside = fills(template, found.text)
+        for word in set(must):
+            count = sum(len(re.findall(rf"(?<!\w){word}(?!['’-]?\w)", text)) for text in inside)
+            assert count >= must.count(word), found.text
+        assert all(c > 0 for c in found.confidence)
+
+
+@pytest.mark.parametrize(
+    ("template", "must", "words"),
+    [
+        ("The {1 word} end", ("old", "miller"), "no gap has room for the word 'old'"),
+        ("The ___ end", ("unforgettably",), "no gap has room for the word 'unforgettably': widen one, or raise"),
+        ("The {2 words} end", ("old miller",), "'old miller' is not one word; give each word"),
+        ("The {2 words} end", ("",), "'' is not one word"),
+        ("The {2 words} end", "miller", "must='miller' is one string; give a tuple of words"),
+        ("The {2 words} end", ("x" * 200,), "no gap has room"),
+    ],
+)
+def test_a_required_word_that_cannot_stand_is_refused(
+    writer: Writer, template: str, must: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        writer.infill(template, FAST, must)
+
+
+def test_a_required_word_goes_to_the_likelier_gap(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the model expects nothing but the word in one gap, it is put there."""
+    [word] = writer.tokenizer.encode(" the", 1)
+    for likely in (1, 3):
+        monkeypatch.setattr(
+            searching, "_expected",
+            lambda filler, draft, index, likely=likely: torch.zeros(2, 512).index_fill_(
+                1, torch.tensor(word - NUM_RESERVED), 5.0 if index == likely else -5.0
+            ),
+        )  # fmt: skip
+        template = "He {1 word} it {1 word} end"
+        inside = fills(template, writer.infill(template, FAST, ("the",))[0].text)
+        assert inside[likely // 2] == "the"
+
+
+@pytest.mark.parametrize("template", ["The ___ sold ____ it.", "The {1-2 words} sold {2-3 tokens}."])
+def test_the_same_seed_gives_the_same_text(writer: Writer, template: str) -> None:
+    two = FAST.model_copy(update={"num_samples": 2, "seed": 4})
+    found = writer.infill(template, two)
+    assert len(found) == 2 and len({text.text for text in found}) == 2
+    assert writer.infill(template, two) == found
+    assert writer.infill(template, two.model_copy(update={"seed": 5})) != found
+
+
+def test_only_the_level_asked_for_is_written(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BookTokenizer, "level_size", lambda self, level: 300 if level == 1 else 512)
+    for found in writer.infill("The {2 words} ___ end.", FAST.model_copy(update={"vocab_level": 1, "num_samples": 2})):
+        written = [i for i, g in zip(found.ids, found.given, strict=True) if not g]
+        assert max(written) < NUM_RESERVED + 300
+
+
+LONG = " ".join(f"The old miller sold garden {i}." for i in range(12))
+
+
+def test_a_long_text_is_filled_from_left_to_right_in_windows(writer: Writer) -> None:
+    template = f"{LONG} He {{5 tokens}} and she {{2 words}} it.\r\n{LONG} {{3 tokens}} end. ___ {LONG}"
+    run = writer.filling(template, FAST)
+    states, rows = [], []
+    while True:
+        try:
+            states.append(next(run))
+        except StopIteration as done:
+            [found] = done.value
+            break
+        rows.append(states[-1].ids)
+    assert all(row.shape[1] == CONTEXT for row in rows) and len(found.ids) > 5 * CONTEXT
+    fills(template, found.text)
+    masked = [int((row == MASK).sum()) for row in rows]
+    assert masked[FAST.steps - 1] == 0  # all masks of a window are settled, gaps that come later too
+    # The second gap is filled with the first one's filling in sight.
+    filled = [i for i, g in zip(found.ids, found.given, strict=True) if not g]
+    first = torch.tensor(filled[:5])
+    assert all((row[0].unfold(0, 5, 1) == first).all(1).any() for row in rows[FAST.steps : 2 * FAST.steps])
+
+
+def test_gaps_of_told_size_in_one_window_are_filled_at_once(writer: Writer) -> None:
+    fast = FAST.model_copy(update={"gap_sampler": "ancestral"})  # takes all its steps for gaps of fewer tokens too
+    [short] = writer.infill("The ___ sold {3 tokens} it.", fast)
+    assert short.steps == FAST.steps
+    [long] = writer.infill(f"The ___ sold {{3 tokens}} it. {LONG} {{2 tokens}} {LONG}", fast)
+    assert long.steps == 2 * FAST.steps
+    [apart] = writer.infill(f"{LONG} ___ sold it. {LONG[:80]} ___ {LONG}", fast)
+    assert apart.steps == 2 * FAST.steps  # in one window, but with little text around them
+    [searched] = writer.infill("The ___ sold {1-3 tokens} ___ it.", fast)
+    assert searched.steps == 3 * FAST.steps
+
+
+@pytest.mark.parametrize(
+    ("template", "changes", "words"),
+    [
+        ("The miller.", {}, r"no gap in 'The miller.'; mark one with three or more underscores"),
+        (f"{LONG}{LONG}", {}, r"no gap in 'The old miller .{40,60}\.\.\.; mark"),
+        ("", {}, "no gap in ''"),
+        ("The {33 tokens} end", {}, r"the gap \{33 tokens\} needs 33 tokens at least; the model's context holds 32"),
+        ("The {2-99 words} end", {}, r"the gap \{2-99 words\} needs 99 tokens at least"),
+        ("The ___ end", {"gap_tokens": 40}, "the gap ___ needs 40 tokens at least"),
+        ("The {3 wrods} end", {}, "did you mean"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_is_refused(
+    writer: Writer, template: str, changes: dict[str, int], words: str
+) -> None:
+    with pytest.raises(UserError, match=words) as error:
+        writer.infill(template, FAST.model_copy(update=changes))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 200
+
+
+def test_an_autoregressive_model_is_refused(writer: Writer, config: ProjectConfig) -> None:
+    causal = config.model.model_copy(update={"causal": True})
+    twin = Writer(Transformer(causal, writer.model.vocab_size, NUM_RESERVED), writer.tokenizer)
+    for ask in (twin.infill, twin.rewrite):
+        with pytest.raises(UserError, match="^an autoregressive checkpoint cannot fill gaps; train with"):
+            ask("The ___ end", FAST)
+
+
+def toy_filler(toy: Transformer, monkeypatch: pytest.MonkeyPatch, **changes: object) -> Filler:
+    monkeypatch.setattr(BookTokenizer, "level_size", lambda self, level: TOY_TOKENS)
+    plain = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32", sampler="first_hitting")
+    return Filler(toy, BookTokenizer([], "bpe"), plain.model_copy(update=changes))
+
+
+FILLINGS = [torch.tensor([1, *text, 0]) + NUM_RESERVED for text in itertools.product(range(TOY_TOKENS), repeat=3)]
+
+
+def test_scores_are_the_chain_over_the_gap_and_sum_to_one(toy: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    filler = toy_filler(toy, monkeypatch, steps=3)
+    found = torch.tensor(filler.scores(FILLINGS, [(1, 4)] * len(FILLINGS)), dtype=torch.float64)
+    assert float((3 * found).exp().sum()) == pytest.approx(1, abs=1e-5)
+    expected = 0.0
+    row = FILLINGS[7]
+    for place in (1, 2, 3):
+        noisy = row.clone()
+        noisy[place:4] = MASK
+        expected += float(toy(noisy[None])[0, place].log_softmax(-1)[row[place] - NUM_RESERVED])
+    assert float(found[7]) == pytest.approx(expected / 3, abs=1e-5)
+    # Rows of other lengths beside it, and other spans, change nothing.
+    mixed = filler.scores([row[:4], row, row[1:]], [(1, 3), (1, 4), (0, 2)])
+    assert mixed[1] == pytest.approx(float(found[7]), abs=1e-5)
+    assert mixed[0] == pytest.approx(filler.scores([row[:4]], [(1, 3)])[0], abs=1e-5)
+
+
+def test_scores_with_fewer_steps_take_neighbours_together(toy: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    filler = toy_filler(toy, monkeypatch, steps=1)
+    row = FILLINGS[5]
+    noisy = row.clone()
+    noisy[1:4] = MASK
+    alone = toy(noisy[None])[0, 1:4].log_softmax(-1).gather(1, row[1:4, None] - NUM_RESERVED)
+    assert filler.scores([row], [(1, 4)])[0] == pytest.approx(float(alone.mean()), abs=1e-5)
+
+
+def test_edges_give_the_law_under_their_condition(toy: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the model's joint law over three tokens, the share in which the first is 1 or 2, and the last is 0."""
+    filler = toy_filler(toy, monkeypatch, steps=3)
+    first, last = torch.tensor([False, True, True]), torch.tensor([True, False, False])
+    row = Row(torch.full((3,), MASK), (Edge(0, first), Edge(2, last)))
+    n = 6000
+    *_, final = filler.fill([row] * n)
+    texts = (final.ids - NUM_RESERVED).tolist()
+    assert {t[0] for t in texts} == {1, 2} and {t[2] for t in texts} == {0}
+    begin = toy(torch.full((1, 3), MASK))[0, 0].softmax(-1).double()
+    chance = float(begin[1] / (begin[1] + begin[2]))
+    share = sum(t[0] == 1 for t in texts) / n
+    assert abs(share - chance) < 4 * (chance * (1 - chance) / n) ** 0.5
+    # The probabilities that they were drawn with are told.
+    assert final.confidence[0, 0] == pytest.approx(chance if texts[0][0] == 1 else 1 - chance, abs=1e-5)
+    assert bool((final.confidence[:, 2] == 1).all())
+
+
+def test_rows_of_several_lengths_come_back_in_their_order(writer: Writer) -> None:
+    filler = Filler(writer.model, writer.tokenizer, FAST)
+    rows = [Row(torch.tensor([NUM_RESERVED + i] * i + [MASK] * 2)) for i in (3, 1, 3, 2)]
+    filled = finish_fill(filler, rows)
+    assert [len(f.ids) for f in filled] == [5, 3, 5, 4]
+    assert [int(f.ids[0]) - NUM_RESERVED for f in filled] == [3, 1, 3, 2]
+
+
+def finish_fill(filler: Filler, rows: list[Row]) -> list:  # type: ignore[type-arg]
+    return finish(filler.fill(rows))  # type: ignore[arg-type,return-value]
+
+
+def test_openings_and_closings(data: Processed) -> None:
+    edges = Edges(data.tokenizer, 600, 512)
+    words = lambda mask: {data.tokenizer.decode([NUM_RESERVED + i]) for i in mask.nonzero().squeeze(1).tolist()}  # noqa: E731
+    spaced, alone = edges.opening(Opening.SPACE, False), edges.opening(Opening.SPACE, True)
+    bare = edges.opening(Opening.WORD, True)
+    assert spaced is not None and alone is not None and bare is not None and edges.opening(Opening.FREE, True) is None
+    assert " " in words(spaced) and " the" in words(spaced) and words(spaced) - words(alone) == {" "}
+    assert not any(word[:1].isspace() for word in words(bare)) and "\n" not in words(bare)
+    assert {".", "?", "!"} <= words(edges.closing) and not words(edges.closing) & {",", " ", "a", "\n", '"'}
+    with pytest.raises(UserError, match="2 tokens or more"):
+        Edges(BookTokenizer([], "bpe"), 256, 256).opening(Opening.SPACE, True)
+
+
+@given(st.integers(0, 60), st.integers(1, 20), st.integers(0, 60), st.integers(20, 40))
+def test_a_window_holds_its_span_and_as_much_as_it_can(start: int, size: int, behind: int, context: int) -> None:
+    length = start + size + behind
+    first, last = window(start, start + size, length, context)
+    assert 0 <= first <= start and start + size <= last <= length and last - first == min(length, context)
+    if first and last < length:
+        assert abs((start - first) - (last - start - size)) <= 1
+
+
+def test_around_a_hole(writer: Writer) -> None:
+    encode = lambda text: [NUM_RESERVED + ord(c) for c in text]  # noqa: E731
+    draft = draft_of(parse_gaps("abcdefgh ___ijk___lm"), encode, lambda gap: 3)
+    ids, start = around(draft, 1, 1, 9)
+    assert start == 3 and ids == [*encode("fgh"), MASK, MASK, MASK, *encode("ijk")]
+    assert around(draft, 1, 3, 9) == ([MASK] * 3 + encode("ijk") + [MASK] * 3, 0)
+    assert around(draft, 3, 3, 99)[1] == 8 + 3 + 3
+
+
+def test_sizes_and_tokens_a_word(data: Processed) -> None:
+    assert spread(3, 6, 4) == [3, 4, 5, 6] and spread(2, 2, 3) == [2, 2, 2] and spread(1, 9, 3) == [2, 5, 8]
+    assert (
+        tokens_a_word(["The old", " garden."], data.tokenizer, 5) == len(data.tokenizer.encode(" The old garden.")) / 3
+    )
+    for level in (1, 5):
+        assert 1 <= tokens_a_word([], data.tokenizer, level) < 6
+    assert tokens_a_word([], data.tokenizer, 1) > tokens_a_word([], data.tokenizer, 5)
