@@ -10,7 +10,6 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.words import split_words, word_spans
 from torch import Tensor
 
 from tests.copyist import Copyist
@@ -19,6 +18,7 @@ from tiny_diffusion.cli.main import app
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
+from tiny_diffusion.data.language.words import split_words, word_spans
 from tiny_diffusion.data.tokenizer import MASK, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer

@@ -17,8 +17,7 @@ from ..errors import UserError
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import memory_errors
-from ..sampling.blocks import settled_prefix
-from ..sampling.denoise import DenoisingState, denoise
+from ..sampling.denoise import DenoisingState, denoise, settled_prefix
 from ..sampling.draw import choose, forbid
 from ..sampling.predictor import Predictor, cast_once
 from .copy_guard import NoveltyGuard
