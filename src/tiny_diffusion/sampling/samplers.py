@@ -55,7 +55,7 @@ def confidence(canvas: Canvas, steps: int) -> Iterator[int]:
 
 
 def margin(canvas: Canvas, steps: int) -> Iterator[int]:
-    """Kim et al. 2025: positions where the likeliest token leads the second by most settle first, equally many per step."""
+    """Kim et al. 2025: positions with the largest lead of the likeliest token settle first, equally many per step."""
     return _surest(canvas, steps, Prediction.margin)
 
 
@@ -215,4 +215,4 @@ SAMPLERS: dict[str, Callable[[Canvas, int], Iterator[int]]] = {
 ADAPTIVE = ("entropy_bounded", "threshold")
 """These ignore the number of steps: they take as many as they need, at most one per token."""
 EQUAL_SHARES = ("first_hitting", "confidence", "margin", "entropy")
-"""These settle equally many tokens per step. With more steps than tokens, some steps would settle none; they are skipped."""
+"""These settle equally many tokens per step; with more steps than tokens, steps that would settle none are skipped."""
