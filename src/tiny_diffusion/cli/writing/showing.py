@@ -60,7 +60,8 @@ class Showing:
         """
         from ...show.film import film
         from ...show.frames import Recording, frames
-        from ...writing.results import Refused, finish
+        from ...writing.results import Refused
+        from ...writing.writer import finish
 
         animated = self.animated
         if not (animated or self.gif or self.html):
