@@ -25,7 +25,7 @@ from tiny_diffusion.show import page
 from tiny_diffusion.show.film import film
 from tiny_diffusion.show.frames import Frame, Recording
 from tiny_diffusion.writing import copy_guard as guard_module
-from tiny_diffusion.writing import mending
+from tiny_diffusion.writing import repair
 from tiny_diffusion.writing.copy_guard import NoveltyGuard
 from tiny_diffusion.writing.infilling.template import Fixed, parse_gaps
 from tiny_diffusion.writing.results import Refused, Run, Written
@@ -238,7 +238,7 @@ def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sa
 def test_of_several_texts_only_those_that_offend_are_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, template = copyist(book, data, index, 0.8), gaps_in(book, data.tokenizer, 16)
     how = {"num_samples": 8, "length": 100, "rewrite_strength": 0.4}
@@ -260,7 +260,7 @@ def test_of_several_texts_only_those_that_offend_are_refused(
 def test_no_step_is_taken_for_a_text_that_is_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer = copyist(book, data, index, 1 - 1e-7)
     states, texts = states_of(writer.writing("", guarded(length=500, num_samples=2)))
@@ -272,7 +272,7 @@ def test_no_step_is_taken_for_a_text_that_is_refused(
 def test_an_animation_holds_the_texts_that_are_not_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, how = copyist(book, data, index, 0.8), guarded(9, num_samples=6, length=60)
     kept: list[list[Frame]] = []
@@ -303,7 +303,7 @@ def test_commands_print_the_others_and_a_line_of_what_is_refused(
     command: str, saved: Path, prepared: Path, book: str, data: Processed, index: CopyIndex,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
 ) -> None:  # fmt: skip
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, template = copyist(book, data, index, 0.8), gaps_in(book, data.tokenizer, 16)
     how = guarded(num_samples=6, length=100, rewrite_strength=0.4)

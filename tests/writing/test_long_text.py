@@ -18,7 +18,7 @@ from tiny_diffusion.data.tokenizer import EOS, MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.evaluation.text_quality.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.training.epochs import StageRows
-from tiny_diffusion.writing.endings import cut_at_sentence
+from tiny_diffusion.writing.finishing import cut_at_sentence
 from tiny_diffusion.writing.layout import BREAK, BookLayout, break_ids
 from tiny_diffusion.writing.results import Run, Written
 from tiny_diffusion.writing.writer import Writer

@@ -1,4 +1,4 @@
-"""Gap templates and kept spans: what they are read as, and the line that a wrong one gets."""
+"""GapRequest templates and kept spans: what they are read as, and the line that a wrong one gets."""
 
 import re
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.writing.infilling.template import Fixed, Gap, Kept, escape, parse_gaps, parse_kept, render
+from tiny_diffusion.writing.infilling.template import Fixed, GapRequest, Kept, escape, parse_gaps, parse_kept, render
 
 # Text in which the syntax's own characters are frequent.
 TEXTS = st.text(st.sampled_from("_{}[]\\ -0123wordstken\n") | st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -41,7 +41,7 @@ def test_gaps_come_out_in_order_with_the_text_between(parts: list[tuple[str, str
     parts = [(text or "x", gap) for text, gap in parts]
     template = "".join(escape(text) + gap for text, gap in parts) + escape(end)
     pieces = parse_gaps(template)
-    assert [p.source for p in pieces if isinstance(p, Gap)] == [gap for _, gap in parts]
+    assert [p.source for p in pieces if isinstance(p, GapRequest)] == [gap for _, gap in parts]
     assert [p.text for p in pieces if isinstance(p, Fixed)] == [text for text, _ in parts] + ([end] if end else [])
     assert render(pieces) == template
 
@@ -55,8 +55,8 @@ def test_kept_spans_come_out_in_order(parts: list[tuple[str, str]]) -> None:
     assert [p.text for p in pieces if isinstance(p, Fixed)] == [free for free, _ in parts]
 
 
-def gap(unit: str, least: int, most: int, source: str) -> Gap:
-    return Gap(unit, least, most, source)  # type: ignore[arg-type]
+def gap(unit: str, least: int, most: int, source: str) -> GapRequest:
+    return GapRequest(unit, least, most, source)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def gap(unit: str, least: int, most: int, source: str) -> Gap:
         ("", []),
     ],
 )  # fmt: skip
-def test_templates(template: str, pieces: list[Fixed | Gap]) -> None:
+def test_templates(template: str, pieces: list[Fixed | GapRequest]) -> None:
     assert parse_gaps(template) == pieces
 
 

@@ -50,8 +50,8 @@ class WritingState(DenoisingState):
 
     @classmethod
     def of(cls, state: DenoisingState, given: Tensor, stretches: tuple[Stretch, ...]) -> "WritingState":
-        """``state`` with what it belongs to."""
-        return cls(state.ids, state.confidence, state.step, state.steps, given, stretches)
+        """A copy of ``state`` that says what it belongs to: its reader may write into it."""
+        return cls(state.ids.clone(), state.confidence.clone(), state.step, state.steps, given, stretches)
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,12 @@ class Outcome:
     refused: Mapping[int, str]
 
     @classmethod
-    def of(cls, texts: list[str], last: WritingState, steps: int, refused: Mapping[int, str]) -> "Outcome":
-        """The outcome of a run whose ``last`` state has one row per text."""
+    def of(cls, texts: list[str], last: WritingState, refused: Mapping[int, str]) -> "Outcome":
+        """The outcome of a run whose ``last`` state has one row per text and counts all steps."""
         rows = zip(texts, last.ids.tolist(), last.confidence.tolist(), last.given.tolist(), last.stretches, strict=True)
         return cls(
             {
-                stretch.text: Written(text, tuple(ids), tuple(sure), tuple(given), steps, stretches=(stretch,))
+                stretch.text: Written(text, tuple(ids), tuple(sure), tuple(given), last.steps, stretches=(stretch,))
                 for text, ids, sure, given, stretch in rows
                 if stretch.text not in refused
             },

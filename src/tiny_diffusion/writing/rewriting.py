@@ -37,10 +37,9 @@ def rewriting(filler: Filler, rules: Sequence[Rule], text: str) -> Process:
     steps = 0
     for state in fill_and_repair(Repair(filler, rules), noisy, filler.generator, refused):
         steps += 1
-        last = WritingState.of(state, ~masked, stretches)
-        yield last
-    texts = [filler.tokenizer.decode(row) for row in last.ids.tolist()]
-    return Outcome.of(texts, last, steps, refused)
+        yield WritingState.of(state, ~masked, stretches)
+    last = WritingState(state.ids, state.confidence, steps, steps, ~masked, stretches)
+    return Outcome.of([filler.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
 
 
 def kept_tokens(pieces: Sequence[Fixed | Kept], ids: Sequence[int], tokenizer: BookTokenizer) -> Tensor:

@@ -147,13 +147,18 @@ class Writer:
             repair = Repair(filler, rules, place=ahead.shape[1])
             for state in fill_and_repair(repair, block, numbers, refused, ahead.tolist()):
                 steps += 1
-                ids = torch.cat((ahead, state.ids), dim=1)
-                confidence = torch.cat((sure, state.confidence[:, keep:]), dim=1)
-                last = WritingState(ids[:, own], confidence[:, own], state.step, state.steps, given, stretches)
-                yield last
-            done, sure = ids, confidence
-        texts = [self.tokenizer.decode(row) for row in last.ids.tolist()]
-        found = Outcome.of(texts, last, steps, refused)
+                yield WritingState(
+                    torch.cat((ahead, state.ids), dim=1)[:, own],
+                    torch.cat((sure, state.confidence[:, keep:]), dim=1)[:, own],
+                    state.step,
+                    state.steps,
+                    given,
+                    stretches,
+                )
+            done = torch.cat((ahead, state.ids), dim=1)
+            sure = torch.cat((sure, state.confidence[:, keep:]), dim=1)
+        last = WritingState(done[:, own], sure[:, own], steps, steps, given, stretches)
+        found = Outcome.of([self.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
         return self.finishing.texts(self.finishing.cut(found) if settings.ending == "sentence" else found, rules)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
