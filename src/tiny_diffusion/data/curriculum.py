@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tiny_diffusion.config.curriculum_config import StageConfig
-from tiny_diffusion.errors import UserError
-
+from ..config.curriculum_config import StageConfig
+from ..errors import UserError
 from .difficulty import Difficulty
 from .language.connectives import ROLES, count_roles
 from .sentences import Sentence

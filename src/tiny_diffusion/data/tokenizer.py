@@ -16,8 +16,9 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from tiny_diffusion.config.pipeline_config import LEVEL_SIZES, NUM_RESERVED
-from tiny_diffusion.data.gpt2_vocab import (
+from ..config.pipeline_config import LEVEL_SIZES, NUM_RESERVED
+from ..errors import UserError
+from .gpt2_vocab import (
     BYTE_CHARACTERS,
     IdMerge,
     index_merges,
@@ -26,7 +27,6 @@ from tiny_diffusion.data.gpt2_vocab import (
     read_merges,
     to_byte_level,
 )
-from tiny_diffusion.errors import UserError
 
 MASK, PAD, BOS, EOS, SEP = range(5)
 LEVELS = (1, 2, 3, 4, 5)

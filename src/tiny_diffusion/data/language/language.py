@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 
+from .words import LETTER_RUN
+
 _SAMPLE = 200_000
 _MIN_HITS = 3
 _MIN_SHARE = 0.12
@@ -68,7 +70,6 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("latin", "A-Za-z\u00c0-\u024f"),
     )
 )
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 def detect_language(text: str) -> str:
@@ -93,8 +94,13 @@ def detect_language(text: str) -> str:
     return _latin_language(sample)
 
 
+def wordfreq_name(language: str) -> str:
+    """The name by which ``wordfreq`` lists the language of a two-letter code."""
+    return {"no": "nb"}.get(language, language)
+
+
 def _latin_language(sample: str) -> str:
-    words = Counter(_WORD.findall(sample.casefold()))
+    words = Counter(LETTER_RUN.findall(sample.casefold()))
     total = sum(words.values())
     hits = {code: sum(words[word] for word in table) for code, table in _FUNCTION_WORDS.items()}
     ranked = sorted(hits, key=lambda code: -hits[code])

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from ..language.words import HYPHENATED_WORD
 from .gutenberg import strip_frame
 from .headings import Block, contents_span, is_contents_list, is_numbered_heading, mark_headings
 
@@ -18,8 +19,7 @@ _NOTE_MARK = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])?\[(?P<
 _LONE_NUMBER = re.compile(r"[-–—.\[(\s]*(?:\d{1,4}|[ivxl]{2,7})[-–—.\])\s]*")
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
-_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_HYPHENATED = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)-$")
+_HYPHENATED = re.compile(f"({HYPHENATED_WORD.pattern})-$")
 _BROKEN_WORD = re.compile(r"[^\W\d_]+-[ \t]*\n[ \t]*[^\W\d_]+")
 _CLOSERS = "\"'”’»)]_*"
 _SENTENCE_END = ".!?…。！？:："
@@ -62,7 +62,7 @@ def clean_book(text: str, *, strip_gutenberg: bool, unwrap: bool, drop_headings:
 
 def _known_words(text: str) -> frozenset[str]:
     """The words and hyphenated words of the text, halves at line ends left out."""
-    return frozenset(word.casefold() for word in _WORD.findall(_BROKEN_WORD.sub(" ", text)))
+    return frozenset(word.casefold() for word in HYPHENATED_WORD.findall(_BROKEN_WORD.sub(" ", text)))
 
 
 def _fold(text: str) -> str:
@@ -209,7 +209,7 @@ def _join_lines(lines: list[str], known: frozenset[str]) -> str:
 
 def _keeps_hyphen(left: str, line: str, known: frozenset[str]) -> bool:
     """Whether a hyphen at a line's end belongs to the word, judged by the words that the book itself uses."""
-    match = _WORD.match(line)
+    match = HYPHENATED_WORD.match(line)
     if match is None or line[0].isupper():
         return True
     left, right = left.casefold(), match[0].casefold()

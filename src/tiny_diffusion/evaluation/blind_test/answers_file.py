@@ -48,12 +48,19 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction for writing: committed at the end, rolled back when anything is raised within it."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
 def check_writable(path: Path) -> None:
     """Raise UserError or WorldError when nothing can be written at ``path``; leaves an empty file or what is there."""
     make_folder(path.parent)
-    with sqlite_errors(path), closing(connect(path, "rwc")) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
+    with sqlite_errors(path), closing(connect(path, "rwc")) as connection, transaction(connection):
+        pass
 
 
 def check_file(connection: sqlite3.Connection, path: Path) -> None:

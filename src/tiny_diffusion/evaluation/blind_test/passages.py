@@ -16,7 +16,7 @@ from itertools import pairwise
 from ...config import EvaluationConfig, GenerationConfig
 from ...data.artefacts import Processed
 from ...data.language.segmentation import split_sentences
-from ...data.splitting import HAN
+from ...data.language.words import PRINTED_WORD
 from ...errors import UserError
 from ...runtime import seed_for
 from ...writing.writer import Writer
@@ -25,7 +25,6 @@ from .records import BlindPassage
 LONGEST_TRIES = 4  # each twice as long as the one before
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
-_WORD = re.compile(rf"[{HAN}]|[^\s{HAN}]+")
 _SPELLINGS = str.maketrans(
     {**dict.fromkeys("“”„‟«»", '"'), **dict.fromkeys("‘’‚‛ʼ", "'"), "…": "...", "\u00ad": None, "\ufeff": None}
 )
@@ -64,7 +63,7 @@ def clean_text(text: str, language: str) -> CleanText:
     offset = 0
     for sentence in filter(None, sentences):
         starts.append(len(words))
-        words += [(offset + m.start(), offset + m.end()) for m in _WORD.finditer(sentence)]
+        words += [(offset + m.start(), offset + m.end()) for m in PRINTED_WORD.finditer(sentence)]
         offset += len(sentence) + 1
     return CleanText(" ".join(filter(None, sentences)), words, starts)
 

@@ -8,8 +8,7 @@ import json
 import random
 import sqlite3
 import unicodedata
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Self
 
 from ...errors import UserError
 from ...files import make_folder
-from .answers_file import ASPECTS, SCHEMA, begun, check_file, connect, sqlite_errors
+from .answers_file import ASPECTS, SCHEMA, begun, check_file, connect, sqlite_errors, transaction
 from .records import Answer, BlindPassage, Origin, Progress, Question
 
 QUESTIONS = ("verdict", *ASPECTS)
@@ -35,32 +34,23 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         if not begun(path):
             raise UserError(f"no blind test at {path}; begin one: tiny-diffusion blind-test --rater NAME")
         self.path = path
-        with sqlite_errors(path):
-            self._connection = connect(path, "rw")
-            try:
-                check_file(self._connection, path)
-                self.origin = self._read_origin()
-            except BaseException:
-                self._connection.close()
-                raise
+        with sqlite_errors(path), ExitStack() as unless_whole:
+            self._connection = unless_whole.enter_context(closing(connect(path, "rw")))
+            check_file(self._connection, path)
+            self.origin = self._read_origin()
+            unless_whole.pop_all()
 
     @classmethod
     def create(cls, path: Path, origin: Origin, passages: list[BlindPassage]) -> Self:
         """Begin a test. Where another process began one meanwhile, that one is opened: compare its ``origin``."""
         make_folder(path.parent)
         rows = [("real" if p.real else "generated", p.text) for p in passages]
-        with sqlite_errors(path):
-            connection = connect(path, "rwc")
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    for statement in SCHEMA.split(";\n"):
-                        connection.execute(statement)
-                    connection.execute("INSERT INTO origin VALUES (1, ?)", (json.dumps(asdict(origin)),))
-                    connection.executemany("INSERT INTO passage (truth, text) VALUES (?, ?)", rows)
-                connection.execute("COMMIT")
-            finally:
-                connection.close()
+        with sqlite_errors(path), closing(connect(path, "rwc")) as connection, transaction(connection):
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for statement in SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute("INSERT INTO origin VALUES (1, ?)", (json.dumps(asdict(origin)),))
+                connection.executemany("INSERT INTO passage (truth, text) VALUES (?, ?)", rows)
         return cls(path)
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +65,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
 
         Raises UserError for an impossible name, and when ``rates`` is not what the rater began with.
         """
-        with self._transaction():
+        with sqlite_errors(self.path), transaction(self._connection):
             row = self._one("SELECT rates FROM rater WHERE name = ?", rater)
             if row is not None:
                 if rates is not None and rates != bool(row[0]):
@@ -119,7 +109,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
 
     def undo(self, rater: str) -> bool:
         """Take the last answer back; False when there is none. Raises UserError once the rater has finished."""
-        with self._transaction():
+        with sqlite_errors(self.path), transaction(self._connection):
             if self.next_question(rater) is None:
                 raise UserError(f"{rater} has finished: the answers stand")
             row = self._one(
@@ -174,17 +164,6 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         """Rows changed."""
         with sqlite_errors(self.path):
             return self._connection.execute(query, values).rowcount
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with sqlite_errors(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
 
 
 def checked_name(name: str) -> str:

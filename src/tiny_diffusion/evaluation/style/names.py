@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ...data.language.words import LONG_LETTER_RUN
 from .prose import Prose
 
-_WORD = re.compile(r"[^\W\d_]{2,}")
 # After these a capital begins a sentence within the sentence: quotations, colons, dashes.
 _OPENS = re.compile(r"[\"“”„«»‹›‘「『([:.!?…—–-]\s*$")
 
@@ -28,7 +28,7 @@ def fit_names(sentences: Iterable[str]) -> Names:
     lower: Counter[str] = Counter()
     upper: Counter[str] = Counter()
     for sentence in sentences:
-        lower.update(word for word in _WORD.findall(sentence) if word.islower())
+        lower.update(word for word in LONG_LETTER_RUN.findall(sentence) if word.islower())
         upper.update(_capitals(sentence))
     return Names(frozenset(word for word, count in lower.items() if count > upper[word]))
 
@@ -36,7 +36,7 @@ def fit_names(sentences: Iterable[str]) -> Names:
 def _capitals(sentence: str) -> list[str]:
     """Capitalised words but for those at a beginning, in lower case."""
     found = []
-    for i, match in enumerate(_WORD.finditer(sentence)):
+    for i, match in enumerate(LONG_LETTER_RUN.finditer(sentence)):
         word = match.group()
         if i > 0 and word[0].isupper() and not _OPENS.search(sentence, max(0, match.start() - 4), match.start()):
             found.append(word.casefold())
@@ -50,7 +50,7 @@ def carry_over(prose: Prose, names: Names, reach: int) -> float | None:
     up by the same word with a capital, wherever it stands.
     """
     found = [names.in_sentence(sentence) for sentence in prose.sentences]
-    seen = [{w.casefold() for w in _WORD.findall(s) if w[0].isupper()} for s in prose.sentences]
+    seen = [{w.casefold() for w in LONG_LETTER_RUN.findall(s) if w[0].isupper()} for s in prose.sentences]
     carried = total = 0
     for first, end in prose.runs.tolist():
         for i in range(first, end - 1):

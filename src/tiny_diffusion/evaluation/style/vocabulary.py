@@ -1,6 +1,5 @@
 """Vocabulary: how varied and how rare the words of a text are."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
@@ -9,20 +8,17 @@ from itertools import islice
 import numpy as np
 from wordfreq import available_languages, get_frequency_dict
 
-from ...data.language.words import split_words
+from ...data.language.language import wordfreq_name
+from ...data.language.words import LONG_LETTER_RUN, split_words
 from ...errors import UserError
 
 FUNCTION_WORDS = 50
-
-_WORDFREQ_NAMES = {"no": "nb"}
-# Elided words ("l'homme", "don't") fall apart into what a frequency list holds; single letters tell nothing.
-_LETTERS = re.compile(r"[^\W\d_]{2,}")
 
 
 @cache
 def _frequencies(language: str) -> dict[str, float] | None:
     """Shares of words in general use, commonest first; None where wordfreq has no list for `language`."""
-    name = _WORDFREQ_NAMES.get(language, language)
+    name = wordfreq_name(language)
     return get_frequency_dict(name) if name in available_languages() else None
 
 
@@ -68,7 +64,7 @@ def rare_word_share(sentences: list[str], language: str, zipf: float) -> float:
     `language`, or `sentences` hold no such word.
     """
     table = _frequencies(language)
-    words = [word for sentence in sentences for word in _LETTERS.findall(sentence.casefold())]
+    words = [word for sentence in sentences for word in LONG_LETTER_RUN.findall(sentence.casefold())]
     if table is None or not words:
         return float("nan")
     least = 10.0 ** (zipf - 9)

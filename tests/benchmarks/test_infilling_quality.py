@@ -21,11 +21,6 @@ CONTEXT = 64
 LEVEL = 2
 
 
-@pytest.fixture(autouse=True)
-def _reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-
-
 @pytest.fixture(scope="module")
 def shape(config: ProjectConfig) -> ProjectConfig:
     return config.override(**{"model.context": CONTEXT, "model.vocab_level": LEVEL, "model.init_std": 0.3})
