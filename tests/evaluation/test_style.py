@@ -15,16 +15,22 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.dialogue import spoken
 from tiny_diffusion.data.reading.example import write_reference_text
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.style.calibration import calibrate, fit_features
-from tiny_diffusion.evaluation.style.delta import burrows_delta, commonest, frequencies, word_pairs
-from tiny_diffusion.evaluation.style.prose import draw_pieces, draw_runs, read_prose, trim
-from tiny_diffusion.evaluation.style.punctuation import KINDS, count_marks
-from tiny_diffusion.evaluation.style.readability import letters_per_word, lix
+from tiny_diffusion.evaluation.style.calibration import (
+    burrows_delta,
+    calibrate,
+    commonest,
+    fit_features,
+    frequencies,
+    word_pairs,
+)
+from tiny_diffusion.evaluation.style.prose import KINDS, count_marks, draw_pieces, draw_runs, read_prose, trim
 from tiny_diffusion.evaluation.style.style import measure_style
 from tiny_diffusion.evaluation.style.style_report import DELTA, StyleReport
 from tiny_diffusion.evaluation.style.vocabulary import (
     function_word_share,
     hapax_share,
+    letters_per_word,
+    lix,
     rare_word_share,
     type_token_ratio,
     zipf_slope,

@@ -8,7 +8,6 @@ from typing import Any
 from ..errors import UserError
 from ..files import atomic_write
 from .bands import BANDS, band_of
-from .fonts import find_font
 from .frames import Frame, Piece
 from .lines import may_part, printable
 
@@ -18,6 +17,18 @@ PAPER, INK, SOFT, SHADE, NEW = "#ffffff", "#1d1f21", "#5c6166", "#d9dbd7", "#fff
 SHADES = 8  # between a letter's colour and what it stands on, for smooth edges
 SHORTEST = 0.02  # seconds: viewers slow shorter frames down to a tenth of a second
 HOLD = 3.0  # seconds for the last frame
+# Asked for by name where Pillow's own font, which has English letters only, does not do: free ones, then those of
+# macOS and Windows; the last three have Chinese, Japanese and Korean.
+SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "Arial Unicode.ttf",
+    "segoeui.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "PingFang.ttc",
+    "msyh.ttc",
+)
+NO_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True)
@@ -145,3 +156,32 @@ def _draw_legend(canvas: Any, top: int, kind: Any) -> None:
     for text, colour in (("confidence:", SOFT), *((band.label, band.on_light) for band in BANDS)):
         canvas.text((left, top), text, fill=colour, font=kind)
         left += kind.getlength(text + "  ")
+
+
+def find_font(fonts: Any, text: str, size: int) -> tuple[Any, str]:
+    """The first font that has all characters of ``text``, or the one that has most, and those that it lacks.
+
+    fonts: ``PIL.ImageFont``, which whoever asks has imported.
+    """
+    best, lacking = None, text
+    for font in _fonts(fonts, size):
+        missing = _missing(font, text)
+        if best is None or len(missing) < len(lacking):
+            best, lacking = font, missing
+        if not missing:
+            break
+    return best, lacking
+
+
+def _fonts(fonts: Any, size: int) -> Iterator[Any]:
+    yield fonts.load_default(size)
+    for name in SYSTEM_FONTS:
+        try:
+            yield fonts.truetype(name, size)
+        except OSError:  # not on this machine
+            continue
+
+
+def _missing(font: Any, text: str) -> str:
+    box = bytes(font.getmask(NO_CHARACTER))
+    return "".join(c for c in sorted(set(text)) if not c.isspace() and bytes(font.getmask(c)) == box)

@@ -1,12 +1,12 @@
 """Calibration: a distance from the book, set against the distances of pieces of the book itself."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .delta import burrows_delta
 from .prose import Prose
 
 FloatArray = npt.NDArray[np.float64]
@@ -83,3 +83,29 @@ def fit_features(of: Callable[[Prose], FloatArray], pieces: Sequence[Prose], gen
         return None
     rows = rows[:, kept]
     return Features(of, kept, rows.mean(axis=0), np.maximum(rows.std(axis=0), 1 / generated.lengths.sum()))
+
+
+def commonest(items: Iterable[object], count: int) -> list[object]:
+    """The `count` commonest items, ties by their order as text."""
+    counts = Counter(items)
+    return sorted(counts, key=lambda item: (-counts[item], str(item)))[:count]
+
+
+def frequencies(items: Sequence[object], of: list[object]) -> FloatArray:
+    """The share of `items` that each entry of `of` makes up, [len(of)]; NaN when there is no item."""
+    counts = Counter(items)
+    return np.array([counts[item] for item in of], dtype=np.float64) / (len(items) or float("nan"))
+
+
+def word_pairs(prose: Prose) -> list[object]:
+    """Neighbouring words within each sentence."""
+    return [pair for words in prose.words for pair in zip(words, words[1:], strict=False)]
+
+
+def burrows_delta(first: FloatArray, second: FloatArray, scale: FloatArray) -> float:
+    """Mean absolute difference of two texts' z-scores: mean |first - second| / scale.
+
+    first, second: frequencies of the same words [n]; scale: their standard deviations over the texts of the
+    corpus [n], above 0. The corpus mean cancels out.
+    """
+    return float(np.mean(np.abs(first - second) / scale))

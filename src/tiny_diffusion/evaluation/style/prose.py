@@ -10,9 +10,27 @@ import numpy.typing as npt
 from ...data.language.dialogue import spoken
 from ...data.language.segmentation import split_sentences
 from ...data.language.words import split_words
-from .punctuation import KINDS, count_marks
 
 IntArray = npt.NDArray[np.int64]
+
+KINDS: dict[str, str] = {
+    "full stop": ".。．｡।۔",
+    "comma": ",،、，",
+    "semicolon": ";；؛·",
+    "colon": ":：",
+    "question": "?？؟",
+    "exclamation": "!！",
+    "dash": "—–―",
+    "ellipsis": "…",
+    "quotation": '"“”„«»‹›「」『』',
+    "bracket": "()[]（）【】",
+    "hyphen": "-‐‑",
+    "apostrophe": "'’‘ʼ",
+}
+_KIND = {mark: i for i, marks in enumerate(KINDS.values()) for mark in marks}
+_ANY = re.compile("[" + re.escape("".join(_KIND)) + "]")
+_DASH = re.compile(r"--+")
+_ELLIPSIS = re.compile(r"\.(?: ?\.){2,}")
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
 
@@ -128,3 +146,12 @@ def draw_pieces(prose: Prose, like: Prose, count: int, seed: int) -> list[Prose]
     rng = np.random.default_rng(seed)
     sizes = [len(words) for words in like.texts]
     return [prose.take(draw_runs(prose, sizes, rng)) for _ in range(count)]
+
+
+def count_marks(text: str) -> npt.NDArray[np.int64]:
+    """Return the count of each kind of mark, int [len(KINDS)]; ``--`` is one dash, ``. . .`` one ellipsis."""
+    plain = _ELLIPSIS.sub("…", _DASH.sub("—", text))
+    counts = np.zeros(len(KINDS), dtype=np.int64)
+    for mark in _ANY.findall(plain):
+        counts[_KIND[mark]] += 1
+    return counts

@@ -20,13 +20,29 @@ from scipy.stats import wasserstein_distance
 
 from ...config import EvaluationConfig
 from ...errors import UserError
-from .calibration import Features, Measure, Part, calibrate, fit_features
-from .delta import burrows_delta, commonest, frequencies, word_pairs
+from .calibration import (
+    Features,
+    Measure,
+    Part,
+    burrows_delta,
+    calibrate,
+    commonest,
+    fit_features,
+    frequencies,
+    word_pairs,
+)
 from .prose import Prose, draw_pieces, read_prose, trim
-from .readability import readability
 from .sentence_lengths import compare_lengths
 from .style_report import DELTA, OtherBook, RankShare, StyleReport, TextStyle
-from .vocabulary import function_word_share, hapax_share, rank_shares, rare_word_share, type_token_ratio, zipf_slope
+from .vocabulary import (
+    function_word_share,
+    hapax_share,
+    rank_shares,
+    rare_word_share,
+    readability,
+    type_token_ratio,
+    zipf_slope,
+)
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,6 +6,7 @@ from functools import cache
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 from wordfreq import available_languages, get_frequency_dict
 
 from ...data.language.language import wordfreq_name
@@ -13,6 +14,7 @@ from ...data.language.words import LONG_LETTER_RUN, split_words
 from ...errors import UserError
 
 FUNCTION_WORDS = 50
+LONG_WORD = 6  # letters; longer words count as long in LIX
 
 
 @cache
@@ -85,3 +87,24 @@ def function_word_share(words: list[str], language: str) -> float | None:
     # The table is in falling order of frequency.
     common = {word for entry in islice(table, FUNCTION_WORDS) for word in split_words(entry)}
     return sum(word in common for word in words) / len(words)
+
+
+def lix(words: list[str], sentences: int) -> float:
+    """Return LIX (Bjornsson 1968): words a sentence plus the percentage of words of more than six letters.
+
+    Below 30 very easy, above 55 very hard. In scripts without spaces each character is a word, so that only the
+    sentence length counts. NaN without a word.
+    """
+    if not words or sentences == 0:
+        return float("nan")
+    return len(words) / sentences + 100 * sum(len(word) > LONG_WORD for word in words) / len(words)
+
+
+def letters_per_word(words: list[str]) -> float:
+    """Return the mean length of a word, in characters; NaN without a word."""
+    return sum(map(len, words)) / len(words) if words else float("nan")
+
+
+def readability(words: list[str], sentences: int) -> npt.NDArray[np.float64]:
+    """Return LIX and letters a word, [2]."""
+    return np.array([lix(words, sentences), letters_per_word(words)])
