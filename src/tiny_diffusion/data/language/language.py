@@ -1,4 +1,4 @@
-"""Which language a text is written in: its script, then the share of a language's function words."""
+"""Detects the language of a text: first by its script, then by the share of each language's function words."""
 
 import re
 from collections import Counter
@@ -73,12 +73,12 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 def detect_language(text: str) -> str:
-    """Return the two-letter code of the language of `text`, or "und" when too little speaks for any one."""
+    """Return the two-letter code of the language of ``text``, or "und" if there is too little evidence for any."""
     # The middle of a long text: its first pages are often a licence in another language.
     start = max(0, (len(text) - _SAMPLE) // 2)
     sample = text[start : start + _SAMPLE]
     counts = {name: len(pattern.findall(sample)) for name, pattern in _SCRIPTS}
-    # A sign of Han, kana or Hangul says about as much as two or three letters.
+    # One character of Han, kana or Hangul carries about as much as two or three letters.
     weight = {"kana": 2.5, "han": 2.5, "hangul": 2.5}
     script = max(counts, key=lambda name: counts[name] * weight.get(name, 1.0))
     if counts[script] < 2:
