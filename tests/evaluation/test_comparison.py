@@ -196,7 +196,7 @@ def test_the_table_has_every_rival_once(config: ProjectConfig, data: Processed) 
     ("changes", "meta", "words"),
     [
         (CAUSAL, {"data": "another", "source": "b.txt"}, "b.txt"),
-        ({}, None, "no autoregressive"),
+        ({}, None, "not an autoregressive"),
         ({**CAUSAL, "model.context": 16}, None, "context=16"),
         ({**CAUSAL, "model.vocab_level": 2}, None, "vocab_level=2"),
     ],

@@ -40,7 +40,7 @@ def _limits(stage: StageConfig, scores: Mapping[str, np.ndarray]) -> list[_Limit
 
 
 def _select(stage: StageConfig, what: str, limits: list[_Limit]) -> np.ndarray:
-    """Positions of the candidates within all limits; raises UserError, naming the strictest limit, if there are none."""
+    """Positions of the candidates within all limits; raises UserError, naming the strictest limit, if there is none."""
     kept = np.flatnonzero(np.logical_and.reduce([limit.passed for limit in limits]))
     if kept.size == 0:
         strictest = min(limits, key=lambda limit: int(limit.passed.sum()))

@@ -1,4 +1,4 @@
-"""The small parts of a prepared folder: ``meta.json`` and the training text, without the parts that need scikit-learn."""
+"""The small parts of a prepared folder: ``meta.json`` and the training text, read without loading scikit-learn."""
 
 import hashlib
 import json

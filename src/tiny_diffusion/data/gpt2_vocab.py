@@ -46,7 +46,7 @@ def from_byte_level(token: str) -> bytes:
 
 
 def parse_merges(entries: Sequence[Any], where: str) -> list[ByteMerge]:
-    """Read merges spelled ``"a b"`` or ``["a", "b"]`` in the byte alphabet; error messages call their source ``where``."""
+    """Read merges spelled ``"a b"`` or ``["a", "b"]`` in the byte alphabet; errors call their source ``where``."""
     merges = []
     for entry in entries:
         pair = entry.split(" ") if isinstance(entry, str) else entry

@@ -63,5 +63,5 @@ def _kept_text(paragraph: str, sentences: Sequence[tuple[str, bool]]) -> str:
 
 
 def long_enough(text: str, min_words: int) -> bool:
-    """Whether a sentence has ``min_words`` words; text that is not ASCII always has, since its script may lack spaces."""
+    """Whether a sentence has ``min_words`` words; text beyond ASCII always has, since its script may lack spaces."""
     return len(text.split()) >= min_words or not text.isascii()

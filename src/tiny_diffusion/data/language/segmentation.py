@@ -188,7 +188,7 @@ def _parted(mark: str, gap: str, first: str) -> bool:
 
 
 def _speech_follows(text: str, end: int, rules: _Rules) -> bool:
-    """Whether a capital after a quotation begins its speaker (``I asked``, ``Mr. Gray cried``) rather than a sentence."""
+    """Whether a capital after a quotation begins its speaker (``I asked``, ``Mr. Gray cried``), not a sentence."""
     speaker = _SPEECH.match(text, end)
     return speaker is not None and (speaker.group(1) or "").casefold() not in rules.starters
 

@@ -1,4 +1,4 @@
-"""From a book's raw text to its paragraphs: removes the licence frame, headings, page furniture and hard line breaks."""
+"""From a book's raw text to its paragraphs: removes the licence frame, headings, page furniture and line wraps."""
 
 import re
 import unicodedata

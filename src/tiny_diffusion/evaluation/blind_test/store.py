@@ -1,7 +1,7 @@
-"""The blind test's memory: passages, raters and answers in one SQLite file.
+"""Stores a blind test: passages, raters and answers in one SQLite file.
 
 Every answer is a transaction of its own, so that nothing is lost when a rater stops, and several raters may answer at
-once. The state of a rater follows from the answers alone: the next question is the first without an answer.
+the same time. A rater's state follows from the answers alone: the next question is the first one without an answer.
 """
 
 import json
@@ -21,16 +21,16 @@ from .records import Answer, BlindPassage, Origin, Progress, Question
 
 QUESTIONS = ("verdict", *ASPECTS)
 LONGEST_NAME = 20
-ALL_RATERS = "all raters"  # the row of everybody in a report: nobody's name
-# An answer that a rater still owes: of those who rate, all four; of others, the verdict.
+ALL_RATERS = "all raters"  # the row for everybody in a report; no rater may have this name
+# An answer that is still open: raters who rate owe all four values, the others only the verdict.
 OPEN = f"(verdict IS NULL OR (rates = 1 AND ({' OR '.join(f'{aspect} IS NULL' for aspect in ASPECTS)})))"
 
 
 class AnswerStore(AbstractContextManager["AnswerStore"]):
-    """An open blind test. Use as a context manager, or call ``close``."""
+    """An open blind test. Use it as a context manager, or call ``close``."""
 
     def __init__(self, path: Path) -> None:
-        """Open the test at ``path``; raises UserError when it is missing, damaged, foreign or of another version."""
+        """Open the test at ``path``; raises UserError if it is missing, damaged, foreign or of another version."""
         if not begun(path):
             raise UserError(f"no blind test at {path}; begin one: tiny-diffusion blind-test --rater NAME")
         self.path = path
@@ -42,7 +42,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
 
     @classmethod
     def create(cls, path: Path, origin: Origin, passages: list[BlindPassage]) -> Self:
-        """Begin a test. Where another process began one meanwhile, that one is opened: compare its ``origin``."""
+        """Begin a test. If another process has begun one meanwhile, open that one: compare its ``origin``."""
         make_folder(path.parent)
         rows = [("real" if p.real else "generated", p.text) for p in passages]
         with sqlite_errors(path), closing(connect(path, "rwc")) as connection, transaction(connection):
@@ -57,13 +57,13 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def join(self, rater: str, rates: bool | None) -> None:
-        """Let ``rater`` begin, in an order of their own, or go on. ``rates``: None keeps what they began with.
+        """Let ``rater`` begin, in an order of their own, or continue. ``rates``: None keeps what they began with.
 
-        Raises UserError for an impossible name, and when ``rates`` is not what the rater began with.
+        Raises UserError if ``rates`` is not what the rater began with.
         """
         with sqlite_errors(self.path), transaction(self._connection):
             row = self._one("SELECT rates FROM rater WHERE name = ?", rater)
@@ -79,7 +79,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
                 self._run("INSERT INTO answer (rater, position, passage) VALUES (?, ?, ?)", rater, position, passage)
 
     def next_question(self, rater: str) -> Question | None:
-        """What ``rater`` has not answered yet, in their order; None when they have finished."""
+        """The first question that ``rater`` has not answered yet, in their order; None if they have finished."""
         row = self._one(
             f"SELECT position, text, {', '.join(QUESTIONS)} FROM answer JOIN rater ON rater = name "
             f"JOIN passage ON passage = id WHERE rater = ? AND {OPEN} ORDER BY position",
@@ -92,9 +92,9 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         return Question(rater, position, total, text, ask=QUESTIONS[given.index(None)])
 
     def record(self, question: Question, value: str | int) -> None:
-        """Keep an answer: "real" or "generated" for a verdict, 1 to 5 for an aspect.
+        """Store an answer: "real" or "generated" for a verdict, 1 to 5 for an aspect.
 
-        Raises UserError when the question has been answered meanwhile.
+        Raises UserError if the question has been answered meanwhile.
         """
         written = self._run(
             f"UPDATE answer SET {question.ask} = ?, answered = ? "
@@ -108,7 +108,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
             raise UserError(f"{question.rater} answers in another window too: go on in one of them")
 
     def undo(self, rater: str) -> bool:
-        """Take the last answer back; False when there is none. Raises UserError once the rater has finished."""
+        """Take the last answer back; False if there is none. Raises UserError once the rater has finished."""
         with sqlite_errors(self.path), transaction(self._connection):
             if self.next_question(rater) is None:
                 raise UserError(f"{rater} has finished: the answers stand")
@@ -132,7 +132,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         return [Progress(*row) for row in rows]
 
     def answers(self) -> list[Answer]:
-        """The answers of those who have finished: an unfinished rater's figures could tell what a passage is."""
+        """The answers of raters who have finished: figures of an unfinished rater could give away what a passage is."""
         finished = [p.rater for p in self.progress() if p.done == p.total]
         rows = self._all(
             f"SELECT rater, position, passage, text, truth = 'real', verdict = 'real', rates, {', '.join(ASPECTS)} "
@@ -161,13 +161,13 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
             return self._connection.execute(query, values).fetchall()
 
     def _run(self, query: str, *values: object) -> int:
-        """Rows changed."""
+        """Execute a statement and return the number of rows changed."""
         with sqlite_errors(self.path):
             return self._connection.execute(query, values).rowcount
 
 
 def checked_name(name: str) -> str:
-    """A rater's name, stripped and composed; raises UserError for one that is empty, long, not printable or taken."""
+    """A rater's name, stripped and composed; raises UserError if it is empty, long, not printable or reserved."""
     name = unicodedata.normalize("NFC", name.strip())
     if not name or len(name) > LONGEST_NAME or not name.isprintable() or name == ALL_RATERS:
         raise UserError(f"--rater {name!r} cannot be a name: give 1 to {LONGEST_NAME} printable characters")
