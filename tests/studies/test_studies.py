@@ -171,7 +171,7 @@ def test_damaged_records_are_told(tmp_path: Path, base: ProjectConfig, data: Pro
     result.unlink()
     Trainer(run.config, data, store.folder(run)).save_run()
     (store.folder(run) / "logs" / "metrics.jsonl").unlink()
-    with pytest.raises(UserError, match="not whole"):
+    with pytest.raises(UserError, match="incomplete"):
         finish(Store(tmp_path, data, base.evaluation), [run])
 
 

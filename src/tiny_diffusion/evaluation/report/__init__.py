@@ -1,4 +1,4 @@
-"""Runs the whole evaluation of a checkpoint, estimates its time, and says what came out as a page and in words.
+"""Runs the whole evaluation of a checkpoint, estimates its time, and presents the results as a page and in words.
 
 It may import what ``evaluation`` may import. Start with ``evaluate.evaluate``; ``verdict`` writes the sentences and
 ``page`` the HTML page.
