@@ -1,7 +1,7 @@
-"""A finished text's way out of the noise, found again in the states of the run that wrote it.
+"""Recovers how a finished text came out of the noise from the states of the run that wrote it.
 
-A run writes several texts at once, fills gaps one after another, tries fillings that it throws away, and may write
-some tokens a second time: a film shows one text, and of all that only what led to it.
+A run may write several texts at once, fill one gap after another, try fillings that it discards, and write some tokens
+a second time. A film shows one text and only the states that led to it.
 """
 
 from collections.abc import Sequence
@@ -16,25 +16,26 @@ from .frames import Frame, Moment, Span, final_frame, frame_of, spans
 
 @dataclass(frozen=True)
 class _Take:
-    """How a stretch of a text was written: its ids and confidence by the number of the state."""
+    """How a stretch of a text was written: its ids and confidence, by number of the state."""
 
     stretch: Span
     moments: dict[int, tuple[list[int], list[float]]]
-    end: int  # number of the state from which on it stands
+    end: int  # number of the last of these states: the stretch is final after it
 
 
 def film(states: Sequence[DenoisingState], text: Written, tokenizer: BookTokenizer) -> list[Frame]:
-    """All frames of a finished text, from the one before the first step on, each cut into the final text's pieces.
+    """Return all frames of a finished text, from the one before the first step on, each cut into the final text's
+    pieces.
 
-    What comes later is masked from the beginning, so that piece ``i`` is at one place in all frames. The last frame
-    is the text; a stretch that stands in no state (changed after writing) is masked until then.
+    Later parts are masked from the beginning, so that piece ``i`` is at the same place in all frames. The last frame is
+    the text; a stretch that occurs in no state (because it was changed after writing) is masked until then.
     """
     rows: list[list[list[int]]] = [state.ids.tolist() for state in states]
     takes = [take for stretch in _stretches(text.given) if (take := _take(states, rows, text, stretch)) is not None]
     numbers = sorted({number for take in takes for number in take.moments})
     if not numbers:
         return [final_frame(text, tokenizer)]
-    # A text is written block after block and some of it again, each counting its own steps: here all are counted.
+    # Blocks and rewritten parts each count their own steps; the film counts all steps.
     moments = [Moment.start(text.ids, text.given, len(numbers))]
     moments += [_moment(number, step, len(numbers), text, takes) for step, number in enumerate(numbers, start=1)]
     last = moments[-1]
@@ -59,7 +60,7 @@ def _stretches(given: Sequence[bool]) -> list[Span]:
 def _take(
     states: Sequence[DenoisingState], rows: Sequence[list[list[int]]], text: Written, stretch: Span
 ) -> _Take | None:
-    """The moments of a stretch: those of the row in which it stood first, before and after."""
+    """The moments of a stretch, before and after the first state that contains it: those of its row."""
     found = _first_state(rows, text, stretch)
     if found is None:
         return None
@@ -83,9 +84,11 @@ def _take(
 
 
 def _first_state(rows: Sequence[list[list[int]]], text: Written, stretch: Span) -> tuple[int, int, int] | None:
-    """Number of the first state with a row that begins with the text up to the stretch's end, or a last part of that.
+    """Number of the first state with a row that begins with the text up to the stretch's end, or with a last part of
+    it.
 
-    Then the row, and where in the text it begins: at 0, or later, before some given token, where the row is a window.
+    Also returns the row, and where in the text it begins: at 0, or later, before some given token, if the row is a
+    window.
     """
     wanted, end = list(text.ids), stretch[1]
     starts = [first for first in range(stretch[0] + 1) if first == 0 or any(text.given[first : stretch[0]])]
@@ -98,14 +101,14 @@ def _first_state(rows: Sequence[list[list[int]]], text: Written, stretch: Span) 
 
 
 def _same_row(earlier: list[list[int]], later: list[list[int]], row: int, given: Sequence[bool]) -> bool:
-    """Whether two states are of as many rows, and this one of the same given tokens, perhaps with more behind it."""
+    """Whether two states have as many rows, and this row the same given tokens, possibly with more after them."""
     if len(earlier) != len(later) or len(earlier[row]) > len(later[row]):
         return False
     return all(a == b for a, b, g in zip(earlier[row], later[row], given, strict=False) if g)
 
 
 def _moment(number: int, step: int, steps: int, text: Written, takes: Sequence[_Take]) -> Moment:
-    """The whole text after the state ``number``: what was given, what stands by then, and MASK elsewhere."""
+    """The whole text after state ``number``: the given tokens, those written by then, and MASK elsewhere."""
     ids = [i if g else MASK for i, g in zip(text.ids, text.given, strict=True)]
     confidence = [float(g) for g in text.given]
     for take in takes:

@@ -1,4 +1,4 @@
-"""Moments of writing as pieces of text, for readers such as a terminal, a picture or a page.
+"""Moments of writing as pieces of text, for a terminal, a picture or a page.
 
 Shapes: B rows, T tokens.
 """
@@ -17,10 +17,10 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Piece:
-    """A token, or neighbours that only together spell whole characters.
+    """A token, or neighbouring tokens that spell whole characters only together.
 
-    text: empty while masked. confidence: the lowest of its tokens', 0 while masked. new: written since the frame
-    before. ids: its tokens.
+    text: empty while masked. confidence: the lowest of its tokens, 0 while masked. new: written since the previous
+    frame. ids: its tokens.
     """
 
     text: str
@@ -40,13 +40,13 @@ class Frame:
 
     @property
     def text(self) -> str:
-        """What stands already."""
+        """The text written so far."""
         return "".join(piece.text for piece in self.pieces)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One row of a state, as lists of T."""
+    """One row of a state, as lists of length T."""
 
     ids: list[int]
     confidence: list[float]
@@ -60,13 +60,13 @@ class Moment:
 
     @classmethod
     def start(cls, ids: Sequence[int], given: Sequence[bool], steps: int) -> "Moment":
-        """The moment before the first step: only what was given stands."""
+        """The moment before the first step: only the given tokens are known."""
         shown = [i if g else MASK for i, g in zip(ids, given, strict=True)]
         return cls(shown, [float(g) for g in given], 0, steps)
 
 
 class Recording:
-    """A run that can be read once, state by state, and keeps its states, its texts, and why some are missing."""
+    """A run that can be read once, state by state; keeps its states, its texts, and why some are missing."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -89,17 +89,17 @@ class Recording:
 
 
 def spans(ids: Sequence[int], tokenizer: BookTokenizer) -> list[Span]:
-    """Cut a row into ranges of tokens that decode one by one to what they decode to together.
+    """Cut a row into ranges of tokens that decode separately to the same text as together.
 
-    A token of a byte-level vocabulary may end within a character: it then goes with those that end the character.
-    A MASK stands alone.
+    A token of a byte-level vocabulary may end within a character; it then joins the tokens that complete the character.
+    A MASK is a range of its own.
     """
     found: list[Span] = []
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for place, index in enumerate(ids):
         token = tokenizer.token_bytes(index)
         open_character = bool(decoder.getstate()[0])
-        if open_character and token and token[0] & 0xC0 == 0x80:  # a byte that goes on with a character
+        if open_character and token and token[0] & 0xC0 == 0x80:  # a byte that continues a character
             found[-1] = (found[-1][0], place + 1)
         else:
             found.append((place, place + 1))
@@ -109,15 +109,16 @@ def spans(ids: Sequence[int], tokenizer: BookTokenizer) -> list[Span]:
 
 
 def frames(states: Iterable[DenoisingState], tokenizer: BookTokenizer, row: int = 0) -> Iterator[Frame]:
-    """The frame before the first step and that of each state as it comes, of one row.
+    """Yield the frame before the first step and that of each state as it comes, for one row.
 
-    States do not say what was given: what the first one holds with confidence 1 counts so. A row of another length
-    or with other given tokens begins anew, unless it is the one before with a block of tokens behind it. Each block,
-    and what is drawn again, counts its own steps; frames count all that were done, and those that are to come at most.
+    States do not say which tokens were given: those that the first state holds with confidence 1 count as given. A row
+    of another length or with other given tokens starts a new text, unless it is the previous row with a block of tokens
+    after it. Each block, and each redrawn part, counts its own steps; frames count all steps done, and the largest
+    number still to come.
     """
     before: Moment | None = None
     given: list[bool] = []
-    done = last = 0  # steps before the block at work, and the last step in it
+    done = last = 0  # steps before the current block, and the last step in it
     for state in states:
         done, last = (done + last if state.step <= last else done), state.step
         now = Moment.of(replace(state, step=done + state.step, steps=done + state.steps), row)
@@ -131,7 +132,7 @@ def frames(states: Iterable[DenoisingState], tokenizer: BookTokenizer, row: int 
 
 
 def final_frame(text: Written, tokenizer: BookTokenizer) -> Frame:
-    """The finished text's own frame."""
+    """The frame of the finished text."""
     end = Moment(list(text.ids), list(text.confidence), text.steps, text.steps)
     return frame_of(end, spans(text.ids, tokenizer), text.given, end, tokenizer)
 
@@ -139,7 +140,7 @@ def final_frame(text: Written, tokenizer: BookTokenizer) -> Frame:
 def frame_of(
     now: Moment, cut: Sequence[Span], given: Sequence[bool], before: Moment, tokenizer: BookTokenizer
 ) -> Frame:
-    """The frame of a moment cut into pieces; a piece with a MASK in it is masked. ``before`` tells what is new."""
+    """The frame of a moment cut into pieces; a piece that contains a MASK is masked. ``before`` decides what is new."""
     pieces = []
     for start, end in cut:
         ids = now.ids[start:end]
@@ -153,7 +154,7 @@ def frame_of(
 
 
 def _goes_on(before: Moment, now: Moment, given: Sequence[bool]) -> bool:
-    """Whether ``now`` is a later moment of the same row, perhaps with more tokens behind it."""
+    """Whether ``now`` is a later moment of the same row, possibly with more tokens after it."""
     if len(now.ids) == len(before.ids):
         return all(a == b for a, b, g in zip(before.ids, now.ids, given, strict=True) if g)
     return now.ids[: len(before.ids)] == before.ids
