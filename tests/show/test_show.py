@@ -26,8 +26,7 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.show import gif
 from tiny_diffusion.show.bands import BANDS, band_of
-from tiny_diffusion.show.film import film
-from tiny_diffusion.show.frames import Frame, Piece, Recording
+from tiny_diffusion.show.frames import Frame, Piece, Recording, film
 from tiny_diffusion.show.gif import LEADING, check_gif, find_font, write_gif
 from tiny_diffusion.show.lines import SHADE, Lines, printable, unsettled_width
 from tiny_diffusion.show.page import encode, render, write_page

@@ -22,8 +22,7 @@ from tiny_diffusion.data.tokenizer import MASK, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.show import page
-from tiny_diffusion.show.film import film
-from tiny_diffusion.show.frames import Frame, Recording
+from tiny_diffusion.show.frames import Frame, Recording, film
 from tiny_diffusion.writing import copy_guard as guard_module
 from tiny_diffusion.writing import repair
 from tiny_diffusion.writing.copy_guard import NoveltyGuard

@@ -29,6 +29,7 @@ from tiny_diffusion.writing.infilling.requirements import (
     tokens_per_word,
 )
 from tiny_diffusion.writing.infilling.template import Fixed, GapRequest, parse_gaps
+from tiny_diffusion.writing.results import Stretch
 from tiny_diffusion.writing.writer import Writer, finish
 
 FAST = GenerationConfig(steps=3, gap_tokens=2, precision="float32")
@@ -392,6 +393,27 @@ def test_a_long_text_is_filled_from_left_to_right_in_windows(writer: Writer) -> 
     filled = [i for i, g in zip(found.ids, found.given, strict=True) if not g]
     first = torch.tensor(filled[:5])
     assert all((row[0].unfold(0, 5, 1) == first).all(1).any() for row in rows[FAST.steps : 2 * FAST.steps])
+
+
+@pytest.mark.parametrize("template", ["The ___ sold {1-3 words} it. {sentence}", f"{LONG} {{2 words}} ___ {LONG} ___."])
+def test_states_say_which_text_and_which_part_of_it_they_write(writer: Writer, template: str) -> None:
+    run = writer.filling(template, FAST.model_copy(update={"num_samples": 3}))
+    last: dict[Stretch, list[int]] = {}
+    while True:
+        try:
+            state = next(run)
+        except StopIteration as done:
+            texts = done.value
+            break
+        assert len(state.ids) == len(state.stretches) and bool((state.given <= (state.ids != MASK)).all())
+        for row, part in zip(state.ids.tolist(), state.stretches, strict=True):
+            last[part] = row[part.inside]
+    for number, text in enumerate(texts):
+        ids = [i if was_given else MASK for i, was_given in zip(text.ids, text.given, strict=True)]
+        for part in text.stretches:
+            assert part.text == number
+            ids[part.start : part.end] = last[part]
+        assert tuple(ids) == text.ids
 
 
 def test_gaps_of_told_size_in_one_window_are_filled_at_once(writer: Writer) -> None:

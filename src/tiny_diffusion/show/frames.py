@@ -6,13 +6,12 @@ Shapes: B rows, T tokens.
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from ..data.tokenizer import MASK, BookTokenizer
-from ..sampling.denoise import DenoisingState
-from ..writing.results import Refused, Run, Written
-
-Span = tuple[int, int]
+from ..writing.layout import Span
+from ..writing.results import Refused, Run, WritingState, Written
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,6 @@ class Moment:
     steps: int
 
     @classmethod
-    def of(cls, state: DenoisingState, row: int) -> "Moment":
-        """The moment of a row."""
-        return cls(state.ids[row].tolist(), state.confidence[row].tolist(), state.step, state.steps)
-
-    @classmethod
     def start(cls, ids: Sequence[int], given: Sequence[bool], steps: int) -> "Moment":
         """The moment before the first step: only the given tokens are known."""
         shown = [i if g else MASK for i, g in zip(ids, given, strict=True)]
@@ -70,11 +64,11 @@ class Recording:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self.states: list[DenoisingState] = []
+        self.states: list[WritingState] = []
         self.texts: list[Written] = []
         self.refused: Refused | None = None
 
-    def __iter__(self) -> Iterator[DenoisingState]:
+    def __iter__(self) -> Iterator[WritingState]:
         while True:
             try:
                 state = next(self._run)
@@ -108,27 +102,54 @@ def spans(ids: Sequence[int], tokenizer: BookTokenizer) -> list[Span]:
     return found
 
 
-def frames(states: Iterable[DenoisingState], tokenizer: BookTokenizer, row: int = 0) -> Iterator[Frame]:
-    """Yield the frame before the first step and that of each state as it comes, for one row.
+def frames(states: Iterable[WritingState], tokenizer: BookTokenizer, number: int = 0) -> Iterator[Frame]:
+    """Yield the frame before the first step and that of each state as it comes, for the text ``number``, from 0.
 
-    States do not say which tokens were given: those that the first state holds with confidence 1 count as given. A row
-    of another length or with other given tokens starts a new text, unless it is the previous row with a block of tokens
-    after it. Each block, and each redrawn part, counts its own steps; frames count all steps done, and the largest
-    number still to come.
+    Of several attempts in one state the first is shown. A new attempt begins with a frame of what was given. Each
+    block, and each repair, counts its own steps; frames count all steps done, and the largest number still to come.
     """
     before: Moment | None = None
-    given: list[bool] = []
+    draw = -1
     done = last = 0  # steps before the current block, and the last step in it
     for state in states:
+        row = next((row for row, stretch in enumerate(state.stretches) if stretch.text == number), None)
+        if row is None:
+            continue
         done, last = (done + last if state.step <= last else done), state.step
-        now = Moment.of(replace(state, step=done + state.step, steps=done + state.steps), row)
-        if before is None or not _goes_on(before, now, given):
-            given = [i != MASK and c == 1 for i, c in zip(now.ids, now.confidence, strict=True)]
-            before = replace(Moment.start(now.ids, given, now.steps), step=done)
+        ids, given = state.ids[row].tolist(), state.given[row].tolist()
+        now = Moment(ids, state.confidence[row].tolist(), done + state.step, done + state.steps)
+        if before is None or state.stretches[row].draw != draw:
+            draw = state.stretches[row].draw
+            before = replace(Moment.start(ids, given, now.steps), step=done)
             yield frame_of(before, spans(before.ids, tokenizer), given, before, tokenizer)
-        given += [False] * (len(now.ids) - len(given))
-        yield frame_of(now, spans(now.ids, tokenizer), given, before, tokenizer)
+        yield frame_of(now, spans(ids, tokenizer), given, before, tokenizer)
         before = now
+
+
+def film(states: Sequence[WritingState], text: Written, tokenizer: BookTokenizer) -> list[Frame]:
+    """Return all frames of a finished text, from the one before the first step on, cut into the final text's pieces.
+
+    Only the states that led to the text are shown. Later parts are masked from the beginning, so that piece ``i`` is at
+    the same place in all frames. The last frame is the text.
+    """
+    rows = [(state, row) for state in states for row, part in enumerate(state.stretches) if part in text.stretches]
+    if not rows:
+        return [final_frame(text, tokenizer)]
+    moments = [Moment.start(text.ids, text.given, len(rows))]
+    # Blocks and repairs each count their own steps; the film counts all steps.
+    for step, (state, row) in enumerate(rows, start=1):
+        part, now = state.stretches[row], replace(moments[-1], step=step)
+        size = min(part.end, len(text.ids)) - part.start  # the end of a text may be cut off
+        written = zip(state.ids[row, part.inside].tolist(), state.confidence[row, part.inside].tolist(), strict=True)
+        ids, confidence = now.ids.copy(), now.confidence.copy()
+        for place, (index, sure) in enumerate(list(written)[:size], start=part.start):
+            ids[place], confidence[place] = index, sure
+        moments.append(replace(now, ids=ids, confidence=confidence))
+    if tuple(moments[-1].ids) != text.ids:
+        moments.append(replace(moments[-1], ids=list(text.ids), confidence=list(text.confidence)))
+    cut = spans(text.ids, tokenizer)
+    pairs = [(moments[0], moments[0]), *pairwise(moments)]
+    return [frame_of(now, cut, text.given, before, tokenizer) for before, now in pairs]
 
 
 def final_frame(text: Written, tokenizer: BookTokenizer) -> Frame:
@@ -151,10 +172,3 @@ def frame_of(
         new = before.ids[start:end] != ids
         pieces.append(Piece(tokenizer.decode(ids), state, min(now.confidence[start:end]), new, tuple(ids)))
     return Frame(tuple(pieces), now.step, now.steps)
-
-
-def _goes_on(before: Moment, now: Moment, given: Sequence[bool]) -> bool:
-    """Whether ``now`` is a later moment of the same row, possibly with more tokens after it."""
-    if len(now.ids) == len(before.ids):
-        return all(a == b for a, b, g in zip(before.ids, now.ids, given, strict=True) if g)
-    return now.ids[: len(before.ids)] == before.ids

@@ -58,8 +58,7 @@ class Showing:
 
         Of several texts, which are written at once, the first is animated as it comes and the others after it.
         """
-        from ...show.film import film
-        from ...show.frames import Recording, frames
+        from ...show.frames import Recording, film, frames
         from ...writing.results import Refused
         from ...writing.writer import finish
 
