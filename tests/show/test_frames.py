@@ -22,13 +22,13 @@ def ids_of(raw: bytes) -> list[int]:
     return [NUM_RESERVED + byte for byte in raw]
 
 
-WHOLE = Stretch(0, 0, 9)
+WHOLE = Stretch(0, 0, 0, 9)
 
 
 def state(ids: list[int], step: int = 1, confidence: list[float] | None = None, draw: int = 0) -> WritingState:
     """A state of one row, which is a text from its beginning; what has confidence 1 was given."""
     sure = torch.tensor([[float(i != MASK) for i in ids] if confidence is None else confidence])
-    return WritingState(torch.tensor([ids]), sure, step, 4, sure == 1, (Stretch(0, 0, 9, draw=draw),))
+    return WritingState(torch.tensor([ids]), sure, step, 4, sure == 1, (Stretch(0, 0, 0, 9, draw),))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_film_ends_where_the_text_was_cut() -> None:
 
 def test_a_film_shows_what_is_in_no_state_at_its_end_only() -> None:
     a, b, c = ids_of(b"abc")
-    part = Stretch(0, 1, 2, 1)
+    part = Stretch(0, 1, 1, 2)
     run = [replace(state([a, MASK, a, b], 1), stretches=(part,)), replace(state([a, b, a, b], 2), stretches=(part,))]
     text = Written("abac", (a, b, a, c), (1.0, 1.0, 1.0, 0.2), (True, False, True, False), 2, stretches=(part,))
     assert [frame.text for frame in film(run, text, BYTES)] == ["aa", "aa", "aba", "abac"]
@@ -128,7 +128,7 @@ def test_a_film_puts_gaps_together_that_were_filled_by_search() -> None:
     ]
     one = [torch.tensor([[x, m, y, m, z]]), torch.tensor([[x, a, y, m, z]])]
     last = [torch.tensor([[a, y, m, b, z]]), torch.tensor([[a, y, a, b, z]])]  # a window
-    tries = [(Stretch(0, 1, 3, 1, 0), Stretch(0, 1, 3, 1, 1)), (Stretch(0, 1, 2, 1, 2),), (Stretch(0, 3, 5, 2, 3),)]
+    tries = [(Stretch(0, 1, 1, 3, 0), Stretch(0, 1, 1, 3, 1)), (Stretch(0, 1, 1, 2, 2),), (Stretch(0, 3, 2, 4, 3),)]
     run = [
         WritingState(ids, (ids != m).float() * 0.5, 1 + number % 2, 2, ids == x, tries[number // 2])
         for number, ids in enumerate([*two, *one, *last])

@@ -407,12 +407,12 @@ def test_states_say_which_text_and_which_part_of_it_they_write(writer: Writer, t
             break
         assert len(state.ids) == len(state.stretches) and bool((state.given <= (state.ids != MASK)).all())
         for row, part in zip(state.ids.tolist(), state.stretches, strict=True):
-            last[part] = row[part.inside]
+            last[part] = row[part.first : part.last]
     for number, text in enumerate(texts):
         ids = [i if was_given else MASK for i, was_given in zip(text.ids, text.given, strict=True)]
         for part in text.stretches:
             assert part.text == number
-            ids[part.start : part.end] = last[part]
+            ids[part.start : part.start + part.last - part.first] = last[part]
         assert tuple(ids) == text.ids
 
 

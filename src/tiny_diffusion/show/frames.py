@@ -139,11 +139,11 @@ def film(states: Sequence[WritingState], text: Written, tokenizer: BookTokenizer
     # Blocks and repairs each count their own steps; the film counts all steps.
     for step, (state, row) in enumerate(rows, start=1):
         part, now = state.stretches[row], replace(moments[-1], step=step)
-        size = min(part.end, len(text.ids)) - part.start  # the end of a text may be cut off
-        written = zip(state.ids[row, part.inside].tolist(), state.confidence[row, part.inside].tolist(), strict=True)
+        last = min(part.last, part.first + len(text.ids) - part.start)  # the end of a text may be cut off
+        written, sure = (values[row, part.first : last].tolist() for values in (state.ids, state.confidence))
+        inside = slice(part.start, part.start + len(written))
         ids, confidence = now.ids.copy(), now.confidence.copy()
-        for place, (index, sure) in enumerate(list(written)[:size], start=part.start):
-            ids[place], confidence[place] = index, sure
+        ids[inside], confidence[inside] = written, sure
         moments.append(replace(now, ids=ids, confidence=confidence))
     if tuple(moments[-1].ids) != text.ids:
         moments.append(replace(moments[-1], ids=list(text.ids), confidence=list(text.confidence)))

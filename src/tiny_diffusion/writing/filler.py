@@ -40,7 +40,7 @@ class Row:
 
     ids: Tensor
     edges: tuple[Edge, ...] = ()
-    stretch: Stretch = Stretch(0, 0, 0)
+    stretch: Stretch = Stretch(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,10 @@ class Filler:
         for batch in equal_lengths([row.ids for row in rows], max(1, len(rows))):
             owners = batch.owner.tolist()
             ids, edges = batch.rows.to(self.model.device), [rows[i].edges for i in owners]
-            stretches = tuple(rows[i].stretch for i in owners)
+            given, stretches = ids != MASK, tuple(rows[i].stretch for i in owners)
             for state in self.denoise(ids, self.generator, edges):
-                yield WritingState.of(state, ids != MASK, stretches)
+                shown, sure = state.ids.clone(), state.confidence.clone()
+                yield WritingState(shown, sure, state.step, state.steps, given, stretches)
             for i, row, confidence in zip(owners, state.ids.cpu(), state.confidence.cpu(), strict=True):
                 found[i] = Filled(row, confidence, state.step)
         return [found[i] for i in range(len(rows))]

@@ -16,42 +16,32 @@ from ..sampling.denoise import DenoisingState
 class Stretch:
     """The part of a text that one row of a state writes.
 
-    text: number of the text, from 0. start, end: the first token of the part and the one after its last, counted in
-    the finished text. offset: where the part begins in the row. draw: number of the attempt; states of the same text
-    and draw show the same attempt at later moments.
+    text: number of the text, from 0. start: where the part begins in the finished text, in tokens. first, last: its
+    first place in the row and the one after its last. draw: number of the attempt; later states of the same text and
+    draw show the same attempt.
     """
 
     text: int
     start: int
-    end: int
-    offset: int = 0
+    first: int
+    last: int
     draw: int = 0
 
     @classmethod
     def whole(cls, rows: int, length: int) -> "tuple[Stretch, ...]":
         """For each row: the whole of its own text of ``length`` tokens."""
-        return tuple(cls(row, 0, length) for row in range(rows))
-
-    @property
-    def inside(self) -> slice:
-        """The part within the row."""
-        return slice(self.offset, self.offset + self.end - self.start)
+        return tuple(cls(row, 0, 0, length) for row in range(rows))
 
 
 @dataclass(frozen=True)
 class WritingState(DenoisingState):
-    """A moment of writing.
+    """A moment of writing. Its reader may write into it.
 
     given: bool (B, T), the tokens that were there before. stretches: for each of the B rows, which text it writes.
     """
 
     given: Tensor
     stretches: tuple[Stretch, ...]
-
-    @classmethod
-    def of(cls, state: DenoisingState, given: Tensor, stretches: tuple[Stretch, ...]) -> "WritingState":
-        """A copy of ``state`` that says what it belongs to: its reader may write into it."""
-        return cls(state.ids.clone(), state.confidence.clone(), state.step, state.steps, given, stretches)
 
 
 @dataclass(frozen=True)

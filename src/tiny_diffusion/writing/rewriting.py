@@ -26,18 +26,20 @@ def rewriting(filler: Filler, rules: Sequence[Rule], text: str) -> Process:
     a ``[[`` that is not closed, and if no token may change.
     """
     pieces, settings = parse_kept(text), filler.settings
-    ids = torch.tensor(filler.encode("".join(piece.text for piece in pieces)), dtype=torch.long)
-    free = ~kept_tokens(pieces, ids.tolist(), filler.tokenizer)
+    given = filler.encode("".join(piece.text for piece in pieces))
+    free = ~kept_tokens(pieces, given, filler.tokenizer)
     if not free.any():
         raise UserError("there is nothing to rewrite: give some text outside [[kept spans]]")
     masked = _noise(free, settings.rewrite_strength, settings.num_samples, filler.generator).to(filler.model.device)
-    noisy = ids.to(filler.model.device).expand(settings.num_samples, -1).masked_fill(masked, MASK)  # (B, T)
-    stretches = Stretch.whole(settings.num_samples, len(ids))
+    noisy = torch.tensor(given, device=filler.model.device).expand(settings.num_samples, -1)
+    noisy = noisy.masked_fill(masked, MASK)  # (B, T)
+    stretches = Stretch.whole(settings.num_samples, len(given))
     refused: dict[int, str] = {}
     steps = 0
     for state in fill_and_repair(Repair(filler, rules), noisy, filler.generator, refused):
         steps += 1
-        yield WritingState.of(state, ~masked, stretches)
+        ids, confidence = state.ids.clone(), state.confidence.clone()
+        yield WritingState(ids, confidence, state.step, state.steps, ~masked, stretches)
     last = WritingState(state.ids, state.confidence, steps, steps, ~masked, stretches)
     return Outcome.of([filler.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
 

@@ -18,7 +18,7 @@ from ..sampling.denoise import most_steps
 from ..sampling.draw import row_generators
 from .filler import Filler
 from .finishing import Finishing
-from .infilling.infill import gap_settings, infilling
+from .infilling.infill import infilling
 from .layout import break_ids
 from .repair import Repair, fill_and_repair
 from .results import Outcome, Run, Stretch, WritingState, Written
@@ -31,6 +31,11 @@ def most_passes(settings: GenerationConfig, context: int) -> int:
     whole, rest = divmod(settings.length - first, context - context // 2)
     sizes = [first] + whole * [context - context // 2] + ([rest] if rest else [])
     return sum(most_steps(settings, size) for size in sizes)
+
+
+def gap_settings(settings: GenerationConfig) -> GenerationConfig:
+    """``settings`` with the sampler for gaps in place of that for other writing."""
+    return settings.model_copy(update={"sampler": settings.gap_sampler})
 
 
 def finish(run: Run) -> list[Written]:
@@ -163,15 +168,16 @@ class Writer:
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
-        guards = self.finishing.guards(settings)
         filler = self._two_sided(gap_settings(settings))
+        guards = self.finishing.guards(settings)
         found = yield from infilling(filler, guards, self.finishing.language, template, must)
         return self.finishing.texts(found, guards)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
+        filler = self._two_sided(settings)
         guards = self.finishing.guards(settings)
-        found = yield from rewriting(self._two_sided(settings), guards, text)
+        found = yield from rewriting(filler, guards, text)
         return self.finishing.texts(found, guards)
 
     def _two_sided(self, settings: GenerationConfig) -> Filler:

@@ -76,13 +76,11 @@ class Gap(Part):
         """This gap with ``size`` tokens to fill."""
         return replace(self, text="", ids=(MASK,) * size, confidence=(0.0,) * size)
 
-    def filled(self, row: Filled, inside: slice, tokenizer: BookTokenizer, draw: Stretch | None = None) -> "Gap":
-        """This gap with its filling, the tokens ``inside`` a filled row; ``draw``: None if an earlier gap has it."""
-        ids, confidence = tuple(row.ids[inside].tolist()), tuple(row.confidence[inside].tolist())
-        text = self.without_given_space(tokenizer.decode(ids))
-        if draw is None:
-            return replace(self, text=text, ids=ids, confidence=confidence)
-        return replace(self, text=text, ids=ids, confidence=confidence, stretches=(draw,), steps=row.steps)
+    def filled(self, row: Filled, span: Span, tokenizer: BookTokenizer, part: Stretch | None = None) -> "Gap":
+        """This gap with its filling, the tokens at ``span`` of a row; ``part``: None if an earlier gap has it."""
+        ids, confidence = (tuple(values[slice(*span)].tolist()) for values in (row.ids, row.confidence))
+        gap = replace(self, text=self.without_given_space(tokenizer.decode(ids)), ids=ids, confidence=confidence)
+        return gap if part is None else replace(gap, stretches=(part,), steps=row.steps)
 
     def without_given_space(self, text: str) -> str:
         """``text`` without the space that the fixed part before the gap has given to it."""
@@ -91,10 +89,14 @@ class Gap(Part):
 
 @dataclass(frozen=True)
 class Window:
-    """The ids (T,) of some gaps of a text with as much text on both sides as fits, and the gaps' ``spans`` in them."""
+    """The ids (T,) of some gaps of a text with as much text on both sides as fits.
+
+    spans: the gaps' places in it. start: where the first gap begins in the whole text, in tokens.
+    """
 
     ids: Tensor
     spans: tuple[Span, ...]
+    start: int
 
 
 @dataclass(frozen=True)
@@ -166,13 +168,8 @@ class GappedText:
             if isinstance(part, Gap):
                 spans.append((place, place + len(part.ids)))
             place += len(part.ids)
-        return Window(torch.tensor(ids[start:end]), tuple(spans))
-
-    def stretch(self, number: int, first: Gap, last: Gap, offset: int, draw: int) -> Stretch:
-        """The gaps ``first`` to ``last`` of text ``number`` as a stretch that begins at ``offset`` in its row."""
-        start = sum(len(part.ids) for part in self.parts[: first.place])
-        size = sum(len(part.ids) for part in self.parts[first.place : last.place + 1])
-        return Stretch(number, start, start + size, offset, draw)
+        before = sum(len(part.ids) for part in self.parts[: first.place])
+        return Window(torch.tensor(ids[start:end]), tuple(spans), before)
 
     def written(self, tokenizer: BookTokenizer) -> Written:
         """The finished text; all gaps must be filled.

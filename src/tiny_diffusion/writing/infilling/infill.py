@@ -14,14 +14,13 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ...config import GenerationConfig
 from ...config.messages import show_value
 from ...errors import UserError
 from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
 from ..filler import Filled, Filler, Row
 from ..repair import Repair
-from ..results import Outcome, Process, WritingState
+from ..results import Outcome, Process, Stretch, WritingState
 from .boundaries import Edges
 from .gapped_text import Gap, GappedText, Window
 from .requirements import (
@@ -46,11 +45,6 @@ Filling = Generator[WritingState, None, Texts]
 """Every moment of filling some gaps of each text, then the texts with them filled."""
 
 
-def gap_settings(settings: GenerationConfig) -> GenerationConfig:
-    """``settings`` with the sampler for gaps in place of that for other writing."""
-    return settings.model_copy(update={"sampler": settings.gap_sampler})
-
-
 def infilling(
     filler: Filler, guards: Sequence[NoveltyGuard], language: str, template: str, must: tuple[str, ...]
 ) -> Process:
@@ -69,7 +63,9 @@ def infilling(
     fixed = [piece.text for piece in pieces if isinstance(piece, Fixed)]
     ratio = tokens_per_word(fixed, filler.tokenizer, filler.writing_level)
     sizes = {request: usual_size(request, ratio, settings.gap_tokens, context) for request in requests}
-    text = assign_words(filler, GappedText.of(pieces, filler.encode, sizes.__getitem__), must, ratio)
+    text = GappedText.of(pieces, filler.encode, sizes.__getitem__)
+    if must:
+        text = assign_words(filler, text, must, ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
     work = Infilling(filler, guards, language, edges, ratio)
     texts = dict.fromkeys(range(settings.num_samples), text)
@@ -102,7 +98,7 @@ class Infilling:
         for k, text in texts.items():
             gaps = text.gaps[numbers[0] : numbers[-1] + 1]
             windows[k] = text.window(gaps[0], gaps[-1], self.filler.context)
-            rows[k] = self._row(text, k, gaps, windows[k], windows[k].ids, draw)
+            rows[k] = self._row(k, gaps, windows[k], draw)
         filled = dict(zip(rows, (yield from self.filler.fill(list(rows.values()))), strict=True))
         done: Texts = {}
         for k, text in texts.items():
@@ -111,7 +107,7 @@ class Infilling:
                 row = yield from self._repaired(text, k, numbers, windows[k], rows[k], row)
             for number, span in zip(numbers, windows[k].spans, strict=True):
                 origin = rows[k].stretch if number == numbers[0] else None
-                text = text.with_gap(text.gaps[number].filled(row, slice(*span), self.filler.tokenizer, origin))
+                text = text.with_gap(text.gaps[number].filled(row, span, self.filler.tokenizer, origin))
             done[k] = text
         return {k: text for k, text in done.items() if k not in self.refused}
 
@@ -158,12 +154,12 @@ class Infilling:
             good: list[tuple[Row, Gap]] = []
             drawn: list[Gap] = []
             for row, result in zip(rows, filled, strict=True):
-                text = texts[row.stretch.text]
-                gap = text.gaps[number].filled(result, row.stretch.inside, filler.tokenizer, row.stretch)
+                part, text = row.stretch, texts[row.stretch.text]
+                gap = text.gaps[number].filled(result, (part.first, part.last), filler.tokenizer, part)
                 drawn.append(gap)
                 if fulfils(gap, gap.text, self.language):
                     if run := self._copied_run(text, gap):
-                        copied[row.stretch.text] = run
+                        copied[part.text] = run
                     else:
                         good.append((row, gap))
             found |= self._likeliest(texts, good)
@@ -186,27 +182,24 @@ class Infilling:
         chances: dict[int, Tensor] = {}
         for i in range(settings.gap_candidates):
             opened = gap.opened(sizes[i % len(sizes)])
-            sized = text.with_gap(opened)
-            window = sized.window(opened, opened, filler.context)
+            window = text.with_gap(opened).window(opened, opened, filler.context)
             [(start, end)] = window.spans
-            ids = window.ids
             if words:
                 if end - start not in chances:
-                    chances[end - start] = filler.expectations(ids, start, end)
+                    chances[end - start] = filler.expectations(window.ids, start, end)
                 room = end - start - (gap.request.unit in ("sentence", "paragraph"))
                 placed = place_words(words, chances[end - start], room, filler.generator)
                 if placed is None:
                     continue
-                ids[start:end] = torch.tensor(placed)
-            yield self._row(sized, k, [opened], window, ids, next(self.draws))
+                window.ids[start:end] = torch.tensor(placed)
+            yield self._row(k, [opened], window, next(self.draws))
 
-    def _row(self, text: GappedText, k: int, gaps: Sequence[Gap], window: Window, ids: Tensor, draw: int) -> Row:
-        """The row ``ids`` (T,) to fill the ``gaps`` of text ``k`` in."""
-        listed = ids.tolist()
-        edges = [
-            edge for gap, span in zip(gaps, window.spans, strict=True) for edge in self.edges.of(gap, listed, span)
-        ]
-        return Row(ids, tuple(edges), text.stretch(k, gaps[0], gaps[-1], window.spans[0][0], draw))
+    def _row(self, k: int, gaps: Sequence[Gap], window: Window, draw: int) -> Row:
+        """The row to fill the ``gaps`` of text ``k`` in: their window, with its edges."""
+        ids = window.ids.tolist()
+        edges = [edge for gap, span in zip(gaps, window.spans, strict=True) for edge in self.edges.of(gap, ids, span)]
+        part = Stretch(k, window.start, window.spans[0][0], window.spans[-1][1], draw)
+        return Row(window.ids, tuple(edges), part)
 
     def _copied_run(self, text: GappedText, gap: Gap) -> list[str]:
         """The words of the first copied run that this filling would make longer than a guard allows."""
@@ -220,8 +213,8 @@ class Infilling:
         """The texts of ``good`` fillings, each with the likeliest of its own; the gaps behind it are still open."""
         rows = [row.ids.clone() for row, _ in good]
         for ids, (row, gap) in zip(rows, good, strict=True):
-            ids[row.stretch.inside] = torch.tensor(gap.ids)
-        bounds = [(row.stretch.inside.start, row.stretch.inside.stop) for row, _ in good]
+            ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
+        bounds = [(row.stretch.first, row.stretch.last) for row, _ in good]
         best: dict[int, tuple[float, Gap]] = {}
         for (row, gap), score in zip(good, self.filler.scores(rows, bounds), strict=True):
             k = row.stretch.text
