@@ -80,7 +80,7 @@ def outside(template: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("sampler", ["ancestral", "entropy", "threshold"])
 @pytest.mark.parametrize("sizes", [(16,), (5, 2, 6), (20, 20, 20)])
-def test_gaps_of_told_size_are_mended(
+def test_gaps_of_fixed_size_are_mended(
     book: str, data: Processed, index: CopyIndex, sampler: str, sizes: tuple[int, ...]
 ) -> None:
     writer, template = copyist(book, data, index, 0.9), gaps_in(book, data.tokenizer, *sizes)

@@ -416,7 +416,7 @@ def test_states_say_which_text_and_which_part_of_it_they_write(writer: Writer, t
         assert tuple(ids) == text.ids
 
 
-def test_gaps_of_told_size_in_one_window_are_filled_at_once(writer: Writer) -> None:
+def test_gaps_of_fixed_size_in_one_window_are_filled_at_once(writer: Writer) -> None:
     fast = FAST.model_copy(update={"gap_sampler": "ancestral"})  # takes all its steps for gaps of fewer tokens too
     [short] = writer.infill("The ___ sold {3 tokens} it.", fast)
     assert short.steps == FAST.steps

@@ -1,13 +1,13 @@
 """Sampling: the reverse process that turns masked rows into tokens, and the left-to-right writing of causal models.
 
 It imports ``config``, ``data``, ``model``, ``runtime``, ``files`` and ``errors`` only. Start reading at ``denoise.py``,
-which runs the process; the samplers themselves are in ``samplers.py``.
+which runs the process; the samplers themselves are in ``samplers.py``. The functions ``denoise`` and ``left_to_right``
+are imported from the modules of their names.
 """
 
 from .canvas import Canvas, Prediction
-from .denoise import DenoisingState, denoise, most_steps
+from .denoise import DenoisingState, most_steps
 from .draw import Numbers, choose, row_generators
-from .left_to_right import left_to_right
 from .predictor import Predictor, cast_once
 from .samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
 
@@ -22,8 +22,6 @@ __all__ = [
     "Predictor",
     "cast_once",
     "choose",
-    "denoise",
-    "left_to_right",
     "most_steps",
     "row_generators",
 ]

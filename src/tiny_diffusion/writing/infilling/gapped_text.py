@@ -67,8 +67,8 @@ class Gap(Part):
         return MASK in self.ids
 
     @property
-    def is_told(self) -> bool:
-        """Whether the template tells its number of tokens and nothing else is asked of it: one draw fills it."""
+    def has_fixed_size(self) -> bool:
+        """Whether the template fixes its number of tokens and requests nothing else: one draw fills it."""
         counted = self.request.unit in ("blank", "tokens") and self.request.least == self.request.most
         return counted and not self.must
 
@@ -135,7 +135,7 @@ class GappedText:
         return GappedText((*self.parts[: gap.place], gap, *self.parts[gap.place + 1 :]))
 
     def rounds(self, context: int) -> list[list[int]]:
-        """Which gaps, by number, are filled together: each alone, except neighbours of told size that are close.
+        """Which gaps, by number, are filled together: each alone, except close neighbours of fixed size.
 
         Close are all gaps of a text within the context; in a longer text, those within half a context.
         """
@@ -143,7 +143,7 @@ class GappedText:
         gaps = self.gaps
         rounds: list[list[int]] = []
         for number, gap in enumerate(gaps):
-            if number and gap.is_told and gaps[number - 1].is_told:
+            if number and gap.has_fixed_size and gaps[number - 1].has_fixed_size:
                 between = self.parts[gaps[rounds[-1][0]].place : gap.place + 1]
                 if sum(len(part.ids) for part in between) <= limit:
                     rounds[-1].append(number)

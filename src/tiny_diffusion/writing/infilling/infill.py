@@ -1,9 +1,9 @@
-"""Filling the gaps of a template: several at once if their sizes are told, otherwise by search, gap after gap.
+"""Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
 A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once.
 Among fillings that satisfy the request, the one with the highest mean log-probability per token is chosen. A text
 beyond the context is filled from left to right through windows of the context, each gap with as much text on both
-sides as fits. The guards on copies look at the text as far as the next open gap: fillings of told size are repaired,
+sides as fits. The guards on copies look at the text as far as the next open gap: fillings of fixed size are repaired,
 those of a search discarded.
 """
 
@@ -71,7 +71,7 @@ def infilling(
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts:
-            together = text.gaps[numbers[0]].is_told
+            together = text.gaps[numbers[0]].has_fixed_size
             texts = yield from work.fill_together(texts, numbers) if together else work.search(texts, numbers[0])
     return Outcome({k: text.written(filler.tokenizer) for k, text in texts.items()}, work.refused)
 
@@ -127,8 +127,8 @@ class Infilling:
         device, given = self.filler.model.device, row.ids[None] != 0
         repair = Repair(self.filler, self.guards, len(before), k, row.edges, row.ids[known:])
         state = DenoisingState(filled.ids[None, :known].to(device), filled.confidence[None, :known].to(device), 0, 0)
-        around = [before[: len(before) - start]], [behind[known - end :]]
-        for latest in repair.states(state, free.to(device), self.refused, *around):
+        outside = [before[: len(before) - start]], [behind[known - end :]]
+        for latest in repair.states(state, free.to(device), self.refused, *outside):
             ids = torch.cat((latest.ids[0].cpu(), filled.ids[known:]))
             confidence = torch.cat((latest.confidence[0].cpu(), filled.confidence[known:]))
             filled = Filled(ids, confidence, filled.steps + 1)

@@ -6,7 +6,6 @@ makes a following ``_``, ``{``, ``[`` or backslash plain; before any other chara
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -32,23 +31,24 @@ _FORMS = "{3 words}, {3-5 words}, {4 tokens}, {4-8 tokens}, {sentence} or {parag
 
 @dataclass(frozen=True)
 class Fixed:
-    """Text that stays as it is. ``source``: how the template writes it, escapes included."""
+    """Text that stays as it is, without its escapes."""
 
     text: str
-    source: str
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A span that rewriting must not change."""
+    """A span that rewriting must not change, without its escapes."""
 
     text: str
-    source: str
 
 
 @dataclass(frozen=True)
 class GapRequest:
-    """A gap as the template asks for it: ``least`` to ``most`` of ``unit``, both 1 if the unit is not counted."""
+    """A gap as the template asks for it: ``least`` to ``most`` of ``unit``, both 1 if the unit is not counted.
+
+    source: how the template writes it.
+    """
 
     unit: Unit
     least: int
@@ -65,7 +65,7 @@ def parse_gaps(template: str) -> list[Fixed | GapRequest]:
     for match in _GAPS.finditer(template):
         source = match.group()
         if match["fixed"] is not None:
-            pieces.append(Fixed(_unescaped(source), source))
+            pieces.append(Fixed(_unescaped(source)))
         elif match["blank"] is not None:
             pieces.append(GapRequest("blank", 1, 1, source))
         else:
@@ -82,9 +82,9 @@ def parse_kept(text: str) -> list[Fixed | Kept]:
     for match in _KEPT.finditer(text):
         source = match.group()
         if match["fixed"] is not None:
-            pieces.append(Fixed(_unescaped(source), source))
+            pieces.append(Fixed(_unescaped(source)))
         elif match["kept"] is not None:
-            pieces.append(Kept(_unescaped(match["kept"]), source))
+            pieces.append(Kept(_unescaped(match["kept"])))
         else:
             place = _place(text, match.start())
             raise UserError(rf"a [[ is never closed{place}: end the kept span with ]], or write \[\[")
@@ -94,11 +94,6 @@ def parse_kept(text: str) -> list[Fixed | Kept]:
 def escape(text: str) -> str:
     """``text`` escaped, so that both parsers read it as one fixed piece."""
     return _SPECIAL.sub(r"\\\g<0>", text)
-
-
-def render(pieces: Iterable[Fixed | GapRequest | Kept]) -> str:
-    """The template that was parsed into ``pieces``."""
-    return "".join(piece.source for piece in pieces)
 
 
 def _unescaped(source: str) -> str:
