@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...config.messages import show_value
+from ...data.tokenizer import MASK
 from ...errors import UserError
 from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
@@ -78,7 +79,7 @@ def infilling(
 
 @dataclass(frozen=True)
 class Infilling:
-    """What fills the gaps of several texts made from one template.
+    """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
 
     edges: which tokens may begin and end a gap. ratio: expected tokens per word. refused: reasons by number of the
     text. draws: numbers the attempts.
@@ -124,7 +125,7 @@ class Infilling:
         free = torch.zeros(1, known, dtype=torch.bool)
         for span in window.spans:
             free[0, slice(*span)] = True
-        device, given = self.filler.model.device, row.ids[None] != 0
+        device, given = self.filler.model.device, row.ids[None] != MASK
         repair = Repair(self.filler, self.guards, len(before), k, row.edges, row.ids[known:])
         state = DenoisingState(filled.ids[None, :known].to(device), filled.confidence[None, :known].to(device), 0, 0)
         outside = [before[: len(before) - start]], [behind[known - end :]]
@@ -136,7 +137,7 @@ class Infilling:
         return filled
 
     def search(self, texts: Texts, number: int) -> Filling:
-        """Search a filling of the gap ``number`` of each text; drop texts without one, and note the reason.
+        """Search for a filling of the gap ``number`` of each text; drop texts without one, and note the reason.
 
         Each round draws ``settings.gap_candidates`` fillings for every text that has none yet, in sizes around the
         expected one, and the next round learns the tokens per word from them. Fillings that do not satisfy the request
@@ -145,7 +146,7 @@ class Infilling:
         """
         filler, settings, ratio = self.filler, self.filler.settings, self.ratio
         found: Texts = {}
-        copied: dict[int, list[str]] = {}  # the last copied run that made a filling of each text useless
+        copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
         for turn in range(settings.gap_rounds):
             slack = SLACK / (1 + turn)
             missing = {k: text for k, text in texts.items() if k not in found}
@@ -210,7 +211,7 @@ class Infilling:
         return []
 
     def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> Texts:
-        """The texts of ``good`` fillings, each with the likeliest of its own; the gaps behind it are still open."""
+        """The texts that have ``good`` fillings, each with its likeliest; later gaps are still open in the scored rows."""
         rows = [row.ids.clone() for row, _ in good]
         for ids, (row, gap) in zip(rows, good, strict=True):
             ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
@@ -232,7 +233,7 @@ class Infilling:
                 "or raise generation.gap_candidates or generation.gap_rounds"
             )
         return (
-            f"generation.max_copied_words={settings.max_copied_words} cannot be kept: {tries} each that came out as "
-            f'asked makes a longer run of the training text, such as "{" ".join(copied)}"; raise the limit, '
+            f"generation.max_copied_words={settings.max_copied_words} cannot be kept: {tries}, every one that is as "
+            f'requested copies a longer run of the training text, such as "{" ".join(copied)}"; raise the limit, '
             "generation.temperature, generation.gap_candidates or generation.gap_rounds"
         )
