@@ -17,6 +17,7 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import MASK_ID
+from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import DenoisingState, denoise, share_steps, split_blocks
 from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
@@ -39,6 +40,7 @@ class Toy(torch.nn.Module):
     reserved = NUM_RESERVED
     device = torch.device("cpu")
     config = Shape()
+    schedule = LinearSchedule()
 
     def __init__(self, law: Law) -> None:
         super().__init__()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..model.diffusion import MaskSchedule
 from .canvas import Canvas, Prediction
 
 
@@ -23,7 +22,7 @@ def ancestral(canvas: Canvas, steps: int) -> Iterator[int]:
     """
     for step in range(steps):
         t, s = torch.tensor(1 - step / steps), torch.tensor(1 - (step + 1) / steps)
-        chance = 1.0 if step + 1 == steps else MaskSchedule().unmask_probability(t, s)
+        chance = 1.0 if step + 1 == steps else canvas.schedule.unmask_probability(t, s)
         _settle(canvas, canvas.masked & (canvas.uniform() < chance).to(canvas.ids.device))
         yield steps - step - 1
 
@@ -102,7 +101,7 @@ def remasking(canvas: Canvas, steps: int) -> Iterator[int]:
     expected number of masks at each time stays the same. In the last step sigma is 0. With ``remasking`` 0 this is
     ``ancestral``, draw by draw. Only tokens of the current block are masked again, never given ones.
     """
-    schedule = MaskSchedule()
+    schedule = canvas.schedule
     for step in range(steps):
         t, s = torch.tensor(1 - step / steps), torch.tensor(1 - (step + 1) / steps)
         alpha_t, alpha_s = schedule.alpha(t), schedule.alpha(s)

@@ -211,7 +211,7 @@ class Infilling:
         return []
 
     def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> Texts:
-        """The texts that have ``good`` fillings, each with its likeliest; later gaps are still open when it is scored."""
+        """The texts that have ``good`` fillings, each with its likeliest; later gaps are open when it is scored."""
         rows = [row.ids.clone() for row, _ in good]
         for ids, (row, gap) in zip(rows, good, strict=True):
             ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
