@@ -553,7 +553,7 @@ def test_finished_parts_are_kept_and_used_again(
     for name in ("model_nats_in_batches", "ngram_nats", "ppm_bits"):
         monkeypatch.setattr(f"tiny_diffusion.evaluation.likelihood.comparison.{name}", None)  # cannot be called
     monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate.write_samples", lambda *_: iter(()))
-    monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate._break_down", lambda *_: iter(()))
+    monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate.break_down", lambda *_: iter(()))
     events = list(measure(checkpoint, data, few, *other, kept))
     assert events[-1] == whole
     [expected] = [event for event in events if isinstance(event, Expected)]
@@ -574,7 +574,7 @@ PARTS = {
     "novelty": "tiny_diffusion.evaluation.report.evaluate.measure_novelty",
     "frontier": "tiny_diffusion.evaluation.report.evaluate.measure_frontier",
     WRITING: "tiny_diffusion.evaluation.report.evaluate.write_samples",
-    BREAKDOWN: "tiny_diffusion.evaluation.report.evaluate._break_down",
+    BREAKDOWN: "tiny_diffusion.evaluation.report.evaluate.break_down",
     "bigram": "tiny_diffusion.evaluation.likelihood.comparison.ngram_nats",
     "PPMd order 2, primed": "tiny_diffusion.evaluation.likelihood.comparison.ppm_bits",
 }
