@@ -24,8 +24,7 @@ class _Take:
 
 
 def film(states: Sequence[DenoisingState], text: Written, tokenizer: BookTokenizer) -> list[Frame]:
-    """Return all frames of a finished text, from the one before the first step on, each cut into the final text's
-    pieces.
+    """Return all frames of a finished text, from the one before the first step on, each cut into the final pieces.
 
     Later parts are masked from the beginning, so that piece ``i`` is at the same place in all frames. The last frame is
     the text; a stretch that occurs in no state (because it was changed after writing) is masked until then.
@@ -84,8 +83,7 @@ def _take(
 
 
 def _first_state(rows: Sequence[list[list[int]]], text: Written, stretch: Span) -> tuple[int, int, int] | None:
-    """Number of the first state with a row that begins with the text up to the stretch's end, or with a last part of
-    it.
+    """Number of the first state with a row that begins with the text up to the stretch's end, or with its last part.
 
     Also returns the row, and where in the text it begins: at 0, or later, before some given token, if the row is a
     window.

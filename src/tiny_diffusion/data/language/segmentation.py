@@ -130,9 +130,7 @@ def _ends(text: str, match: re.Match[str], start: int, rules: _Rules) -> bool:
 
 
 def _parted(mark: str, gap: str, first: str) -> bool:
-    """Whether ``gap`` separates the next sentence: a space, a dash after a quotation, or nothing in scripts without
-    spaces.
-    """
+    """Whether ``gap`` separates the next sentence: a space, a dash after a quotation, or nothing in some scripts."""
     if gap[:1].isspace():
         return True
     if gap.startswith(_DASHES):
@@ -184,7 +182,5 @@ def _is_number(word: str, pronoun: bool) -> bool:
 
 
 def _caseless(character: str) -> bool:
-    """Whether a letter belongs to a script without case (Chinese, Arabic, Devanagari), which can always begin a
-    sentence.
-    """
+    """Whether a letter's script has no case (Chinese, Arabic, Devanagari), so that it can begin a sentence."""
     return character.isalpha() and character.lower() == character.upper()

@@ -114,8 +114,9 @@ def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.nd
 def mask_rate_curve(
     model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
 ) -> Iterator[MaskRate]:
-    """Nats per hidden token at each rate 0.1 ... 0.9, with exactly that share hidden (rounded up), ``draws`` masks per
-    window.
+    """Nats per hidden token at each rate 0.1 ... 0.9.
+
+    Exactly that share of a window is hidden (rounded up), in ``draws`` masks per window.
     """
     lengths = torch.tensor([len(w) for w in windows])
     generator = torch.Generator().manual_seed(seed)
