@@ -54,7 +54,7 @@ class CopyIndex:
         self._order = np.asarray(divsufsort(self._ids), dtype=np.int64) if ids else self._ids
 
     def match(self, texts: Sequence[str]) -> list[Matches]:
-        """For each word of each text, find how far the source continues alike, ignoring case, punctuation and breaks."""
+        """Find for each word of each text how far the source continues alike, ignoring case, punctuation and breaks."""
         words = [split_words(text) for text in texts]
         # An unknown word between two texts ends every run.
         ids = np.array(
