@@ -19,7 +19,7 @@ def _random_sequences(vocab: int, lengths: list[int], seed: int) -> list[np.ndar
 
 
 def _discounts(counts: list[int]) -> list[float]:
-    """Chen and Goodman's D1, D2, D3+ from the counts of counts, one discount for all where that has no answer."""
+    """Chen and Goodman's D1, D2, D3+ from the counts of counts; one discount for all if these are undefined."""
     n = [0, *(counts.count(c) for c in (1, 2, 3, 4))]
     if not n[1] or not n[2]:
         return [0.75] * 3
