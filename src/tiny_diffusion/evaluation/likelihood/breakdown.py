@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from ...data.tokenizer import NUM_RESERVED, BookTokenizer
 from ...errors import UserError
 from ...model.likelihood import hidden_count, uniform_mask_losses
 from ...model.transformer import Transformer
+from ..subject import Step, Subject
 from .bound import THIRDS, HeldOut, IntArray, model_nats
 
 RATES = tuple(i / 10 for i in range(1, 10))
@@ -110,8 +112,9 @@ def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.nd
 def mask_rate_curve(
     model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
 ) -> Iterator[MaskRate]:
-    """Nats per hidden token at each rate 0.1 ... 0.9, with exactly that share hidden (rounded up), ``draws`` masks per
-    window.
+    """Nats per hidden token at each rate 0.1 ... 0.9.
+
+    Exactly that share of a window is hidden (rounded up), in ``draws`` masks per window.
     """
     lengths = torch.tensor([len(w) for w in windows])
     generator = torch.Generator().manual_seed(seed)
@@ -137,6 +140,27 @@ def format_examples(data: Processed, split: str, scored: HeldOutSentences) -> di
         except UserError:  # an empty stage is an error, but a short held-out text may lack a format
             continue
     return found
+
+
+def break_down(
+    subject: Subject, windows: list[Tensor], scored: HeldOutSentences
+) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """Yield steps; return the curve over mask rates (empty if autoregressive) and a row per format, as plain data."""
+    model, settings = subject.model, subject.settings
+    total = breakdown_units(model.config.causal)
+    yield Step(BREAKDOWN, 0, total)
+    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
+    rates: list[MaskRate] = []
+    for rate in () if model.config.causal else mask_rate_curve(model, windows, **how):
+        rates.append(rate)
+        yield Step(BREAKDOWN, len(rates), total)
+    formats: list[FormatLikelihood] = []
+    for name, examples in format_examples(subject.data, settings.split, scored).items():
+        if settings.windows:
+            examples = examples[:: -(-len(examples) // settings.windows)]
+        formats.append(format_likelihood(model, subject.tokenizer, subject.level, name, examples, **how))
+        yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
+    return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 
 
 def format_likelihood(
