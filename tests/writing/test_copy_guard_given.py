@@ -20,14 +20,13 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import MASK, BookTokenizer
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.show import page
 from tiny_diffusion.show.frames import Frame, Recording, film
 from tiny_diffusion.writing import copy_guard as guard_module
 from tiny_diffusion.writing import repair
 from tiny_diffusion.writing.copy_guard import NoveltyGuard
 from tiny_diffusion.writing.infilling.template import Fixed, parse_gaps
-from tiny_diffusion.writing.results import Refused, Run, Written
+from tiny_diffusion.writing.results import Refused, Run, WritingState, Written
 from tiny_diffusion.writing.writer import Writer
 
 LIMIT = 4
@@ -198,7 +197,7 @@ def test_no_longer_run_is_left(
             assert fixed.fullmatch(text.text)
 
 
-def states_of(run: Run) -> tuple[list[DenoisingState], list[Written]]:
+def states_of(run: Run) -> tuple[list[WritingState], list[Written]]:
     recording = Recording(run)
     list(recording)
     return recording.states, recording.texts
