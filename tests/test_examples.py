@@ -1,6 +1,7 @@
 """Each script of ``examples/`` runs with tiny settings and prints what it promises."""
 
 import math
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -80,3 +81,11 @@ def test_own_sampler(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> No
     run("own_sampler.py", checkpoint, "--length", "12")
     said = capsys.readouterr().out
     assert "every_second (12 steps" in said and "entropy (" in said
+
+
+def test_own_schedule(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("own_schedule.py", run_folder / "processed", "--steps", "8")
+    said = capsys.readouterr().out
+    shares = [float(share) for share in re.findall(r"Schedule: (\d+)% of the tokens hidden", said)]
+    # The mean mask rates, 1/2, 2/pi and 1/3, within what 8 steps of 16 stratified rows leave open.
+    assert shares == pytest.approx([50, 64, 33], abs=4)
