@@ -2,8 +2,8 @@
 
     python examples/own_schedule.py data/processed          # about a minute; data/processed comes from prepare
 
-At time t a token is visible with probability alpha(t), which falls from 1 at t = 0 to 0 at t = 1. The masks of training,
-the weights of the loss and the samplers' steps all ask the same object, so one class is all that a new schedule takes.
+At time t a token is visible with probability alpha(t), which falls from 1 at t = 0 to 0 at t = 1. The masks of
+training, the weights of the loss and the samplers' steps all ask the same object, so a new schedule is one class.
 """
 
 import argparse

@@ -32,7 +32,7 @@ python scripts/generate.py --checkpoint outputs/best_model.pt --interactive
 python scripts/generate.py --checkpoint outputs/best_model.pt --vocab-level 3 --prompt "Science"
 python scripts/evaluate.py --checkpoint outputs/best_model.pt --data-dir data/processed
 python scripts/evaluate.py --checkpoint outputs/best_model.pt --data-dir data/processed --eval-batch-size 4 --eval-samples 50
-"""
+"""  # noqa: E501
 SCRIPTS = {"prepare_data.py": "prepare", "train.py": "train", "generate.py": "generate", "evaluate.py": "evaluate"}
 
 
