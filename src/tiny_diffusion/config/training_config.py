@@ -57,8 +57,8 @@ class TrainingConfig(Config):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all text tokens")
     mask_schedule: Literal["linear", "cosine"] = Field(
         "linear",
-        description="how the mask rate grows with the time t, in training and in samplers: linear: t; cosine: "
-        "sin(pi/2 t), with high rates more often",
+        description="mask rate at the time t of the diffusion, in training and in samplers; linear: t; cosine: "
+        "sin(pi/2 t), which shows high rates more often",
     )
     masking_strategy: Literal["uniform", "whole_word", "span", "rare_first"] = Field(
         "uniform", description="which tokens are masked in training; those but uniform are augmentation"
