@@ -35,7 +35,8 @@ from tiny_diffusion.training.rows import Layout, Rows
 from tiny_diffusion.training.run_time import measure_pace
 from tiny_diffusion.training.step import RunningStep, Stepper
 from tiny_diffusion.training.trainer import Trainer
-from tiny_diffusion.writing.redrawing import Redrawing
+from tiny_diffusion.writing.filler import Filler
+from tiny_diffusion.writing.repair import Repair
 from tiny_diffusion.writing.writer import Writer
 
 SHAPE = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=16, dropout=0.0, controls=True)
@@ -351,8 +352,8 @@ def test_every_way_to_write_is_controlled(data: Processed, controlled: ProjectCo
         if how == "redrawn":  # one token of a settled row, which it must not be again
             row = torch.tensor([data.tokenizer.encode("The old miller sold it.", 1)])
             row[0, 2] = MASK
-            again = Redrawing(writer.model, settings, writer.allowed(settings), lambda *_: iter(()))
-            [state] = again.states(row, {2: {NUM_RESERVED}}, torch.Generator().manual_seed(0))
+            repair = Repair(Filler(writer.model, data.tokenizer, settings), [])
+            [state] = repair.redrawn(row, {2: {NUM_RESERVED}}, torch.Generator().manual_seed(0))
             return str(state.ids.tolist())
         if how == "rewrite":
             return writer.rewrite("The old miller sold it.", settings)[0].text

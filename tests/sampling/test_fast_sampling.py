@@ -16,17 +16,17 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling import denoise as denoising
-from tiny_diffusion.sampling.blocks import settled_prefix
-from tiny_diffusion.sampling.denoise import ADAPTIVE, denoise
+from tiny_diffusion.sampling.denoise import denoise, settled_prefix
 from tiny_diffusion.sampling.draw import draw, nucleus, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
+from tiny_diffusion.sampling.samplers import ADAPTIVE
+from tiny_diffusion.sampling.samplers import SAMPLERS as ALL
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
 SAMPLERS = ["ancestral", "first_hitting", "confidence"]
-ALL_SAMPLERS = sorted(denoising.SAMPLERS)
+ALL_SAMPLERS = sorted(ALL)
 
 
 def build(**changes: object) -> Transformer:

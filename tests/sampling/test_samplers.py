@@ -19,11 +19,10 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling import blocks
-from tiny_diffusion.sampling.denoise import ADAPTIVE, EQUAL_SHARES, SAMPLERS, DenoisingState, denoise
-from tiny_diffusion.sampling.draw import choose, draw, restrict
+from tiny_diffusion.sampling.denoise import DenoisingState, denoise, share_steps, split_blocks
+from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
-from tiny_diffusion.sampling.repetition import around, penalise
+from tiny_diffusion.sampling.samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
 from tiny_diffusion.writing.writer import Writer, most_passes
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
@@ -314,12 +313,12 @@ def test_remasking_nothing_is_ancestral_draw_by_draw(block: int) -> None:
     ],
 )
 def test_steps_are_shared_by_length(steps: int, lengths: list[int], expected: list[int]) -> None:
-    assert blocks.share(steps, lengths) == expected
+    assert share_steps(steps, lengths) == expected
 
 
 @given(st.integers(1, 60), st.lists(st.integers(1, 9), min_size=1, max_size=9))
 def test_shares_add_up_and_the_least_served_block_could_not_be_served_better(steps: int, lengths: list[int]) -> None:
-    shares = blocks.share(steps, lengths)
+    shares = share_steps(steps, lengths)
     assert sum(shares) == max(steps, len(lengths)) and min(shares) >= 1
     assert steps != sum(lengths) or shares == lengths
     worst = max(n / k for n, k in zip(lengths, shares, strict=True))
@@ -329,11 +328,11 @@ def test_shares_add_up_and_the_least_served_block_could_not_be_served_better(ste
 
 def test_blocks_are_of_masked_positions() -> None:
     masked = torch.tensor([[1, 0, 1, 1, 0, 1, 1], [0, 0, 0, 0, 1, 0, 0]]).bool()
-    parts = blocks.split(masked, 2)
+    parts = split_blocks(masked, 2)
     assert [p.nonzero().tolist() for p in parts] == [[[0, 0], [0, 2], [1, 4]], [[0, 3], [0, 5]], [[0, 6]]]
-    assert blocks.lengths(parts) == [2, 2, 1]
-    assert len(blocks.split(masked, 0)) == 1 and torch.equal(blocks.split(masked, 0)[0], masked)
-    assert [p.tolist() for p in blocks.split(torch.zeros(1, 2, dtype=torch.bool), 3)] == [[[False, False]]]
+    assert [int(part.sum(1).max()) for part in parts] == [2, 2, 1]
+    assert len(split_blocks(masked, 0)) == 1 and torch.equal(split_blocks(masked, 0)[0], masked)
+    assert [p.tolist() for p in split_blocks(torch.zeros(1, 2, dtype=torch.bool), 3)] == [[[False, False]]]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -390,9 +389,9 @@ def test_a_penalty_lowers_what_stands_nearby() -> None:
     tokens = torch.tensor([[0, 1, 0], [2, -5, -1]])
     assert penalise(logits, tokens, 2.0).tolist() == [[1.0, -2.0, 4.0, 0.5], [2.0, -1.0, 2.0, 0.5]]
     ids = torch.tensor([[11, 12, 13, 14]])
-    assert around(ids, torch.tensor([[True, False, True, False]]), 1).tolist() == [[0, 0, 12], [12, 0, 14]]
-    assert around(ids, ids > 13, 99).tolist() == [[11, 12, 13, 0, 0, 0, 0]]
-    assert around(ids[:, :1], ids[:, :1] > 0, 3).tolist() == [[0]]
+    assert neighbours(ids, torch.tensor([[True, False, True, False]]), 1).tolist() == [[0, 0, 12], [12, 0, 14]]
+    assert neighbours(ids, ids > 13, 99).tolist() == [[11, 12, 13, 0, 0, 0, 0]]
+    assert neighbours(ids[:, :1], ids[:, :1] > 0, 3).tolist() == [[0]]
 
 
 class Loud(Toy):

@@ -10,7 +10,6 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.words import split_words, word_spans
 from torch import Tensor
 
 from tests.copyist import Copyist
@@ -19,17 +18,20 @@ from tiny_diffusion.cli.main import app
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
-from tiny_diffusion.data.tokenizer import MASK, BookTokenizer
+from tiny_diffusion.data.language.words import split_words, word_spans
+from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.runtime import generator_for
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.writing import copy_guard as guard_module
-from tiny_diffusion.writing import mending
+from tiny_diffusion.writing import repair as repairing
 from tiny_diffusion.writing.copy_guard import NoveltyGuard, breaking_slots, offending_windows
-from tiny_diffusion.writing.finishing import Finishing
-from tiny_diffusion.writing.mending import ROUNDS, broken, mend
-from tiny_diffusion.writing.results import outcome
-from tiny_diffusion.writing.spans import Span, token_spans, tokens_of
+from tiny_diffusion.writing.filler import Filler
+from tiny_diffusion.writing.finishing import Finishing, broken
+from tiny_diffusion.writing.layout import Span, token_spans, tokens_of
+from tiny_diffusion.writing.repair import MEND, ROUNDS, Repair
+from tiny_diffusion.writing.results import Outcome, Stretch, WritingState
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(sampler="ancestral", temperature=1.0, steps=12, length=60, precision="float32").as_drawn()
@@ -87,7 +89,8 @@ def test_a_finished_text_is_looked_at_once_more(data: Processed, book: list[int]
     rules = finishing.rules(guarded())
     ids = torch.tensor([book[:20]])
     for stood in (False, True):
-        found = outcome(["x"], ids, ids.float(), torch.full(ids.shape, stood), 1, {})
+        last = WritingState(ids, ids.float(), 1, 1, torch.full(ids.shape, stood), Stretch.whole(1, 20))
+        found = Outcome.of(["x"], last, {})
         if stood:
             assert finishing.texts(found, rules)[0].given == 20 * (True,)
         else:
@@ -98,7 +101,7 @@ def test_a_finished_text_is_looked_at_once_more(data: Processed, book: list[int]
 def test_what_cannot_be_broken_is_refused_with_its_words(
     book: list[int], data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repairing, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     copied = " ".join(data.tokenizer.decode(book).split()[: LIMIT + 1])
     words = rf'max_copied_words={LIMIT} cannot be kept: after 0 draws .*"{re.escape(copied.lower())}.*temperature'
@@ -278,27 +281,33 @@ class NoSevens:
 def rounds(
     answers: list[int], onward: bool = False, stern: bool = True, patience: int = 1
 ) -> tuple[list[int], list[list[int]], list[dict[int, set[int]]], NoSevens]:
-    """Mend (5, 7, 7, 6), the second 7 given, between two 7s; ``answers`` are drawn, the last one again and again.
+    """Repair (5, 7, 7, 6), the second 7 given, between two 7s; ``answers`` are drawn, the last one again and again.
 
     A second row, given up before, is left alone.
     """
     asked: list[list[int]] = []
     bars: list[dict[int, set[int]]] = []
 
-    def redraw(row: Tensor, barred: Mapping[int, set[int]], number: int, draw: int) -> Iterator[DenoisingState]:
-        assert (number, draw) == (0, len(asked) + 1)
-        asked.append(row[0].tolist())
-        bars.append({place: set(tokens) for place, tokens in barred.items()})
-        yield DenoisingState(row, row.float(), 1, 2)
-        drawn = row.masked_fill(row == MASK, answers[min(draw, len(answers)) - 1])
-        yield DenoisingState(drawn, torch.full(row.shape, 0.5), 2, 2)
+    class Answered(Repair):
+        """A repair whose draws are told."""
+
+        def redrawn(
+            self, row: Tensor, barred: Mapping[int, set[int]], numbers: torch.Generator
+        ) -> Iterator[DenoisingState]:
+            asked.append(row[0].tolist())
+            assert numbers.initial_seed() == generator_for(3, MEND, 9, 0, len(asked)).initial_seed()
+            bars.append({place: set(tokens) for place, tokens in barred.items()})
+            yield DenoisingState(row, row.float(), 1, 2)
+            drawn = row.masked_fill(row == MASK, answers[min(len(asked), len(answers)) - 1])
+            yield DenoisingState(drawn, torch.full(row.shape, 0.5), 2, 2)
 
     state = DenoisingState(torch.tensor([[5, 7, 7, 6], [7, 7, 7, 7]]), torch.ones(2, 4), 9, 9)
     free = torch.tensor([[True, True, False, True]] * 2)
     rule = NoSevens(stern, patience)
     refused = {1: "before"}
-    around = (torch.tensor([[3, 7]] * 2), torch.tensor([[7, 3]] * 2))
-    for latest in mend(state, free, around, [rule], redraw, refused, onward=onward):
+    model = Copyist([NUM_RESERVED], BookTokenizer([], "bpe"), 0.5, causal=onward)
+    repair = Answered(Filler(model, BookTokenizer([], "bpe"), PLAIN.model_copy(update={"seed": 3})), [rule], place=9)
+    for latest in repair.states(state, free, refused, [[3, 7]] * 2, [[7, 3]] * 2):
         state = latest
     assert refused.pop(1) == "before" and state.ids[1].tolist() == [7, 7, 7, 7]
     assert refused == ({0: "sevens"} if stern and rule.gave_up else {})

@@ -22,10 +22,9 @@ from tiny_diffusion.data.tokenizer import MASK, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.show import page
-from tiny_diffusion.show.film import film
-from tiny_diffusion.show.frames import Frame, Recording
+from tiny_diffusion.show.frames import Frame, Recording, film
 from tiny_diffusion.writing import copy_guard as guard_module
-from tiny_diffusion.writing import mending
+from tiny_diffusion.writing import repair
 from tiny_diffusion.writing.copy_guard import NoveltyGuard
 from tiny_diffusion.writing.infilling.template import Fixed, parse_gaps
 from tiny_diffusion.writing.results import Refused, Run, Written
@@ -81,7 +80,7 @@ def outside(template: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("sampler", ["ancestral", "entropy", "threshold"])
 @pytest.mark.parametrize("sizes", [(16,), (5, 2, 6), (20, 20, 20)])
-def test_gaps_of_told_size_are_mended(
+def test_gaps_of_fixed_size_are_mended(
     book: str, data: Processed, index: CopyIndex, sampler: str, sizes: tuple[int, ...]
 ) -> None:
     writer, template = copyist(book, data, index, 0.9), gaps_in(book, data.tokenizer, *sizes)
@@ -152,8 +151,8 @@ def test_a_search_says_that_the_guard_refused(book: str, data: Processed) -> Non
     template = f"{' '.join(words[:5])} {{2 words}} {' '.join(words[7:9])}"
     run = re.escape(" ".join(words[:9]).lower().replace(",", ""))
     line = (
-        r"^generation\.max_copied_words=4 cannot be kept: of 18 fillings of \{2 words\} each that came out as asked "
-        rf'makes a longer run of the training text, such as "{run}.*"; raise the limit, generation\.temperature, '
+        r"^generation\.max_copied_words=4 cannot be kept: of 18 fillings of \{2 words\}, every one that is as "
+        rf'requested copies a longer run of the training text, such as "{run}.*"; raise the limit, '
     )
     with pytest.raises(UserError, match=line):
         writer.infill(template, guarded())
@@ -238,7 +237,7 @@ def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sa
 def test_of_several_texts_only_those_that_offend_are_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, template = copyist(book, data, index, 0.8), gaps_in(book, data.tokenizer, 16)
     how = {"num_samples": 8, "length": 100, "rewrite_strength": 0.4}
@@ -260,7 +259,7 @@ def test_of_several_texts_only_those_that_offend_are_refused(
 def test_no_step_is_taken_for_a_text_that_is_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer = copyist(book, data, index, 1 - 1e-7)
     states, texts = states_of(writer.writing("", guarded(length=500, num_samples=2)))
@@ -272,7 +271,7 @@ def test_no_step_is_taken_for_a_text_that_is_refused(
 def test_an_animation_holds_the_texts_that_are_not_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, how = copyist(book, data, index, 0.8), guarded(9, num_samples=6, length=60)
     kept: list[list[Frame]] = []
@@ -303,7 +302,7 @@ def test_commands_print_the_others_and_a_line_of_what_is_refused(
     command: str, saved: Path, prepared: Path, book: str, data: Processed, index: CopyIndex,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
 ) -> None:  # fmt: skip
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, template = copyist(book, data, index, 0.8), gaps_in(book, data.tokenizer, 16)
     how = guarded(num_samples=6, length=100, rewrite_strength=0.4)

@@ -8,17 +8,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.segmentation import sentence_ends, split_sentences
 
 from tests.copyist import Copyist
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.language.segmentation import sentence_ends, split_sentences
 from tiny_diffusion.data.tokenizer import EOS, MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.evaluation.text_quality.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.training.epochs import StageRows
-from tiny_diffusion.writing.endings import cut_at_sentence
+from tiny_diffusion.writing.finishing import cut_at_sentence
 from tiny_diffusion.writing.layout import BREAK, BookLayout, break_ids
 from tiny_diffusion.writing.results import Run, Written
 from tiny_diffusion.writing.writer import Writer
