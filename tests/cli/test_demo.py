@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_diffusion.evaluation.report.evaluate.evaluate import evaluate as measure
-from tiny_diffusion.evaluation.report.evaluate.verdict import learnt_nothing, plainly
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
-from tiny_diffusion.cli.demo import demo, demo_screen
+from tiny_diffusion.cli.demo import command as demo
+from tiny_diffusion.cli.demo import screen as demo_screen
 from tiny_diffusion.cli.evaluation import evaluate, report_tables
 from tiny_diffusion.cli.training import train
 from tiny_diffusion.config import ProjectConfig
@@ -18,6 +17,8 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.reading import loading
 from tiny_diffusion.data.reading.loading import Book, OutOfReach
 from tiny_diffusion.errors import WorldError
+from tiny_diffusion.evaluation.report.evaluate import evaluate as measure
+from tiny_diffusion.evaluation.report.verdict import learnt_nothing, plainly
 from tiny_diffusion.evaluation.result import Report
 from tiny_diffusion.evaluation.text_quality.novelty import copied_stretches
 from tiny_diffusion.training.events import StepDone

@@ -13,8 +13,6 @@ from threading import Event, Thread
 import pytest
 import torch
 from rich.console import Console
-from tiny_diffusion.evaluation.report.evaluate.evaluate import evaluate
-from tiny_diffusion.evaluation.report.evaluate.page import render
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.cli import main, options
@@ -23,6 +21,8 @@ from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.reading import loading
 from tiny_diffusion.data.reading.loading import OutOfReach, read_book
+from tiny_diffusion.evaluation.report.evaluate import evaluate
+from tiny_diffusion.evaluation.report.page import render
 from tiny_diffusion.evaluation.result import Report
 
 ROOT = Path(__file__).parents[2]

@@ -1,24 +1,19 @@
-"""Changes to a config by dotted keys: from code, from files, from the command line."""
+"""Changes to a config by dotted keys, from code or from the command line."""
 
 import argparse
-import ast
 import inspect
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel
 
 from tiny_diffusion.errors import UserError
 
 from .messages import Token, all_keys, child_annotation, is_group, join_key, show_value, unknown_key
 
-SUFFIXES = (".py", ".toml", ".yaml", ".yml", ".json")
 _PART = re.compile(r"([^\W\d]\w*)((?:\[\d+\])*)")
 
 
@@ -184,68 +179,3 @@ def full_key(cls: type[BaseModel], name: str) -> str:
     if len(keys) > 1 or any(isinstance(token, int) for token in keys[0]):
         raise UserError(f"{name} may be a setting of several groups: write {' or '.join(map(join_key, keys))}")
     return join_key(keys[0])
-
-
-def read_overrides(path: str | Path) -> dict[str, Any]:
-    """Read overrides from a .py, .toml, .yaml or .json file.
-
-    A ``.py`` file is read, not run: it holds assignments of literals, ``model = {"d_model": 512}`` or
-    ``overrides = {"model.d_model": 512}``.
-
-    Raises:
-        UserError: the file cannot be read, has another suffix, or is not well formed.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"config file {path} should end in one of {', '.join(SUFFIXES)}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read config file {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"config file {path} should be text in UTF-8") from None
-    try:
-        content = _parse(text, suffix)
-    except (ValueError, SyntaxError, yaml.YAMLError, RecursionError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"config file {path} is not well formed: {reason or type(error).__name__}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"config file {path} should hold keys and values, not {show_value(content)}")
-    return content
-
-
-def _parse(text: str, suffix: str) -> Any:
-    if suffix == ".py":
-        return _parse_python(text)
-    if suffix == ".toml":
-        return tomllib.loads(text)
-    if suffix == ".json":
-        return json.loads(text)
-    content = yaml.safe_load(text)
-    return {} if content is None else content
-
-
-def _parse_python(text: str) -> dict[str, Any]:
-    """Top-level assignments of literals; ``overrides = {...}`` stands for its items."""
-    result: dict[str, Any] = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target, expression = node.targets[0], node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            target, expression = node.target, node.value
-        else:
-            raise ValueError(f"line {node.lineno}: only assignments such as model = {{'d_model': 512}} are read")
-        if not isinstance(target, ast.Name):
-            raise ValueError(f"line {node.lineno}: assign to a name, such as model or overrides")
-        try:
-            value = ast.literal_eval(expression)
-        except (ValueError, TypeError):
-            raise ValueError(f"line {node.lineno}: {target.id} should be a literal; the file is not run") from None
-        if target.id == "overrides" and isinstance(value, dict):
-            result.update(value)
-        else:
-            result[target.id] = value
-    return result

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from .base import LARGEST_NUMPY_SEED, Config
 
-NUM_RESERVED = 16  # ids before the text tokens: the five in use, and spares that keep the text's ids where they are
+NUM_RESERVED = 16  # ids before the text tokens: five in use, the others spare, so that text ids never move
 GPT2_TOKENS = 50_257
-# Text tokens of the vocabulary levels below the last, which holds all.
+# Number of text tokens per vocabulary level. Level 5 holds all.
 LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
 
 
@@ -27,15 +27,15 @@ class PipelineConfig(Config):
     strip_gutenberg: bool = Field(True, description="remove Project Gutenberg's head and foot")
     unwrap: bool = Field(True, description="join hard-wrapped lines into paragraphs")
     drop_headings: bool = Field(True, description="remove chapter headings and tables of contents")
-    language: str = Field("auto", description="two-letter language code, or auto: found out from the text")
-    passage_chars: int = Field(4000, ge=200, description="least length of a passage, the unit of the split")
+    language: str = Field("auto", description="two-letter language code, or auto: detected from the text")
+    passage_chars: int = Field(4000, ge=200, description="least characters of a passage, the unit of the split")
     tokenizer: Literal["bpe", "gpt2"] = Field(
         "bpe",
         description="bpe: byte-level BPE trained on the book; gpt2: GPT-2's vocabulary pruned to the book",
     )
-    gpt2_vocab: str = Field("gpt2", description="for tokenizer=gpt2: a file, a folder, or the hub's name")
+    gpt2_vocab: str = Field("gpt2", description="for tokenizer=gpt2: a file, a folder, or a name on the hub")
     vocab_size: int = Field(25_000, ge=512, description="text tokens of the largest vocabulary level")
-    min_sentence_words: int = Field(2, ge=1, description="shorter sentences make no example of their own")
+    min_sentence_words: int = Field(2, ge=1, description="shortest sentence that is an example of its own, in words")
     difficulty: DifficultyWeights = Field(DifficultyWeights(), description="weights of the difficulty scores")
     embedding: Literal["tfidf", "sentence-transformers"] = Field(
         "tfidf", description="sentence embeddings for centrality; the second needs the embeddings extra"

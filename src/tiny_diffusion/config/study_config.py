@@ -10,11 +10,11 @@ from .base import Config
 class StudyConfig(Config):
     """Grids of the studies: the autoregressive twin's sweep, the crossover, the curriculum ablation."""
 
-    seeds: int = Field(1, ge=1, description="runs of each setting, with seeds from training.seed on")
+    seeds: int = Field(1, ge=1, description="runs per setting, with seeds from training.seed on")
     epochs: tuple[int, ...] = Field(
         (5, 10, 20, 40), min_length=1, description="compare: lengths of training, each a run with its own schedule"
     )
-    sizes: tuple[str, ...] = Field((), description="compare: presets of the model; none given: the config's own model")
+    sizes: tuple[str, ...] = Field((), description="compare: presets of the model; none: the config's own model")
     ablation_epochs: int = Field(20, ge=1, description="ablation: compute of each schedule, in epochs of paragraphs")
     twin_epochs: tuple[int, ...] = Field((6, 12, 24), min_length=1, description="the twin's sweep: lengths of training")
     twin_dropouts: tuple[float, ...] = Field((0.0, 0.1), min_length=1, description="the twin's sweep: dropout rates")
@@ -33,5 +33,5 @@ class StudyConfig(Config):
         for name in ("sizes", "twin_dropouts", "twin_weight_decays"):
             value = getattr(self, name)
             if len(set(value)) < len(value):
-                raise ValueError(f"{name}={list(value)} holds a value twice")
+                raise ValueError(f"{name}={list(value)} names a value twice")
         return self

@@ -7,17 +7,47 @@ from pydantic import Field, model_validator
 from .base import LARGEST_SEED, Config
 
 
-class TrainingConfig(Config):
-    """Optimisation and the training loop."""
+class SingleRun(Config):
+    """Settings of one run by itself. A study chooses them for its runs, or has no use for them."""
 
     objective: Literal["diffusion", "autoregressive"] = Field(
         "diffusion", description="masked diffusion, or next token (needs model.causal)"
     )
+    max_steps: int = Field(
+        0,
+        ge=0,
+        description="end after this many optimiser steps, the schedule included, even within an epoch; 0: never",
+    )
+    early_stopping_patience: int = Field(
+        0,
+        ge=0,
+        description="end a stage after this many validations without a new best, the last stage with a cool-down; "
+        "0: never",
+    )
+    cooldown_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="after early stopping the learning rate decays for this share of the steps (or time) taken so far",
+    )
+    time_budget_minutes: float = Field(
+        60.0,
+        gt=0,
+        description="minutes that train takes when it chooses the size itself: without a GPU, --config and "
+        "--time-budget",
+    )
+    sample_every_epochs: int = Field(10, ge=0, description="write a sample after every this many epochs; 0: never")
+    tensorboard: bool = Field(False, description="write TensorBoard logs (needs the tensorboard extra)")
+
+
+class TrainingConfig(SingleRun):
+    """Optimisation and the training loop."""
+
     batch_size: int = Field(32, ge=1, description="rows of the model's context length in one optimiser step")
     micro_batch_size: int = Field(
         0,
         ge=0,
-        description="rows in one forward pass, gradients accumulate to batch_size; 0: the whole batch",
+        description="rows in one forward pass; gradients accumulate to batch_size; 0: the whole batch",
     )
     optimizer: Literal["muon", "adamw"] = Field(
         "muon", description="muon: Muon on the blocks' matrices and AdamW elsewhere; adamw: AdamW everywhere"
@@ -55,48 +85,28 @@ class TrainingConfig(Config):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all text tokens")
     masking_strategy: Literal["uniform", "whole_word", "span", "rare_first"] = Field(
-        "uniform", description="which tokens are masked in training; those but uniform are augmentation"
+        "uniform", description="which tokens are masked in training; all but uniform are augmentation"
     )
-    strategy_share: float = Field(0.5, ge=0, le=1, description="share of rows masked by a strategy but uniform")
+    strategy_share: float = Field(
+        0.5, ge=0, le=1, description="share of rows masked by masking_strategy, not uniformly"
+    )
     span_length: int = Field(3, ge=1, description="mean length of a span for masking_strategy=span, in tokens")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay a step of the averaged weights; 0: no averaging")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights per step; 0: no averaging")
     precision: Literal["auto", "bfloat16", "float32"] = Field(
-        "auto", description="bfloat16 matrix products where the machine has them fast, else float32"
+        "auto", description="auto: bfloat16 matrix products where the machine computes them fast, else float32"
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="torch.compile for the blocks; auto: where it was seen to pay (bfloat16 CPUs and CUDA, long runs)",
+        description="torch.compile for the blocks; auto: where it saves time (bfloat16 CPUs and CUDA, long runs)",
     )
     gradient_checkpointing: bool = Field(False, description="recompute blocks in the backward pass to save memory")
     device: str = Field("auto", description="auto (cuda, then mps, then cpu), or a torch device such as cuda:1")
     memory_limit_gb: float = Field(0.0, ge=0, description="refuse a run estimated above this many GB; 0: no limit")
-    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of weights, order and masks")
-    max_steps: int = Field(
-        0, ge=0, description="end after so many optimiser steps, schedule included, even within an epoch; 0: all epochs"
-    )
-    eval_every_epochs: int = Field(1, ge=1, description="validate and save every so many epochs")
-    validation_draws: int = Field(8, ge=1, description="fixed masks for each validation window")
-    early_stopping_patience: int = Field(
-        0,
-        ge=0,
-        description="end a stage after so many validations without a new best, the last one with a cool-down; 0: never",
-    )
-    cooldown_share: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="after early stopping the learning rate decays for this share of the steps (or time) taken so far",
-    )
-    time_budget_minutes: float = Field(
-        60.0,
-        gt=0,
-        description="minutes that train takes where it chooses the size itself (no GPU, no --config) and no "
-        "--time-budget is given",
-    )
-    sample_every_epochs: int = Field(10, ge=0, description="write a sample every so many epochs; 0: never")
-    tensorboard: bool = Field(False, description="write TensorBoard logs (needs the tensorboard extra)")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of initial weights, order of rows and masks")
+    eval_every_epochs: int = Field(1, ge=1, description="validate and save after every this many epochs")
+    validation_draws: int = Field(8, ge=1, description="fixed masks per validation window")
     self_training_share: float = Field(
-        0.0, ge=0, lt=1, description="pseudo-data: share of the last stage's rows that the model wrote itself"
+        0.0, ge=0, lt=1, description="pseudo-data: share of the last stage's rows that the model writes itself"
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0: torch's own choice")
 
@@ -115,11 +125,11 @@ class TrainingConfig(Config):
     def memory_efficient(cls) -> Self:
         """For 8 GB: batches of 32 in passes of 16, with gradient checkpointing.
 
-        Smaller passes save little more, and the host needs as long for each of them as a small GPU (docs/performance).
+        Smaller passes save little more memory, and a small GPU waits for the host between them (docs/performance.md).
         """
         return cls(micro_batch_size=16, gradient_checkpointing=True, memory_limit_gb=8.0)
 
     @classmethod
     def fast_debug(cls) -> Self:
-        """Small batches, little warm-up, a sample every epoch."""
+        """Small batches, little warm-up, a sample after every epoch."""
         return cls(batch_size=8, warmup_steps=10, validation_draws=4, sample_every_epochs=1)
