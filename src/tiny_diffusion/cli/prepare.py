@@ -1,4 +1,4 @@
-"""``tiny-diffusion prepare``: a book becomes training data."""
+"""``tiny-diffusion prepare``: make training data from a book."""
 
 from itertools import islice
 from pathlib import Path
@@ -8,15 +8,17 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from ..config import ProjectConfig
+from ..config import PipelineConfig, ProjectConfig
 from ..files import check_folder
+from .console import console, errors, say, warn
 from .help import examples
-from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
+from .options import config_option
+from .settings import config_flags, resolve
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
 
-FEW, MANY = 3, 10  # easiest and hardest sentences shown, and with --verbose
+FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --verbose
 
 
 @examples(
@@ -27,13 +29,13 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown, and with --verbose
 @click.command("prepare")
 @click.option("--book", required=True, help="The book: .txt (any encoding), .epub, .html, .gz, a URL, or gutenberg:ID.")
 @click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
-@click.option("--force", is_flag=True, help="Prepare again, even when nothing has changed.")
-@click.option("--verbose", is_flag=True, help="Print the stages of training and more sentences too.")
-@CONFIG_OPTION
-@config_flags("pipeline")
+@click.option("--force", is_flag=True, help="Prepare again, even if nothing has changed.")
+@click.option("--verbose", is_flag=True, help="Print the stages of training too, and more sentences.")
+@config_option("default")
+@config_flags(PipelineConfig)
 @click.pass_context
 def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bool, config_name: str) -> None:
-    """Read a book, split it into training and held-out passages, fit tokenizer and scores on the training part."""
+    """Read a book, split it into training and held-out passages, and fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
     check_folder(Path(output))
     if not run(book, Path(output), config, force=force):
@@ -42,7 +44,7 @@ def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bo
 
 
 def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> bool:
-    """Prepare, and tell whether there was anything to do."""
+    """Prepare, and return whether there was anything to do."""
     from ..data.pipeline import prepare
 
     steps = 0
@@ -54,7 +56,7 @@ def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> bool:
 
 
 def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
-    """Print what lies in a prepared folder, for a person to check."""
+    """Print the contents of a prepared folder, for a person to check."""
     from ..data.artefacts import load_processed
     from ..data.tokenizer import LEVELS
 
@@ -75,13 +77,13 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
         _show_stages(data, config)
     order = data.difficulty.combined.argsort(kind="stable").tolist()
     for title, chosen in (("easiest", order), ("hardest", order[::-1])):
-        # One that the book repeats is shown once.
+        # A sentence that the book repeats is shown once.
         once = dict.fromkeys(" ".join(data.sentences[i].text.split()) for i in chosen)
         say(f"{title} sentences:")
         for sentence in islice(once, MANY if verbose else FEW):
             console.print(Text(f"  {sentence}"), no_wrap=True, overflow="ellipsis")
     for note in data.difficulty.notes:
-        say(f"note: {note}", style="yellow")
+        warn(f"note: {note}")
 
 
 def _show_stages(data: "Processed", config: ProjectConfig) -> None:

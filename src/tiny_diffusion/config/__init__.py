@@ -14,7 +14,7 @@ from .pipeline_config import PipelineConfig
 from .project import PRESETS, ProjectConfig
 from .reference import Row, describe, keys_of, value_text
 from .study_config import StudyConfig
-from .training_config import SingleRun, TrainingConfig
+from .training_config import Optimisation, SingleRun, TrainingConfig
 
 __all__ = [
     "CONTROLS",
@@ -33,6 +33,7 @@ __all__ = [
     "HeldOut",
     "Marks",
     "ModelConfig",
+    "Optimisation",
     "Order",
     "Passes",
     "PipelineConfig",

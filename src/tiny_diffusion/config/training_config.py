@@ -7,41 +7,8 @@ from pydantic import Field, model_validator
 from .base import LARGEST_SEED, Config
 
 
-class SingleRun(Config):
-    """Settings of one run by itself. A study chooses them for its runs, or has no use for them."""
-
-    objective: Literal["diffusion", "autoregressive"] = Field(
-        "diffusion", description="masked diffusion, or next token (needs model.causal)"
-    )
-    max_steps: int = Field(
-        0,
-        ge=0,
-        description="end after this many optimiser steps, the schedule included, even within an epoch; 0: never",
-    )
-    early_stopping_patience: int = Field(
-        0,
-        ge=0,
-        description="end a stage after this many validations without a new best, the last stage with a cool-down; "
-        "0: never",
-    )
-    cooldown_share: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="after early stopping the learning rate decays for this share of the steps (or time) taken so far",
-    )
-    time_budget_minutes: float = Field(
-        60.0,
-        gt=0,
-        description="minutes that train takes when it chooses the size itself: without a GPU, --config and "
-        "--time-budget",
-    )
-    sample_every_epochs: int = Field(10, ge=0, description="write a sample after every this many epochs; 0: never")
-    tensorboard: bool = Field(False, description="write TensorBoard logs (needs the tensorboard extra)")
-
-
-class TrainingConfig(SingleRun):
-    """Optimisation and the training loop."""
+class Optimisation(Config):
+    """Every run reads these, in a study too."""
 
     batch_size: int = Field(32, ge=1, description="rows of the model's context length in one optimiser step")
     micro_batch_size: int = Field(
@@ -109,6 +76,43 @@ class TrainingConfig(SingleRun):
         0.0, ge=0, lt=1, description="pseudo-data: share of the last stage's rows that the model writes itself"
     )
     threads: int = Field(0, ge=0, description="CPU threads; 0: torch's own choice")
+
+
+class SingleRun(Config):
+    """Settings of one run by itself. A study chooses them for its runs, or has no use for them."""
+
+    objective: Literal["diffusion", "autoregressive"] = Field(
+        "diffusion", description="masked diffusion, or next token (needs model.causal)"
+    )
+    max_steps: int = Field(
+        0,
+        ge=0,
+        description="end after this many optimiser steps, the schedule included, even within an epoch; 0: never",
+    )
+    early_stopping_patience: int = Field(
+        0,
+        ge=0,
+        description="end a stage after this many validations without a new best, the last stage with a cool-down; "
+        "0: never",
+    )
+    cooldown_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="after early stopping the learning rate decays for this share of the steps (or time) taken so far",
+    )
+    time_budget_minutes: float = Field(
+        60.0,
+        gt=0,
+        description="minutes that train takes when it chooses the size itself: without a GPU, --config and "
+        "--time-budget",
+    )
+    sample_every_epochs: int = Field(10, ge=0, description="write a sample after every this many epochs; 0: never")
+    tensorboard: bool = Field(False, description="write TensorBoard logs (needs the tensorboard extra)")
+
+
+class TrainingConfig(SingleRun, Optimisation):
+    """Optimisation and the training loop. The groups above are its parts."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

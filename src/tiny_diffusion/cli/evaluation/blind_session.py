@@ -1,4 +1,4 @@
-"""One rater before the terminal: passages, answers by one key each, and the score at the end."""
+"""One rater at the terminal: passages, answers by one key each, and the score at the end."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ..options import console, say
+from ..console import console, say
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.records import Question
@@ -24,11 +24,11 @@ ASKED = {
     "fluency": "fluency: 1 stumbles ... 5 reads with ease (1-5)",
     "sense": "sense: 1 none ... 5 wholly clear (1-5)",
 }
-BEGINNING = 44  # characters of a passage in the table of those that fooled the rater
+BEGINNING = 44  # characters of each passage in the table of those that fooled the rater
 
 
 def ask_all(store: "AnswerStore", rater: str) -> bool:
-    """Ask until all is answered (True) or the rater stops (False). Each answer is kept before the next question."""
+    """Ask until all is answered (True) or the rater stops (False). Each answer is saved before the next question."""
     shown = 0
     while (question := store.next_question(rater)) is not None:
         if question.position != shown:
@@ -49,7 +49,7 @@ def ask_all(store: "AnswerStore", rater: str) -> bool:
 
 
 def show(question: "Question") -> None:
-    """Print a passage under its number; nothing of where it comes from."""
+    """Print a passage under its number, without its origin."""
     width = min(console.width, WIDTH)
     console.print()
     console.print(Rule(f"passage {question.position} of {question.total}", align="left", style="dim"), width=width)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ...show.lines import printable
-from ..options import console, say
+from ..console import console, say
 from .blind_report import show_report
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ...evaluation.text_quality.frontier import Frontier
     from ...evaluation.text_quality.novelty import NoveltyReport
 
-WIDTH = 80  # a sample is no wider, however wide the terminal is
+WIDTH = 80  # columns of a sample at most, however wide the terminal is
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=\S)")
 
 
 def show(report: "Report", *, verbose: bool = False) -> None:
-    """Print the verdict, the table of likelihoods, the thresholds and some text; with ``verbose`` all tables too."""
+    """Print the verdict, the likelihoods, the thresholds and some text; with ``verbose`` all other tables too."""
     from ...evaluation.report.verdict import details, headline, not_measured, plainly, warning
 
     leak = warning(report)
@@ -59,13 +59,13 @@ def show(report: "Report", *, verbose: bool = False) -> None:
         say(people(report.blind))
         show_report(report.blind)
     if report.samples:
-        say("The model writes, beginning anywhere in the book:")
+        say("The model writes, starting anywhere in the book:")
     for line in sample_lines(next(iter(report.samples), ""), 3, min(console.width, WIDTH) - 2):
         say(f"  {line}", style="italic")
 
 
 def sample_lines(text: str, most: int, width: int) -> list[str]:
-    """At most ``most`` lines of ``width`` of a text that begins in mid-sentence, from its first whole sentence on."""
+    """At most ``most`` lines of ``width`` columns of a text, from its first whole sentence on."""
     start = _SENTENCE_END.search(text)
     words = printable(" ".join((text[start.end() :] if start else text).split()))
     return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
@@ -83,19 +83,19 @@ def _show_likelihood(report: "Report") -> None:
 
 
 def _show_conditions(report: "Report") -> None:
-    """Say how the likelihood was measured, and what it is by difficulty, mask rate and format."""
+    """Say how the likelihood was measured, and show it by difficulty, mask rate and format."""
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
     say(
-        f"{report.windows} windows of up to {report.window_tokens} tokens, {report.bytes_per_token:.2f} bytes a token, "
-        f"{report.draws} draws a window{rough}; level 1: as perplexity of a token of "
-        f"{report.level_1_bytes_per_token:.2f} bytes"
+        f"{report.windows} windows of up to {report.window_tokens} tokens, "
+        f"{report.bytes_per_token:.2f} bytes per token, {report.draws} draws per window{rough}; "
+        f"level 1: perplexity per token of {report.level_1_bytes_per_token:.2f} bytes"
     )
     if report.likelihood[0].thirds:
         easy, middle, hard = report.likelihood[0].thirds
         say(f"bits per byte by difficulty of the text: easy {easy:.3f}, middle {middle:.3f}, hard {hard:.3f}")
     if report.mask_rates:
         curve = ", ".join(f"{r.nats_per_token:.2f} at {r.rate:.1f}" for r in report.mask_rates)
-        say(f"nats a hidden token by mask rate: {curve}")
+        say(f"nats per hidden token by mask rate: {curve}")
     if report.formats:
         say("bits per byte by format: " + ", ".join(f"{f.format} {f.bits_per_byte:.3f}" for f in report.formats))
 
@@ -140,7 +140,7 @@ def _show_coherence(coherence: "CoherenceReport") -> None:
     console.print(table)
     loop = coherence.loop
     if loop.words:
-        say(f"longest loop: {loop.words} words go round in {loop.period}: {loop.phrase!r}")
+        say(f"longest loop: {loop.words} words repeat every {loop.period}: {loop.phrase!r}")
 
 
 def _show_novelty(novelty: "NoveltyReport") -> None:
@@ -165,7 +165,7 @@ def _show_frontier(frontier: "Frontier") -> None:
     console.print(table)
 
 
-# How each part that is measured on texts of the model is shown.
+# How each part that is measured on the model's texts is shown.
 PARTS: dict[str, Callable[[Any], None]] = {
     "style": _show_style,
     "coherence": _show_coherence,
@@ -175,7 +175,7 @@ PARTS: dict[str, Callable[[Any], None]] = {
 
 
 def show_seeds(seeds: "SeedsReport") -> None:
-    """Say what several checkpoints say together, and print their mean and spread."""
+    """Print the common verdict on several checkpoints, and the mean and spread of their figures."""
     from ...evaluation.report.verdict import headline, warning
 
     for leak in dict.fromkeys(filter(None, map(warning, seeds.reports))):

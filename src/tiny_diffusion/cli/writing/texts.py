@@ -1,7 +1,7 @@
-"""Texts in and out of the commands that work on a given text: an argument, a file, or a pipe."""
+"""Given texts and where their variants go: an argument, a file, or a pipe."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import click
 
 from ...errors import UserError
 from ...files import check_file
-from ..options import check_utf8
+from ..console import check_utf8
 from .showing import Showing
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ NUMBERED = "{stem}.{number}{suffix}"
 
 def text_options(function: Any) -> Any:
     """Add ``--file`` and ``--output``."""
-    options: list[Callable[[Any], Any]] = [
+    options = [
         click.option("--file", default=None, help="Read the text from a file; - reads the standard input."),
         click.option(
             "--output",
             default=PIPE,
-            help="Write to this file, as UTF-8, instead of printing; several samples go to NAME.1.txt, NAME.2.txt ...",
+            help="Write to this file, as UTF-8, instead of printing. Several samples go to NAME.1.txt, NAME.2.txt ...",
         ),
     ]
     for option in reversed(options):
@@ -37,9 +37,11 @@ def text_options(function: Any) -> Any:
 
 
 def read_text(argument: str | None, file: str | None, name: str) -> str:
-    """The text that was given, its line ends untouched; a file may be in any encoding.
+    """The given text with its line ends unchanged; a file may be in any encoding.
 
-    Raises UserError unless it is either the argument, called ``name``, or a file that can be read as text.
+    Raises:
+        UserError: both the argument, which the message calls ``name``, and a file are given, or neither, or the file
+            cannot be read as text.
     """
     from ...data.reading.encoding import decode
 
@@ -61,7 +63,7 @@ def read_text(argument: str | None, file: str | None, name: str) -> str:
 
 
 def check_output(output: str, showing: Showing) -> None:
-    """Raise UserError for JSON lines that were to go to a file of plain text, and for a file that cannot be."""
+    """Raise UserError if JSON lines would go to a file of plain text, or if the file cannot be written."""
     if output == PIPE:
         return
     if showing.jsonl:
@@ -79,7 +81,7 @@ def deliver(
     exact: bool,
     **source: Any,
 ) -> None:
-    """Print the texts as ``showing`` says, or write each to a file of its own; then raise why others are missing.
+    """Print the texts as ``showing`` says, or write each to its own file; then raise the reason for missing ones.
 
     ``exact``: see ``Showing.echo``.
     """
