@@ -28,11 +28,11 @@ from pathlib import Path
 import torch
 
 from tiny_diffusion.config import PipelineConfig, ProjectConfig
-from tiny_diffusion.config.memory import block_matrices, estimate_memory
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.pipeline import prepare
 from tiny_diffusion.data.reading.example import write_reference_text
-from tiny_diffusion.training.scheduler import mask_range
+from tiny_diffusion.training.course import mask_range
+from tiny_diffusion.training.memory import block_matrices, estimate_memory
 from tiny_diffusion.training.trainer import Trainer
 
 CASES: dict[str, tuple[str, list[str]]] = {
@@ -145,9 +145,9 @@ def measure(case: str, compiled: bool, data_dir: Path, steps: int) -> Line:
             nonlocal tokens
             tokens, began = 0, time.perf_counter()
             for first in range(0, steps * size, size):
-                batch = trainer.rows.take(layout, torch.arange(first, first + size) % len(layout))
+                batch = layout.take(torch.arange(first, first + size) % len(layout))
                 tokens += int(batch.scorable.sum())
-                trainer.train_step(batch, 10**6)
+                trainer.stepper.step(batch, 10**6)
             return (time.perf_counter() - began) / steps
 
         seconds_of(work)  # memory is taken, code is compiled for every kind of rows

@@ -61,8 +61,8 @@ def measure(preset: str, changes: list[str], device: str, folder: Path) -> str:
     import torch
 
     from tiny_diffusion.config import ProjectConfig
-    from tiny_diffusion.config.memory import estimate_memory
     from tiny_diffusion.data.artefacts import load_processed
+    from tiny_diffusion.training.memory import estimate_memory
     from tiny_diffusion.training.trainer import Trainer
 
     data = load_processed(folder)
@@ -79,9 +79,9 @@ def measure(preset: str, changes: list[str], device: str, folder: Path) -> str:
     for stage in (0, len(trainer.stage_steps) - 1):
         trainer.progress.stage = stage
         rows = trainer.rows.epoch(stage, 10**6)
-        batch = trainer.rows.take(rows, torch.arange(trainer.config.training.batch_size) % len(rows))
+        batch = rows.take(torch.arange(trainer.config.training.batch_size) % len(rows))
         for _ in range(2):
-            trainer.train_step(batch, 10**6)
+            trainer.stepper.step(batch, 10**6)
     peak = read_status("VmHWM") - before if device == "cpu" else torch.cuda.max_memory_allocated()
     estimate = estimate_memory(config, trainer.model.vocab_size, device=device).total
     return f"{peak / 1e9:8.3f} {estimate / 1e9:8.3f} {estimate / peak:6.2f}"

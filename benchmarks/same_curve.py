@@ -20,7 +20,8 @@ from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.pipeline import prepare
 from tiny_diffusion.data.reading.example import write_reference_text
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED
-from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
+from tiny_diffusion.model.diffusion import diffusion_loss, uniform_time_masks
+from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import autocast, can_compile, fast_bfloat16, generator_for
 
@@ -67,7 +68,7 @@ def train(
     for step in range(steps):
         generator = generator_for(step)
         ids = rows[torch.randint(len(rows), (ROWS,), generator=generator)]
-        masked, t = uniform_rate_masks(ids, generator)
+        masked, t = uniform_time_masks(ids, LinearSchedule(), generator)
         loss = loss_of(ids, masked, t)
         optimizer.zero_grad()
         loss.backward()

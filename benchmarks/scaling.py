@@ -61,10 +61,10 @@ def train(folder: Path, changes: list[str]) -> dict[str, float]:
     for stage in range(len(trainer.stage_steps)):
         rows = trainer.rows.epoch(stage, 0)
     trainer.progress.stage = len(trainer.stage_steps) - 1
-    batch = trainer.rows.take(rows, torch.arange(trainer.config.training.batch_size) % len(rows))
+    batch = rows.take(torch.arange(trainer.config.training.batch_size) % len(rows))
     rates = []
     for _ in range(STEPS + 1):
-        event = trainer.train_step(batch, 0).done(0.0)
+        event = trainer.stepper.step(batch, 0).done(0.0)
         rates.append(event.tokens / event.seconds)
     tokens = sum(int(e.lengths.sum()) for e in trainer.rows.encoded)
     return {

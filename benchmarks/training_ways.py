@@ -13,7 +13,8 @@ from workloads import CPU, PADDED, Size, draw_batches
 from tiny_diffusion.allocator import keep_freed_memory
 from tiny_diffusion.config import TrainingConfig
 from tiny_diffusion.data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP
-from tiny_diffusion.model.diffusion import diffusion_loss, uniform_rate_masks
+from tiny_diffusion.model.diffusion import diffusion_loss, uniform_time_masks
+from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import autocast, can_compile, fast_bfloat16
 from tiny_diffusion.training.optimizers import clip_gradients, make_optimizers
@@ -50,7 +51,7 @@ def ours(size: Size, rows: Rows, *, compiled: bool = False) -> Way:
     model = Transformer(size.model, NUM_RESERVED + size.vocab, NUM_RESERVED)
     optimizers = make_optimizers(model, SETTINGS)
     generator = torch.Generator().manual_seed(0)
-    masked, t = uniform_rate_masks(rows.ids, generator)
+    masked, t = uniform_time_masks(rows.ids, model.schedule, generator)
     masked &= rows.scorable
     attention = rows.attention(CPU)
     if compiled:
@@ -73,7 +74,7 @@ def reference(size: Size, ids: Tensor, real: Tensor, precision: str) -> Way:
     torch.manual_seed(0)
     model = PlainModel(size.model, NUM_RESERVED + size.vocab, ids.shape[1])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    masked = uniform_rate_masks(ids, torch.Generator().manual_seed(0))[0] & real
+    masked = uniform_time_masks(ids, LinearSchedule(), torch.Generator().manual_seed(0))[0] & real
 
     def step() -> None:
         with autocast(CPU, precision):
@@ -109,7 +110,7 @@ def modern_bert(size: Size, ids: Tensor, real: Tensor, precision: str) -> Way:
         )
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    masked = uniform_rate_masks(ids, torch.Generator().manual_seed(0))[0] & real
+    masked = uniform_time_masks(ids, LinearSchedule(), torch.Generator().manual_seed(0))[0] & real
     inputs = {"input_ids": ids.masked_fill(masked, MASK), "attention_mask": real.long()}
     labels = ids.masked_fill(~masked, -100)
 

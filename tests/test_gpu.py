@@ -11,11 +11,11 @@ import torch
 
 from tiny_diffusion import runtime
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
-from tiny_diffusion.config.memory import estimate_memory
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.runtime import can_compile, find_device
 from tiny_diffusion.sampling.denoise import SAMPLERS
 from tiny_diffusion.training.events import StepDone
+from tiny_diffusion.training.memory import estimate_memory
 from tiny_diffusion.training.trainer import Trainer
 from tiny_diffusion.writing.writer import Writer
 
@@ -70,12 +70,12 @@ def test_no_step_waits_for_the_device(tmp_path: Path, config: ProjectConfig, dat
         pytest.skip("needs Triton and a C compiler")
     choice = {"training.device": "cuda", "training.compile": "on" if compiled else "off"}
     trainer = Trainer(config.override(**choice), data, tmp_path)
-    batch = trainer.rows.take(trainer.rows.epoch(0, 0), torch.arange(config.training.batch_size))
+    batch = trainer.rows.epoch(0, 0).take(torch.arange(config.training.batch_size))
     for _ in range(2):  # memory is taken, code is compiled
-        trainer.train_step(batch, 0)
+        trainer.stepper.step(batch, 0)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        trainer.train_step(batch, 0)
+        trainer.stepper.step(batch, 0)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -90,7 +90,7 @@ def test_memory_is_as_foretold(tmp_path: Path, data: Processed, changes: dict) -
     trainer = Trainer(config, data, tmp_path)
     rows = trainer.rows.epoch(0, 0)
     for _ in range(2):
-        trainer.train_step(trainer.rows.take(rows, torch.arange(config.training.batch_size) % len(rows)), 0)
+        trainer.stepper.step(rows.take(torch.arange(config.training.batch_size) % len(rows)), 0)
     peak = torch.cuda.max_memory_allocated() - before
     assert estimate_memory(config, trainer.model.vocab_size, device="cuda").total == pytest.approx(peak, rel=0.2)
 

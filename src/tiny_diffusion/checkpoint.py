@@ -13,6 +13,7 @@ from .config import ProjectConfig
 from .data.tokenizer import NUM_RESERVED, BookTokenizer
 from .errors import UserError
 from .files import atomic_write
+from .model.schedule import SCHEDULES
 from .model.transformer import Transformer
 from .version import PROGRAM_VERSION
 
@@ -46,7 +47,7 @@ class Checkpoint:
 def new_model(config: ProjectConfig, tokenizer: BookTokenizer) -> Transformer:
     """A freshly initialised model for ``config`` at its vocabulary level."""
     vocab_size = NUM_RESERVED + tokenizer.level_size(config.model.vocab_level)
-    return Transformer(config.model, vocab_size, NUM_RESERVED)
+    return Transformer(config.model, vocab_size, NUM_RESERVED, SCHEDULES[config.training.mask_schedule]())
 
 
 def warm_start(model: Transformer, config: ProjectConfig, tokenizer: BookTokenizer, start: Checkpoint) -> None:

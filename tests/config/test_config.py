@@ -25,10 +25,10 @@ from tiny_diffusion.config import (
     StageConfig,
     TrainingConfig,
 )
-from tiny_diffusion.config.memory import check_memory, estimate_memory, fits
 from tiny_diffusion.config.project import PRESETS
 from tiny_diffusion.config.reference import describe
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.training.memory import check_memory, estimate_memory, fits
 
 DESIGN_PRESETS = {
     ModelConfig: "tiny_125m memory_efficient_125m experimental_125m cpu_1m cpu_2m cpu_10m cpu_30m smoke",

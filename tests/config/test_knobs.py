@@ -24,9 +24,9 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
     settings.EvaluationConfig: ("evaluation",),
     settings.StudyConfig: ("studies",),
 }
-# Single settings with their only reader: the estimate refuses a run, and the command line opens the logs.
+# Single settings with their only reader: a model is built with its schedule, and the command line opens the logs.
 ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
-    (settings.TrainingConfig, "memory_limit_gb"): "config/memory.py",
+    (settings.TrainingConfig, "mask_schedule"): "checkpoint.py",
     (settings.TrainingConfig, "tensorboard"): "cli/training",
     (settings.TrainingConfig, "time_budget_minutes"): "cli/training",
     (settings.StudyConfig, "sizes"): "cli/studies",

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tiny_diffusion.model.head_loss import head_loss, rows_at_once
+from tiny_diffusion.model.layers import head_loss, rows_at_once
 
 CPU = torch.device("cpu")
 

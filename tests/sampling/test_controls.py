@@ -32,7 +32,7 @@ from tiny_diffusion.training.epochs import StageRows
 from tiny_diffusion.training.events import Finished, Sampled
 from tiny_diffusion.training.rows import Layout, Rows
 from tiny_diffusion.training.run_time import measure_pace
-from tiny_diffusion.training.steps_in_flight import RunningStep
+from tiny_diffusion.training.step import RunningStep
 from tiny_diffusion.training.trainer import Trainer
 from tiny_diffusion.writing.redrawing import Redrawing
 from tiny_diffusion.writing.writer import Writer

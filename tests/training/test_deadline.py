@@ -9,7 +9,7 @@ import torch
 
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.training.deadline import PAUSES, Deadline
+from tiny_diffusion.training.course import PAUSES, Deadline
 from tiny_diffusion.training.events import Event, Finished, StepDone, Validated
 from tiny_diffusion.training.trainer import Trainer
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, PAD, SEP
-from tiny_diffusion.training.masking import draw_rates, rare_first_mask, span_mask, uniform_mask, whole_word_mask
+from tiny_diffusion.training.step import draw_rates, rare_first_mask, span_mask, uniform_mask, whole_word_mask
 
 ROWS, LENGTH = 4000, 24
 

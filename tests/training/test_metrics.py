@@ -7,8 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tiny_diffusion.errors import WorldError
-from tiny_diffusion.training.events import Sampled, StepDone, Validated
-from tiny_diffusion.training.metrics import RunLog, RunningMetrics
+from tiny_diffusion.training.events import RunLog, RunningMetrics, Sampled, StepDone, Validated
 
 
 def step(number: int, loss: float, tokens: int = 100, seconds: float = 0.5) -> StepDone:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tiny_diffusion.training.muon import Muon, orthogonalise
+from tiny_diffusion.training.optimizers import Muon, orthogonalise
 
 SHAPES = [(24, 8), (8, 24), (12, 12), (24, 8)]
 

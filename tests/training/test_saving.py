@@ -1,6 +1,6 @@
 """The state of a run is written seldom enough to take little of its time."""
 
-from tiny_diffusion.training.saving import SHARE, Saving
+from tiny_diffusion.training.output_folder import SHARE, Saving
 
 
 class Disk:

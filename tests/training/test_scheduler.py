@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiny_diffusion.config import CurriculumConfig, TrainingConfig
-from tiny_diffusion.training.scheduler import Line, blend, learning_rate_scale, mask_range
+from tiny_diffusion.training.course import Line, blend, learning_rate_scale, mask_range
 
 
 def scale(config: TrainingConfig, step: int, stage_step: int = 0, stage: int = 0) -> float:

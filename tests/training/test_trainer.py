@@ -12,9 +12,8 @@ from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError, WorldError
 from tiny_diffusion.runtime import can_compile
-from tiny_diffusion.training import compiling
-from tiny_diffusion.training.compiling import wants_compile
 from tiny_diffusion.training.events import CoolingDown, Finished, StageEnded, StepDone, Validated
+from tiny_diffusion.training.flops import wants_compile
 from tiny_diffusion.training.output_folder import locked, move_aside
 from tiny_diffusion.training.trainer import Trainer
 

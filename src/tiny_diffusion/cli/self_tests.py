@@ -19,7 +19,7 @@ def check_architecture() -> None:
 
     from ..config import ModelConfig
     from ..errors import WorldError
-    from ..model.diffusion import diffusion_loss, uniform_rate_masks
+    from ..model.diffusion import diffusion_loss, uniform_time_masks
     from ..model.transformer import Transformer
     from ..runtime import generator_for
 
@@ -28,7 +28,7 @@ def check_architecture() -> None:
     model = Transformer(ModelConfig.smoke(), 528, 16)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     ids = torch.randint(16, 528, (8, 64), generator=generator_for(0))
-    masked, t = uniform_rate_masks(ids, generator_for(1))
+    masked, t = uniform_time_masks(ids, model.schedule, generator_for(1))
     losses = []
     for _ in range(30):
         loss = diffusion_loss(model, ids, masked, t, weighting="mean") / masked.sum()

@@ -16,7 +16,6 @@ from .evaluation_config import EvaluationConfig
 from .files import SUFFIXES, read_overrides, to_toml
 from .generation_config import GenerationConfig
 from .history import check_known, up_to_date
-from .memory import check_memory
 from .model_config import ModelConfig
 from .overrides import apply_overrides, arguments_to_overrides, flatten
 from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineConfig
@@ -62,8 +61,6 @@ class ProjectConfig(Config):
                 f"pipeline.vocab_size={self.pipeline.vocab_size} is above GPT-2's {GPT2_TOKENS} tokens "
                 f"with pipeline.tokenizer=gpt2"
             )
-        on_gpu = self.training.device == "auto" or self.training.device.startswith("cuda")
-        check_memory(self, self.vocab_size, device="cuda" if on_gpu else "cpu")
         return self
 
     @property

@@ -42,7 +42,8 @@ class Optimisation(Config):
     gradient_clipping: float = Field(1.0, ge=0, description="largest gradient norm; 0: no clipping")
     loss_weighting: Literal["mean", "bound"] = Field(
         "mean",
-        description="mean: plain cross-entropy over masked tokens; bound: weights 1/t, the likelihood bound",
+        description="mean: plain cross-entropy over masked tokens; bound: the schedule's weights, 1/t if it is linear, "
+        "which give the likelihood bound",
     )
     control_dropout: float = Field(
         0.5,
@@ -51,6 +52,11 @@ class Optimisation(Config):
         description="share of rows trained without any control; in the others each control is left out half the time",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all text tokens")
+    mask_schedule: Literal["linear", "cosine"] = Field(
+        "linear",
+        description="how the mask rate grows with the time t, in training and in samplers: linear: t; cosine: "
+        "sin(pi/2 t), with high rates more often",
+    )
     masking_strategy: Literal["uniform", "whole_word", "span", "rare_first"] = Field(
         "uniform", description="which tokens are masked in training; all but uniform are augmentation"
     )

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..runtime import send
-from .head_loss import head_loss
+from .layers import head_loss
 from .lengths import equal_lengths
 from .transformer import Transformer
 

@@ -1,6 +1,6 @@
-"""Small layers that the platform's own do slowly or imprecisely in bfloat16 on a CPU.
+"""Layers for which torch's own are slow or imprecise in bfloat16 on a CPU, and the loss of the output layer.
 
-Each with a gradient of its own has a plain form beside it, which is what ``torch.compile`` sees: it fuses that itself.
+A layer with a hand-written gradient also has a plain form, which ``torch.compile`` sees and fuses itself.
 """
 
 import math
@@ -11,13 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ..config.memory import EXPLICIT_TOKENS
-
-LEVELS = 256  # one random byte a value
+LEVELS = 256  # dropout draws one random byte per value
+# A CPU in bfloat16 builds the matrix of attention scores for up to so many tokens; beyond, it costs too much memory.
+EXPLICIT_TOKENS = 512
+# Rows whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
+HEAD_ROWS = {"cpu": 256, "cuda": 4096}
+OTHER_ROWS = 1024  # on a device that the memory estimate does not know
 
 
 class _RMSNorm(torch.autograd.Function):
-    """y = w x r with r = (mean(x^2) + eps)^-1/2, over the last dimension, and its gradients in few passes.
+    """y = w x r with r = (mean(x^2) + eps)^-1/2 over the last dimension, and its gradients in few passes over memory.
 
     With g the gradient of y, t = g x and c = mean(w t) r^2: dx = r (w g - c x), dw = sum(r t).
     """
@@ -45,10 +48,10 @@ class _RMSNorm(torch.autograd.Function):
 
 
 class RMSNorm(nn.RMSNorm):
-    """Root-mean-square norm (Zhang & Sennrich 2019); under autocast it hands on the products' type."""
+    """Root-mean-square norm (Zhang & Sennrich 2019); under autocast its output has autocast's type."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., D) -> (..., D), in autocast's type where that is on, else in that of ``x``."""
+        """Normalise (..., D) over the last dimension; the result has autocast's type if autocast is on, else ``x``'s."""
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         eps = torch.finfo(torch.float32).eps if self.eps is None else self.eps
@@ -58,7 +61,7 @@ class RMSNorm(nn.RMSNorm):
 
 
 class _Rotation(torch.autograd.Function):
-    """Turn each pair (a, b) of the two halves by an angle; the gradient turns back, so nothing is kept of ``x``."""
+    """Rotate each pair (a, b) of the two halves by an angle; the gradient rotates back, so ``x`` is not kept."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -81,7 +84,7 @@ def _turn(x: Tensor, cos: Tensor, sin: Tensor, direction: int) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the two halves of each head of ``x`` (B, H, T, K) by position; tables (T, K / 2) in the type of ``x``."""
+    """Rotate the two halves of each head of ``x`` (B, H, T, K) by position; the tables (T, K / 2) have ``x``'s type."""
     if torch.compiler.is_compiling():
         a, b = x.chunk(2, dim=-1)
         return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
@@ -89,7 +92,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class _SwiGLU(torch.autograd.Function):
-    """silu(gate) * up of a (..., 2 F) tensor; keeps its input alone, and writes both gradients into one tensor."""
+    """silu(gate) * up of a (..., 2 F) tensor; keeps only its input and writes both gradients into one tensor."""
 
     @staticmethod
     def forward(ctx: Any, gate_up: Tensor) -> Tensor:
@@ -110,7 +113,7 @@ class _SwiGLU(torch.autograd.Function):
 
 
 def swiglu(gate_up: Tensor) -> Tensor:
-    """silu(gate) * up (Shazeer 2020) of (..., 2 F), gate first: (..., F)."""
+    """Compute silu(gate) * up (Shazeer 2020), (..., F), from (..., 2 F) with the gate first."""
     if torch.compiler.is_compiling():
         gate, up = gate_up.chunk(2, dim=-1)
         return F.silu(gate) * up
@@ -118,10 +121,10 @@ def swiglu(gate_up: Tensor) -> Tensor:
 
 
 def draw_dropped(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
-    """Where dropout at ``rate`` strikes, a boolean tensor of ``shape``, from one random byte a value.
+    """Draw a boolean tensor of ``shape`` that is true where dropout at ``rate`` sets a value to zero.
 
-    The rate is rounded to a multiple of 1/256, but never to zero. One draw serves all layers of a step: on a CPU it
-    takes eight bytes from each random number, four times faster than torch's dropout.
+    The rate is rounded to a multiple of 1/256, but never to zero. One draw serves all layers of a step. On a CPU each
+    random number gives eight bytes, which is four times faster than torch's dropout.
     """
     if device.type != "cpu":
         return torch.randint(0, LEVELS, shape, dtype=torch.uint8, device=device) < _dropped_levels(rate)
@@ -135,12 +138,12 @@ def _dropped_levels(rate: float) -> int:
 
 
 def dropout(x: Tensor, dropped: Tensor, rate: float) -> Tensor:
-    """``x`` with zeros where ``dropped``, the rest scaled by the rounded rate, so that the expectation is exact."""
+    """Set ``x`` to zero where ``dropped`` and scale the rest by the rounded rate, so that the mean stays the same."""
     return x.masked_fill(dropped, 0) * (LEVELS / (LEVELS - _dropped_levels(rate)))
 
 
 def add_with_dropout(x: Tensor, y: Tensor, dropped: Tensor | None, rate: float) -> Tensor:
-    """``x`` plus ``y`` under dropout; the scaling goes into the sum, which saves a pass over memory."""
+    """Add ``y`` under dropout to ``x``; the sum does the scaling too, which saves a pass over memory."""
     if dropped is None:
         return x + y
     return torch.add(x, y.masked_fill(dropped, 0), alpha=LEVELS / (LEVELS - _dropped_levels(rate)))
@@ -149,8 +152,8 @@ def add_with_dropout(x: Tensor, y: Tensor, dropped: Tensor | None, rate: float) 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """Scaled dot-product attention of (B, H, T, K) tensors; ``mask`` is True where attention is allowed.
 
-    bfloat16 on a CPU takes two plain products up to EXPLICIT_TOKENS, which run on its matrix units there (the
-    fused kernel's backward pass does not); all else takes torch's fused kernel.
+    A CPU in bfloat16 computes up to EXPLICIT_TOKENS with two plain products, because these run on its matrix units and
+    the backward pass of torch's fused kernel does not. Everything else uses the fused kernel.
     """
     t, width = q.shape[-2:]
     if q.device.type != "cpu" or q.dtype != torch.bfloat16 or t > EXPLICIT_TOKENS:
@@ -161,3 +164,80 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(-1) @ v
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Sum of w_i (-log softmax(h_i E^T)[target_i]), whose gradients the forward pass computes piece by piece.
+
+    The gradient of a row's logits is w (p - q), with q the (smoothed) target. Each piece computes it while its p is in
+    the cache and adds to the table's gradient; the backward pass only scales both.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        smoothing: float,
+        reserved: int,
+    ) -> Tensor:
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        sums = torch.float64 if dtype == torch.float64 else torch.float32
+        with torch.autocast(kind, enabled=False):  # the types below are chosen explicitly
+            cast_table = table[reserved:].to(dtype)
+            gradient = torch.empty_like(hidden)
+            table_gradient = torch.zeros(table.shape, dtype=sums, device=table.device)
+            text_gradient = table_gradient[reserved:]
+            total = torch.zeros((), dtype=sums, device=hidden.device)
+            size = HEAD_ROWS.get(kind, OTHER_ROWS)
+            for start in range(0, len(hidden), size):
+                piece = slice(start, start + size)
+                rows, wanted = hidden[piece].to(dtype), targets[piece, None]
+                weight = None if weights is None else weights[piece, None].to(sums)
+                log_p = F.log_softmax((rows @ cast_table.T).to(sums), dim=1)  # (n, V)
+                losses = -(1 - smoothing) * log_p.gather(1, wanted)
+                if smoothing:
+                    losses -= smoothing * log_p.mean(1, keepdim=True)
+                total += losses.sum() if weight is None else (losses * weight).sum()
+                p = log_p.exp_()
+                if smoothing:
+                    p -= smoothing / p.shape[1]
+                p.scatter_add_(1, wanted, torch.full_like(losses, smoothing - 1))
+                if weight is not None:
+                    p *= weight
+                back = p.to(dtype)
+                gradient[piece] = back @ cast_table
+                if dtype == sums:
+                    text_gradient.addmm_(back.T, rows)
+                else:
+                    text_gradient += back.T @ rows
+        ctx.save_for_backward(gradient, table_gradient.to(table.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+        gradient, table_gradient = ctx.saved_tensors
+        return gradient * scale, table_gradient * scale, None, None, None, None
+
+
+def head_loss(
+    hidden: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    *,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    reserved: int = 0,
+) -> Tensor:
+    """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` @ ``table``^T (N, V).
+
+    ``hidden`` is (N, D) and ``table`` (reserved + V, D), of which the first ``reserved`` rows are not used. Row i counts
+    ``weights[i]`` times; ``smoothing`` spreads that share of the target over all V. Under autocast the products have
+    its type and the sums are float32. Value and gradients equal those of ``F.cross_entropy``, but the logits of all
+    rows never exist at once: each piece of HEAD_ROWS stays in the cache.
+    """
+    return _HeadLoss.apply(hidden, table, targets, weights, smoothing, reserved)

@@ -1,6 +1,6 @@
 """The backbone: token ids in, hidden states out, logits where they are asked for.
 
-Shapes: B batch, T tokens, D model width, N gathered positions, V text vocabulary. No noise, no loss here.
+Shapes: B batch, T tokens, M chosen positions of each row, D model width, H heads, K head width, V text vocabulary.
 """
 
 import torch
@@ -9,10 +9,73 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..config import ModelConfig
-from .attention import Attention, rotary_tables, take
 from .cache import KeyValueCache
 from .controls import ControlEmbedding
-from .layers import RMSNorm, add_with_dropout, draw_dropped, dropout, swiglu
+from .layers import RMSNorm, add_with_dropout, attend, draw_dropped, dropout, rotate, swiglu
+from .schedule import LinearSchedule, MaskSchedule
+
+
+def rotary_tables(context: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary position embedding (Su et al. 2021), each (context, head_dim / 2)."""
+    frequencies = base ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
+    return angles.cos(), angles.sin()
+
+
+def take(x: Tensor, positions: Tensor) -> Tensor:
+    """Take the rows (B, M, D) of ``x`` (B, T, D) at ``positions`` (B, M)."""
+    return x.gather(1, positions[:, :, None].expand(-1, -1, x.shape[-1]))
+
+
+class Attention(nn.Module):
+    """Self-attention, bidirectional or causal, with optional query-key norm and value residual."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        d = config.d_model
+        self.layer = layer
+        self.heads = config.heads
+        self.causal = config.causal
+        self.qkv = nn.Linear(d, 3 * d, bias=False)
+        self.out = nn.Linear(d, d, bias=False)
+        self.q_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(config.head_dim) if config.qk_norm else nn.Identity()
+        # Zhou et al. 2024 (value residual learning): lambda_own * v + lambda_first * v_of_block_0.
+        self.mix = nn.Parameter(torch.tensor([1.0, 0.0])) if config.value_residual and layer else None
+
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None,
+        first_value: Tensor | None,
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Attend over ``x`` (B, T, D); ``mask`` is boolean (B, 1, T, T), True where attention is allowed.
+
+        With ``positions`` (B, M) only the output there is computed. With ``cache`` its keys and values come before
+        those of ``x``. Returns the output (B, T or M, D) and this block's values (B, H, T, K).
+        """
+        b, t, d = x.shape
+        if positions is None:
+            qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)  # (3, B, H, T, K)
+            q, k, v = qkv.unbind(0)
+            q = rotate(self.q_norm(q), cos, sin)
+        else:
+            weight = self.qkv.weight
+            q = F.linear(take(x, positions), weight[:d]).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            q = rotate(self.q_norm(q), cos[positions][:, None], sin[positions][:, None])
+            k, v = F.linear(x, weight[d:]).view(b, t, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        k = rotate(self.k_norm(k), cos, sin)
+        mixed = v
+        if self.mix is not None and first_value is not None:
+            mixed = (self.mix[0] * v + self.mix[1] * first_value).to(v.dtype)
+        if cache is not None:
+            k, mixed = cache.extend(self.layer, k, mixed)
+        y = attend(q, k, mixed, mask, self.causal and q.shape[2] == k.shape[2])
+        return self.out(y.transpose(1, 2).flatten(2)), v
 
 
 class FeedForward(nn.Module):
@@ -24,7 +87,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D)."""
+        """Map (B, T, D) to (B, T, D)."""
         return self.down(swiglu(self.gate_up(x)))
 
 
@@ -50,9 +113,9 @@ class Block(nn.Module):
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """(B, T, D) -> (B, T, D), or (B, M, D) at ``positions`` (B, M), and the attention's values.
+        """Map (B, T, D) to (B, T, D), or to (B, M, D) at ``positions``; also returns the attention's values.
 
-        ``dropped``: where dropout strikes the two outputs.
+        ``dropped`` tells where dropout sets the two outputs to zero. See ``Attention.forward`` for the rest.
         """
         y, value = self.attention(self.attention_norm(x), cos, sin, mask, first_value, positions, cache)
         x = x if positions is None else take(x, positions)
@@ -64,16 +127,20 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Embedding, blocks, final norm and a head over text tokens only.
 
-    The head leaves out the ``reserved`` first ids, so MASK, PAD and the like can be neither predicted nor
-    sampled. ``vocab_size`` counts reserved ids and text tokens.
+    The head leaves out the ``reserved`` first ids, so reserved tokens such as MASK and PAD can be neither predicted nor
+    sampled. ``vocab_size`` counts reserved ids and text tokens. ``schedule`` is the noise that the model is trained on;
+    the network does not use it, but losses and samplers find it here.
     """
 
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, config: ModelConfig, vocab_size: int, reserved: int) -> None:
+    def __init__(
+        self, config: ModelConfig, vocab_size: int, reserved: int, schedule: MaskSchedule | None = None
+    ) -> None:
         super().__init__()
         self.config = config
+        self.schedule = schedule or LinearSchedule()
         self.vocab_size = vocab_size
         self.reserved = reserved
         self.gradient_checkpointing = False
@@ -89,7 +156,7 @@ class Transformer(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights; the two matrices that write to the residual stream shrink with depth (GPT-2)."""
+        """Draw normal weights; the two matrices that write to the residual stream shrink with depth (GPT-2)."""
         std = self.config.init_std
         for name, parameter in self.named_parameters():
             if parameter.dim() < 2 or name.startswith("controls."):
@@ -99,7 +166,7 @@ class Transformer(nn.Module):
 
     @property
     def text_vocab_size(self) -> int:
-        """V: the number of text tokens, the width of the logits."""
+        """Number of text tokens V: the width of the logits."""
         return self.vocab_size - self.reserved
 
     def hidden(
@@ -112,11 +179,10 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Hidden states (B, T, D) of ``ids`` (B, T); ``mask`` (B, 1, T, T) allows attention where True.
 
-        ``positions`` (B, M) ask for the states there alone, (B, M, D): the last block then computes queries and
-        feed-forward for those only. ``ids`` follow the tokens that ``cache`` keeps, and see them. ``controls``
-        (B, 1 or T, K) are levels, see ``ControlEmbedding``; None: any.
-        Raises ValueError when the tokens in all are above the context, or a model gets positions or controls that
-        it has no use for.
+        With ``positions`` (B, M) the result is (B, M, D): the last block computes queries and feed-forward only there.
+        ``ids`` follow the tokens in ``cache`` and attend to them. ``controls`` (B, 1 or T, K) are levels of the learnt
+        controls, see ``ControlEmbedding``; None means any. Raises ValueError if all tokens together exceed the context,
+        if a causal model gets positions, or if a model without controls gets controls.
         """
         t, start = ids.shape[1], cache.length if cache is not None else 0
         if start + t > self.config.context:
@@ -141,7 +207,7 @@ class Transformer(nn.Module):
         first_value: Tensor | None = None
         whole = self.training and positions is None and cache is None
         for i, block in enumerate(self.blocks):
-            # Other shapes than the compiled one would each take a compilation of their own.
+            # Each other shape would need a compilation of its own.
             call = block if whole and tuple(ids.shape) == self.compiled_shape else block.forward
             drops = (dropped[2 * i], dropped[2 * i + 1])
             if self.gradient_checkpointing and self.training:
@@ -154,7 +220,7 @@ class Transformer(nn.Module):
         return self.norm(x)
 
     def compile_blocks(self, rows: int, length: int) -> None:
-        """From now on run the blocks through ``torch.compile`` for ids of (rows, length); others run as before."""
+        """From now on run the blocks through ``torch.compile`` for ids of (rows, length); other shapes run as before."""
         self.compiled_shape = (rows, length)
         for block in self.blocks:
             block.compile(dynamic=False)
@@ -165,12 +231,12 @@ class Transformer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the weights."""
         return self.embedding.weight.device
 
     @property
     def output(self) -> Tensor:
-        """The head's rows (reserved + V, D), one for each id; those of reserved ids are not used."""
+        """Rows of the head (reserved + V, D), one per id; those of reserved ids are not used."""
         return self.embedding.weight if self.head is None else self.head.weight
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -178,5 +244,5 @@ class Transformer(nn.Module):
         return self.logits(self.hidden(ids, mask))
 
     def count(self) -> tuple[int, int]:
-        """Parameters in all, and those of the embedding."""
+        """Number of all parameters, and of those in the embedding."""
         return sum(p.numel() for p in self.parameters()), self.embedding.weight.numel()

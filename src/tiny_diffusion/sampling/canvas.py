@@ -70,6 +70,7 @@ class Canvas:
         self.confidence = (~self.block).float()
         self.settings = settings
         self.numbers = numbers
+        self.schedule = predictor.model.schedule
         self._predictor = predictor
         self._allowed = allowed
 

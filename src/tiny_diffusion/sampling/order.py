@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..model.diffusion import MaskSchedule
 from .canvas import Canvas, Prediction
 
 
@@ -22,7 +21,7 @@ def ancestral(canvas: Canvas, steps: int) -> Iterator[int]:
     """
     for step in range(steps):
         t, s = torch.tensor(1 - step / steps), torch.tensor(1 - (step + 1) / steps)
-        chance = 1.0 if step + 1 == steps else MaskSchedule().unmask_probability(t, s)
+        chance = 1.0 if step + 1 == steps else canvas.schedule.unmask_probability(t, s)
         _settle(canvas, canvas.masked & (canvas.uniform() < chance).to(canvas.ids.device))
         yield steps - step - 1
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import torch
 
-from ..model.diffusion import MaskSchedule
 from .canvas import Canvas
 from .order import first, masks_left
 
@@ -20,7 +19,7 @@ def remasking(canvas: Canvas, steps: int) -> Iterator[int]:
     and a masked one settles so much more often that as many tokens are masked at each time as without. The last
     step's sigma is 0; with ``remasking`` 0 this is ``ancestral``, draw by draw.
     """
-    schedule = MaskSchedule()
+    schedule = canvas.schedule
     for step in range(steps):
         t, s = torch.tensor(1 - step / steps), torch.tensor(1 - (step + 1) / steps)
         alpha_t, alpha_s = schedule.alpha(t), schedule.alpha(s)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..config.memory import Device
 from ..runtime import can_compile, fast_bfloat16, find_device
+from ..training.memory import Device
 
 PRODUCT = 1024  # rows and columns of the products that are timed
 SMALL_PRODUCT = 256  # for bfloat16 where it is emulated, some hundred times slower

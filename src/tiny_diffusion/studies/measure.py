@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..config import ProjectConfig
-from ..config.memory import fits
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
 from ..evaluation.likelihood.baselines import KneserNey
 from ..training.flops import training_flops
+from ..training.memory import fits
 from ..training.run_time import MEASURING, measure_pace
 from ..training.trainer import Trainer
 from .budget import Option

@@ -23,9 +23,8 @@ from ..errors import DivergedError, UserError
 from ..evaluation.likelihood.bound import Likelihood, held_out, model_nats, summarise
 from ..files import write_text
 from ..runtime import autocast, find_device
-from ..training.events import Event, Finished
+from ..training.events import Event, Finished, RunLog
 from ..training.flops import run_flops
-from ..training.metrics import RunLog
 from ..training.output_folder import CONFIG_FILE, locked
 from ..training.run_state import PLACE
 from ..training.trainer import Trainer

@@ -1,6 +1,6 @@
-"""What training rows are like: the levels of the learnt controls, from the book's own text.
+"""What training rows are like: the levels of the learnt controls, measured on the book's own text.
 
-Shapes: N tokens of all stages, P pieces, R rows, T tokens of a row, M measures of a token, K controls.
+Shapes: N tokens of all stages, P pieces, R rows, M measures of a token, K controls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from ..data.language.segmentation import split_sentences
 from ..data.language.words import split_words
 from .rows import Examples, Layout
 
-MEASURES = ("sentence_length", "dialogue", "difficulty")  # the fourth control, the stage, is known of each row
+MEASURES = ("sentence_length", "dialogue", "difficulty")  # the fourth control, the stage, is known for each row
 UNKNOWN, SILENT = -1, -2  # no measure at all; outside any quotation
-SCALE = 1000  # of shares, kept as whole numbers
-# Speech has a measure of its own: next to none, and most of the text.
+SCALE = 1000  # shares are kept as whole thousandths
+# Dialogue has fixed bounds rather than thirds: next to none of the text, some of it, and most of it.
 DIALOGUE_BOUNDS = (0.05, 0.5)
 PARAGRAPH_BREAK = "\n\n"
 
@@ -28,10 +28,10 @@ Measures = npt.NDArray[np.int32]
 
 
 def measure_bytes(text: str, language: str, difficulty: Mapping[str, float]) -> Measures:
-    """For each UTF-8 byte of ``text`` its sentence's words, its place in a quotation, its sentence's difficulty.
+    """For each UTF-8 byte of ``text``: words of its sentence, place in a quotation, difficulty of its sentence.
 
-    Int32 (bytes, M); UNKNOWN where there is no sentence with a word, or no score of it. The place in a quotation is
-    counted in bytes from its opening mark, SILENT outside; difficulties are times SCALE.
+    The result is int32 (bytes, M), UNKNOWN where there is no sentence with a word, or no score of it. The place in a
+    quotation counts bytes from its opening mark and is SILENT outside; difficulties are multiplied by SCALE.
     """
     parts: list[Measures] = []
     for i, paragraph in enumerate(text.split(PARAGRAPH_BREAK)):
@@ -54,7 +54,7 @@ def measure_bytes(text: str, language: str, difficulty: Mapping[str, float]) -> 
 
 
 def _since_opening(inside: npt.NDArray[np.bool_], places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How far each character, at ``places``, is from the first of its run of ``inside``; SILENT outside."""
+    """Distance of each character, at ``places``, from the first of its run of ``inside``; SILENT outside."""
     opens = inside & ~np.concatenate(([False], inside[:-1]))
     opening = np.maximum.accumulate(np.where(opens, np.arange(len(inside)), 0))
     return np.where(inside, places - places[opening], SILENT)
@@ -63,10 +63,10 @@ def _since_opening(inside: npt.NDArray[np.bool_], places: npt.NDArray[np.int64])
 def measure_tokens(
     segments: Sequence[str], sizes: npt.NDArray[np.int64], language: str, difficulty: Mapping[str, float]
 ) -> Measures:
-    """The measures (N, M) of the first byte of each token of an example that is made of ``segments``.
+    """Measures (N, M) of the first byte of each token of an example that consists of ``segments``.
 
-    ``sizes`` (N,): bytes of each token, 0 for those that join segments, which are UNKNOWN. The place in a quotation
-    is counted in tokens here.
+    ``sizes`` (N,): bytes of each token, 0 for the tokens between segments, which are UNKNOWN. The place in a quotation
+    counts tokens here.
     """
     found = np.full((len(sizes), len(MEASURES)), UNKNOWN, dtype=np.int32)
     of_text = np.concatenate([measure_bytes(text, language, difficulty) for text in segments])
@@ -79,33 +79,33 @@ def measure_tokens(
 
 
 class ControlLabels:
-    """Levels of the controls for pieces of the stages' side-by-side stream.
+    """Levels of the controls for pieces of the stream that holds all stages.
 
-    Sentence length and difficulty have three levels that divide the last stage's pieces of ``context`` tokens into
-    thirds; dialogue has the fixed DIALOGUE_BOUNDS. Lengths and difficulties are means over tokens. Spoken is what a
-    reader of the piece alone can see to be so, behind a mark within it: not a tale whose marks are pages away.
+    Sentence length and difficulty have three levels, which divide the last stage's pieces of ``context`` tokens into
+    thirds; dialogue has the fixed DIALOGUE_BOUNDS. Lengths and difficulties are means over tokens. A token counts as
+    spoken only if its quotation opens within the piece: a reader of the piece alone could not see it otherwise.
     """
 
     def __init__(self, measures: Tensor, ends: Sequence[int], formats: Sequence[str], last: Layout) -> None:
-        """``measures`` (N, M) of the stream's tokens; ``ends`` of the stages in it, and their ``formats``.
+        """``measures`` (N, M) of the stream's tokens; ``ends`` and ``formats`` of the stages in it.
 
-        ``last``: pieces of the last stage, by which lengths and difficulties are divided.
+        ``last``: pieces of the last stage, whose thirds bound the levels of lengths and difficulties.
         """
         self.measures = measures
         self.ends = torch.tensor(ends)
         self.stages = torch.tensor([CONTROLS["stage"].index(name) + 1 for name in formats])
         means = self._means(last)
         thirds = torch.tensor([1 / 3, 2 / 3], dtype=means.dtype)
-        # A measure that no piece has divides nothing, and its bounds are not numbers.
+        # The bounds of a measure that no piece has are NaN, and divide nothing.
         bounds = [means[:, m].nanquantile(thirds) for m in range(len(MEASURES))]
         bounds[MEASURES.index("dialogue")] = SCALE * torch.tensor(DIALOGUE_BOUNDS, dtype=means.dtype)
         self.bounds = bounds
 
     def _means(self, layout: Layout) -> Tensor:
-        """Mean of each known measure over each piece, (P, M); NaN where none is known."""
+        """Mean (P, M) of each measure over the tokens of each piece where it is known; NaN where it never is."""
         tokens = layout.tokens()
         owner = torch.arange(len(layout.lengths)).repeat_interleave(layout.lengths)
-        inside = tokens < len(self.measures)  # what lies behind them the model wrote itself
+        inside = tokens < len(self.measures)  # the model itself wrote the tokens behind them
         values = self.measures[tokens[inside]]
         known = values != UNKNOWN
         opened = values[:, 1] <= (tokens - layout.starts[owner])[inside]
@@ -117,7 +117,7 @@ class ControlLabels:
         return sums[0] / sums[1]
 
     def levels(self, layout: Layout) -> Tensor:
-        """Levels (P, K) of the pieces of ``layout``, each from 1; 0 where nothing is known."""
+        """Levels (P, K) of the pieces of ``layout``, from 1; 0 where nothing is known."""
         means = self._means(layout)
         found = [torch.bucketize(means[:, m].contiguous(), bounds) + 1 for m, bounds in enumerate(self.bounds)]
         stage = torch.bucketize(layout.starts, self.ends, right=True)
@@ -126,23 +126,12 @@ class ControlLabels:
         unknown = torch.cat([means.isnan(), torch.zeros(len(means), 1, dtype=torch.bool)], dim=1)
         return torch.stack(found, dim=1).masked_fill(unknown, 0)
 
-    def of_rows(self, layout: Layout, documents: Tensor) -> Tensor:
-        """Levels of the rows of ``layout``: (R, 1, K) when each is one piece, else of each token (R, T, K).
-
-        ``documents`` (R, T): the piece of its row that each token belongs to, from 1; 0 for padding.
-        """
-        levels = self.levels(layout)
-        if len(levels) == len(layout):
-            return levels[:, None]
-        piece = layout.first[:-1, None] + documents - 1
-        return levels[piece.where(documents > 0, 0)].masked_fill((documents == 0)[..., None], 0)
-
 
 def drop_controls(levels: Tensor, dropout: float, generator: Generator) -> Tensor:
-    """``levels`` (R, P, K) with all controls of a share ``dropout`` of the rows left out, and half of the others'.
+    """Leave out all controls in a share ``dropout`` of the rows of ``levels`` (R, P, K), and each with chance 1/2 elsewhere.
 
-    So the model learns the text without any control, which guidance needs (Ho & Salimans 2022) and the likelihood is
-    measured with, and each control without the others.
+    So the model also learns the text without any control, which guidance (Ho & Salimans 2022) and the likelihood need,
+    and each control without the others.
     """
     rows, _, controls = levels.shape
     kept = torch.rand(rows, 1, 1, generator=generator) >= dropout
@@ -150,7 +139,7 @@ def drop_controls(levels: Tensor, dropout: float, generator: Generator) -> Tenso
 
 
 def measure_examples(examples: Sequence[Sequence[str]], encoded: Examples, data: Processed) -> Tensor:
-    """The measures (N, M) of a stage's tokens; ``examples`` are the texts, segment by segment, of ``encoded``."""
+    """Measures (N, M) of a stage's tokens; ``examples`` are the texts of ``encoded``, segment by segment."""
     scored = zip(data.sentences, data.difficulty.combined, strict=True)
     difficulty = {sentence.text: float(score) for sentence, score in scored}
     sizes = np.array([len(data.tokenizer.token_bytes(i)) for i in range(data.tokenizer.vocab_size)])

@@ -1,24 +1,125 @@
-"""A run's way through its schedule: by its steps or, with a deadline, by its time."""
+"""Where a run is in its schedule, by its steps or, with a deadline, by its time; and what follows from that place.
+
+A place is a number from 0 to 1: the share of the planned steps that are done, or of the time that is used.
+"""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
-from ..config import TrainingConfig
-from .deadline import Deadline
-from .run_state import Progress
-from .scheduler import Line
+from ..config import CurriculumConfig, ProjectConfig, TrainingConfig
+
+WARMUP_SHARE = 0.05  # largest share of the schedule that warm-up takes
+PAUSES = 0.2  # largest share of the time that validations, samples and saves take
+LEAVING = 1.0  # seconds to close the log and leave the interpreter
+
+
+@dataclass(frozen=True)
+class Line:
+    """How a run moves through its schedule: in a straight line from the place ``at`` to 1.
+
+    ``since`` and ``end`` count steps or, in a run with a deadline, seconds.
+    """
+
+    end: float
+    since: float = 0.0
+    at: float = 0.0
+
+    def place(self, now: float) -> float:
+        """Place in the schedule at ``now`` steps or seconds."""
+        if now >= self.end:
+            return 1.0
+        return self.at + (now - self.since) * (1 - self.at) / (self.end - self.since)
+
+    def moved(self, now: float, end: float, at: float | None = None) -> "Line":
+        """The line from ``now`` to another ``end``; it begins at the place ``at``, or at the present one if None."""
+        return Line(max(now, end), now, self.place(now) if at is None else at)
+
+
+@dataclass
+class Progress:
+    """Where a run is, as it is saved. ``stage_step`` counts the stage's steps, and so gives the step of its epoch.
+
+    ``cooling``: early stopping has set in, and the learning rate decays to the end. With a deadline, ``seconds`` are
+    those of the whole run, ``used`` those used when the state was saved, and ``stretches`` tells whether the run may
+    take more than its planned epochs. ``closing`` tells how much of the work at an epoch's end is done: 0 during its
+    steps, then ALL_STEPS, VALIDATED and SAMPLED (see ``trainer``).
+    """
+
+    step: int = 0
+    stage: int = 0
+    stage_step: int = 0
+    best: float = math.inf
+    since_best: int = 0
+    finished: bool = False
+    line: Line = Line(0.0)
+    cooling: bool = False
+    seconds: float | None = None
+    used: float = 0.0
+    stretches: bool = True
+    closing: int = 0
+
+
+class Deadline:
+    """Ends a run when its seconds are used up, however long its steps take.
+
+    Nothing is planned from measured steps: slow steps leave time for fewer of them, and the schedule still reaches its
+    end. The steps end early enough for a last validation: by the longest pause seen so far, or expected.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        began: float | None = None,
+        used: float = 0.0,
+        stretches: bool = True,
+        pause: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``seconds`` of the whole run, of which an interrupted run has ``used`` some already.
+
+        ``began``: when this run, or its continuation, began by ``clock``; None means now. ``stretches``: whether the
+        run may take more than its planned epochs when there is time. ``pause``: expected seconds of a validation with
+        its saves.
+        """
+        self.seconds, self.stretches, self.clock = seconds, stretches, clock
+        self._began = (clock() if began is None else began) - used
+        self._pause = pause
+        self._paused = -float("inf")
+
+    @property
+    def used(self) -> float:
+        """Seconds of the run that are used."""
+        return self.clock() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds of the run that are left."""
+        return self.seconds - self.used
+
+    @property
+    def end(self) -> float:
+        """Seconds after which no step begins, so that the last validation fits."""
+        return max(0.0, self.seconds - self._pause - LEAVING)
+
+    def may_pause(self) -> bool:
+        """Whether enough time has passed since the last pause for pauses to take little of the run."""
+        return self.used - self._paused >= self._pause * (1 - PAUSES) / PAUSES
+
+    def paused(self, began: float) -> None:
+        """Note a pause that began when ``began`` seconds were used, and ends now."""
+        self._paused = self.used
+        self._pause = max(self._pause, self._paused - began)
 
 
 class Course:
-    """Tells where a run stands in its schedule, when a stage is over, and what early stopping does to the rest.
-
-    The learning rate and the ends of the stages follow from one number, the place in the schedule, from 0 to 1: the
-    share of the planned steps that are done or, with a deadline, of the time that is used.
-    """
+    """Tells where a run is in its schedule, when a stage is over, and what early stopping does to the rest."""
 
     def __init__(self, settings: TrainingConfig, stage_steps: Sequence[int], progress: Progress) -> None:
-        """``stage_steps``: planned for each stage. A deadline that ``progress`` knows of goes on."""
+        """``stage_steps``: planned steps of each stage. A deadline that ``progress`` knows of continues."""
         self.settings, self.stage_steps, self.progress = settings, stage_steps, progress
         self.total_steps = sum(stage_steps)
         self.stage_ends = [steps / self.total_steps for steps in accumulate(stage_steps)]
@@ -49,7 +150,7 @@ class Course:
     def stage_place(self, place: float) -> float:
         """Place within the present stage, from 0 to 1, at ``place`` in the whole schedule."""
         begins, ends = [0.0, *self.stage_ends][self.progress.stage : self.progress.stage + 2]
-        if ends == begins:  # the most steps end the run before this stage
+        if ends == begins:  # max_steps ends the run before this stage
             return 1.0
         return max(0.0, place - begins) / (ends - begins)
 
@@ -60,24 +161,24 @@ class Course:
 
     @property
     def end(self) -> int:
-        """The step after which the run ends; with a deadline, what it comes to if the pace so far goes on."""
+        """The run's last step; with a deadline, an estimate from the pace so far."""
         p = self.progress
         if self.deadline is None:
             return math.ceil(p.line.end)
         return max(p.step, round(p.step / max(self.place, 1e-9)))
 
     def stage_is_over(self) -> bool:
-        """Whether the stage, or the whole run, ends with the last step, before the stage's epochs are done."""
+        """Whether the stage or the whole run ends after the last step, even in the middle of an epoch."""
         if self.deadline is None:
             return self.progress.step >= self.progress.line.end
         return self.place >= self.stage_ends[self.progress.stage]
 
     def stop_early(self, final: bool) -> float:
-        """Leave the stage, for validation gets no better; the steps, or seconds, until the run ends.
+        """Leave the stage because validation no longer improves; returns the steps, or seconds, until the run ends.
 
-        The next stage begins at its own place in the schedule. A stage's steps that are left out are the run's no
-        more; with a deadline the later stages get its time. In the ``final`` stage the learning rate decays first, for
-        a share of what the run took so far (``progress.cooling``), unless it is constant.
+        The next stage begins at its own place in the schedule. Without a deadline the run loses the steps that are left
+        of this stage; with one, the later stages get its time. In the ``final`` stage the learning rate first decays
+        for a share of what the run took so far (``progress.cooling``), unless it is constant.
         """
         p, settings, now = self.progress, self.settings, self.now
         end = now
@@ -96,8 +197,53 @@ class Course:
         return self.deadline is None or self.deadline.may_pause()
 
     def paused(self, began: float) -> None:
-        """A validation, and what is saved with it, ends now; it ``began`` when so many seconds were used."""
+        """Note that a validation with its saves ends now; it ``began`` when so many seconds were used."""
         if self.deadline is not None:
             self.deadline.paused(began)
             if not self.progress.cooling:
                 self.progress.line = self.progress.line.moved(self.deadline.used, self.deadline.end)
+
+
+def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[int]:
+    """Planned optimiser steps of each stage: all its epochs, cut where ``training.max_steps`` ends the run."""
+    settings = config.training
+    steps: list[int] = []
+    for rows, stage in zip(rows_per_epoch, config.curriculum.stages, strict=True):
+        whole = math.ceil(rows / settings.batch_size) * stage.epochs
+        steps.append(min(whole, settings.max_steps - sum(steps)) if settings.max_steps else whole)
+    return steps
+
+
+def learning_rate_scale(config: TrainingConfig, step: int, place: float, stage_place: float, stage: int) -> float:
+    """Share of the peak learning rate at ``step``, at ``place`` in the run and ``stage_place`` in its stage.
+
+    Warm-up is linear over ``warmup_steps``, at most WARMUP_SHARE of the schedule. ``linear`` falls over the last
+    ``decay_share``; ``cosine_with_restarts`` runs one cosine per stage (Loshchilov & Hutter 2017).
+    """
+    rise = min(1.0, max((step + 1) / max(1, config.warmup_steps), place / WARMUP_SHARE))
+    low = config.min_lr_ratio
+    if config.scheduler == "constant":
+        return rise
+    if config.scheduler == "linear":
+        return rise * (low + (1 - low) * min(1.0, (1 - place) / config.decay_share))
+    peak = config.restart_decay**stage
+    wave = 0.5 * (1 + math.cos(math.pi * min(1.0, stage_place)))
+    return rise * (low + (peak - low) * wave if peak > low else low)
+
+
+def blend(config: CurriculumConfig, stage: int, epoch: int) -> float:
+    """Weight of ``stage`` against the one before it, rising to 1 over the transition; ``epoch`` counts from 0."""
+    if stage == 0:
+        return 1.0
+    length = config.transition_share * config.stages[stage].epochs
+    return min(1.0, (epoch + 1) / (length + 1))
+
+
+def mask_range(config: CurriculumConfig, stage: int, epoch: int) -> tuple[float, float]:
+    """Mask rates of the stage; during the transition they move from those of the stage before it."""
+    low, high = config.stages[stage].mask_range
+    share = blend(config, stage, epoch)
+    if share == 1.0:
+        return low, high
+    old_low, old_high = config.stages[stage - 1].mask_range
+    return old_low + share * (low - old_low), old_high + share * (high - old_high)

@@ -1,4 +1,4 @@
-"""Epochs of rows for each stage: built from the prepared book, the same for the same seed, stage and epoch."""
+"""Epochs of rows for each stage, built from the prepared book; the same for the same seed, stage and epoch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,14 +14,14 @@ from ..data.curriculum import build_stage, encode_examples
 from ..data.dynamic_scorer import DynamicScorer
 from ..runtime import generator_for
 from .control_labels import ControlLabels, measure_examples
-from .rows import Examples, Layout, Rows, chop, pack
-from .scheduler import blend
+from .course import blend
+from .rows import Examples, Layout, chop, pack
 
 ROWS, BLEND, BOUNDS = 1, 2, 10  # purposes of random draws, see runtime.seed_for
 
 
 class StageRows:
-    """All stages' material, encoded once; hands out an epoch's rows."""
+    """The text of all stages, encoded once; gives the rows of each epoch."""
 
     def __init__(self, config: ProjectConfig, data: Processed) -> None:
         self.config = config
@@ -32,7 +32,7 @@ class StageRows:
             examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
             level = min(stage.vocab_level, config.model.vocab_level)
             if stage.format == "paragraphs":
-                # Neighbouring passages read on as in the book: one stream, a blank line between.
+                # Neighbouring passages follow each other as in the book: one stream with blank lines between.
                 examples = [("\n\n".join(segments[0] for segments in examples),)]
             encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
             if config.model.controls:
@@ -43,22 +43,15 @@ class StageRows:
         self.rows_per_epoch = [len(self._rows(stage, 0)) for stage in range(len(self.encoded))]
 
     def _labels(self, measures: list[Tensor]) -> ControlLabels:
-        """What tells the controls' levels of any row."""
+        """The labels that give the levels of the controls for any layout."""
         formats = [stage.format for stage in self.config.curriculum.stages]
         ends = list(accumulate(map(len, measures)))
         numbers = generator_for(self.config.training.seed, BOUNDS)
         last = pack(self.encoded[-1], self.config.model.context, numbers)
         return ControlLabels(torch.cat(measures), ends, formats, last)
 
-    def take(self, rows: Layout, index: Tensor) -> Rows:
-        """The rows of an epoch at ``index``, with their controls where the model learns them."""
-        taken = rows.take(index)
-        if self.labels is None:
-            return taken
-        return replace(taken, controls=self.labels.of_rows(rows.select(index), taken.documents))
-
     def _scorer(self, stage: int) -> DynamicScorer | None:
-        """The dynamic scorer of a stage of separate examples; by length until the model's losses are known."""
+        """Dynamic scorer of a stage of separate examples; it ranks by length until the model's losses are known."""
         settings = self.config.curriculum
         if not settings.dynamic_scoring or settings.stages[stage].format == "paragraphs":
             return None
@@ -82,10 +75,10 @@ class StageRows:
         return pack(encoded, context, generator, chosen)
 
     def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Layout:
-        """Rows of one epoch: the stage's own, some of the stage's before during a transition, in random order.
+        """Rows of one epoch in random order, with the levels of their controls if the model learns them.
 
-        ``curriculum.rehearsal_share`` of them are taken from all stages before.
-        ``written`` (R, T) are the model's own texts; they take the configured share of the rows.
+        During a transition some rows come from the stage before; ``curriculum.rehearsal_share`` of them come from all
+        earlier stages. ``written`` (R, T) are the model's own texts, which take the configured share of the rows.
         """
         rows = self._rows(stage, epoch)
         generator = generator_for(self.config.training.seed, BLEND, stage, epoch)
@@ -102,18 +95,19 @@ class StageRows:
         wanted = self.rows_per_epoch[stage]
         order = torch.randperm(len(rows), generator=generator)
         # Packing differs by a few rows from epoch to epoch; a fixed count keeps the schedule exact.
-        return rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
+        rows = rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
+        return rows if self.labels is None else replace(rows, levels=self.labels.levels(rows))
 
 
 def _side_by_side(encoded: Sequence[Examples]) -> list[Examples]:
-    """The same examples with all stages' ids in one tensor, so that an epoch may mix rows of two stages."""
+    """Put the ids of all stages into one tensor, so that an epoch may mix rows of several stages."""
     ids = torch.cat([e.ids for e in encoded])
     offsets = [0, *accumulate(len(e.ids) for e in encoded)]
     return [Examples(ids, e.bounds + offset) for e, offset in zip(encoded, offsets, strict=False)]
 
 
 def _replace(rows: Layout, other: Layout, share: float, generator: torch.Generator) -> Layout:
-    """``rows`` with about ``share`` of them replaced by random ones of ``other``."""
+    """Replace about ``share`` of ``rows`` by random rows of ``other``."""
     count = round(share * len(rows))
     kept = torch.randperm(len(rows), generator=generator)[: len(rows) - count]
     taken = torch.randint(0, len(other), (count,), generator=generator)
@@ -121,7 +115,7 @@ def _replace(rows: Layout, other: Layout, share: float, generator: torch.Generat
 
 
 def _with_written(rows: Layout, written: Tensor, share: float, generator: torch.Generator) -> Layout:
-    """``rows`` with ``share`` of them replaced by ``written`` (R, T), each row one document."""
+    """Replace ``share`` of ``rows`` by rows of ``written`` (R, T), of which each is one document."""
     count, context = written.shape
     stream = torch.cat([rows.stream, written.flatten().int()])
     starts = len(rows.stream) + context * torch.arange(count)

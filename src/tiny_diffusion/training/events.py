@@ -1,14 +1,20 @@
-"""What a training run tells its reader as it goes."""
+"""What a training run tells its reader as it goes, and how that is kept: running means, a JSONL log, TensorBoard."""
 
-from dataclasses import dataclass
+import json
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, WorldError
 
 
 @dataclass(frozen=True)
 class StepDone:
-    """An optimiser step: loss in nats per scored token, learning-rate scale, real tokens, seconds it took.
+    """An optimiser step: loss in nats per scored token, learning-rate scale, tokens without padding, seconds.
 
-    ``total``: steps of the whole run; with a deadline, what they come to if the pace so far goes on.
+    ``total``: steps of the whole run; with a deadline, an estimate from the pace so far.
     """
 
     step: int
@@ -25,7 +31,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Validated:
-    """Validation by the averaged weights: bits per byte (bound, or exact for the twin)."""
+    """A validation of the averaged weights in bits per byte: the bound, or the exact figure of the twin."""
 
     step: int
     stage: int
@@ -36,7 +42,7 @@ class Validated:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A text written during training, and where it was kept."""
+    """A text written during training, and the file that holds it."""
 
     step: int
     text: str
@@ -45,7 +51,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class StageEnded:
-    """A stage is over, by its epochs or by early stopping."""
+    """A stage has ended, by its epochs or by early stopping."""
 
     stage: int
     name: str
@@ -62,7 +68,7 @@ class CoolingDown:
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over, or was interrupted with its state saved."""
+    """The run has ended, or was interrupted with its state saved."""
 
     step: int
     interrupted: bool
@@ -71,3 +77,88 @@ class Finished:
 
 
 Event = StepDone | Validated | Sampled | StageEnded | CoolingDown | Finished
+
+
+class RunningMetrics:
+    """Means over the last ``window`` steps, for a progress bar."""
+
+    def __init__(self, window: int = 50) -> None:
+        self._steps: deque[StepDone] = deque(maxlen=window)
+        self._times: deque[float] = deque(maxlen=window + 1)
+        self.validation: float | None = None
+
+    def add(self, event: Event) -> None:
+        """Note an event."""
+        if isinstance(event, StepDone):
+            self._steps.append(event)
+            self._times.append(time.perf_counter())
+        elif isinstance(event, Validated):
+            self.validation = event.bits_per_byte
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the window, in nats per token."""
+        return sum(e.loss for e in self._steps) / max(1, len(self._steps))
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens per second, without padding, in the window's optimiser steps."""
+        return sum(e.tokens for e in self._steps) / max(1e-9, sum(e.seconds for e in self._steps))
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds to the end of the run at the window's pace, which includes validation and saving."""
+        if len(self._times) < 2:
+            return float("nan")
+        pace = (self._times[-1] - self._times[0]) / (len(self._times) - 1)
+        return pace * (self._steps[-1].total - self._steps[-1].step)
+
+
+class RunLog:
+    """Writes events to ``logs/metrics.jsonl``, and to TensorBoard if asked; leaving the context closes it."""
+
+    def __init__(self, output: Path, *, tensorboard: bool, append: bool) -> None:
+        try:
+            (output / "logs").mkdir(parents=True, exist_ok=True)
+            self._file = (output / "logs" / "metrics.jsonl").open("a" if append else "w", encoding="utf-8")
+        except OSError as error:
+            raise WorldError(f"cannot write the log in {output}: {error.strerror}") from error
+        self._board = summary_writer()(str(output / "tensorboard")) if tensorboard else None
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def write(self, event: Event) -> None:
+        """Append one event; raises WorldError if the file cannot be written."""
+        row = {"event": type(event).__name__, "time": round(time.time(), 3), **asdict(event)}
+        try:
+            self._file.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise WorldError(f"cannot write the log: {error.strerror}") from error
+        if self._board is None:
+            return
+        if isinstance(event, StepDone):
+            self._board.add_scalar("train/loss", event.loss, event.step)
+            self._board.add_scalar("train/learning_rate_scale", event.scale, event.step)
+            self._board.add_scalar("train/gradient_norm", event.gradient_norm, event.step)
+        elif isinstance(event, Validated):
+            self._board.add_scalar("validation/bits_per_byte", event.bits_per_byte, event.step)
+        elif isinstance(event, Sampled):
+            self._board.add_text("sample", event.text, event.step)
+
+
+def summary_writer() -> Any:
+    """TensorBoard's ``SummaryWriter``; raises UserError if TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "training.tensorboard=true needs an extra: pip install 'tiny-diffusion[tensorboard]'"
+        ) from error
+    return SummaryWriter

@@ -1,7 +1,8 @@
-"""The output folder of a run: one training at a time, older runs moved aside."""
+"""The output folder of a run: one training at a time, earlier runs moved aside, the state saved now and then."""
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ CONFIG_FILE = "config.toml"
 REPORTS = ("evaluation.json", "report.html", "evaluation_seeds.json", "report_seeds.html")
 FILES = ("best_model.pt", *REPORTS, "blind_test.sqlite", CONFIG_FILE)
 ASIDE = "earlier"
+SAVING_SHARE = 0.1  # largest share of the time for writing the state of a run
 # What a training or a study writes under the folder's lock, whole or not at all. Other commands write the reports.
 WRITTEN = {
     ".": ("best_model.pt", CONFIG_FILE, "result.json"),
@@ -27,7 +29,7 @@ WRITTEN = {
 
 @contextmanager
 def locked(output: Path) -> Iterator[None]:
-    """Hold the folder for one training; raises UserError when another holds it or it cannot be written."""
+    """Lock the folder for one training; raises UserError if another has locked it or it cannot be written."""
     make_folder(output)
     lock = FileLock(output / ".lock")
     try:
@@ -37,7 +39,7 @@ def locked(output: Path) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"cannot write into {output}: permission denied") from error
     try:
-        for part, names in WRITTEN.items():  # a training that was killed may have been saving
+        for part, names in WRITTEN.items():  # of a training that was killed while it saved
             remove_leftovers(output / part, names)
         yield
     finally:
@@ -45,7 +47,7 @@ def locked(output: Path) -> Iterator[None]:
 
 
 def move_aside(output: Path) -> Path | None:
-    """Move an earlier run in ``output`` to ``output/earlier/<its date>``; None when there is none."""
+    """Move an earlier run in ``output`` to ``output/earlier/<its date>`` and return that folder; None without a run."""
     present = [output / name for name in (*PARTS, *FILES) if (output / name).exists()]
     if not present:
         return None
@@ -60,3 +62,24 @@ def move_aside(output: Path) -> Path | None:
     for path in present:
         shutil.move(path, target / path.name)
     return target
+
+
+class Saving:
+    """Calls ``write`` when asked, unless the last time was so recent that writing would take over SAVING_SHARE.
+
+    The state of a run is several times as large as its weights: writing it after each of many short epochs of a large
+    model would take far longer than the epochs. A crash loses at most nine times the seconds of one writing.
+    """
+
+    def __init__(self, write: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self.write, self.clock = write, clock
+        self._next = clock()
+
+    def when_due(self) -> None:
+        """Write now if enough time has passed."""
+        began = self.clock()
+        if began < self._next:
+            return
+        self.write()
+        ended = self.clock()
+        self._next = ended + (ended - began) * (1 - SAVING_SHARE) / SAVING_SHARE

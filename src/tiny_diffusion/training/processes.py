@@ -1,12 +1,14 @@
-"""The processes that train one model together, as torchrun starts them; one alone otherwise.
+"""The processes that train one model together, as torchrun starts them, and the CPU threads that each of them uses.
 
-Each takes its share of every batch, torch's DistributedDataParallel brings their gradients together, and all else is
-the same in each of them: weights, draws, counters. So a run is what one process makes of the same batches, but for
-rounding and dropout's draws. Only the first one writes.
+Each process takes its share of every batch, torch's DistributedDataParallel brings their gradients together, and
+everything else is the same in all of them: weights, draws, counters. So the result is that of one process on the same
+batches, except for rounding and the draws of dropout. Only the first process writes.
 """
 
 import gc
 import os
+import statistics
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,61 +22,66 @@ from ..config import TrainingConfig
 from ..errors import UserError
 from ..runtime import find_device
 
+WINDOW = 8  # steps whose median is the pace
+COLLAPSE = 1.5  # times the usual seconds per step: worth trying another number of threads
+GAIN = 0.9  # of the seconds per step before: what a trial must reach to be kept
+HOLD = 200  # steps with fewer threads before all of them are tried again
+
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's number among ``count``; those methods that exchange something must be called by all of them."""
+    """This process's ``rank`` among ``count``; all processes must call the methods that exchange something."""
 
     rank: int = 0
     count: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the one that writes files and messages."""
         return self.rank == 0
 
     def rows(self, batch: int) -> int:
-        """Rows of a ``batch`` that the busiest process takes."""
+        """Rows of a ``batch`` in the largest share."""
         return -(-batch // self.count)
 
     def rows_at_once(self, settings: TrainingConfig) -> int:
-        """Rows of this process's passes through the model: with its whole share, those of most of them."""
+        """Rows of one pass of this process through the model; a batch's last pass may have fewer."""
         share = max(1, len(self.share(settings.batch_size)))
         return min(settings.micro_batch_size or share, share)
 
     def share(self, batch: int) -> Tensor:
-        """Which rows of a ``batch`` this process takes."""
+        """Numbers of the rows of a ``batch`` that this process takes."""
         return torch.arange(batch)[self.rank :: self.count]
 
     def own(self, *parts: int) -> tuple[int, ...]:
-        """Parts of a seed for draws that are this process's own; the first one's are those of a process alone."""
+        """Parts of a seed for draws of this process alone; the first process draws what a single process would."""
         return parts if self.first else (*parts, self.rank)
 
     def distribute(self, objective: nn.Module) -> nn.Module:
-        """``objective`` as a module whose gradients are the mean over all processes."""
+        """Wrap ``objective`` so that its gradients are the mean over all processes."""
         if self.count == 1:
             return objective
-        torch._dynamo.config.optimize_ddp = False  # the blocks, compiled singly, would each be split in two
+        torch._dynamo.config.optimize_ddp = False  # it would split each compiled block in two
         return DistributedDataParallel(objective, gradient_as_bucket_view=True)
 
     def total(self, value: Tensor) -> Tensor:
-        """``value`` added up over all processes, in place; on CUDA without waiting for it."""
+        """Add ``value`` up over all processes, in place; on CUDA without waiting for the result."""
         if self.count > 1:
             dist.all_reduce(value)
         return value
 
     def agree(self, value: Tensor) -> Tensor:
-        """The first process's ``value`` for all, in place: what a run decides by must not differ by a rounding."""
+        """Give all processes the first one's ``value``, in place, so that no decision differs by a rounding."""
         if self.count > 1:
             dist.broadcast(value, 0)
         return value
 
     def wait(self) -> None:
-        """Wait for all: a process that leaves takes the connection with it."""
+        """Wait for all processes: one that leaves early closes the connection of the others."""
         self.any(False)
 
     def any(self, asked: bool) -> bool:
-        """Whether one of the processes was asked; by the hosts alone, so that no GPU is waited for."""
+        """Whether ``asked`` holds in any process; the CPUs exchange it, so that no GPU is waited for."""
         return bool(self.total(torch.tensor(int(asked)))) if self.count > 1 else asked
 
 
@@ -82,22 +89,22 @@ ALONE = Ranks()
 
 
 def without_exchange(objective: nn.Module) -> AbstractContextManager[None]:
-    """A context in which gradients stay with their process, for all passes of a batch but the last."""
+    """A context in which gradients are not exchanged, for all passes of a batch but the last."""
     return objective.no_sync() if isinstance(objective, DistributedDataParallel) else nullcontext()
 
 
 def launched() -> int:
-    """How many processes torchrun started; 1 without it."""
+    """Number of processes that torchrun started; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
 
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """Take this process's place among those that torchrun started; alone without it.
+    """Join the processes that torchrun started; without torchrun, ALONE.
 
     ``device`` as in ``training.device``: on CUDA each process of a machine takes a device of its own. Raises UserError
-    where there are fewer, and for a device between which nothing can be exchanged. After an error the group is left as
-    it is: to tear it down may be to wait for processes that wait for this one, and torchrun ends them all.
+    if there are fewer devices than processes, or if the device cannot exchange tensors. After an error the group is not
+    torn down: that could wait for processes that wait for this one, and torchrun ends them all.
     """
     count = launched()
     if count == 1:
@@ -115,5 +122,44 @@ def joined(device: str) -> Iterator[Ranks]:
         torch.cuda.set_device(local)
     dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo")
     yield Ranks(dist.get_rank(), count)
-    gc.collect()  # what was distributed holds the group, whose threads must end before the process does
+    gc.collect()  # the distributed module holds the group, whose threads must end before the process does
     dist.destroy_process_group()
+
+
+class ThreadChooser:
+    """Tries half of the CPU threads at the start and when steps become slow, and keeps the number that is faster.
+
+    Each parallel part of a step ends when its slowest thread ends. Beside other busy programs all threads wait for a
+    delayed one, so fewer threads can be faster (docs/performance.md).
+    """
+
+    def __init__(self, most: int) -> None:
+        """``most`` threads are used on a quiet machine."""
+        self.most = self.threads = most
+        self._steps: deque[float] = deque(maxlen=WINDOW)
+        self._usual = 0.0  # least median since the last trial; zero, so that the first pace leads to a trial at once
+        self._before: float | None = None  # during a trial: the median before it
+        self._held = 0  # steps since the last trial
+
+    def add(self, seconds: float) -> int:
+        """Note the ``seconds`` of a step; returns the threads for the next one."""
+        self._steps.append(seconds)
+        self._held += 1
+        if self.most == 1 or len(self._steps) < WINDOW:
+            return self.threads
+        pace = statistics.median(self._steps)
+        if self._before is not None:
+            if pace > GAIN * self._before:
+                self._switch()
+            self._usual, self._before = min(pace, self._before), None
+        elif pace > COLLAPSE * self._usual or (self.threads < self.most and self._held >= HOLD):
+            self._before = pace
+            self._switch()
+        else:
+            self._usual = min(self._usual, pace)
+        return self.threads
+
+    def _switch(self) -> None:
+        self.threads = self.most if self.threads < self.most else max(1, self.most // 2)
+        self._steps.clear()
+        self._held = 0

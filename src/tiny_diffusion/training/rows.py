@@ -1,8 +1,8 @@
 """From a stage's examples to rows of ids: sentences and pairs packed side by side, paragraphs as one stream.
 
-A book's ids are kept once, in 4 bytes each; an epoch is a layout that says where its rows lie, and a batch's rows are
-built when they are taken. So the memory of training hardly grows with the book.
-Shapes: N tokens of a stage, E examples, R rows, P pieces, T tokens of a row.
+The ids of a book are kept once, in 4 bytes each. An epoch is a layout that says where its rows are in them, and the
+rows of a batch are built when they are taken, so the memory of training hardly grows with the book.
+Shapes: N tokens of a stage, E examples, R rows, P pieces, T tokens of a row, K controls.
 """
 
 from array import array
@@ -19,7 +19,7 @@ from ..runtime import send
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of ids (R, T) and the document each token belongs to (R, T), numbered from 1 in its row, 0 for PAD.
+    """Rows of ids (R, T) and the document of each token (R, T), numbered from 1 within its row, 0 for PAD.
 
     ``controls`` (R, 1 or T, K): levels of the learnt controls, for a model that has them.
     """
@@ -38,13 +38,13 @@ class Rows:
 
     @property
     def scorable(self) -> Tensor:
-        """Where a text token stands (R, T): all but PAD and SEP."""
+        """Which tokens are scored (R, T): all but PAD and SEP."""
         return (self.ids != PAD) & (self.ids != SEP)
 
     def attention(self, device: torch.device) -> Tensor | None:
-        """Who may attend to whom (R, 1, T, T), on ``device``: tokens of the same document.
+        """Which tokens may attend to which (R, 1, T, T), on ``device``: those of the same document.
 
-        None when every row is one document.
+        None if every row is one document.
         """
         if bool((self.documents == 1).all()):
             return None
@@ -54,14 +54,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded examples end to end: ids (N,) of 32 bits, and where each begins, with the end of the last (E + 1,)."""
+    """Encoded examples end to end: int32 ids (N,), and the start of each example with the end of the last (E + 1,)."""
 
     ids: Tensor
     bounds: Tensor
 
     @classmethod
     def of(cls, examples: Iterable[Sequence[int]]) -> "Examples":
-        """Join ``examples``, read one at a time."""
+        """Join ``examples``, which are read one at a time."""
         ids, bounds = array("i"), array("q", [0])
         for example in examples:
             ids.extend(example)
@@ -73,7 +73,7 @@ class Examples:
         return len(self.bounds) - 1
 
     def __getitem__(self, index: int) -> list[int]:
-        """The ids of one example; raises IndexError for one that there is not."""
+        """The ids of one example; raises IndexError if there is no such example."""
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
         found: list[int] = self.ids[self.bounds[index] : self.bounds[index + 1]].tolist()
@@ -87,9 +87,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Layout:
-    """Rows of ``context`` tokens, each made of pieces of ``stream``, every piece a document of its own.
+    """Rows of ``context`` tokens, each made of pieces of ``stream``; every piece is a document of its own.
 
-    starts, lengths (P,): the pieces, row by row. first (R + 1,): each row's first piece, and the number of pieces.
+    ``starts`` and ``lengths`` (P,) give the pieces, row by row; ``first`` (R + 1,) the first piece of each row, and the
+    number of pieces. ``levels`` (P, K) are the controls of each piece, for a model that learns them.
     """
 
     stream: Tensor
@@ -97,17 +98,18 @@ class Layout:
     starts: Tensor
     lengths: Tensor
     first: Tensor
+    levels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.first) - 1
 
     def take(self, index: Tensor) -> Rows:
-        """Build the rows at ``index``, padded at their ends."""
+        """Build the rows at ``index``, padded at their ends, with their controls."""
         chosen = self.select(index)
         pieces = chosen.first.diff()
         row = torch.arange(len(index)).repeat_interleave(pieces)
         number = torch.arange(len(row)) - chosen.first[:-1].repeat_interleave(pieces) + 1
-        # Where a piece's tokens come to stand in the flat rows: its row's start, and what the row held before it.
+        # Where the tokens of a piece go in the flat rows: behind its row's start and the pieces before it in the row.
         before = chosen.lengths.cumsum(0) - chosen.lengths
         target = row * self.context + before - before[chosen.first[:-1]].repeat_interleave(pieces)
         place = target.repeat_interleave(chosen.lengths) + _ranges(chosen.lengths)
@@ -115,28 +117,37 @@ class Layout:
         ids[place] = self.stream[chosen.tokens()].long()
         documents = torch.zeros_like(ids)
         documents[place] = number.repeat_interleave(chosen.lengths)
-        return Rows(ids.view(-1, self.context), documents.view(-1, self.context))
+        return Rows(ids.view(-1, self.context), documents.view(-1, self.context), chosen._controls(place))
+
+    def _controls(self, place: Tensor) -> Tensor | None:
+        """Controls (R, 1, K) if each row is one piece, else (R, T, K); ``place``: of each token in the flat rows."""
+        if self.levels is None or len(self.levels) == len(self):
+            return self.levels if self.levels is None else self.levels[:, None]
+        controls = self.levels.new_zeros(len(self) * self.context, self.levels.shape[1])
+        controls[place] = self.levels.repeat_interleave(self.lengths, dim=0)
+        return controls.view(len(self), self.context, -1)
 
     def tokens(self) -> Tensor:
-        """Where in the stream each token of each piece lies, piece by piece."""
+        """Place in the stream of each token of each piece, piece by piece."""
         return self.starts.repeat_interleave(self.lengths) + _ranges(self.lengths)
 
     def select(self, index: Tensor) -> "Layout":
         """The layout of the rows at ``index`` only."""
         counts = self.first.diff()[index]
         pieces = self.first[index].repeat_interleave(counts) + _ranges(counts)
-        return Layout(self.stream, self.context, self.starts[pieces], self.lengths[pieces], _bounds(counts))
+        levels = None if self.levels is None else self.levels[pieces]
+        return Layout(self.stream, self.context, self.starts[pieces], self.lengths[pieces], _bounds(counts), levels)
 
     def beside(self, other: "Layout") -> "Layout":
-        """The rows of both, this one's first; raises ValueError when they lie in different streams."""
+        """The rows of both layouts, this one's first, without levels; raises ValueError for different streams."""
         if self.stream is not other.stream or self.context != other.context:
-            raise ValueError("layouts of different streams or row lengths cannot stand side by side")
+            raise ValueError("layouts of different streams or row lengths cannot be joined")
         counts = torch.cat([self.first.diff(), other.first.diff()])
         starts, lengths = torch.cat([self.starts, other.starts]), torch.cat([self.lengths, other.lengths])
         return Layout(self.stream, self.context, starts, lengths, _bounds(counts))
 
     def shifted(self, stream: Tensor, offset: int) -> "Layout":
-        """The same rows where ``stream`` holds this layout's stream from ``offset`` on."""
+        """The same rows in ``stream``, which holds this layout's stream from ``offset`` on."""
         return Layout(stream, self.context, self.starts + offset, self.lengths, self.first)
 
 
@@ -145,16 +156,16 @@ def _bounds(counts: Tensor) -> Tensor:
 
 
 def _ranges(counts: Tensor) -> Tensor:
-    """0 .. count - 1 for each count, end to end."""
+    """Concatenate 0 .. count - 1 for each count."""
     ends = counts.cumsum(0)
     return torch.arange(int(counts.sum())) - (ends - counts).repeat_interleave(counts)
 
 
 def pack(examples: Examples, context: int, generator: Generator, chosen: Tensor | None = None) -> Layout:
-    """Pack shuffled examples into rows of ``context`` tokens; one that is longer is cut into several documents.
+    """Pack shuffled examples into rows of ``context`` tokens; a longer example is cut into several documents.
 
     Next-fit: an example that does not fit the current row opens a new one. Attention stays within an example.
-    ``chosen``: numbers of the examples to take; all when None.
+    ``chosen``: numbers of the examples to take; None means all.
     """
     order = torch.randperm(len(examples) if chosen is None else len(chosen), generator=generator)
     order = order if chosen is None else chosen[order]

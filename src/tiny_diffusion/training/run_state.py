@@ -1,24 +1,30 @@
-"""Where a run stands, and all that it takes to go on as if it had never stopped."""
+"""The state of a run: what training changes, and how it is saved so that a resumed run goes on to the bit."""
 
+import copy
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..checkpoint import load_plain
+import torch
+from torch import Tensor
+
+from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain, warm_start
 from ..config import ProjectConfig
+from ..data.artefacts import Processed
 from ..data.dynamic_scorer import DynamicScorer
-from ..errors import UserError
+from ..errors import DivergedError, UserError
+from ..model.transformer import Transformer
+from ..runtime import find_device, seed_for
 from ..version import PROGRAM_VERSION
-from .scheduler import Line, stage_steps
-
-if TYPE_CHECKING:
-    from ..data.artefacts import Processed
-    from .trainer import Trainer
+from .course import Line, Progress, stage_steps
+from .epochs import StageRows
+from .optimizers import Optimizers, make_optimizers, rates_in_use
+from .processes import ALONE, Ranks
 
 RUN_VERSION = 3
 READABLE = (2, 3)
-# Where a run takes place: nothing of it moves the training.
+# Settings of the place where a run happens; none of them changes the training.
 PLACE = (
     "training.device",
     "training.threads",
@@ -26,8 +32,8 @@ PLACE = (
     "training.tensorboard",
     "training.time_budget_minutes",
 )
-# What a resumed run may change: its place, how a step is computed (the same but for rounding, and dropout's draws where
-# passes are of other rows), and what is told on the way.
+# What a resumed run may change: its place, how a step is computed (equal but for rounding, and for the draws of dropout
+# where a pass has other rows), and what is reported on the way.
 MAY_CHANGE = (
     *PLACE,
     "training.micro_batch_size",
@@ -37,144 +43,198 @@ MAY_CHANGE = (
     "training.eval_every_epochs",
 )
 
-ALL_STEPS, VALIDATED, SAMPLED = 1, 2, 3
-
 
 @dataclass
-class Progress:
-    """Where the run stands. ``stage_step`` counts the stage's steps; the step of its epoch follows from it.
+class RunState:
+    """All that a run works on. ``average`` are the averaged weights; ``written`` (R, T) are rows of its own text."""
 
-    ``line``: its way through the schedule. ``cooling``: early stopping has set in, and the learning rate decays to the
-    end. With a deadline, ``seconds`` are those of the whole run, ``used`` those used when the state was saved, and
-    ``stretches`` tells whether it may take more than its planned epochs.
-    ``closing`` tells what is done of the work at an epoch's end: 0 while its steps go on, then ALL_STEPS, VALIDATED,
-    SAMPLED.
-    """
+    config: ProjectConfig
+    data: Processed
+    output: Path
+    ranks: Ranks
+    model: Transformer
+    average: Transformer
+    optimizers: Optimizers
+    rows: StageRows
+    progress: Progress
+    written: Tensor | None = None
 
-    step: int = 0
-    stage: int = 0
-    stage_step: int = 0
-    best: float = math.inf
-    since_best: int = 0
-    finished: bool = False
-    line: Line = Line(0.0)
-    cooling: bool = False
-    seconds: float | None = None
-    used: float = 0.0
-    stretches: bool = True
-    closing: int = 0
+    @classmethod
+    def begin(
+        cls,
+        config: ProjectConfig,
+        data: Processed,
+        output: Path,
+        *,
+        start: Checkpoint | None = None,
+        ranks: Ranks = ALONE,
+    ) -> "RunState":
+        """The state before the first step; ``start`` gives the first weights, see ``checkpoint.warm_start``."""
+        settings = config.training
+        torch.manual_seed(seed_for(settings.seed))
+        model = new_model(config, data.tokenizer)
+        if start is not None:
+            warm_start(model, config, data.tokenizer, start)
+        model.to(find_device(settings.device))
+        model.gradient_checkpointing = settings.gradient_checkpointing
+        average = copy.deepcopy(model).eval().requires_grad_(False)
+        optimizers, rows = make_optimizers(model, settings), StageRows(config, data)
+        progress = Progress(line=Line(sum(stage_steps(config, rows.rows_per_epoch))))
+        return cls(config, data, output, ranks, model, average, optimizers, rows, progress)
+
+    @property
+    def steps_per_epoch(self) -> list[int]:
+        """Optimiser steps in an epoch of each stage."""
+        return [math.ceil(rows / self.config.training.batch_size) for rows in self.rows.rows_per_epoch]
+
+    @property
+    def stage_steps(self) -> list[int]:
+        """Planned optimiser steps of each stage."""
+        return stage_steps(self.config, self.rows.rows_per_epoch)
+
+    @property
+    def run_path(self) -> Path:
+        """The file that ``--resume`` reads."""
+        return self.output / "checkpoints" / "last.pt"
+
+    @property
+    def best_path(self) -> Path:
+        """The best checkpoint so far."""
+        return self.output / "best_model.pt"
+
+    def check_finite(self, value: float, what: str) -> None:
+        """Raise DivergedError, which says what to lower, unless ``value`` is a finite number."""
+        if math.isfinite(value):
+            return
+        kept = ""
+        if self.progress.best < math.inf:
+            kept = f"; the best checkpoint so far is kept, and --from {self.best_path} starts from it"
+        rates = rates_in_use(self.config.training)
+        raise DivergedError(f"{what} is {value}, not a finite number: lower {rates} and train again{kept}")
+
+    def save_best(self, epoch: int) -> None:
+        """Write the averaged weights as the best checkpoint, found after ``epoch`` epochs of the stage."""
+        if not self.ranks.first:
+            return
+        meta = {
+            "data": self.data.identity,
+            "source": self.data.source,
+            "language": self.data.language,
+            "step": self.progress.step,
+            "stage": self.progress.stage,
+            "epoch": epoch,
+            "validation_bits_per_byte": self.progress.best,
+        }
+        weights = self.average.state_dict()
+        save_checkpoint(self.best_path, Checkpoint(self.config, self.data.tokenizer, weights, meta))
+
+    def save(self) -> None:
+        """Write all that ``--resume`` needs, whole or not at all; raises DivergedError if the weights are not finite."""
+        norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()])
+        self.check_finite(float(norm), f"the norm of the weights after step {self.progress.step}")
+        if not self.ranks.first:
+            return
+        saved = {
+            "format": "tiny_diffusion run",
+            "version": RUN_VERSION,
+            "program": PROGRAM_VERSION,
+            "config": self.config.to_dict(),
+            "data": self.data.identity,
+            "progress": asdict(self.progress),
+            "weights": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": self.optimizers.state(),
+            "scorers": [s.to_dict() if s else None for s in self.rows.scorers],
+            "written": self.written,
+        }
+        save_plain(self.run_path, saved)
+
+    def restore(self) -> None:
+        """Go on from the saved state; raises UserError if there is none, or it has other data or settings."""
+        path = self.run_path
+        if not path.exists():
+            raise UserError(f"nothing to resume: there is no {path}; train without --resume first")
+        saved = load_plain(path)
+        if not _readable(saved):
+            raise UserError(f"{path} is not the state of a run that this program can resume")
+        if saved["data"] != self.data.identity:
+            raise UserError(f"{path} was trained on other data than {self.data.source}; start a new run")
+        before = ProjectConfig.from_saved(saved["config"], path, saved.get("program"))
+        self.progress = _read_progress(saved["progress"], sum(self.stage_steps))
+        if _length_changed(self, before):
+            _lengthen(self, before)
+        self.model.load_state_dict(saved["weights"])
+        self.average.load_state_dict(saved["average"])
+        self.optimizers.restore(saved["optimizers"])
+        self.written = saved["written"]
+        self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in saved["scorers"]]
 
 
-def run_state(trainer: "Trainer") -> dict[str, Any]:
-    """Tensors and plain data from which ``restore_run`` goes on."""
-    if trainer.course.deadline is not None:
-        trainer.progress.used = trainer.course.deadline.used
-    return {
-        "format": "tiny_diffusion run",
-        "version": RUN_VERSION,
-        "program": PROGRAM_VERSION,
-        "config": trainer.config.to_dict(),
-        "data": trainer.data.identity,
-        "progress": asdict(trainer.progress),
-        "weights": trainer.model.state_dict(),
-        "average": trainer.average.state_dict(),
-        "optimizers": trainer.optimizers.state(),
-        "scorers": [s.to_dict() if s else None for s in trainer.rows.scorers],
-        "written": trainer.written,
-    }
-
-
-def unfinished(path: Path, config: ProjectConfig, data: "Processed") -> bool:
-    """Whether a run of ``config`` on ``data`` that was stopped before its end lies at ``path``."""
-    if not path.exists():
+def unfinished(path: Path, config: ProjectConfig, data: Processed) -> bool:
+    """Whether ``path`` holds a run of ``config`` on ``data`` that was stopped before its end."""
+    if not path.exists() or not _readable(saved := load_plain(path)):
         return False
-    state = load_plain(path)
-    if state.get("format") != "tiny_diffusion run" or state.get("version") not in READABLE:
-        return False
-    before = ProjectConfig.from_saved(state["config"], path, state.get("program"))
-    same = state["data"] == data.identity and config.differences(before).keys() <= {*MAY_CHANGE}
-    return same and not state["progress"]["finished"]
+    before = ProjectConfig.from_saved(saved["config"], path, saved.get("program"))
+    same = saved["data"] == data.identity and config.differences(before).keys() <= {*MAY_CHANGE}
+    return same and not saved["progress"]["finished"]
 
 
-def restore_run(trainer: "Trainer") -> None:
-    """Put ``trainer`` where its saved state says; raises UserError without one, or with other data or settings."""
-    path = trainer.run_path
-    if not path.exists():
-        raise UserError(f"nothing to resume: there is no {path}; train without --resume first")
-    state = load_plain(path)
-    if state.get("format") != "tiny_diffusion run" or state.get("version") not in READABLE:
-        raise UserError(f"{path} is not the state of a run that this program can resume")
-    if state["data"] != trainer.data.identity:
-        raise UserError(f"{path} was trained on other data than {trainer.data.source}; start a new run")
-    before = ProjectConfig.from_saved(state["config"], path, state.get("program"))
-    trainer.progress = _read_progress(state["progress"], trainer.total_steps)
-    if _check_settings(trainer, before):
-        _lengthen(trainer, before)
-    trainer.model.load_state_dict(state["weights"])
-    trainer.average.load_state_dict(state["average"])
-    trainer.optimizers.restore(state["optimizers"])
-    trainer.written = state["written"]
-    trainer.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in state["scorers"]]
+def _readable(saved: dict[str, Any]) -> bool:
+    return saved.get("format") == "tiny_diffusion run" and saved.get("version") in READABLE
 
 
 def _read_progress(saved: dict[str, Any], total_steps: int) -> Progress:
     if "plan" not in saved:
         return Progress(**{**saved, "line": Line(**saved["line"])})
-    # Version 2: a plan in steps, or none where the end had not moved.
+    # Version 2 has a plan in steps, or none where the end had not moved.
     rest = {key: value for key, value in saved.items() if key != "plan"}
     plan = saved["plan"]
     line = Line(plan["end"], plan["since"], plan["at"] / plan["total"]) if plan else Line(total_steps)
     return Progress(**rest, line=line)
 
 
-def _check_settings(trainer: "Trainer", before: ProjectConfig) -> bool:
-    """Whether the run's length changed. Raises UserError, naming what differs, for any other setting but MAY_CHANGE."""
-    length = _length_keys(trainer)
-    changed = trainer.config.differences(before)
+def _length_changed(state: RunState, before: ProjectConfig) -> bool:
+    """Whether the run's length changed. Raises UserError, naming them, if settings beyond MAY_CHANGE did too."""
+    p, scorers = state.progress, state.rows.scorers
+    # The length may change for stages that are not over. A dynamic scorer chooses its examples by the share of the
+    # stage's epochs that is done, so the present stage must have none.
+    first = p.stage if p.stage < len(scorers) and scorers[p.stage] is None else p.stage + 1
+    stages = range(first, len(state.config.curriculum.stages))
+    length = [*(f"curriculum.stages[{stage}].epochs" for stage in stages), "training.max_steps"]
+    changed = state.config.differences(before)
     allowed = {*MAY_CHANGE, *length}
-    if trainer.config.training.early_stopping_patience:  # which counts validations
+    if state.config.training.early_stopping_patience:  # it counts validations
         allowed.remove("training.eval_every_epochs")
     refused = [f"{key} is {now} and was {then}" for key, (now, then) in changed.items() if key not in allowed]
     if refused:
         more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
         raise UserError(
-            f"{trainer.run_path} began with other settings: {', '.join(refused[:5])}{more}; resume with the same ones"
+            f"{state.run_path} began with other settings: {', '.join(refused[:5])}{more}; resume with the same ones"
         )
     return not changed.keys().isdisjoint(length)
 
 
-def _length_keys(trainer: "Trainer") -> list[str]:
-    """Settings that say how long the rest of the run is: epochs of stages that are not over, and the most steps."""
-    p = trainer.progress
-    # A dynamic scorer chooses examples by the share of the stage's epochs that is done.
-    first = p.stage if p.stage < len(trainer.rows.scorers) and trainer.rows.scorers[p.stage] is None else p.stage + 1
-    stages = range(first, len(trainer.config.curriculum.stages))
-    return [*(f"curriculum.stages[{stage}].epochs" for stage in stages), "training.max_steps"]
+def _lengthen(state: RunState, before: ProjectConfig) -> None:
+    """Let the run end by its new epochs and max_steps; a finished run goes on if they are more than before.
 
-
-def _lengthen(trainer: "Trainer", before: ProjectConfig) -> None:
-    """Let the run end by its new epochs and most steps; a finished one goes on if they are more than they were.
-
-    The schedule is then that of the longer run: its learning rate may rise again. Raises UserError for less than what
-    is done already.
+    The schedule becomes that of the longer run, so its learning rate may rise again. Raises UserError for less than
+    what is done already.
     """
-    p, config = trainer.progress, trainer.config
+    p, config, total = state.progress, state.config, sum(state.stage_steps)
     if p.finished and not p.stage_step:
-        raise UserError(
-            f"{trainer.run_path} was finished by an earlier version: train anew, --from {trainer.best_path}"
-        )
+        raise UserError(f"{state.run_path} was finished by an earlier version: train anew, --from {state.best_path}")
     epochs, most = config.curriculum.stages[p.stage].epochs, config.training.max_steps
-    in_epoch = trainer.steps_per_epoch[p.stage]
+    in_epoch = state.steps_per_epoch[p.stage]
     all_done = p.stage_step >= epochs * in_epoch
     if p.stage_step > epochs * in_epoch or (all_done and not p.finished and not p.closing):
         done = -(-p.stage_step // in_epoch)
         raise UserError(f"curriculum.stages[{p.stage}].epochs={epochs}, but {done} are done: give more")
     if 0 < most < p.step:
         raise UserError(f"training.max_steps={most}, but {p.step} are done: give more, or 0 for all epochs")
-    p.line, p.cooling, p.seconds = Line(trainer.total_steps), False, None
+    p.line, p.cooling, p.seconds = Line(total), False, None
     final = p.stage == len(config.curriculum.stages) - 1
-    longer = trainer.total_steps > sum(stage_steps(before, trainer.rows.rows_per_epoch))
+    longer = total > sum(stage_steps(before, state.rows.rows_per_epoch))
     if p.finished and longer and not (all_done and final):
         p.finished, p.since_best = False, 0
-        if all_done:  # the most steps had ended the run together with the stage
+        if all_done:  # max_steps had ended the run together with the stage
             p.stage, p.stage_step = p.stage + 1, 0

@@ -1,60 +1,47 @@
-"""The training loop: a generator of events, resumable to the bit.
+"""The training loop: a generator of events that can be resumed to the bit.
 
 Every random draw comes from (seed, purpose, step), so the state of a run is its weights, averages, optimiser
 state and counters, and nothing else.
 """
 
-import copy
-import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from ..allocator import keep_freed_memory, release_freed_memory
-from ..checkpoint import Checkpoint, new_model, save_checkpoint, save_plain, warm_start
-from ..config import GenerationConfig, ProjectConfig
-from ..config.controls import uncontrolled
-from ..config.memory import check_memory
+from ..checkpoint import Checkpoint
+from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
-from ..errors import DivergedError, UserError
+from ..errors import UserError
 from ..files import write_text
-from ..runtime import find_device, generator_for, seed_for
-from ..writing.writer import Writer
-from .compiling import wants_compile
-from .control_labels import drop_controls
+from ..runtime import find_device
+from .averaged_model import Validation, due_to_write, rescore, sample_settings, write_rows, write_sample
 from .course import Course
-from .epochs import StageRows
 from .events import CoolingDown, Event, Finished, Sampled, StageEnded, StepDone, Validated
-from .masking import Masker
-from .objective import Objective, Stopped, add_gradients
-from .optimizers import clip_gradients, make_optimizers, rates_in_use, update_average
-from .processes import ALONE, Ranks
-from .rows import Rows
-from .run_state import ALL_STEPS, SAMPLED, VALIDATED, Progress, restore_run, run_state
-from .saving import Saving
-from .scheduler import Line, learning_rate_scale, mask_range, stage_steps
-from .self_training import due_to_write, write_rows
-from .steps_in_flight import RunningStep, StepsInFlight
-from .threads import ThreadChooser
-from .validation import Validation, rescore
+from .flops import wants_compile
+from .memory import check_memory
+from .output_folder import Saving
+from .processes import ALONE, Ranks, ThreadChooser
+from .run_state import RunState
+from .step import RunningStep, Stepper, Stopped
 
-RELEASE_STEPS = 100  # steps after which free memory goes back to the system: it takes as long as half of one
-MASKS, DROPOUT, CONTROLS = 3, 4, 9  # purposes of random draws, see runtime.seed_for
+RELEASE_STEPS = 100  # steps after which free memory goes back to the system, which takes as long as half a step
+ALL_STEPS, VALIDATED, SAMPLED = 1, 2, 3  # values of Progress.closing
 
 
 class Trainer:
     """Trains one model on one prepared book into ``output``; read ``run()`` for its events.
 
-    Set ``stop_requested`` at any time to end the run with its state saved: of one process after the micro-batch or the
-    model's pass under way, of several after the step. ``tell`` is called with what the run does between its steps. The
-    best checkpoint is written when it is found, the state for ``resume`` when due (see ``Saving``) and at the end.
+    Set ``stop_requested`` at any time to end the run with its state saved: a single process stops after the present
+    micro-batch or pass of the averaged model, several processes stop after the step. ``tell`` is called with what the
+    run does between its steps. The best checkpoint is written when it is found, the state for ``resume`` when due (see
+    ``Saving``) and at the end.
     """
 
     def __init__(
@@ -67,111 +54,76 @@ class Trainer:
         start: Checkpoint | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """``start``: whose weights a new run begins with, see ``warm_start``; not together with ``resume``."""
+        """``start`` gives a new run its first weights, see ``checkpoint.warm_start``; not together with ``resume``.
+
+        Raises UserError if the run cannot fit into ``training.memory_limit_gb``, cannot be resumed or cannot start so.
+        """
         if resume and start is not None:
             raise UserError("a resumed run goes on with its own weights: take either resume or start")
-        self.config, self.data, self.output, self.ranks = config, data, output, ranks
-        settings = config.training
+        settings, device = config.training, find_device(config.training.device)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         keep_freed_memory()
-        self.device = find_device(settings.device)
-        kind: Literal["cpu", "cuda"] = "cuda" if self.device.type == "cuda" else "cpu"
+        kind: Literal["cpu", "cuda"] = "cuda" if device.type == "cuda" else "cpu"
         vocab_size = NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level)
         check_memory(config, vocab_size, device=kind, processes=ranks.count)
-        torch.manual_seed(seed_for(settings.seed))
-        self.model = new_model(config, data.tokenizer)
-        if start is not None:
-            warm_start(self.model, config, data.tokenizer, start)
-        self.model.to(self.device)
-        self.model.gradient_checkpointing = settings.gradient_checkpointing
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.average.embedding.register_forward_pre_hook(lambda *_: self._give_up())
-        self.optimizers = make_optimizers(self.model, settings)
-        self.rows = StageRows(config, data)
-        # On CUDA a step's figures are read while the next one runs, so that the GPU never waits for the host.
-        self.steps_in_flight = 1 if self.device.type == "cuda" else 0
-        self.masker = Masker(settings, config.curriculum.full_range_share, data.tokenizer, self.model.vocab_size)
-        self.validation = Validation(config, data, ranks.rows(settings.batch_size))
-        self.progress = Progress(line=Line(self.total_steps))
-        self.written: Tensor | None = None
-        self.stop_requested = False
-        self.tell: Callable[[str], None] = lambda what: None
-        self.saving = Saving(self.save_run)
+        self.state = state = RunState.begin(config, data, output, start=start, ranks=ranks)
         if resume:
-            restore_run(self)
-        self.course = Course(settings, self.stage_steps, self.progress)
-        self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, self.device)
+            state.restore()
+        self.config, self.data, self.output, self.ranks, self.device = config, data, output, ranks, device
+        self.model, self.average, self.rows, self.progress = state.model, state.average, state.rows, state.progress
+        self.best_path, self.run_path = state.best_path, state.run_path
+        self.average.embedding.register_forward_pre_hook(lambda *_: self._give_up())
+        self.course = Course(settings, state.stage_steps, state.progress)
+        self.stage_steps, self.total_steps = self.course.stage_steps, self.course.total_steps
+        self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, device)
         if self.compiled:
             self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context)
-        self.objective = ranks.distribute(Objective(self.model, settings))
-        # Compiled blocks are made for a number of threads.
-        chooses = self.device.type == "cpu" and not settings.threads and not self.compiled
+        self.stepper = Stepper(state, self.course, self._stops_amid_step)
+        self.validation = Validation(config, data, ranks.rows(settings.batch_size))
+        self.saving = Saving(self.save_run)
+        self.stop_requested = False
+        self.tell: Callable[[str], None] = lambda what: None
+        # On CUDA the figures of a step are read during the next one, so that the GPU never waits for the host.
+        self.steps_in_flight = 1 if device.type == "cuda" else 0
+        self._last_read = 0.0
+        # Compiled blocks are made for a fixed number of threads.
+        chooses = device.type == "cpu" and not settings.threads and not self.compiled
         self.threads = ThreadChooser(torch.get_num_threads()) if chooses else None
-
-    @property
-    def steps_per_epoch(self) -> list[int]:
-        """Optimiser steps in an epoch of each stage."""
-        return [math.ceil(rows / self.config.training.batch_size) for rows in self.rows.rows_per_epoch]
-
-    @property
-    def stage_steps(self) -> list[int]:
-        """Optimiser steps in each stage, were none ended early."""
-        return stage_steps(self.config, self.rows.rows_per_epoch)
-
-    @property
-    def total_steps(self) -> int:
-        """Optimiser steps of the whole run, were no stage ended early."""
-        return sum(self.stage_steps)
 
     def _stops(self) -> bool:
         """Whether the run ends now because one of the processes was asked to stop."""
         return self.ranks.any(self.stop_requested)
 
     def _stops_amid_step(self) -> bool:
-        """Whether the step is thrown away; several processes, who exchange gradients, end together after a step."""
+        """Whether the present step is thrown away; several processes, which exchange gradients, finish it."""
         return self.stop_requested and self.ranks.count == 1
 
     def _give_up(self) -> None:
-        """Before each pass of the averaged model (validation, samples): raise Stopped when asked to stop."""
+        """Raise Stopped before a pass of the averaged model (validation, samples) if a stop was asked for."""
         if self._stops_amid_step():
             raise Stopped
-
-    @property
-    def run_path(self) -> Path:
-        """The file that ``--resume`` reads."""
-        return self.output / "checkpoints" / "last.pt"
-
-    @property
-    def best_path(self) -> Path:
-        """The best checkpoint so far."""
-        return self.output / "best_model.pt"
-
-    @property
-    def sample_settings(self) -> GenerationConfig:
-        """How the text at the end of an epoch is written."""
-        return uncontrolled(self.config.generation).as_drawn().model_copy(update={"num_samples": 1})
 
     def run(self) -> Iterator[Event]:
         """Train to the end, or until ``stop_requested``; the state is saved before the last event.
 
-        Of a finished run there is only the last event. Raises DivergedError when a loss, a gradient norm, a validation
-        or the weights are no finite numbers; nothing of that is saved.
+        A run that is finished already gives only the last event. Raises DivergedError, and saves nothing more, if a
+        loss, a gradient norm, a validation or the norm of the weights is not a finite number.
         """
-        ended_before = self.progress.finished
-        while not self.progress.finished and not self._stops():
+        p, ended_before = self.progress, self.progress.finished
+        while not p.finished and not self._stops():
             with suppress(Stopped):
                 yield from self._epoch()
         if not ended_before:
             self.tell("saving")
             self.save_run()
         self.ranks.wait()
-        yield Finished(self.progress.step, not self.progress.finished, self.progress.best, self.best_path)
+        yield Finished(p.step, not p.finished, p.best, self.best_path)
 
     def _epoch(self) -> Iterator[Event]:
         """The rest of the current epoch, then what is due at its end."""
         p = self.progress
-        steps = self.steps_per_epoch[p.stage]
+        steps = self.state.steps_per_epoch[p.stage]
         epoch = (p.stage_step - (p.closing > 0)) // steps
         if not p.closing:
             yield from self._steps(epoch)
@@ -182,7 +134,7 @@ class Trainer:
             yield from self._end_epoch(epoch + 1, self.course.stage_is_over())
 
     def _end_epoch(self, epoch: int, over: bool) -> Iterator[Event]:
-        """What is due after ``epoch`` epochs of the stage; ``over``: its time, or the run's end, has come."""
+        """What is due after ``epoch`` epochs of the stage; ``over``: the stage, or the run, ends here by its steps."""
         p, settings, course = self.progress, self.config.training, self.course
         stage, final = self.config.curriculum.stages[p.stage], p.stage == len(self.config.curriculum.stages) - 1
         over = over or (epoch >= stage.epochs and not course.stretches)
@@ -191,17 +143,17 @@ class Trainer:
         began = course.now
         if due and p.closing < VALIDATED:
             self.tell("validating")
-            validated = self.validate(epoch)
+            validated = self._validate(epoch)
             p.closing = VALIDATED
             yield validated
         validating = course.now - began
         sampling = settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0
         if sampling and p.closing < SAMPLED and not (ends and course.deadline):  # the last seconds are for saving
             self.tell("writing a sample")
-            sampled = self._sample(epoch)
+            sampled = self._sample()
             p.closing = SAMPLED
             yield sampled
-        rescore(self)
+        rescore(self.state)
         p.closing, began = 0, course.now - validating
         early = 0 < settings.early_stopping_patience <= p.since_best and not (ends or p.cooling)
         if early:
@@ -219,115 +171,61 @@ class Trainer:
             self.saving.when_due()
             course.paused(began)
 
-    def _steps(self, epoch: int) -> Iterator[Event]:
-        """The steps that are left of the epoch, up to a stop or the end of the run."""
+    def _steps(self, epoch: int) -> Iterator[StepDone]:
+        """The remaining steps of the epoch, up to a stop or the end of the run."""
         p, batch_size = self.progress, self.config.training.batch_size
-        if due_to_write(self, epoch):
+        if due_to_write(self.state, epoch):
             self.tell("writing rows to learn from")
-            self.written = self.ranks.agree(write_rows(self, epoch))
-        rows = self.rows.epoch(p.stage, epoch, self.written)
-        running = StepsInFlight(self.steps_in_flight)
-        for start in range((p.stage_step % self.steps_per_epoch[p.stage]) * batch_size, len(rows), batch_size):
-            batch = self.rows.take(rows, torch.arange(start, min(start + batch_size, len(rows))))
+            self.state.written = self.ranks.agree(write_rows(self.state, epoch))
+        rows = self.rows.epoch(p.stage, epoch, self.state.written)
+        running: deque[RunningStep] = deque()
+        first = (p.stage_step % self.state.steps_per_epoch[p.stage]) * batch_size
+        for batch in torch.arange(first, len(rows)).split(batch_size):
             try:
-                running.add(self.train_step(batch, epoch))
+                running.append(self.stepper.step(rows.take(batch), epoch))
             except Stopped:
                 self.model.zero_grad(set_to_none=True)
                 break
             if p.step % RELEASE_STEPS == 0:
                 release_freed_memory()
-            yield from map(self._choose_threads, self._checked(running.done()))
+            yield from self._read(running, self.steps_in_flight)
             if self._stops() or self.course.stage_is_over():
                 break
-        yield from self._checked(running.rest())
+        yield from self._read(running, 0)
 
-    def _choose_threads(self, step: StepDone) -> StepDone:
-        """Take as many threads for the next step as the pace of the last ones advises."""
-        if self.threads is not None and self.threads.add(step.seconds) != torch.get_num_threads():
-            torch.set_num_threads(self.threads.threads)
-        return step
-
-    def _checked(self, steps: Iterator[StepDone]) -> Iterator[StepDone]:
-        """The same events; raises DivergedError at the first whose figures are no finite numbers."""
-        for event in steps:
-            self._check_finite(event.loss, f"the loss of step {event.step}")
-            self._check_finite(event.gradient_norm, f"the gradient norm of step {event.step}")
+    def _read(self, running: deque[RunningStep], left: int) -> Iterator[StepDone]:
+        """Wait for the oldest of the ``running`` steps until ``left`` of them remain; raises DivergedError."""
+        while len(running) > left:
+            event = running.popleft().done(self._last_read)
+            self._last_read = time.perf_counter()
+            self.state.check_finite(event.loss, f"the loss of step {event.step}")
+            self.state.check_finite(event.gradient_norm, f"the gradient norm of step {event.step}")
+            if self.threads is not None and self.threads.add(event.seconds) != torch.get_num_threads():
+                torch.set_num_threads(self.threads.threads)
             yield event
 
-    def _check_finite(self, value: float, what: str) -> None:
-        if math.isfinite(value):
-            return
-        kept = ""
-        if self.progress.best < math.inf:
-            kept = f"; the best checkpoint so far is kept, and --from {self.best_path} starts from it"
-        rates = rates_in_use(self.config.training)
-        raise DivergedError(f"{what} is {value}, not a finite number: lower {rates} and train again{kept}")
-
-    def train_step(self, batch: Rows, epoch: int) -> RunningStep:
-        """One optimiser step on ``batch``, in micro-batches whose gradients add up to the whole batch's.
-
-        On CUDA the step may still run when this returns. Raises Stopped, with a part of the gradients left, when the
-        run is to stop between two micro-batches.
-        """
-        p, settings = self.progress, self.config.training
-        began = time.perf_counter()
-        self.model.train()
-        torch.manual_seed(seed_for(settings.seed, *self.ranks.own(DROPOUT, p.step)))
-        place = self.course.place
-        scale = learning_rate_scale(settings, p.step, place, self.course.stage_place(place), p.stage)
-        generator = generator_for(settings.seed, MASKS, p.step)
-        masked, t = self.masker.draw(batch, mask_range(self.config.curriculum, p.stage, epoch), generator)
-        if batch.controls is not None:
-            numbers = generator_for(settings.seed, CONTROLS, p.step)
-            batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
-        loss = add_gradients(self.objective, settings, batch, masked, t, self.ranks, self._stops_amid_step)
-        norm = clip_gradients(list(self.model.parameters()), settings.gradient_clipping)
-        self.optimizers.step(scale)
-        # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
-        update_average(self.average, self.model, min(settings.ema_decay, (1 + p.step) / (10 + p.step)))
-        p.step += 1
-        p.stage_step += 1
-        stage, tokens = self.config.curriculum.stages[p.stage].name, int(batch.scorable.sum())
-        done = StepDone(p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
-        return RunningStep(done, loss, norm, began)
-
-    def validate(self, epoch: int) -> Validated:
-        """Score the validation passages on fixed masks with the averaged weights; keep the best checkpoint."""
+    def _validate(self, epoch: int) -> Validated:
+        """Validate the averaged weights and keep them if they are the best so far."""
         p = self.progress
         bits = float(self.ranks.agree(torch.tensor(self.validation.bits_per_byte(self.average), dtype=torch.float64)))
-        self._check_finite(bits, f"the validation after step {p.step}, in bits per byte,")
+        self.state.check_finite(bits, f"the validation after step {p.step}, in bits per byte,")
         best = bits < p.best
         p.since_best = 0 if best else p.since_best + 1
         if best:
             p.best = bits
-            if self.ranks.first:
-                self._save_best(epoch)
+            self.state.save_best(epoch)
         return Validated(p.step, p.stage, epoch, bits, best)
 
-    def _save_best(self, epoch: int) -> None:
-        meta = {
-            "data": self.data.identity,
-            "source": self.data.source,
-            "language": self.data.language,
-            "step": self.progress.step,
-            "stage": self.progress.stage,
-            "epoch": epoch,
-            "validation_bits_per_byte": self.progress.best,
-        }
-        weights = self.average.state_dict()
-        save_checkpoint(self.best_path, Checkpoint(self.config, self.data.tokenizer, weights, meta))
-
-    def _sample(self, epoch: int) -> Sampled:
-        """Write one text with the averaged weights and keep it."""
-        text = Writer(self.average, self.data.tokenizer).write("", self.sample_settings)[0].text
+    def _sample(self) -> Sampled:
+        """Have the averaged weights write one text, and keep it."""
+        text = write_sample(self.state, sample_settings(self.config))
         path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
         if self.ranks.first:
             write_text(path, text + "\n")
         return Sampled(self.progress.step, text, path)
 
     def save_run(self) -> None:
-        """Write all that ``--resume`` needs, whole or not at all; raises DivergedError for weights without bounds."""
-        norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()])
-        self._check_finite(float(norm), f"the norm of the weights after step {self.progress.step}")
-        if self.ranks.first:
-            save_plain(self.run_path, run_state(self))
+        """Write all that ``--resume`` needs, see ``RunState.save``."""
+        if self.course.deadline is not None:
+            self.progress.used = self.course.deadline.used
+        self.state.save()

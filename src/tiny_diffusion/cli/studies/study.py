@@ -133,8 +133,7 @@ def _progress(events: Any, store: "Store", lengths: "Lengths") -> Iterator[tuple
     """Work done and total work, in FLOPs, and a line on the run and the study; prints a line for each finished run."""
     from ...studies.plan import RunDone, RunStarted
     from ...studies.runs import Scoring
-    from ...training.events import StepDone
-    from ...training.metrics import RunningMetrics
+    from ...training.events import RunningMetrics, StepDone
 
     metrics, title, before, total, work, worked = RunningMetrics(), "", 0.0, 1.0, 0.0, 0.0
     began = time.perf_counter()

@@ -132,7 +132,7 @@ def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
 
     A resumed run knows the time that it has used: the budget is for what is left of it.
     """
-    from ...training.deadline import Deadline
+    from ...training.course import Deadline
 
     used = trainer.progress.used
     stretches = not (budget.fixes_epochs or trainer.config.training.max_steps)

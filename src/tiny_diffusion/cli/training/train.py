@@ -9,7 +9,6 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ...config import ProjectConfig
-from ...config.memory import estimate_memory
 from ...errors import UserError
 from ...files import check_folder, write_text
 from ...training.output_folder import CONFIG_FILE, locked, move_aside
@@ -210,7 +209,7 @@ def take_part(
     An earlier run is moved aside when all that may refuse the new one is behind.
     """
     from ...runtime import memory_errors
-    from ...training.metrics import summary_writer
+    from ...training.events import summary_writer
     from ...training.trainer import Trainer
 
     if not ranks.first:
@@ -272,6 +271,7 @@ def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
     """
     from ...runtime import fast_bfloat16
     from ...training.flops import critical_flops, run_flops
+    from ...training.memory import estimate_memory
     from ...training.run_time import DAY, expected_seconds, measure_pace, preset_within
 
     config = trainer.config
@@ -314,8 +314,16 @@ def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
 
 def follow(trainer: "Trainer", *, append: bool) -> "Finished":
     """Read a trainer's events into the log and a progress bar, to the end."""
-    from ...training.events import CoolingDown, Finished, Sampled, StageEnded, StepDone, Validated
-    from ...training.metrics import RunLog, RunningMetrics
+    from ...training.events import (
+        CoolingDown,
+        Finished,
+        RunLog,
+        RunningMetrics,
+        Sampled,
+        StageEnded,
+        StepDone,
+        Validated,
+    )
 
     metrics = RunningMetrics()
     columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}% {task.description}"))

@@ -2,38 +2,37 @@
 
 With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed-forward width f, V token ids:
 
-* parameters: 4 P bytes (float32); gradients: 4 P; averaged weights: 4 P (kept even where ``ema_decay`` is 0)
-* optimizer: AdamW keeps 8 bytes a parameter, Muon 4 bytes a parameter of the blocks' matrices
+* parameters: 4 P bytes (float32); gradients: 4 P; averaged weights: 4 P (kept even if ``ema_decay`` is 0)
+* optimizer: AdamW keeps 8 bytes per parameter, Muon 4 bytes per parameter of the blocks' matrices
 * a block keeps for its backward pass, per token, in bfloat16: STREAM_COPIES d values of float32 (what the norms read)
   and WIDTH_COPIES d + FEED_FORWARD_COPIES f of bfloat16 (the norms' outputs, queries, keys and values before and after
   rotation, attention's output; the gate with its input and output); in float32 all of these in float32; with
   normalised queries and keys QK_NORM_COPIES d more
-* activations: what stays from the forward to the backward pass, L such blocks, or with gradient checkpointing L block
-  inputs (d float32 each); with dropout a byte for each of the two d of every block and of the embedding; in bfloat16 a
-  copy of the blocks' matrices. Then two moments: the head's, with OUTSIDE_COPIES d float32 per token, the gradient of
-  the output table and the logits of HEAD_ROWS positions, LOGIT_COPIES times V float32; and a block's way back, with
-  BACKWARD_BLOCKS for the gradients under way, or CHECKPOINT_BLOCKS where it is made anew. CUDA's allocator gives the
-  memory of the one to the other; on a CPU's heap they add up. On a CPU in bfloat16, up to EXPLICIT_TOKENS, the
-  attention's weights of every block, B H T^2 values, and SCORE_COPIES of one block's scores. All of it times OVERHEAD,
-  what the allocator wastes.
+* activations: what is kept from the forward to the backward pass: L of these blocks, or with gradient checkpointing L
+  block inputs (d float32 each); with dropout one byte for each of the two d of every block and of the embedding; in
+  bfloat16 a copy of the blocks' matrices. Two moments come on top. One is the head's: OUTSIDE_COPIES d float32 per
+  token, the gradient of the output table, and LOGIT_COPIES times V float32 for each of HEAD_ROWS positions. The other
+  is a block's backward pass: BACKWARD_BLOCKS for its gradients, or CHECKPOINT_BLOCKS if it is recomputed. On CUDA the
+  two share their memory; on a CPU's heap they add up. A CPU in bfloat16 also keeps, up to EXPLICIT_TOKENS, the
+  attention weights of every block, B H T^2 values, and SCORE_COPIES of one block's scores. All of this is multiplied
+  by OVERHEAD, which is what the allocator wastes.
 * total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
-  (activations, and the gradients so far: all of them if gradients accumulate over several passes, else the
-  output table's; of several processes each has its share of the rows, buckets for all gradients, and while it
-  accumulates the gradients themselves beside them) and the optimiser's step (gradients, and MUON_COPIES of the
-  matrices that Muon turns at the same time); and WORKSPACE, what the kernels take for themselves
+  (activations, and the gradients so far: all of them if gradients accumulate over several passes, else those of the
+  output table; each of several processes has its share of the rows, buckets for all gradients, and if it accumulates
+  the gradients themselves too) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon updates
+  together); and WORKSPACE, which is what the kernels take for themselves
 
-The constants are fitted to ``benchmarks/memory.py``: on a CPU to the growth of the process, on CUDA to what its
-allocator gives out.
-The interpreter and torch themselves (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
+The constants are fitted to ``benchmarks/memory.py``: on a CPU to the growth of the process, on CUDA to what the
+allocator hands out. The interpreter and torch (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
-from tiny_diffusion.errors import UserError
-
-from .model_config import ModelConfig
-from .training_config import TrainingConfig
+from ..config import ModelConfig, ProjectConfig
+from ..errors import UserError
+from ..model.layers import EXPLICIT_TOKENS, HEAD_ROWS
+from .optimizers import MUON_VALUES
 
 Device = Literal["cpu", "cuda"]
 
@@ -49,13 +48,7 @@ BACKWARD_BLOCKS = 1
 CHECKPOINT_BLOCKS: dict[Device, int] = {"cpu": 4, "cuda": 1}
 FEED_FORWARD_COPIES = 3
 LOGIT_COPIES = 3
-# Positions whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
-HEAD_ROWS = {"cpu": 256, "cuda": 4096}
-# Values of the matrices that Muon turns at the same time, and the copies that it makes of them.
-MUON_VALUES = 4_000_000
 MUON_COPIES = 5
-# Up to so many tokens a CPU in bfloat16 keeps the matrix of attention's scores; beyond, it costs too much memory.
-EXPLICIT_TOKENS = 512
 SCORE_COPIES = 3
 OVERHEAD: dict[Device, float] = {"cpu": 1.12, "cuda": 1.0}
 WORKSPACE: dict[Device, int] = {"cpu": 60_000_000, "cuda": 10_000_000}
@@ -63,21 +56,9 @@ RUNTIME_BYTES: dict[Device, int] = {"cpu": 350_000_000, "cuda": 600_000_000}
 GB = 1_000_000_000
 
 
-class RunSettings(Protocol):
-    """What a run's memory depends on; a ``ProjectConfig`` has it."""
-
-    @property
-    def model(self) -> ModelConfig:
-        """The model's shape."""
-
-    @property
-    def training(self) -> TrainingConfig:
-        """Batch, precision, optimizer."""
-
-
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes by use; ``total`` is the peak, not the sum (see the module's text)."""
+    """Bytes by use; ``total`` is the peak, not the sum (see the module's docstring)."""
 
     parameters: int
     gradients: int
@@ -88,7 +69,7 @@ class MemoryEstimate:
 
 
 def estimate_memory(
-    project: RunSettings,
+    project: ProjectConfig,
     vocab_size: int,
     *,
     device: Device = "cpu",
@@ -97,8 +78,8 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes.
 
-    ``processes`` share a batch: the estimate is of the one with most rows. ``bfloat16`` says what
-    ``training.precision="auto"`` means on this machine; unknown, a CPU counts as float32.
+    If several ``processes`` share a batch, the estimate is for the one with most rows. ``bfloat16`` says what
+    ``training.precision="auto"`` means on this machine; None counts a CPU as float32.
     """
     model, training = project.model, project.training
     count = model.parameters(vocab_size)
@@ -121,19 +102,15 @@ def estimate_memory(
 
 
 def fits(
-    project: RunSettings, vocab_size: int, available_bytes: int, *, device: Device = "cpu", processes: int = 1
+    project: ProjectConfig, vocab_size: int, available_bytes: int, *, device: Device = "cpu", processes: int = 1
 ) -> bool:
-    """Whether the run, with the interpreter and torch, stays within ``available_bytes``."""
+    """Whether the run, with the interpreter and torch, needs at most ``available_bytes``."""
     total = estimate_memory(project, vocab_size, device=device, processes=processes).total
     return total + RUNTIME_BYTES[device] <= available_bytes
 
 
-def check_memory(project: RunSettings, vocab_size: int, *, device: Device = "cpu", processes: int = 1) -> None:
-    """Refuse a run that is estimated above ``training.memory_limit_gb`` (0: no limit).
-
-    Raises:
-        UserError: the run is too large; the line says which settings to lower.
-    """
+def check_memory(project: ProjectConfig, vocab_size: int, *, device: Device = "cpu", processes: int = 1) -> None:
+    """Raise UserError, which says what to lower, if the run is estimated above ``training.memory_limit_gb``."""
     limit = project.training.memory_limit_gb
     if limit == 0 or fits(project, vocab_size, int(limit * GB), device=device, processes=processes):
         return
@@ -153,7 +130,7 @@ def block_matrices(model: ModelConfig) -> int:
     return model.n_layers * (4 * model.d_model**2 + 3 * model.d_model * model.d_ff)
 
 
-def _activations(project: RunSettings, rows: int, vocab_size: int, device: Device, half: bool) -> int:
+def _activations(project: ProjectConfig, rows: int, vocab_size: int, device: Device, half: bool) -> int:
     """Bytes kept for the backward pass of ``rows`` rows, with the head's logits."""
     model, training = project.model, project.training
     tokens = rows * model.context

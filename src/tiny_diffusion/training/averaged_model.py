@@ -1,0 +1,104 @@
+"""What a run does with its averaged weights: it validates them, scores its examples, and has them write text."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import GenerationConfig, ProjectConfig
+from ..config.controls import uncontrolled
+from ..data.artefacts import Processed
+from ..data.tokenizer import BOS
+from ..model.autoregressive import autoregressive_nats
+from ..model.likelihood import likelihood_bound, uniform_mask_losses
+from ..model.transformer import Transformer
+from ..runtime import autocast, generator_for, seed_for
+from ..writing.writer import Writer
+from .rows import windows
+from .run_state import RunState
+
+VALIDATION, RESCORE, WRITE = 5, 6, 7  # purposes of random draws, see runtime.seed_for
+ROWS_MORE = 4  # a pass without gradients takes so many times the rows of a training pass
+RESCORED_RATE = 0.5  # mask rate at which the difficulty of examples is measured
+TEXTS_AT_ONCE = 64
+FRESH_EPOCHS = 10  # epochs for which rows that the model wrote are used
+
+
+class Validation:
+    """The validation windows of a run, scored on the same masks each time."""
+
+    def __init__(self, config: ProjectConfig, data: Processed, rows: int) -> None:
+        """``rows`` of a training batch are this process's share."""
+        texts = data.texts("validation")
+        self.settings, self.rows_at_once = config.training, ROWS_MORE * rows
+        self.windows = windows(texts, data.tokenizer, config.model.vocab_level, config.model.context)
+        self.bytes = sum(len(text.encode("utf-8")) for text in texts)
+
+    def bits_per_byte(self, model: Transformer) -> float:
+        """Bits per byte of ``model``: the bound, or the exact figure of the autoregressive twin."""
+        return self.nats(model, len(self.windows)) / math.log(2) / self.bytes
+
+    @torch.no_grad()
+    def nats(self, model: Transformer, count: int) -> float:
+        """Nats of the first ``count`` windows under ``model``."""
+        settings, batch, chosen = self.settings, self.rows_at_once, self.windows[:count]
+        with autocast(model.device, settings.precision):
+            if settings.objective == "autoregressive":
+                return float(autoregressive_nats(model, chosen, BOS, batch).sum())
+            generator = generator_for(settings.seed, VALIDATION)
+            return float(likelihood_bound(model, chosen, settings.validation_draws, batch, generator).sum())
+
+
+@torch.no_grad()
+def rescore(state: RunState) -> None:
+    """Tell the stage's dynamic scorer, if there is one, how hard the averaged model finds each example."""
+    settings, stage = state.config.training, state.progress.stage
+    scorer, examples = state.rows.scorers[stage], state.rows.encoded[stage]
+    if scorer is None or settings.objective == "autoregressive":
+        return
+    cut = [torch.tensor(examples[i][: state.config.model.context]) for i in range(len(examples))]
+    generator = generator_for(settings.seed, RESCORE, state.progress.step)
+    with autocast(state.model.device, settings.precision):
+        losses = uniform_mask_losses(state.average, cut, RESCORED_RATE, ROWS_MORE * settings.batch_size, generator)
+    scorer.update(np.arange(len(cut)), state.ranks.agree(losses).numpy())
+
+
+def due_to_write(state: RunState, epoch: int) -> bool:
+    """Whether new self-training rows are due: at the start of the last stage and every FRESH_EPOCHS in it."""
+    p = state.progress
+    last = p.stage == len(state.config.curriculum.stages) - 1
+    fresh = p.stage_step % state.steps_per_epoch[p.stage] == 0
+    return state.config.training.self_training_share > 0 and last and fresh and epoch % FRESH_EPOCHS == 0
+
+
+def write_rows(state: RunState, epoch: int) -> Tensor:
+    """Rows (R, T) that the averaged model writes: ``self_training_share`` of the stage's rows, at least one.
+
+    They are written without controls, because they are learnt as text of no level.
+    """
+    config = state.config
+    count = max(1, round(config.training.self_training_share * state.rows.rows_per_epoch[state.progress.stage]))
+    written, writer = [], Writer(state.average, state.data.tokenizer)
+    for start in range(0, count, TEXTS_AT_ONCE):
+        changes = {
+            "num_samples": min(TEXTS_AT_ONCE, count - start),
+            "length": config.model.context,
+            "seed": seed_for(config.training.seed, WRITE, epoch, start),
+        }
+        written += [text.ids for text in writer.write("", _plain(config).model_copy(update=changes))]
+    return torch.tensor(written)
+
+
+def sample_settings(config: ProjectConfig) -> GenerationConfig:
+    """How the text at the end of an epoch is written."""
+    return _plain(config).model_copy(update={"num_samples": 1})
+
+
+def write_sample(state: RunState, settings: GenerationConfig) -> str:
+    """One text of the averaged model."""
+    return Writer(state.average, state.data.tokenizer).write("", settings)[0].text
+
+
+def _plain(config: ProjectConfig) -> GenerationConfig:
+    return uncontrolled(config.generation).as_drawn()

@@ -1,0 +1,223 @@
+"""One optimiser step: which tokens are hidden, what the loss is, and how the weights follow its gradient.
+
+Only ``uniform`` masks are the forward process of the likelihood; the other strategies are augmentation.
+Shapes: B rows, T tokens.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ..config import TrainingConfig
+from ..data.tokenizer import BOS, BookTokenizer
+from ..model.autoregressive import next_token_loss
+from ..model.diffusion import diffusion_loss, stratified
+from ..model.schedule import MaskSchedule
+from ..model.transformer import Transformer
+from ..runtime import autocast, compile_errors, generator_for, seed_for
+from .control_labels import drop_controls
+from .course import Course, learning_rate_scale, mask_range
+from .events import StepDone
+from .optimizers import clip_gradients, update_average
+from .processes import without_exchange
+from .rows import Rows
+from .run_state import RunState
+
+MASKS, DROPOUT, CONTROLS = 3, 4, 9  # purposes of random draws, see runtime.seed_for
+
+
+class Stopped(Exception):
+    """A stop was asked for in the middle of work that is thrown away; the resumed run repeats it."""
+
+
+def draw_times(
+    rows: int, schedule: MaskSchedule, mask_range: tuple[float, float], full_range_share: float, generator: Generator
+) -> Tensor:
+    """Draw the times (B,) of the diffusion process, stratified between those of the mask rates in ``mask_range``.
+
+    The share ``full_range_share`` of the rows gets times over all of (0, 1].
+    """
+    full = stratified(rows, generator) < full_range_share
+    u = 1 - stratified(rows, generator)  # (0, 1]
+    low, high = (schedule.time(rate) for rate in mask_range)
+    return torch.where(full, 1 - stratified(rows, generator), low + (high - low) * u)
+
+
+def uniform_mask(rate: Tensor, scorable: Tensor, generator: Generator) -> Tensor:
+    """Hide each scorable token with the probability ``rate`` (B,), and at least one token of each row."""
+    noise = torch.rand(scorable.shape, generator=generator).masked_fill(~scorable, 2.0)
+    masked = noise < rate[:, None]
+    lowest = torch.zeros_like(scorable).scatter(1, noise.argmin(1, keepdim=True), True)
+    return torch.where(masked.any(1, keepdim=True), masked, lowest) & scorable
+
+
+def whole_word_mask(rate: Tensor, ids: Tensor, scorable: Tensor, word_starts: Tensor, generator: Generator) -> Tensor:
+    """Hide each whole word with the probability ``rate`` (B,); ``word_starts`` (vocab,) marks tokens that begin one."""
+    words = word_starts[ids].long().cumsum(1)  # (B, T): number of the word in its row
+    b, length = scorable.shape
+    noise = torch.rand(b, length + 1, generator=generator).gather(1, words)
+    return (noise < rate[:, None]) & scorable
+
+
+def span_mask(rate: Tensor, scorable: Tensor, span_length: int, generator: Generator) -> Tensor:
+    """Hide spans of ``span_length`` n tokens; a span starts with probability 1 - (1 - rate)^(1/n)."""
+    start = 1 - (1 - rate).clamp(min=1e-6) ** (1 / span_length)
+    starts = torch.rand(scorable.shape, generator=generator) < start[:, None]
+    masked = starts.clone()
+    for shift in range(1, span_length):
+        masked[:, shift:] |= starts[:, :-shift]
+    return masked & scorable
+
+
+def rare_first_mask(rate: Tensor, ids: Tensor, scorable: Tensor, rarity: Tensor, generator: Generator) -> Tensor:
+    """Hide the share ``rate`` (B,) of each row, rare tokens more often; ``rarity`` (vocab,) is a percentile."""
+    noise = torch.rand(scorable.shape, generator=generator)
+    key = (noise - rarity[ids]).masked_fill(~scorable, 3.0)
+    rank = key.argsort(1).argsort(1)
+    return (rank < (rate * scorable.sum(1)).ceil().long()[:, None]) & scorable
+
+
+class Masker:
+    """Draws the masks of a batch by the configured strategy."""
+
+    def __init__(
+        self, config: TrainingConfig, full_range_share: float, tokenizer: BookTokenizer, model: Transformer
+    ) -> None:
+        self.config = config
+        self.full_range_share = full_range_share
+        self.schedule = model.schedule
+        self.word_starts = torch.from_numpy(tokenizer.word_starts[: model.vocab_size].copy())
+        # BPE merges come in order of falling frequency, so a token's rank measures its rarity.
+        self.rarity = torch.arange(model.vocab_size) / model.vocab_size
+
+    def draw(self, batch: Rows, mask_range: tuple[float, float], generator: Generator) -> tuple[Tensor, Tensor]:
+        """Masks (B, T) and times (B,) of ``batch``; ``strategy_share`` of its rows use the strategy."""
+        t = draw_times(len(batch), self.schedule, mask_range, self.full_range_share, generator)
+        rate, scorable = self.schedule.rate(t), batch.scorable
+        masked = uniform_mask(rate, scorable, generator)
+        strategy = self.config.masking_strategy
+        if strategy == "uniform":
+            return masked, t
+        if strategy == "whole_word":
+            other = whole_word_mask(rate, batch.ids, scorable, self.word_starts, generator)
+        elif strategy == "span":
+            other = span_mask(rate, scorable, self.config.span_length, generator)
+        else:
+            other = rare_first_mask(rate, batch.ids, scorable, self.rarity, generator)
+        chosen = stratified(len(batch), generator) < self.config.strategy_share
+        use = chosen & other.any(1)
+        return torch.where(use[:, None], other, masked), t
+
+
+class Objective(nn.Module):
+    """The summed training loss of rows; a module because that is what torch distributes over processes."""
+
+    def __init__(self, model: Transformer, settings: TrainingConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+
+    def forward(self, rows: Rows, masked: Tensor, t: Tensor) -> Tensor:
+        """Summed loss of ``rows``, a scalar; ``masked`` (B, T) marks the hidden tokens, ``t`` (B,) are their times."""
+        model, settings = self.model, self.settings
+        attention = rows.attention(model.device)
+        with autocast(model.device, settings.precision):
+            if settings.objective == "autoregressive":
+                return next_token_loss(model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing)
+            return diffusion_loss(
+                model,
+                rows.ids,
+                masked,
+                t,
+                weighting=settings.loss_weighting,
+                attention=attention,
+                controls=rows.controls,
+                label_smoothing=settings.label_smoothing,
+            )
+
+
+@dataclass(frozen=True)
+class RunningStep:
+    """A step whose loss and gradient norm may still be under computation on a GPU."""
+
+    event: StepDone
+    loss: Tensor
+    norm: Tensor
+    began: float
+
+    def done(self, since: float) -> StepDone:
+        """Wait for the GPU and return the event with its figures; ``since``: when the step before was done."""
+        loss, norm = float(self.loss), float(self.norm)
+        seconds = time.perf_counter() - max(self.began, since)
+        return replace(self.event, loss=loss, gradient_norm=norm, seconds=seconds)
+
+
+class Stepper:
+    """Takes the optimiser steps of a run."""
+
+    def __init__(self, state: RunState, course: Course, stops: Callable[[], bool]) -> None:
+        """``stops`` is asked between two micro-batches whether the step is to be given up."""
+        config, self.state, self.course, self.stops = state.config, state, course, stops
+        self.masker = Masker(config.training, config.curriculum.full_range_share, state.data.tokenizer, state.model)
+        self.objective = state.ranks.distribute(Objective(state.model, config.training))
+
+    def step(self, batch: Rows, epoch: int) -> RunningStep:
+        """Take one step on ``batch`` in the stage's ``epoch`` (from 0). On CUDA it may still run when this returns.
+
+        Raises Stopped, with part of the gradients left, when ``stops`` says so; WorldError if ``torch.compile`` fails.
+        """
+        state, p, settings = self.state, self.state.progress, self.state.config.training
+        began = time.perf_counter()
+        state.model.train()
+        torch.manual_seed(seed_for(settings.seed, *state.ranks.own(DROPOUT, p.step)))
+        place = self.course.place
+        scale = learning_rate_scale(settings, p.step, place, self.course.stage_place(place), p.stage)
+        curriculum, generator = state.config.curriculum, generator_for(settings.seed, MASKS, p.step)
+        masked, t = self.masker.draw(batch, mask_range(curriculum, p.stage, epoch), generator)
+        if batch.controls is not None:
+            numbers = generator_for(settings.seed, CONTROLS, p.step)
+            batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
+        loss = self._add_gradients(batch, masked, t)
+        norm = clip_gradients(list(state.model.parameters()), settings.gradient_clipping)
+        state.optimizers.step(scale)
+        # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
+        update_average(state.average, state.model, min(settings.ema_decay, (1 + p.step) / (10 + p.step)))
+        p.step += 1
+        p.stage_step += 1
+        stage, tokens = curriculum.stages[p.stage].name, int(batch.scorable.sum())
+        done = StepDone(p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
+        return RunningStep(done, loss, norm, began)
+
+    def _add_gradients(self, batch: Rows, masked: Tensor, t: Tensor) -> Tensor:
+        """Add the gradient of the batch's loss to the parameters' and return the loss, a scalar on the device.
+
+        Each process takes its share of the rows, or one row without weight if there are fewer rows than processes. The
+        gradients of the micro-batches add up to that of the whole batch.
+        """
+        settings, ranks = self.state.config.training, self.state.ranks
+        mine = ranks.share(len(batch))
+        # The exchange takes the mean over the processes, where the sum is wanted.
+        weight = _normaliser(settings, batch, masked) / ranks.count if len(mine) else math.inf
+        mine = mine if len(mine) else torch.zeros(1, dtype=torch.long)
+        parts = mine.split(settings.micro_batch_size or len(mine))
+        total = torch.zeros((), device=self.state.model.device)
+        for i, part in enumerate(parts, start=1):
+            with compile_errors(), nullcontext() if i == len(parts) else without_exchange(self.objective):
+                loss = self.objective(batch.take(part), masked[part], t[part]) / weight
+                loss.backward()
+            total += loss.detach()
+            if i < len(parts) and self.stops():
+                raise Stopped
+        return ranks.total(total / ranks.count)
+
+
+def _normaliser(settings: TrainingConfig, batch: Rows, masked: Tensor) -> int:
+    """What the summed loss of the whole batch is divided by: its scorable tokens, or the hidden ones."""
+    if settings.objective == "autoregressive" or settings.loss_weighting == "bound":
+        return int(batch.scorable.sum())
+    return int(masked.sum())
