@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from tests.cli.test_commands import environment
 from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli.main import app
+from tiny_diffusion.cli.writing.conversation import answer
 from tiny_diffusion.cli.writing.session import Session
 from tiny_diffusion.cli.writing.showing import Showing
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
@@ -238,10 +239,11 @@ class Failing:
 def test_a_failing_machine_ends_no_session(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     session = Session(Failing(error), GenerationConfig(), Showing(watch=False, pace=0))  # type: ignore[arg-type]
     session.texts.append("kept")
-    session.answer("The old")
+    answer(session, "The old")
     assert session.texts == ["kept"] and f"error: {type(error).__name__}" in capsys.readouterr().out
     with pytest.raises(BrokenPipeError):
-        Session(Failing(BrokenPipeError()), GenerationConfig(), Showing(watch=False, pace=0)).answer("A")  # type: ignore[arg-type]
+        session.writer = Failing(BrokenPipeError())  # type: ignore[assignment]
+        answer(session, "A")
 
 
 def rows_of(checkpoint: str, *arguments: str) -> list[dict[str, Any]]:

@@ -80,16 +80,16 @@ def find_book(given: str | None, folder: Path) -> tuple[str, str]:
 def _train(config: ProjectConfig, data: "Processed", root: Path, overrides: list[str]) -> None:
     """Train, or continue a training that was stopped."""
     from ...training.run_state import unfinished
-    from ..training import train
+    from ..training import job
 
-    config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
+    config = config.override(pipeline=data.pipeline)
     resume = unfinished(root / "run" / "checkpoints" / "last.pt", config, data)
     # A stopped run knows how much time it has left.
     budget = None if resume else Budget(TRAINING_SECONDS, time.monotonic(), "demo", overrides)
     say("training continues where it was stopped" if resume else f"training for about {duration(TRAINING_SECONDS)}")
     again = "the same command"
     with _silent():
-        train.train(config, root / "processed", root / "run", resume=resume, dry_run=False, budget=budget, again=again)
+        job.run(job.Job(config, data, root / "processed", root / "run", resume, budget=budget, again=again))
 
 
 def _evaluate(config: ProjectConfig, root: Path) -> "Report":

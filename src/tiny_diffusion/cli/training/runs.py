@@ -1,4 +1,4 @@
-"""``tiny-diffusion runs``: list the runs of an output folder, compare two, remove earlier ones."""
+"""``tiny-diffusion runs``: list the runs of an output folder, compare two, remove old ones."""
 
 import math
 import sys
@@ -9,10 +9,11 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ...config.reference import value_text
+from ...config import value_text
 from ...errors import UserError
+from ..console import console, say
+from ..durations import duration
 from ..help import examples
-from ..options import console, duration, say
 
 if TYPE_CHECKING:
     from ...studies.kept import KeptRun
@@ -25,18 +26,22 @@ if TYPE_CHECKING:
 )
 @click.command("runs")
 @click.argument("folder", default="outputs")
-@click.option("--compare", nargs=2, metavar="RUN RUN", help="Show figures and differing settings of two listed runs.")
-@click.option("--prune", is_flag=True, help="Remove earlier runs: those that --keep or --run says, after asking.")
-@click.option("--keep", type=click.IntRange(min=0), help="With --prune: remove all earlier runs but so many newest.")
-@click.option("--run", "names", multiple=True, metavar="RUN", help="With --prune: remove this one; may be given often.")
+@click.option(
+    "--compare", nargs=2, metavar="RUN RUN", help="Show the figures of two listed runs, and the settings that differ."
+)
+@click.option("--prune", is_flag=True, help="Remove the earlier runs that --keep or --run names, after asking.")
+@click.option(
+    "--keep", type=click.IntRange(min=0), help="With --prune: remove all earlier runs but this many newest ones."
+)
+@click.option("--run", "names", multiple=True, metavar="RUN", help="With --prune: remove this run; may be repeated.")
 @click.option("--yes", is_flag=True, help="With --prune: remove without asking.")
 def command(
     folder: str, compare: tuple[str, str] | None, prune: bool, keep: int | None, names: tuple[str, ...], yes: bool
 ) -> None:
-    """List the present and earlier runs in FOLDER: when, size, steps, best validation and disk space of each.
+    """List the current run in FOLDER and earlier ones, with date, size, steps, best validation and disk space.
 
-    The run in FOLDER itself is called "." here. A run that was moved aside for a later one lies in earlier/; only
-    such runs can be removed.
+    The run in FOLDER itself is called ".". A run that was moved aside for a later one is in earlier/, and only such
+    runs can be removed.
     """
     from ...studies.kept import find_runs, named
 
@@ -54,7 +59,7 @@ def command(
 
 
 def show_runs(runs: "list[KeptRun]", folder: str) -> None:
-    """Print a table of the runs for each book, and the disk space of all."""
+    """Print a table of runs per book, and their disk space."""
     if not runs:
         say(f"no runs in {folder}")
         return
@@ -78,7 +83,7 @@ def _figures(run: "KeptRun") -> tuple[str, str, str, str]:
 
 
 def steps(run: "KeptRun") -> str:
-    """How far the run came: all its steps when it is finished, else those done of those planned."""
+    """The steps of a run: all of them if it is finished, else "done of planned"."""
     if run.step is None:
         return "-"
     return f"{run.step:,}" if run.finished or run.total is None else f"{run.step:,} of {run.total:,}"
@@ -112,7 +117,7 @@ def show_comparison(first: "KeptRun", second: "KeptRun") -> None:
 
 
 def remove(runs: "list[KeptRun]", keep: int | None, names: tuple[str, ...], yes: bool) -> None:
-    """Name the runs that go, ask unless ``yes``, and remove them."""
+    """Print the runs to remove, ask unless ``yes``, and remove them."""
     from ...studies.kept import removable, remove_run
 
     chosen = removable(runs, keep, names)
@@ -123,7 +128,7 @@ def remove(runs: "list[KeptRun]", keep: int | None, names: tuple[str, ...], yes:
         say(f"{run.folder}  {disk(run.size)}")
     total = disk(sum(run.size for run in chosen))
     if not (yes or sys.stdin.isatty()):
-        raise UserError("nobody can answer whether to remove them: give --yes to remove them without asking")
+        raise UserError("nobody is here to confirm: give --yes to remove them without asking")
     if not yes and not click.confirm(f"remove {'this run' if len(chosen) == 1 else 'these runs'}, {total}?"):
         say("nothing was removed")
         return
