@@ -1,10 +1,8 @@
-"""Settings: presets, overrides from code, files and arguments, errors, round trips, memory arithmetic."""
+"""Settings: presets, overrides from code, files and arguments, errors, round trips."""
 
 import argparse
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +26,6 @@ from tiny_diffusion.config import (
 from tiny_diffusion.config.project import PRESETS
 from tiny_diffusion.config.reference import describe
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training.memory import check_memory, estimate_memory, fits
 
 DESIGN_PRESETS = {
     ModelConfig: "tiny_125m memory_efficient_125m experimental_125m cpu_1m cpu_2m cpu_10m cpu_30m smoke",
@@ -184,7 +181,6 @@ ERRORS = [
     ("training.optimizer", "adam", "did you mean adamw?"),
     ("training.objective", "autoregressive", "needs model.causal=true"),
     ("model.causal", True, "needs model.causal=false"),
-    ("training.memory_limit_gb", 1, "lower training.micro_batch_size"),
     ("generation.temperature", float("nan"), "generation.temperature=nan should be"),
     ("model", "cpu2m", "model='cpu2m' should be the name of a preset (tiny_125m"),
     ("model", None, "model=None should be"),
@@ -319,51 +315,6 @@ def test_unreadable_files_and_unknown_presets(tmp_path: Path) -> None:
         ProjectConfig.preset("zzzz")
 
 
-def test_memory_counts_what_the_settings_say() -> None:
-    base = ProjectConfig.cpu_10m()
-    count = base.model.parameters(base.vocab_size)
-    estimate = estimate_memory(base, base.vocab_size)
-    assert estimate.parameters == estimate.gradients == estimate.ema == 4 * count
-    assert 4 * count < estimate.optimizer < 8 * count
-    adamw = base.override(**{"training.optimizer": "adamw"})
-    assert estimate_memory(adamw, base.vocab_size).optimizer == 8 * count
-
-
-def test_memory_falls_with_checkpointing_small_passes_and_bfloat16() -> None:
-    base = ProjectConfig.default()
-
-    def activations(**changes: Any) -> int:
-        changed = base.override(**{key.replace("__", "."): value for key, value in changes.items()})
-        return estimate_memory(changed, base.vocab_size).activations
-
-    plain = activations()
-    assert activations(training__gradient_checkpointing=True) < 0.5 * plain
-    assert activations(training__micro_batch_size=4) < plain / 4
-    assert activations(training__precision="bfloat16") < plain
-    on_gpu = estimate_memory(base, base.vocab_size, device="cuda").activations
-    assert on_gpu < activations(training__precision="bfloat16")  # less is wasted
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmark reads /proc")
-def test_the_memory_estimate_is_within_a_fifth_of_the_measured_peak() -> None:
-    benchmark = Path(__file__).parents[2] / "benchmarks" / "memory.py"
-    printed = subprocess.run([sys.executable, benchmark], check=True, capture_output=True, text=True).stdout
-    ratios = [float(line.split()[-1]) for line in printed.splitlines()[1:]]
-    assert len(ratios) >= 3 and all(0.8 <= ratio <= 1.2 for ratio in ratios), printed
-
-
-def test_a_run_that_cannot_fit_is_refused() -> None:
-    project = ProjectConfig.memory_efficient()
-    assert fits(project, project.vocab_size, 8 * 10**9, device="cuda")
-    assert not fits(project, project.vocab_size, 10**9)
-    with pytest.raises(UserError, match="training.batch_size=32 and training.micro_batch_size=32"):
-        project.override(**{"training.micro_batch_size": 32, "training.gradient_checkpointing": False})
-    with pytest.raises(UserError, match="below the estimated"):
-        check_memory(project, 10**7)
-    check_memory(ProjectConfig.default(), 10**7)
-
-
 def test_reference_has_each_setting_once_with_help() -> None:
     rows = describe(ProjectConfig)
     keys = [row.key for row in rows]
@@ -378,24 +329,3 @@ def test_reference_has_each_setting_once_with_help() -> None:
     flat = [row.key for row in rows if "[i]" not in row.key and row.key != "curriculum.stages"]
     base = ProjectConfig.default()
     assert base.override_from_args([f"{key}={by_key[key].default}" for key in flat]) == base
-
-
-def test_processes_share_the_rows_and_hold_buckets_of_gradients() -> None:
-    config = ProjectConfig.cpu_10m()  # batches of 16
-    vocab, gradients = config.vocab_size, estimate_memory(config, config.vocab_size).gradients
-
-    def early(micro: int, processes: int) -> int:
-        """Bytes at the start of the backward pass beside the activations."""
-        estimate = estimate_memory(
-            config.override(**{"training.micro_batch_size": micro}), vocab, processes=processes, device="cuda"
-        )
-        return estimate.total - estimate.activations
-
-    def rows(micro: int, processes: int) -> int:
-        return estimate_memory(
-            config.override(**{"training.micro_batch_size": micro}), vocab, processes=processes
-        ).activations
-
-    assert rows(0, 2) == rows(8, 2) == rows(8, 1) and rows(0, 3) == rows(6, 1) and rows(0, 20) == rows(1, 1)
-    assert early(0, 2) == early(8, 1)  # buckets take what accumulation takes
-    assert early(4, 2) - early(4, 1) == gradients

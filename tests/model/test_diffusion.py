@@ -10,13 +10,13 @@ from torch import Tensor
 from tiny_diffusion.config import GenerationConfig, ModelConfig
 from tiny_diffusion.model.diffusion import (
     MASK_ID,
-    MaskSchedule,
     diffusion_loss,
     masked_cross_entropy,
     stratified,
-    uniform_rate_masks,
+    uniform_time_masks,
 )
 from tiny_diffusion.model.likelihood import exact_masks, likelihood_bound
+from tiny_diffusion.model.schedule import SCHEDULES, LinearSchedule, MaskSchedule
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import denoise
 
@@ -28,6 +28,7 @@ class ToyModel(torch.nn.Module):
 
     reserved = RESERVED
     device = torch.device("cpu")
+    schedule: MaskSchedule = LinearSchedule()
     output = torch.eye(RESERVED + TOKENS, dtype=torch.float64)[:, RESERVED:]  # reserved rows of zeros, then one a token
 
     def __init__(self, joint: Tensor) -> None:
@@ -67,15 +68,6 @@ def toy() -> ToyModel:
     return ToyModel(joint / joint.sum())
 
 
-def test_schedule_derivative_and_weight() -> None:
-    schedule, t, h = MaskSchedule(), torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64), 1e-6
-    numeric = (schedule.alpha(t + h) - schedule.alpha(t - h)) / (2 * h)
-    assert torch.allclose(schedule.derivative(t), numeric)
-    assert torch.allclose(schedule.weight(t), 1 / t)
-    # From t to s = t/2 half of the masked tokens are settled.
-    assert torch.allclose(schedule.unmask_probability(t, t / 2), torch.full_like(t, 0.5))
-
-
 def test_stratified_puts_one_number_in_each_stratum() -> None:
     values = stratified(10, torch.Generator().manual_seed(0)).sort().values
     assert (values * 10).floor().tolist() == list(range(10))
@@ -113,9 +105,11 @@ def test_bound_equals_its_enumeration_and_is_exact_for_exact_conditionals(toy: T
     assert abs(mean - truth) < 3 * spread / 20**0.5
 
 
-def test_bound_weighting_has_the_bound_as_its_expectation(toy: ToyModel) -> None:
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_bound_weighting_has_the_bound_as_its_expectation_under_every_schedule(toy: ToyModel, name: str) -> None:
+    toy.schedule = SCHEDULES[name]()
     ids = torch.tensor([[2, 1, 3]]).expand(6000, -1)
-    masked, t = uniform_rate_masks(ids, torch.Generator().manual_seed(1))
+    masked, t = uniform_time_masks(ids, toy.schedule, torch.Generator().manual_seed(1))
     loss = diffusion_loss(toy, ids, masked, t, weighting="bound") / len(ids)  # type: ignore[arg-type]
     truth = -math.log(float(toy.joint[1, 0, 2]))
     assert float(loss) == pytest.approx(truth, rel=0.05)
@@ -137,9 +131,13 @@ def test_a_uniform_model_scores_log_v() -> None:
 
 def law_of_ancestral(toy: ToyModel, steps: int) -> dict[tuple[int, ...], float]:
     """The law of ``steps``-step ancestral sampling, by enumerating every settling and every draw."""
+    rates = {
+        "LinearSchedule": [1 - step / steps for step in range(steps + 1)],
+        "CosineSchedule": [math.sin(math.pi / 2 * (1 - step / steps)) for step in range(steps + 1)],
+    }[type(toy.schedule).__name__]
     states: dict[tuple[int, ...], float] = {(MASK_ID,) * LENGTH: 1.0}
-    for step in range(steps):
-        chance = 1.0 if step + 1 == steps else 1 / (steps - step)
+    for before, after in itertools.pairwise(rates):
+        chance = (before - after) / before
         following: dict[tuple[int, ...], float] = {}
         for state, weight in states.items():
             conditionals = toy._row(list(state)).exp().tolist()
@@ -158,8 +156,10 @@ def law_of_ancestral(toy: ToyModel, steps: int) -> dict[tuple[int, ...], float]:
     return states
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_ancestral_sampling_follows_its_enumerated_law(toy: ToyModel, steps: int) -> None:
+def test_ancestral_sampling_follows_its_enumerated_law(toy: ToyModel, steps: int, name: str) -> None:
+    toy.schedule = SCHEDULES[name]()
     law = law_of_ancestral(toy, steps)
     assert sum(law.values()) == pytest.approx(1)
     rows = torch.full((4000, LENGTH), MASK_ID)

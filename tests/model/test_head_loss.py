@@ -4,12 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tiny_diffusion.model.layers import head_loss, rows_at_once
-
-CPU = torch.device("cpu")
+from tiny_diffusion.model.layers import HEAD_ROWS, head_loss
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 2 * rows_at_once(CPU) + 3])
+@pytest.mark.parametrize("count", [0, 1, 7, 2 * HEAD_ROWS["cpu"] + 3])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("reserved", [0, 2])

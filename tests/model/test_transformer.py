@@ -12,10 +12,18 @@ from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.config.project import PRESETS
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.model.cache import KeyValueCache
-from tiny_diffusion.model.layers import RMSNorm, add_with_dropout, attend, draw_dropped, dropout, rotate, swiglu
+from tiny_diffusion.model.layers import (
+    EXPLICIT_TOKENS,
+    RMSNorm,
+    add_with_dropout,
+    attend,
+    draw_dropped,
+    dropout,
+    rotate,
+    swiglu,
+)
 from tiny_diffusion.model.transformer import Transformer, rotary_tables
 from tiny_diffusion.runtime import can_compile
-from tiny_diffusion.training.memory import EXPLICIT_TOKENS
 
 VOCAB = 40
 SHAPE = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=24, dropout=0.0, init_std=0.3)

@@ -1,6 +1,7 @@
 """Learnt controls: labels of hand-made text, what network and sampler do with them, what training learns."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from tiny_diffusion.training.epochs import StageRows
 from tiny_diffusion.training.events import Finished, Sampled
 from tiny_diffusion.training.rows import Layout, Rows
 from tiny_diffusion.training.run_time import measure_pace
-from tiny_diffusion.training.step import RunningStep
+from tiny_diffusion.training.step import RunningStep, Stepper
 from tiny_diffusion.training.trainer import Trainer
 from tiny_diffusion.writing.redrawing import Redrawing
 from tiny_diffusion.writing.writer import Writer
@@ -134,12 +135,15 @@ def test_pieces_are_labelled_by_the_means_of_their_tokens(labels: ControlLabels)
 
 
 def test_rows_of_several_documents_are_labelled_token_by_token(labels: ControlLabels) -> None:
-    packed = layout((0, 4), (4, 3), (12, 8), rows=(0, 2, 3))
-    found = labels.of_rows(packed, packed.take(torch.arange(2)).documents)
+    def controls(laid: Layout) -> torch.Tensor:
+        found = replace(laid, levels=labels.levels(laid)).take(torch.arange(len(laid))).controls
+        assert found is not None
+        return found
+
+    found = controls(layout((0, 4), (4, 3), (12, 8), rows=(0, 2, 3)))
     assert found.shape == (2, 8, 4)
     assert found[0].tolist() == [[1, 1, 3, 1]] * 4 + [[3, 3, 0, 1]] * 3 + [[0, 0, 0, 0]]
-    whole = layout((12, 8), rows=(0, 1))
-    assert labels.of_rows(whole, whole.take(torch.arange(1)).documents).shape == (1, 1, 4)
+    assert controls(layout((12, 8), rows=(0, 1))).shape == (1, 1, 4)
 
 
 def test_dropout_leaves_out_whole_rows_and_half_of_the_other_controls() -> None:
@@ -271,7 +275,7 @@ def test_earlier_stages_are_rehearsed(controlled: ProjectConfig, data: Processed
     for share in (0.0, 0.25):
         rows = StageRows(controlled.override(**{"curriculum.rehearsal_share": share}), data)
         epoch = rows.epoch(2, late)
-        taken = rows.take(epoch, torch.arange(len(epoch)))
+        taken = epoch.take(torch.arange(len(epoch)))
         assert taken.controls is not None
         own = (taken.controls[..., 3] == 3).any(1)
         shares[share] = 1 - float(own.float().mean())
@@ -286,20 +290,20 @@ def test_what_is_written_on_the_way_has_no_controls(controlled: ProjectConfig, d
     assert measure_pace(wished, 0.0).sample > 0
     samples = [[event.text for event in each.run() if isinstance(event, Sampled)] for each in (plain, wished)]
     assert samples[0] == samples[1] and len(samples[0]) == 3
-    assert wished.written is not None and plain.written is not None and wished.written.equal(plain.written)
+    assert wished.state.written is not None and wished.state.written.equal(plain.state.written)
     assert load_checkpoint(wished.best_path).config.generation.dialogue == "much"
 
 
 def test_the_steps_that_are_timed_have_the_rows_controls(
     controlled: ProjectConfig, data: Processed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer, step, timed = Trainer(controlled, data, tmp_path), Trainer.train_step, []
+    trainer, step, timed = Trainer(controlled, data, tmp_path), Stepper.step, []
 
-    def seen(self: Trainer, batch: Rows, epoch: int) -> RunningStep:
+    def seen(self: Stepper, batch: Rows, epoch: int) -> RunningStep:
         timed.append(batch.controls)
         return step(self, batch, epoch)
 
-    monkeypatch.setattr(Trainer, "train_step", seen)
+    monkeypatch.setattr(Stepper, "step", seen)
     measure_pace(trainer, 0.0)
     assert timed and all(levels is not None for levels in timed)
 

@@ -17,6 +17,7 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import MASK_ID
+from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling import blocks
 from tiny_diffusion.sampling.denoise import ADAPTIVE, EQUAL_SHARES, SAMPLERS, DenoisingState, denoise
@@ -40,6 +41,7 @@ class Toy(torch.nn.Module):
     reserved = NUM_RESERVED
     device = torch.device("cpu")
     config = Shape()
+    schedule = LinearSchedule()
 
     def __init__(self, law: Law) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.training import run_time as estimate
 from tiny_diffusion.training.events import StepDone
 from tiny_diffusion.training.run_time import Pace, expected_seconds, measure_pace
+from tiny_diffusion.training.step import Stepper
 from tiny_diffusion.training.trainer import Trainer
 
 
@@ -43,24 +44,22 @@ def test_a_sample_of_a_sampler_that_takes_its_time_is_counted_a_step_a_token(
     seconds = {}
     for sampler in ("entropy", "threshold"):
         trainer = Trainer(config.override(**{"generation.sampler": sampler}), data, tmp_path / sampler)
-        seconds[sampler] = estimate._sample_seconds(trainer)
+        seconds[sampler] = estimate._sample_seconds(trainer.state)
     # Windows of 32 and 16 tokens: two steps each timed, of four each, or of one a token.
     assert seconds == {"entropy": 2.0, "threshold": 48 / 4}
 
 
-def test_a_batch_too_slow_to_time_is_timed_by_the_row(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+def test_a_batch_too_slow_to_time_is_timed_by_the_row(
+    tmp_path: Path, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = Trainer(config.override(**{"training.batch_size": 32}), data, tmp_path)
-    rows = []
-    step = Trainer.train_step
-    try:
-        Trainer.train_step = lambda self, batch, epoch: (rows.append(len(batch)), step(self, batch, epoch))[1]
-        measure_pace(trainer, 0.0)
-        assert rows == [1, 1]
-        rows.clear()
-        measure_pace(trainer, 1e9)
-        assert rows[-1] == 32
-    finally:
-        Trainer.train_step = step
+    rows, step = [], Stepper.step
+    monkeypatch.setattr(Stepper, "step", lambda self, batch, epoch: rows.append(len(batch)) or step(self, batch, epoch))
+    measure_pace(trainer, 0.0)
+    assert rows == [1, 1]
+    rows.clear()
+    measure_pace(trainer, 1e9)
+    assert rows[-1] == 32
 
 
 def test_the_estimate_counts_what_is_left(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
@@ -88,7 +87,7 @@ def test_steps_that_differ_much_are_measured_for_longer(
     trainer, seconds = Trainer(config, data, tmp_path), itertools.cycle([0.01, 0.25, 0.02, 0.3])
 
     def measured(steps: itertools.cycle) -> int:
-        monkeypatch.setattr(estimate, "_timed_step", lambda twin, layout, rows: next(steps))
+        monkeypatch.setattr(estimate.Rehearsal, "step", lambda self, rows: (0.0, next(steps) / rows))
         monkeypatch.setattr(estimate, "SHARE", 1e9)  # only the limit counts
         return measure_pace(trainer, 1.0).steps
 

@@ -5,17 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_diffusion.data.language.language.segmentation import split_sentences
 
-from tiny_diffusion.checkpoint import load_checkpoint
+from tiny_diffusion.checkpoint import load_checkpoint, new_model
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.language.segmentation import split_sentences
 from tiny_diffusion.errors import UserError, WorldError
+from tiny_diffusion.model.likelihood import likelihood_bound
+from tiny_diffusion.model.schedule import CosineSchedule
 from tiny_diffusion.runtime import can_compile
+from tiny_diffusion.training import flops
 from tiny_diffusion.training.events import CoolingDown, Finished, StageEnded, StepDone, Validated
 from tiny_diffusion.training.flops import wants_compile
 from tiny_diffusion.training.output_folder import locked, move_aside
 from tiny_diffusion.training.trainer import Trainer
+from tiny_diffusion.writing.writer import Writer
 
 
 def losses(trainer: Trainer, stop_after: int | None = None) -> list[float]:
@@ -72,6 +76,27 @@ def test_training_learns_and_tells_what_it_does(tmp_path: Path, config: ProjectC
     assert [e.step for e in steps] == list(range(1, trainer.total_steps + 1))
     assert [e.name for e in events if isinstance(e, StageEnded)] == ["foundational", "structural", "refinement"]
     assert isinstance(events[-1], Finished) and events[-1].best_bits_per_byte == min(bits)
+
+
+@pytest.mark.parametrize("weighting", ["mean", "bound"])
+def test_a_run_with_the_cosine_schedule_trains_is_scored_and_writes(
+    tmp_path: Path, config: ProjectConfig, data: Processed, weighting: str
+) -> None:
+    changes = {"training.mask_schedule": "cosine", "training.loss_weighting": weighting}
+    trainer = Trainer(config.override(**changes, **{"curriculum.stages[2].epochs": 8}), data, tmp_path)
+    bits = [e.bits_per_byte for e in trainer.run() if isinstance(e, Validated)]
+    assert min(bits) < 0.8 * bits[0]
+    writer = Writer.load(trainer.best_path, "cpu")
+    assert isinstance(writer.model.schedule, CosineSchedule)
+    windows = trainer.validation.windows[:4]
+    scored = [
+        float(likelihood_bound(model, windows, 8, 8, torch.Generator().manual_seed(0)).sum())
+        for model in (writer.model, new_model(trainer.config, data.tokenizer))
+    ]
+    assert scored[0] < scored[1]
+    for sampler in ("ancestral", "remasking"):
+        settings = trainer.config.generation.model_copy(update={"sampler": sampler, "length": 16, "steps": 8})
+        assert len(writer.write("", settings)[0].ids) == 16
 
 
 @pytest.mark.parametrize("weighting", ["mean", "bound"])
@@ -191,12 +216,12 @@ def test_compilation_is_chosen_where_it_pays(monkeypatch: pytest.MonkeyPatch) ->
     def chosen(choice: str, steps: int) -> bool:
         return wants_compile(config.override(**{"training.compile": choice}), 1040, steps, cpu)
 
-    monkeypatch.setattr(compiling, "can_compile", lambda device: True)
+    monkeypatch.setattr(flops, "can_compile", lambda device: True)
     for fast in (False, True):
-        monkeypatch.setattr(compiling, "fast_bfloat16", lambda device, fast=fast: fast)
+        monkeypatch.setattr(flops, "fast_bfloat16", lambda device, fast=fast: fast)
         assert [chosen(c, steps) for c in ("auto", "on", "off")] == [fast, True, False]
         assert not chosen("auto", 10)
-    monkeypatch.setattr(compiling, "can_compile", lambda device: False)
+    monkeypatch.setattr(flops, "can_compile", lambda device: False)
     assert not chosen("auto", steps)
     with pytest.raises(UserError, match=r"C\+\+ compiler"):
         chosen("on", steps)
@@ -221,6 +246,7 @@ KNOBS = {
     "training.momentum": 0.5, "training.scheduler": "constant", "training.decay_share": 1.0,
     "training.min_lr_ratio": 0.9, "training.warmup_steps": 0, "training.gradient_clipping": 0.01,
     "training.loss_weighting": "bound", "training.label_smoothing": 0.3, "training.masking_strategy": "span",
+    "training.mask_schedule": "cosine",
     "training.seed": 1, "training.max_steps": 3, "training.early_stopping_patience": 1, "training.cooldown_share": 0.9,
     "training.self_training_share": 0.5, "training.ema_decay": 0.5, "training.validation_draws": 7,
     "curriculum.full_range_share": 1.0, "curriculum.transition_share": 0.9, "curriculum.dynamic_scoring": True,
@@ -268,7 +294,7 @@ def test_masking_strategies_hide_only_text(
     for stage in range(3):
         layout = trainer.rows.epoch(stage, 0)
         rows = layout.take(torch.arange(len(layout)))
-        masked, t = trainer.masker.draw(rows, (0.4, 0.6), torch.Generator().manual_seed(0))
+        masked, t = trainer.stepper.masker.draw(rows, (0.4, 0.6), torch.Generator().manual_seed(0))
         assert masked.any(1).all() and not masked[~rows.scorable].any()
         assert ((t > 0) & (t <= 1)).all()
 

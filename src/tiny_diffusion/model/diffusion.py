@@ -61,9 +61,10 @@ def diffusion_loss(
     """Summed training loss of the masked tokens of ``ids`` (B, T), a scalar.
 
     With ``weighting="mean"`` it is plain cross-entropy, to be divided by the number of masked tokens. With ``"bound"``
-    each token has the model's schedule's weight at the time ``t`` (B,) of its row; divided by the number of scorable
-    tokens, the expectation is the likelihood bound in nats per token. The sum is not divided here, so that micro-batches
-    add up exactly. ``attention`` and ``controls``: see ``Transformer.hidden``. Raises ValueError for any other weighting.
+    each token has the weight of the model's schedule at the time ``t`` (B,) of its row; divided by the number of
+    scorable tokens, the expectation is the likelihood bound in nats per token. The sum is not divided here, so that
+    micro-batches add up exactly. ``attention`` and ``controls``: see ``Transformer.hidden``. Raises ValueError for any
+    other weighting.
     """
     if weighting not in ("mean", "bound"):
         raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")

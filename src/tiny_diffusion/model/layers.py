@@ -51,7 +51,7 @@ class RMSNorm(nn.RMSNorm):
     """Root-mean-square norm (Zhang & Sennrich 2019); under autocast its output has autocast's type."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (..., D) over the last dimension; the result has autocast's type if autocast is on, else ``x``'s."""
+        """Normalise (..., D) over the last dimension; the result has autocast's type if that is on, else ``x``'s."""
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         eps = torch.finfo(torch.float32).eps if self.eps is None else self.eps
@@ -235,7 +235,7 @@ def head_loss(
 ) -> Tensor:
     """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` @ ``table``^T (N, V).
 
-    ``hidden`` is (N, D) and ``table`` (reserved + V, D), of which the first ``reserved`` rows are not used. Row i counts
+    ``hidden`` is (N, D) and ``table`` (reserved + V, D); its first ``reserved`` rows are not used. Row i counts
     ``weights[i]`` times; ``smoothing`` spreads that share of the target over all V. Under autocast the products have
     its type and the sums are float32. Value and gradients equal those of ``F.cross_entropy``, but the logits of all
     rows never exist at once: each piece of HEAD_ROWS stays in the cache.

@@ -220,7 +220,7 @@ class Transformer(nn.Module):
         return self.norm(x)
 
     def compile_blocks(self, rows: int, length: int) -> None:
-        """From now on run the blocks through ``torch.compile`` for ids of (rows, length); other shapes run as before."""
+        """Run the blocks through ``torch.compile`` for ids of (rows, length) from now on; others run as before."""
         self.compiled_shape = (rows, length)
         for block in self.blocks:
             block.compile(dynamic=False)

@@ -128,7 +128,7 @@ class ControlLabels:
 
 
 def drop_controls(levels: Tensor, dropout: float, generator: Generator) -> Tensor:
-    """Leave out all controls in a share ``dropout`` of the rows of ``levels`` (R, P, K), and each with chance 1/2 elsewhere.
+    """Set ``levels`` (R, P, K) to 0, unknown: all in a share ``dropout`` of the rows, half of the controls in others.
 
     So the model also learns the text without any control, which guidance (Ho & Salimans 2022) and the likelihood need,
     and each control without the others.

@@ -41,9 +41,10 @@ def _pieces(by_shape: dict[torch.Size, list[Tensor]]) -> Iterator[tuple[torch.Si
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024): Nesterov momentum whose matrices are made nearly orthogonal, for 2-D parameters only.
 
-    The rule is that of ``torch.optim.Muon``, which runs its products in bfloat16, one matrix at a time. Here they run in
-    the machine's fast type and on many matrices of a shape at once: where bfloat16 is emulated, torch's takes a hundred
-    times as long as the model's own step. Weight decay is decoupled. The learning rate of a (rows, columns) matrix is scaled by sqrt(max(1, rows / columns)), torch's ``original`` rule.
+    The rule is that of ``torch.optim.Muon``, which runs its products in bfloat16, one matrix at a time. Here they run
+    in the machine's fast type and on many matrices of a shape at once: where bfloat16 is emulated, torch's takes a
+    hundred times as long as the model's own step. Weight decay is decoupled. The learning rate of a (rows, columns)
+    matrix is scaled by sqrt(max(1, rows / columns)), torch's ``original`` rule.
     """
 
     def __init__(

@@ -129,7 +129,7 @@ class RunState:
         save_checkpoint(self.best_path, Checkpoint(self.config, self.data.tokenizer, weights, meta))
 
     def save(self) -> None:
-        """Write all that ``--resume`` needs, whole or not at all; raises DivergedError if the weights are not finite."""
+        """Write what ``--resume`` needs, whole or not at all; raises DivergedError if the weights are not finite."""
         norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()])
         self.check_finite(float(norm), f"the norm of the weights after step {self.progress.step}")
         if not self.ranks.first:

@@ -94,10 +94,10 @@ def expected_seconds(trainer: Trainer, pace: Pace) -> float:
 def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
     """Time a few steps of the last stage's own rows, a part of a validation and of a sample, and a save.
 
-    This takes up to ``limit`` seconds, or SHARE of the run if that is less, but at least two steps of one row and one of
-    a batch. A batch that takes more than half the limit is timed on fewer rows. If the steps differ much, other programs
-    disturb them, and more steps are timed. The run is left as it was. Each of several processes measures itself alone,
-    on its share of a batch, without what they exchange.
+    This takes up to ``limit`` seconds, or SHARE of the run if that is less, but at least two steps of one row and one
+    of a batch. A batch that takes more than half the limit is timed on fewer rows. If the steps differ much, other
+    programs disturb them, and more steps are timed. The run is left as it was. Each of several processes measures
+    itself alone, on its share of a batch, without what they exchange.
     """
     rehearsal = Rehearsal(trainer.state)
     batch = min(trainer.ranks.rows(trainer.config.training.batch_size), len(rehearsal.layout))

@@ -1,11 +1,14 @@
 """Masks by each strategy: which tokens, how many, and never a reserved one."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, PAD, SEP
-from tiny_diffusion.training.step import draw_rates, rare_first_mask, span_mask, uniform_mask, whole_word_mask
+from tiny_diffusion.model.schedule import SCHEDULES
+from tiny_diffusion.training.step import draw_times, rare_first_mask, span_mask, uniform_mask, whole_word_mask
 
 ROWS, LENGTH = 4000, 24
 
@@ -26,15 +29,35 @@ def scorable(ids: Tensor) -> Tensor:
     return (ids != SEP) & (ids != PAD)
 
 
-def test_rates_stay_in_the_stages_range_but_for_the_full_share() -> None:
-    t = draw_rates(1000, (0.75, 0.90), 0.0, seeded())
-    assert 0.75 < float(t.min()) < 0.751 and 0.899 < float(t.max()) <= 0.90
-    everywhere = draw_rates(1000, (0.75, 0.90), 1.0, seeded())
+@pytest.mark.parametrize(("name", "mean"), [("linear", 0.5), ("cosine", 2 / math.pi)])
+def test_rates_stay_in_the_stages_range_but_for_the_full_share(name: str, mean: float) -> None:
+    schedule = SCHEDULES[name]()
+
+    def rates(full: float) -> Tensor:
+        return schedule.rate(draw_times(1000, schedule, (0.75, 0.90), full, seeded()))
+
+    inside = rates(0.0)
+    assert 0.75 < float(inside.min()) < 0.751 and 0.899 < float(inside.max()) <= 0.9001
+    everywhere = rates(1.0)
     assert 0 < float(everywhere.min()) < 0.002 and float(everywhere.max()) <= 1
-    assert float(everywhere.mean()) == pytest.approx(0.5, abs=0.002)  # stratified: far below 1/sqrt(12 n)
-    mixed = draw_rates(1000, (0.75, 0.90), 0.25, seeded())
-    outside = ((mixed < 0.75) | (mixed > 0.90)).sum()
-    assert int(outside) == pytest.approx(250 * 0.85, abs=25)
+    assert float(everywhere.mean()) == pytest.approx(mean, abs=0.002)  # stratified: far below 1/sqrt(12 n)
+    mixed = rates(0.25)
+    outside = ((mixed < 0.75) | (mixed > 0.9001)).float().mean()
+    expected = 1 - (schedule.time(0.9) - schedule.time(0.75))
+    assert float(outside) == pytest.approx(0.25 * expected, abs=0.025)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_frequency_of_masks_is_one_minus_alpha(ids: Tensor, name: str) -> None:
+    schedule, free = SCHEDULES[name](), scorable(ids)
+    for time in (0.2, 0.5, 0.8):
+        t = torch.full((ROWS,), time)
+        masked = uniform_mask(schedule.rate(t), free, seeded())
+        rate = float(1 - schedule.alpha(torch.tensor(time, dtype=torch.float64)))
+        bare = (1 - rate) ** int(free[0].sum())  # such rows hide one token all the same
+        frequency = float(masked.float().mean(0)[free[0]].mean())
+        tolerance = 5 * (rate * (1 - rate) / ROWS / int(free[0].sum())) ** 0.5
+        assert frequency == pytest.approx(rate + bare / int(free[0].sum()), abs=tolerance)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.9, 1.0])

@@ -1,6 +1,6 @@
 """The state of a run is written seldom enough to take little of its time."""
 
-from tiny_diffusion.training.output_folder import SHARE, Saving
+from tiny_diffusion.training.output_folder import SAVING_SHARE, Saving
 
 
 class Disk:
@@ -35,7 +35,7 @@ def test_a_slow_disk_takes_its_share_and_no_more() -> None:
     disk = Disk(8.0)
     epochs(disk, 0.5, 1000)
     spent = disk.writes * disk.seconds
-    assert 0.8 * SHARE < spent / disk.now <= SHARE + disk.seconds / disk.now
+    assert 0.8 * SAVING_SHARE < spent / disk.now <= SAVING_SHARE + disk.seconds / disk.now
 
 
 def test_the_first_epoch_is_written() -> None:
