@@ -8,7 +8,7 @@ from ..config import ProjectConfig, Row, describe
 from ..errors import UserError
 from .console import console
 from .help import examples
-from .settings import config_flags, resolve
+from .settings import SETTINGS, config_flags, resolve
 
 WIDEST = 100  # columns of the reference; a narrower terminal uses its own width
 
@@ -23,7 +23,7 @@ WIDEST = 100  # columns of the reference; a narrower terminal uses its own width
 @click.option(
     "--reference", is_flag=True, help="List every setting, or those with NAME in their key: type, default, meaning."
 )
-@config_flags()
+@config_flags(also=SETTINGS)
 @click.pass_context
 def command(ctx: click.Context, name: str | None, reference: bool) -> None:
     """Print the resolved configuration NAME, a preset or a file, as TOML that --config reads.

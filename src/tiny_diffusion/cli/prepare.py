@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from ..config import PipelineConfig, ProjectConfig
+from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
 from ..files import check_folder
 from .console import console, errors, say, warn
 from .help import examples
@@ -32,7 +32,7 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
 @click.option("--force", is_flag=True, help="Prepare again, even if nothing has changed.")
 @click.option("--verbose", is_flag=True, help="Print the stages of training too, and more sentences.")
 @config_option("default")
-@config_flags(PipelineConfig)
+@config_flags(PipelineConfig, also=keys_of(CurriculumConfig))  # --verbose shows the stages
 @click.pass_context
 def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bool, config_name: str) -> None:
     """Read a book, split it into training and held-out passages, and fit tokenizer and scores on the training part."""

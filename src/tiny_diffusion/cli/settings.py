@@ -11,32 +11,30 @@ from ..config import Config, ProjectConfig, Row, describe, keys_of
 from ..errors import UserError
 from .help import RareOption, help_all
 
-OVERRIDES = "tiny_diffusion.overrides"  # where a click context keeps the changes, as ``key=value`` in their order
+_CHANGES = "tiny_diffusion.changes"  # the place in a click context's ``meta``
 LONGEST_TYPE = 40  # characters of a type that are shown beside its flag; a longer one goes into the flag's text
+SETTINGS = keys_of(*(field.annotation for field in ProjectConfig.model_fields.values()))  # type: ignore[misc]
 Decorator = Callable[[Any], Any]
 
 
 def changes(ctx: click.Context) -> list[str]:
-    """The user's changes of settings so far, as ``key=value``; what is added to the list counts too."""
-    found: list[str] = ctx.meta.setdefault(OVERRIDES, [])
+    """The user's changes of settings so far, as ``key=value``; the list may be extended."""
+    found: list[str] = ctx.meta.setdefault(_CHANGES, [])
     return found
 
 
-def config_flags(*groups: type[Config], sets: Collection[str] = (), also: tuple[type[Config], ...] = ()) -> Decorator:
-    """Add ``--section.key VALUE`` for every setting of ``groups``, and ``--set key=value``.
+def config_flags(*groups: type[Config], sets: Collection[str] = (), also: Collection[str] = ()) -> Decorator:
+    """Add ``--section.key VALUE`` for every setting of ``groups``, listed by ``--help-all``, and ``--set key=value``.
 
-    Of the sections that ``groups`` belong to, ``--set`` refuses all settings but those of ``groups`` and ``also``.
-    Other sections it takes whole. ``--help-all`` lists the flags.
+    ``--set`` takes the settings of ``groups``, and refuses those that would do nothing in this command.
 
     Args:
         groups: classes of settings that the command reads.
-        sets: keys that the command sets itself; they are refused.
-        also: classes of settings that ``--set`` takes without a flag of their own.
+        sets: keys among them that the command sets itself, and therefore refuses.
+        also: other keys that ``--set`` takes.
     """
     taken = [key for key in keys_of(*groups) if key not in sets]
-    sections = list(dict.fromkeys(key.partition(".")[0] for key in taken))
-    known = [key for key in keys_of(*_sections()) if key.partition(".")[0] in sections]
-    refused = {*known, *sets} - {*taken, *keys_of(*also)}
+    refused = {*SETTINGS} - {*taken, *also}
 
     def collect(ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> None:
         refuse(ctx, refused, pairs)
@@ -45,7 +43,9 @@ def config_flags(*groups: type[Config], sets: Collection[str] = (), also: tuple[
     def add(function: Any) -> Any:
         rows = [row for row in describe(ProjectConfig) if _setting(row.key) in taken and "[i]" not in row.key]
         if rows:
-            function = help_all(f"one for each setting of {', '.join(sections)}")(function)
+            *most, last = dict.fromkeys(row.key.partition(".")[0] for row in rows)
+            sections = f"{', '.join(most)} and {last}" if most else last
+            function = help_all(f"one for each setting of {sections}")(function)
         for row in reversed(rows):
             short = len(row.type) <= LONGEST_TYPE
             function = click.option(
@@ -57,6 +57,7 @@ def config_flags(*groups: type[Config], sets: Collection[str] = (), also: tuple[
                 metavar=f"<{row.type}>" if short else "<NAME>",
                 help=f"{row.description}{'' if short else f': {row.type}'}  [default: {row.default}]",
             )(function)
+        example = f"{rows[0].key}={rows[0].default}" if rows else "training.seed=1"
         return click.option(
             "--set",
             "settings",
@@ -64,7 +65,7 @@ def config_flags(*groups: type[Config], sets: Collection[str] = (), also: tuple[
             metavar="KEY=VALUE",
             expose_value=False,
             callback=collect,
-            help="Change a setting, such as training.seed=1; may be repeated. config --reference lists all settings.",
+            help=f"Change a setting, such as {example}; may be repeated. config --reference lists all settings.",
         )(function)
 
     return add
@@ -119,10 +120,6 @@ def _number(text: str) -> Any:
         return text
 
 
-def _sections() -> list[type[Config]]:
-    return [field.annotation for field in ProjectConfig.model_fields.values()]  # type: ignore[misc]
-
-
 def _setting(key: str) -> str:
     """The setting that a dotted key begins with: ``curriculum.stages`` for ``curriculum.stages[0].epochs``."""
     return ".".join(key.partition("=")[0].strip().split("[")[0].split(".")[:2])
@@ -132,9 +129,9 @@ def refuse(ctx: click.Context, keys: Collection[str], pairs: Collection[str]) ->
     """Raise UserError if one of ``pairs``, as ``key=value``, changes one of ``keys``, or a section of nothing else."""
     for pair in pairs:
         setting = _setting(pair)
-        section = [key for key in keys_of(*_sections()) if key.startswith(f"{setting}.")]
+        section = [key for key in SETTINGS if key.startswith(f"{setting}.")]
         if setting in keys or (section and all(key in keys for key in section)):
-            raise UserError(f"{setting} does nothing in {ctx.info_name}: it does not read it, or sets it itself")
+            raise UserError(f"{setting} does nothing in {ctx.info_name}: that command does not read it, or sets it itself")
 
 
 def resolve(ctx: click.Context, base: ProjectConfig) -> ProjectConfig:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...config import CurriculumConfig, EvaluationConfig, GenerationConfig, ModelConfig, ProjectConfig, TrainingConfig
+from ...config import (
+    CurriculumConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    ModelConfig,
+    PipelineConfig,
+    ProjectConfig,
+    TrainingConfig,
+)
 from ...errors import WorldError
 from ..console import console, say
 from ..durations import duration
@@ -31,7 +39,7 @@ GUTENBERG_BOOK, TITLE = "gutenberg:84", "Frankenstein"
     "--book", help="The book, in any form that prepare reads.  [default: Frankenstein, or Python's reference]"
 )
 @click.option("--folder", default="outputs/demo", show_default=True, help="Folder for all files of the demo.")
-@config_flags(ModelConfig, TrainingConfig, CurriculumConfig, GenerationConfig, EvaluationConfig)
+@config_flags(ModelConfig, TrainingConfig, CurriculumConfig, GenerationConfig, EvaluationConfig, PipelineConfig)
 @click.pass_context
 def command(ctx: click.Context, book: str | None, folder: str) -> None:
     """Prepare a book, train for a few minutes, write, fill a gap, measure, and show the results on one screen.

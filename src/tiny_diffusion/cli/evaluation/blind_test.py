@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ...config import BlindTest, Controls, Drawing, Order, ProjectConfig, keys_of
+from ...config import BlindTest, Controls, Drawing, HeldOut, Order, Passes, ProjectConfig, keys_of
 from ...errors import UserError
 from ...files import check_file, fingerprint
 from ..console import errors, say
@@ -40,7 +40,7 @@ KEPT = (*keys_of(BlindTest), "evaluation.seed", *keys_of(Drawing, Order, Control
 @short_flag("--seed", "evaluation.seed")
 @DRAW_PRESET
 @DEVICE
-@config_flags(Drawing, Order, Controls)
+@config_flags(Drawing, Order, Controls, also=keys_of(BlindTest, Passes, HeldOut))
 @click.pass_context
 def command(
     ctx: click.Context,

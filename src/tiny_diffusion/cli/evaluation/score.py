@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ...config import Marks, Passes, ProjectConfig
+from ...config import Marks, Passes, PipelineConfig, ProjectConfig, keys_of
 from ...errors import UserError
 from ..console import console, errors, print_text, say
 from ..durations import duration
@@ -34,7 +34,7 @@ TOP = 10  # words in the table of the most surprising words
 @CHECKPOINT
 @click.option("--json", "as_json", is_flag=True, help="Print all figures and words as JSON.")
 @DEVICE
-@config_flags(Passes, Marks)
+@config_flags(Passes, Marks, also=(*keys_of(PipelineConfig), "training.precision"))
 @click.pass_context
 def command(ctx: click.Context, file: str, checkpoint: str, as_json: bool, device: str) -> None:
     """Print the bits per byte of FILE under a model, and the text with surprising words in colour or [brackets].

@@ -2,7 +2,7 @@
 
 import click
 
-from ...config import CurriculumConfig, HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, keys_of
+from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ..help import examples
 from ..options import DATA_DIR, config_option
 from ..settings import config_flags, short_flag
@@ -17,7 +17,7 @@ from .study import DRY_RUN, OUTPUT, open_study
 @short_flag("--epochs", "study.ablation_epochs", default=True)
 @short_flag("--seeds", "study.seeds", default=True)
 @DRY_RUN
-@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal", *keys_of(CurriculumConfig)))
+@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal",), also=keys_of(StudyConfig))
 @click.pass_context
 def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dry_run: bool) -> None:
     """Compare five schedules: three stages, the same with full-range masks, reversed, the last stage alone, and none.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ...config import CurriculumConfig, HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, keys_of
+from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ...files import check_file
 from ..console import say
 from ..help import examples
@@ -32,7 +32,7 @@ from .study import DRY_RUN, OUTPUT, open_study, study_config
 )
 @click.option("--no-plot", is_flag=True, help="Draw nothing. Drawing needs the extra 'report'.")
 @DRY_RUN
-@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal", *keys_of(CurriculumConfig)))
+@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal",), also=keys_of(StudyConfig))
 @click.pass_context
 def command(
     ctx: click.Context, data_dir: str, output: str, config_name: str, kind: str, no_plot: bool, dry_run: bool

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from ...config import CurriculumConfig, HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, keys_of
+from ...config import CurriculumConfig, HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ...errors import UserError
 from ...files import check_file
 from ..help import examples
@@ -29,7 +29,7 @@ SETS = ("model.causal", "model.dropout", "training.weight_decay", "training.eval
 @short_flag("--weight-decays", "study.twin_weight_decays", default=True)
 @short_flag("--epochs", "study.twin_epochs", default=True)
 @DRY_RUN
-@config_flags(ModelConfig, Optimisation, CurriculumConfig, Passes, HeldOut, sets=SETS)
+@config_flags(ModelConfig, Optimisation, CurriculumConfig, Passes, HeldOut, sets=SETS, also=keys_of(StudyConfig))
 @click.pass_context
 def command(
     ctx: click.Context,

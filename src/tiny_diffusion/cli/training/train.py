@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ...config import CurriculumConfig, ModelConfig, ProjectConfig, TrainingConfig
+from ...config import (
+    CurriculumConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    ModelConfig,
+    ProjectConfig,
+    TrainingConfig,
+    keys_of,
+)
 from ...errors import UserError
 from ...files import check_folder
 from ...training.output_folder import CONFIG_FILE
@@ -55,7 +63,8 @@ if TYPE_CHECKING:
 )
 @click.option("--test", "self_test", is_flag=True, help="Check that the architecture works, within 10 s.")
 @click.option("--test-integration", is_flag=True, help="Run the whole pipeline on a small text, within 30 s.")
-@config_flags(ModelConfig, TrainingConfig, CurriculumConfig)
+# The checkpoint keeps the settings of generation and evaluation.
+@config_flags(ModelConfig, TrainingConfig, CurriculumConfig, also=keys_of(GenerationConfig, EvaluationConfig))
 @click.pass_context
 def command(
     ctx: click.Context,
