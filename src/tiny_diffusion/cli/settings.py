@@ -131,7 +131,7 @@ def refuse(ctx: click.Context, keys: Collection[str], pairs: Collection[str]) ->
         setting = _setting(pair)
         section = [key for key in SETTINGS if key.startswith(f"{setting}.")]
         if setting in keys or (section and all(key in keys for key in section)):
-            raise UserError(f"{setting} does nothing in {ctx.info_name}: that command does not read it, or sets it itself")
+            raise UserError(f"{setting} does nothing in {ctx.info_name}, which sets it itself or does not read it")
 
 
 def resolve(ctx: click.Context, base: ProjectConfig) -> ProjectConfig:
