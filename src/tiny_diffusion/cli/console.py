@@ -5,10 +5,14 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
+from rich.box import HEAVY_HEAD
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from ..errors import UserError
 from .stopping import end_quietly
@@ -37,6 +41,21 @@ def say(text: str, *, to: Console = console, style: str | None = None) -> None:
 def warn(text: str) -> None:
     """Print a warning to the standard error."""
     say(text, style="yellow", to=errors)
+
+
+def print_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    title: str | None = None,
+    *,
+    bold: int | None = None,
+    boxed: bool = True,
+) -> None:
+    """Print a table of texts and numbers without markup; the row of index ``bold`` is emphasised."""
+    table = Table(*map(escape, head), title=title and escape(title), box=HEAVY_HEAD if boxed else None, pad_edge=boxed)
+    for number, row in enumerate(rows):
+        table.add_row(*(escape(str(cell)) for cell in row), style="bold" if number == bold else None)
+    console.print(table)
 
 
 def print_text(text: str, *, end: str = "\n") -> None:

@@ -1,16 +1,16 @@
 """``tiny-diffusion prepare``: make training data from a book."""
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
 from ..files import check_folder
-from .console import console, errors, say, warn
+from .console import console, errors, print_table, say, warn
 from .help import examples
 from .options import config_option
 from .settings import config_flags, resolve
@@ -64,15 +64,16 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
     say(f"{data.source}: language {data.language}, tokenizer {data.tokenizer.kind}")
     splits = ("train", "validation", "test")
     texts = {split: data.texts(split) for split in splits}
-    table = Table("", *splits)
-    table.add_row("passages", *[f"{len(texts[s]):,}" for s in splits])
-    table.add_row("words", *[f"{sum(len(t.split()) for t in texts[s]):,}" for s in splits])
-    table.add_row("bytes", *[f"{sum(len(t.encode('utf-8')) for t in texts[s]):,}" for s in splits])
+    counts: dict[str, Callable[[str], int]] = {
+        "passages": lambda text: 1,
+        "words": lambda text: len(text.split()),
+        "bytes": lambda text: len(text.encode("utf-8")),
+    }
     for level in LEVELS:
         name = f"tokens, level {level} ({data.tokenizer.level_size(level):,} of them)"
-        counts = [sum(len(data.tokenizer.encode(t, level)) for t in texts[s]) for s in splits]
-        table.add_row(name, *[f"{count:,}" for count in counts])
-    console.print(table)
+        counts[name] = lambda text, level=level: len(data.tokenizer.encode(text, level))  # type: ignore[misc]
+    rows = [(name, *(f"{sum(map(count, texts[split])):,}" for split in splits)) for name, count in counts.items()]
+    print_table(("", *splits), rows)
     if verbose:
         _show_stages(data, config)
     order = data.difficulty.combined.argsort(kind="stable").tolist()
@@ -91,12 +92,12 @@ def _show_stages(data: "Processed", config: ProjectConfig) -> None:
     from ..errors import UserError
 
     paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
-    stages = Table("stage", "format", "epochs", "mask rates", "examples", title=f"{len(data.sentences):,} sentences")
+    rows = []
     for stage in config.curriculum.stages:
         try:
             count = f"{len(build_stage(stage, data.sentences, data.difficulty, paragraphs)):,}"
         except UserError as error:
             count = str(error)
         low, high = stage.mask_range
-        stages.add_row(stage.name, stage.format, str(stage.epochs), f"{low:.0%}-{high:.0%}", count)
-    console.print(stages)
+        rows.append((stage.name, stage.format, stage.epochs, f"{low:.0%}-{high:.0%}", count))
+    print_table(("stage", "format", "epochs", "mask rates", "examples"), rows, f"{len(data.sentences):,} sentences")

@@ -13,7 +13,7 @@ from .help import RareOption, help_all
 
 _CHANGES = "tiny_diffusion.changes"  # the place in a click context's ``meta``
 LONGEST_TYPE = 40  # characters of a type that are shown beside its flag; a longer one goes into the flag's text
-SETTINGS = keys_of(*(field.annotation for field in ProjectConfig.model_fields.values()))  # type: ignore[misc]
+SETTINGS = keys_of(*(field.annotation for field in ProjectConfig.model_fields.values()))  # type: ignore[arg-type]
 Decorator = Callable[[Any], Any]
 
 

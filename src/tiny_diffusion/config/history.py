@@ -1,4 +1,4 @@
-"""Settings that are gone: checkpoints, run states and config files written before may still hold them."""
+"""Removed settings: older checkpoints, run states and config files may still hold them."""
 
 import copy
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gone:
-    """A setting that does not exist any more: since which version, and the key that its value has now, if any."""
+    """A removed setting: the version that removed it, and the key that holds its value now, if any."""
 
     since: str
     now: str | None = None
@@ -29,7 +29,7 @@ GONE = {"study.twin_patience": Gone("0.1.0")}
 
 
 def up_to_date(data: Mapping[str, Any], gone: Mapping[str, Gone] = GONE) -> dict[str, Any]:
-    """A copy of nested settings without those that are ``gone``; a renamed one keeps its value. Each is logged."""
+    """A copy of nested settings without the ones in ``gone``. A renamed one keeps its value. Each is logged."""
     result = copy.deepcopy(dict(data))
     for key, what in gone.items():
         group, name = _parent(result, key)
@@ -47,7 +47,7 @@ def up_to_date(data: Mapping[str, Any], gone: Mapping[str, Gone] = GONE) -> dict
 
 
 def _parent(data: dict[str, Any], key: str, create: bool = False) -> tuple[dict[str, Any] | None, str]:
-    """The group that holds a dotted ``key``, and the key's last part; None without such a group."""
+    """The group that holds a dotted ``key``, or None, and the key's last part."""
     *groups, name = key.split(".")
     node: Any = data
     for group in groups:
@@ -58,7 +58,7 @@ def _parent(data: dict[str, Any], key: str, create: bool = False) -> tuple[dict[
 
 
 def check_known(cls: type[BaseModel], data: Mapping[str, Any], path: Path, written_by: str | None) -> None:
-    """Refuse settings saved in ``path`` that this version does not have; ``written_by`` is the version that saved them.
+    """Refuse settings saved in ``path`` by version ``written_by`` that this version does not have.
 
     Raises:
         UserError: a setting is unknown; the line names it and both versions.

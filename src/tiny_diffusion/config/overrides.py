@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -21,7 +21,7 @@ def parse_key(key: str) -> tuple[Token, ...]:
     """Split ``curriculum.stages[0].epochs`` into ``("curriculum", "stages", 0, "epochs")``.
 
     Raises:
-        UserError: the key is no dotted path.
+        UserError: the key is not a dotted path.
     """
     tokens: list[Token] = []
     for part in key.split("."):
@@ -45,15 +45,15 @@ def flatten(data: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def group_presets(cls: type[BaseModel]) -> list[str]:
-    """Names of the class's presets: its own classmethods that need no argument."""
+    """Names of the class's presets: its own classmethods without arguments."""
     names = [name for name, member in vars(cls).items() if isinstance(member, classmethod)]
     return [name for name in names if not name.startswith("_") and not inspect.signature(getattr(cls, name)).parameters]
 
 
 def apply_overrides(cls: type[BaseModel], data: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``data`` (the JSON form of a ``cls``) with the overrides in it, in order; not yet validated.
+    """Return ``data``, the JSON form of a ``cls``, with the overrides applied in order; not yet validated.
 
-    A group takes a mapping (changes only what it names), a preset's name, or a config object.
+    A group takes a mapping, which changes only what it names, a preset's name, or a config object.
 
     Raises:
         UserError: a key does not exist (the nearest one is named), or an index is out of range.
@@ -86,7 +86,7 @@ def _set(root: type[BaseModel], data: dict[str, Any], tokens: tuple[Token, ...],
 
 
 def _child(root: type[BaseModel], annotation: Any, node: Any, path: tuple[Token, ...]) -> Any:
-    """Type of ``path`` whose parent has the type ``annotation`` and the data ``node``."""
+    """The type of ``path``, whose parent has the type ``annotation`` and the data ``node``."""
     token, where = path[-1], join_key(path[:-1])
     if isinstance(token, str):
         if not is_group(annotation):
@@ -119,16 +119,14 @@ def _read_group(cls: type[BaseModel], key: str, value: Any) -> Any:
 
 
 def read_value(annotation: Any, value: Any) -> Any:
-    """Read a text by the field's type: text fields take it as it is, all others as JSON where it is JSON."""
+    """Read a text by the field's type: text fields take it unchanged, all others as JSON if it is JSON."""
     if not isinstance(value, str) or annotation is str:
-        return value
-    if get_origin(annotation) is Literal and all(isinstance(choice, str) for choice in get_args(annotation)):
         return value
     return _from_json(value)
 
 
 def _from_json(text: str) -> Any:
-    """The JSON value of ``text``, or ``text`` itself for the validation to read or refuse."""
+    """The JSON value of ``text``, or ``text`` itself, which the validation reads or refuses."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -138,13 +136,13 @@ def _from_json(text: str) -> Any:
 def arguments_to_overrides(
     cls: type[BaseModel], args: argparse.Namespace | Mapping[str, Any] | Sequence[str]
 ) -> dict[str, Any]:
-    """Overrides from the command line; values that are None (not given) are left out.
+    """Overrides from the command line; None counts as not given.
 
     A list holds ``key=value`` texts, a mapping holds keys and values. A Namespace may also hold plain names, such as
     ``n_layers`` for ``model.n_layers``.
 
     Raises:
-        UserError: a text is not of the form ``key=value``, or a plain name is no setting or that of several.
+        UserError: a text is not of the form ``key=value``, or a plain name is no setting or fits several.
     """
     if isinstance(args, argparse.Namespace):
         given = {key: value for key, value in vars(args).items() if value is not None}
@@ -164,17 +162,17 @@ def arguments_to_overrides(
 
 
 def full_key(cls: type[BaseModel], name: str) -> str:
-    """The dotted key that ``name`` stands for: a key is taken as it is, a plain name as the one setting called so.
+    """The dotted key of ``name``, which is a key already or the last part of exactly one.
 
     Raises:
-        UserError: no setting is called so, or several are.
+        UserError: no setting has that name, or several have it.
     """
     if "." in name or name in cls.model_fields:
         return name
     keys = [path for path in all_keys(cls) if path[-1] == name]
     if not keys:
         near = get_close_matches(name, sorted({str(path[-1]) for path in all_keys(cls)}), n=1, cutoff=0.7)
-        hint = f"did you mean {near[0]}?" if near else "pass the arguments that are settings alone"
+        hint = f"did you mean {near[0]}?" if near else "pass only arguments that are settings"
         raise UserError(f"{name} is no setting: {hint}")
     if len(keys) > 1 or any(isinstance(token, int) for token in keys[0]):
         raise UserError(f"{name} may be a setting of several groups: write {' or '.join(map(join_key, keys))}")

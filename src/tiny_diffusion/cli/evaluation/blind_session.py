@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
-from ..console import console, say
+from ..console import console, print_table, say
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.records import Question
@@ -86,9 +85,9 @@ def show_score(store: "AnswerStore", rater: str) -> None:
     wrong = [a for a in answers if a.said_real != a.real]
     if not wrong:
         return
-    table = Table("no.", "truth", "you said", "begins with", title="what fooled you")
+    rows = []
     for answer in wrong:
         said = [VERDICTS["r"] if kind else VERDICTS["g"] for kind in (answer.real, answer.said_real)]
         beginning = answer.text if len(answer.text) <= BEGINNING else answer.text[: BEGINNING - 3].rstrip() + "..."
-        table.add_row(str(answer.position), *said, Text(beginning))
-    console.print(table)
+        rows.append((answer.position, *said, beginning))
+    print_table(("no.", "truth", "you said", "begins with"), rows, "what fooled you")

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from ...config import Marks, Passes, PipelineConfig, ProjectConfig, keys_of
 from ...errors import UserError
-from ..console import console, errors, print_text, say
+from ..console import console, errors, print_table, print_text, say
 from ..durations import duration
 from ..help import examples
 from ..options import CHECKPOINT, DEVICE
@@ -87,10 +86,8 @@ def show(result: "Surprisal") -> None:
         console.print(coloured(result), soft_wrap=True)
     else:
         print_text(bracketed(result))
-    table = Table("surprising word", "bits")
-    for word in sorted(result.words, key=lambda w: -w.bits)[:TOP]:
-        table.add_row(Text(word.text.strip()), f"{word.bits:.1f}")
-    console.print(table)
+    top = sorted(result.words, key=lambda word: -word.bits)[:TOP]
+    print_table(("surprising word", "bits"), [(word.text.strip(), f"{word.bits:.1f}") for word in top])
     exact = "exact" if result.bound_bits_per_byte is None else "chain rule"
     bound = "" if result.bound_bits_per_byte is None else f", {result.bound_bits_per_byte:.3f} (bound)"
     mean = sum(w.bits for w in result.words) / len(result.words)

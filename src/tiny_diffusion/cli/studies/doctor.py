@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
-from ..console import console, errors, say
+from ..console import errors, print_table, say
 from ..durations import duration
 from ..help import examples
 
@@ -98,12 +97,11 @@ def _show(machine: "Machine", peaks: "Peaks", book: str, needs: "list[Need]", wr
         f"measured: products {peaks.float32 / 1e9:,.0f} GFLOP/s in float32, {bfloat16} in bfloat16; "
         f"memory {peaks.bandwidth / 1e9:.1f} GB/s"
     )
-    table = Table("preset", "parameters", "memory", "time", "", title=f"training on {book}")
+    rows = []
     for need in needs:
-        how = "timed here" if need.measured else "by the rate"
-        row = f"{need.parameters / 1e6:.1f}M", gb(need.memory), duration(need.seconds), how
-        table.add_row(need.preset, *row)
-    console.print(table)
+        how = "timed here" if need.measured else "estimated"
+        rows.append((need.preset, f"{need.parameters / 1e6:.1f}M", gb(need.memory), duration(need.seconds), how))
+    print_table(("preset", "parameters", "memory", "time", ""), rows, f"training on {book}")
     if not wrong:
         say("nothing is wrong", style="green")
     for problem in wrong:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 
 from ...config import ProjectConfig
 from ...errors import UserError
 from ...files import check_folder
-from ..console import console, errors, say
+from ..console import errors, print_table, say
 from ..durations import duration
 from ..settings import resolve
 from ..stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from ...studies.plan import Lengths, Plan
     from ...studies.runs import Run, Store
     from ...studies.tables import Section
-    from ...studies.tables import Table as StudyTable
 
 OUTPUT = click.option("--output", default="outputs/studies", show_default=True, help="Folder of results and kept runs.")
 DRY_RUN = click.option(
@@ -64,7 +62,7 @@ class OpenStudy:
         from ...studies.tables import write_study
 
         for section in sections:
-            show_table(section.table)
+            print_table(section.table.head, section.table.rows, section.table.title)
             for line in section.lines:
                 say(line)
         text = "\n".join(section.markdown() for section in sections)
@@ -84,29 +82,20 @@ def open_study(ctx: click.Context, base: ProjectConfig, data_dir: str, output: s
     return OpenStudy(config, data, Store(Path(output) / "runs", data, config.evaluation), Lengths(data))
 
 
-def show_table(table: "StudyTable") -> None:
-    """Print a study's table."""
-    shown = Table(*table.head, title=escape(table.title))
-    for row in table.rows:
-        shown.add_row(*(escape(cell) for cell in row))
-    console.print(shown)
-
-
 def show_plan(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
     """List the runs of a study with their compute and their time; kept runs are marked."""
     from ...studies.plan import distinct, speed
 
     runs = distinct(plan(store.find), store)
     rate = speed(runs, store)
-    table = Table("run", "steps", "FLOPs", "time", title="runs")
-    left = 0.0
+    rows, left = [], 0.0
     for run in runs:
         work = lengths.work(run, store)
         kept = store.find(run) is not None
         left += 0.0 if kept else work / rate
         cells = (f"{lengths.steps(run.config):,}", f"{work:.1e}", "kept" if kept else duration(work / rate))
-        table.add_row(escape(run.label), *cells)
-    console.print(table)
+        rows.append((run.label, *cells))
+    print_table(("run", "steps", "FLOPs", "time"), rows, "runs")
     say(f"{len(runs)} runs, about {duration(left)} left to do")
 
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from ...config import ProjectConfig
 from ...config.overrides import arguments_to_overrides
 from ...errors import UserError
-from ..console import console, errors, say, warn
+from ..console import errors, print_table, say, warn
 from ..durations import duration
 
 if TYPE_CHECKING:
@@ -192,13 +190,12 @@ def _limits(budget: Budget, config: ProjectConfig) -> "Limits":
 def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     """Print the candidates, the chosen one first, and why."""
     best = ranked[0]
-    table = Table("size", "epochs", "batch", "expected bpb", "expected time", title="what could be trained")
+    rows = []
     for each in ranked:
-        time_of = duration(each.seconds) if each.seconds <= left else f"{duration(each.seconds)}: too long"
-        bits = f"{each.bits_per_byte:.3f}"
-        style = "bold" if each is best else None
-        table.add_row(each.option.name, str(each.epochs[-1]), str(each.batch), bits, time_of, style=style)
-    console.print(table)
+        time_of = duration(each.seconds) + (": too long" if each.seconds > left else "")
+        rows.append((each.option.name, each.epochs[-1], each.batch, f"{each.bits_per_byte:.3f}", time_of))
+    head = ("size", "epochs", "batch", "expected bpb", "expected time")
+    print_table(head, rows, "what could be trained", bold=0)
     size = law.nearest(best.option.parameters)
     if best.epochs[-1] >= size.most_epochs:
         say(

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ...config import value_text
 from ...errors import UserError
-from ..console import console, say
+from ..console import console, print_table, say
 from ..durations import duration
 from ..help import examples
 
@@ -96,24 +96,24 @@ def disk(size: int) -> str:
 
 def show_comparison(first: "KeptRun", second: "KeptRun") -> None:
     """Print the figures of two runs side by side, then the settings that differ."""
-    table = Table("", escape(first.name), escape(second.name), box=None, pad_edge=False)
-
-    def row(name: str, *values: Any) -> None:
-        table.add_row(name, *(escape("-" if value is None else value_text(value)) for value in values))
-
-    pair = (first, second)
-    row("book", *(run.source for run in pair))
-    row("ended", *(f"{run.ended:%Y-%m-%d %H:%M}" for run in pair))
-    row("finished", *(run.finished for run in pair))
-    row("parameters", *(None if run.parameters is None else f"{run.parameters:,}" for run in pair))
-    row("steps", *map(steps, pair))
-    row("time of the steps", *(None if run.seconds is None else duration(run.seconds) for run in pair))
-    row("best bits per byte", *(None if run.best is None else f"{run.best:.3f}" for run in pair))
-    row("disk", *(disk(run.size) for run in pair))
+    pairs = {name: (value, _compared(second)[name]) for name, value in _compared(first).items()}
     if first.config is not None and second.config is not None:
-        for key, values in first.config.differences(second.config).items():
-            row(key, *values)
-    console.print(table)
+        pairs |= first.config.differences(second.config)
+    rows = [(name, *("-" if v is None else value_text(v) for v in values)) for name, values in pairs.items()]
+    print_table(("", first.name, second.name), rows, boxed=False)
+
+
+def _compared(run: "KeptRun") -> dict[str, Any]:
+    return {
+        "book": run.source,
+        "ended": f"{run.ended:%Y-%m-%d %H:%M}",
+        "finished": run.finished,
+        "parameters": None if run.parameters is None else f"{run.parameters:,}",
+        "steps": steps(run),
+        "time of the steps": None if run.seconds is None else duration(run.seconds),
+        "best bits per byte": None if run.best is None else f"{run.best:.3f}",
+        "disk": disk(run.size),
+    }
 
 
 def remove(runs: "list[KeptRun]", keep: int | None, names: tuple[str, ...], yes: bool) -> None:
