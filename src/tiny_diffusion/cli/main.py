@@ -15,7 +15,7 @@ import click
 from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
 from ..version import PROGRAM_VERSION
-from .console import errors, say, show_notes
+from . import console
 from .stopping import EXIT_INTERRUPTED, discard_output, end_quietly
 
 # Each command: its module, which holds a click command named ``command``, and its line in the help. The module is
@@ -127,7 +127,7 @@ def app(ctx: click.Context, debug_errors: bool) -> None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(EXIT_USER)
     keep_freed_memory()
-    show_notes()
+    console.show_notes()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -167,5 +167,5 @@ def _say(message: str, code: int, debug: bool) -> int:
     # Each process that torchrun started reports its own error: a single one may be out of memory.
     rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
     whose = "" if rank == "0" else f"process {rank}: "
-    say(f"error: {whose}{' '.join(message.split())}", to=errors)
+    console.say(f"error: {whose}{' '.join(message.split())}", to=console.errors)
     return code

@@ -82,8 +82,7 @@ def short_flag(flag: str, *keys: str, help: str = "", rare: bool = False, defaul
         default: show the setting's default.
     """
     row = next(row for row in describe(ProjectConfig) if row.key == keys[0])
-    text = help or row.description.split("; ")[0]
-    shown = f"{text[0].upper()}{text[1:].rstrip('.')}."
+    shown = (help or row.description.split("; ")[0]).rstrip(".") + "."
     if default:
         shown += f"  [default: {row.default.strip('[]').replace(' ', '') or 'none'}]"
     kinds = {"int": int, "float": float}

@@ -17,7 +17,7 @@ LARGEST_NUMPY_SEED = 2**32 - 1
 class Config(BaseModel):
     """A frozen group of settings that refuses unknown keys and values of the wrong type.
 
-    Each field has its help text in ``Field(description=...)``, for ``--help`` and for the reference.
+    The docstring of each field is its help text, in ``--help`` and in the reference.
     """
 
     model_config = ConfigDict(
@@ -26,7 +26,7 @@ class Config(BaseModel):
         validate_default=True,
         revalidate_instances="always",
         allow_inf_nan=False,
-        use_attribute_docstrings=False,
+        use_attribute_docstrings=True,
         protected_namespaces=(),
     )
 

@@ -13,24 +13,16 @@ MOST = 1e6
 class Controls(Config):
     """Wishes about the text. Only models trained with ``model.controls`` follow them."""
 
-    sentence_length: Literal["any", "short", "medium", "long"] = Field(
-        "any", description="length of the sentences (for models trained with model.controls)"
-    )
-    dialogue: Literal["any", "none", "some", "much"] = Field(
-        "any", description="amount of speech (for models trained with model.controls)"
-    )
-    difficulty: Literal["any", "easy", "medium", "hard"] = Field(
-        "any", description="difficulty of the sentences (for models trained with model.controls)"
-    )
-    stage: Literal["any", "sentences", "pairs", "paragraphs"] = Field(
-        "any", description="write like this stage of the curriculum (for models trained with model.controls)"
-    )
-    guidance: float = Field(
-        2.0,
-        ge=0,
-        le=MOST,
-        description="strength of the controls: 1 as learnt, 0 none; any value but 1 doubles the time",
-    )
+    sentence_length: Literal["any", "short", "medium", "long"] = "any"
+    """Length of the sentences (for models trained with model.controls)."""
+    dialogue: Literal["any", "none", "some", "much"] = "any"
+    """Amount of speech (for models trained with model.controls)."""
+    difficulty: Literal["any", "easy", "medium", "hard"] = "any"
+    """Difficulty of the sentences (for models trained with model.controls)."""
+    stage: Literal["any", "sentences", "pairs", "paragraphs"] = "any"
+    """Write like this stage of the curriculum (for models trained with model.controls)."""
+    guidance: float = Field(2.0, ge=0, le=MOST)
+    """Strength of the controls: 1 as learnt, 0 none; any value but 1 doubles the time."""
 
 
 # Levels of each control from least to most. The setting's first value, ``any``, is no level.

@@ -26,127 +26,91 @@ LEAST_TEMPERATURE = 1e-6
 class Drawing(Config):
     """How each token is drawn, wherever tokens are written."""
 
-    steps: int = Field(
-        512,
-        ge=1,
-        description="most denoising steps; fewer settle several tokens at once, which is faster and worse "
-        "(entropy_bounded and threshold take as many as they need; ancestral, remasking and planner take all of them, "
-        "however short the text)",
-    )
-    entropy_bound: float = Field(
-        2.0,
-        ge=0,
-        description="entropy_bounded: nats of a step's tokens beside the largest; 0: one token per step",
-    )
-    threshold: float = Field(
-        0.9, gt=0, description="threshold: probability from which a token settles; above 1: one token per step"
-    )
-    remasking: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="remasking: highest chance per step that a settled token is taken back; 0: the same as ancestral",
-    )
-    planning: float = Field(
-        1.0,
-        ge=0,
-        description="planner: how readily settled tokens are taken back; 0: never; 1: as readily as new ones",
-    )
-    block: int = Field(
-        0, ge=0, description="fill this many masked tokens before the next ones, left to right; 0: all at once"
-    )
-    temperature: float = Field(
-        0.9,
-        ge=LEAST_TEMPERATURE,
-        le=MOST,
-        description="randomness of each draw: below 1 safer, above 1 wilder; at least 0.000001",
-    )
-    top_k: int = Field(0, ge=0, description="draw among the k likeliest tokens only; 0: among all")
-    top_p: float = Field(
-        1.0, ge=1e-6, le=1, description="draw among the likeliest tokens that together hold this probability"
-    )
-    min_p: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="draw among tokens with at least this share of the likeliest one's probability; 0: all",
-    )
-    repetition_penalty: float = Field(
-        1.0, ge=1, le=MOST, description="divides the logits of tokens that occur nearby already; 1: none"
-    )
-    repetition_window: int = Field(
-        64, ge=1, description="distance, in tokens on either side, within which a repetition is penalised"
-    )
-    vocab_level: int = Field(5, ge=1, le=5, description="write with the tokens of this vocabulary level only")
-    cache_context: bool = Field(
-        False,
-        description="compute keys and values of the text before the new tokens, and of each finished block, once: "
-        "faster for long texts, approximate",
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 matrix products where the machine has them; logits are always float32"
-    )
+    steps: int = Field(512, ge=1)
+    """Most denoising steps; fewer settle several tokens at once, which is faster and worse (entropy_bounded and
+    threshold take as many as they need; ancestral, remasking and planner take all of them, however short the text)."""
+    entropy_bound: float = Field(2.0, ge=0)
+    """entropy_bounded: nats of a step's tokens beside the largest; 0: one token per step."""
+    threshold: float = Field(0.9, gt=0)
+    """threshold: probability from which a token settles; above 1: one token per step."""
+    remasking: float = Field(0.1, ge=0, le=1)
+    """remasking: highest chance per step that a settled token is taken back; 0: the same as ancestral."""
+    planning: float = Field(1.0, ge=0)
+    """planner: how readily settled tokens are taken back; 0: never; 1: as readily as new ones."""
+    block: int = Field(0, ge=0)
+    """Fill this many masked tokens before the next ones, left to right; 0: all at once."""
+    temperature: float = Field(0.9, ge=LEAST_TEMPERATURE, le=MOST)
+    """Randomness of each draw: below 1 safer, above 1 wilder; at least 0.000001."""
+    top_k: int = Field(0, ge=0)
+    """Draw among the k likeliest tokens only; 0: among all."""
+    top_p: float = Field(1.0, ge=1e-6, le=1)
+    """Draw among the likeliest tokens that together hold this probability."""
+    min_p: float = Field(0.0, ge=0, le=1)
+    """Draw among tokens with at least this share of the likeliest one's probability; 0: all."""
+    repetition_penalty: float = Field(1.0, ge=1, le=MOST)
+    """Divides the logits of tokens that occur nearby already; 1: none."""
+    repetition_window: int = Field(64, ge=1)
+    """Distance, in tokens on either side, within which a repetition is penalised."""
+    vocab_level: int = Field(5, ge=1, le=5)
+    """Write with the tokens of this vocabulary level only."""
+    cache_context: bool = False
+    """Compute keys and values of the text before the new tokens, and of each finished block, once: faster for long
+    texts, approximate."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 matrix products where the machine has them; logits are always float32."""
 
 
 class Order(Config):
     """The order in which tokens are unmasked, outside gaps."""
 
-    sampler: Sampler = Field(
-        "entropy",
-        description="order of unmasking. ancestral: at random. first_hitting: at random in equal shares (with as many "
-        "steps as tokens exactly the model's own law). confidence, margin, entropy: first the likeliest drawn token, "
-        "the widest margin or the lowest entropy. entropy_bounded, threshold: as many per step as a bound on their "
-        "entropy or a threshold of probability allows. remasking, planner: tokens are taken back, at random or where "
-        "the model doubts them",
-    )
+    sampler: Sampler = "entropy"
+    """Order of unmasking. ancestral: at random. first_hitting: at random in equal shares (with as many steps as tokens
+    exactly the model's own law). confidence, margin, entropy: first the likeliest drawn token, the widest margin or the
+    lowest entropy. entropy_bounded, threshold: as many per step as a bound on their entropy or a threshold of
+    probability allows. remasking, planner: tokens are taken back, at random or where the model doubts them."""
 
 
 class Continuation(Config):
     """The length of a text that is written from a prompt or from nothing, and how it begins and ends."""
 
-    length: int = Field(100, ge=1, description="tokens to write after the prompt")
-    ending: Literal["sentence", "token"] = Field(
-        "sentence", description="sentence: cut the text after its last whole sentence, if it has one; token: keep it"
-    )
-    layout: Literal["book", "free"] = Field(
-        "book",
-        description="book: a text without a prompt begins like a paragraph, and white space other than a space or a "
-        "blank line is drawn again (for models trained on paragraphs); free: as the model draws it",
-    )
+    length: int = Field(100, ge=1)
+    """Tokens to write after the prompt."""
+    ending: Literal["sentence", "token"] = "sentence"
+    """sentence: cut the text after its last whole sentence, if it has one; token: keep it."""
+    layout: Literal["book", "free"] = "book"
+    """book: a text without a prompt begins like a paragraph, and white space other than a space or a blank line is
+    drawn again (for models trained on paragraphs); free: as the model draws it."""
 
 
 class Gaps(Config):
     """How gaps of a given text are filled."""
 
-    gap_sampler: Sampler = Field("entropy", description="order of unmasking in gaps; sampler is for all other writing")
-    gap_tokens: int = Field(4, ge=1, description="tokens that fill a blank (___) when infilling")
-    gap_candidates: int = Field(
-        16,
-        ge=1,
-        description="fillings tried at once for a gap of a number of words, of a sentence, or with words that must "
-        "appear",
-    )
-    gap_rounds: int = Field(8, ge=1, description="rounds of such fillings before infilling gives up")
+    gap_sampler: Sampler = "entropy"
+    """Order of unmasking in gaps; sampler is for all other writing."""
+    gap_tokens: int = Field(4, ge=1)
+    """Tokens that fill a blank (___) when infilling."""
+    gap_candidates: int = Field(16, ge=1)
+    """Fillings tried at once for a gap of a number of words, of a sentence, or with words that must appear."""
+    gap_rounds: int = Field(8, ge=1)
+    """Rounds of such fillings before infilling gives up."""
 
 
 class Rewriting(Config):
     """How a given text is written anew."""
 
-    rewrite_strength: float = Field(
-        0.4, gt=0, le=1, description="share of the text's tokens that rewriting masks and writes anew"
-    )
+    rewrite_strength: float = Field(0.4, gt=0, le=1)
+    """Share of the text's tokens that rewriting masks and writes anew."""
 
 
 class Texts(Config):
     """Which texts are written: their number, their seed, and how much of the book they may repeat."""
 
-    num_samples: int = Field(1, ge=1, description="number of texts to write")
-    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="seed of the random draws")
-    max_copied_words: int = Field(
-        0,
-        ge=0,
-        description="draw again where a longer run of words is copied from the training text; 0: no limit",
-    )
+    num_samples: int = Field(1, ge=1)
+    """Number of texts to write."""
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
+    """Seed of the random draws."""
+    max_copied_words: int = Field(0, ge=0)
+    """Draw again where a longer run of words is copied from the training text; 0: no limit."""
 
 
 class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, Order):

@@ -132,4 +132,4 @@ def _meaning(root: type[BaseModel], tokens: tuple[Token, ...]) -> str:
         return ""
     group = _annotation(root, tokens[:-1])
     field = group.model_fields.get(tokens[-1]) if is_group(group) else None
-    return f" ({field.description})" if field is not None and field.description else ""
+    return f" ({field.description.rstrip('.')})" if field is not None and field.description else ""

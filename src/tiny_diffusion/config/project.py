@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tiny_diffusion.errors import UserError
 
@@ -17,36 +17,29 @@ from .files import SUFFIXES, read_overrides, to_toml
 from .generation_config import GenerationConfig
 from .history import check_known, up_to_date
 from .model_config import ModelConfig
-from .overrides import apply_overrides, arguments_to_overrides, flatten
+from .overrides import apply_overrides, arguments_to_overrides, flatten, group_presets
 from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineConfig
 from .study_config import StudyConfig
 from .training_config import TrainingConfig
-
-PRESETS = (
-    "default",
-    "debug",
-    "comprehensive",
-    "memory_efficient",
-    "experimental",
-    "cpu_1m",
-    "cpu_2m",
-    "cpu_10m",
-    "cpu_30m",
-    "demo",
-    "smoke",
-)
 
 
 class ProjectConfig(Config):
     """Everything that a run or a study depends on. Of several changes the one that is called last wins."""
 
-    model: ModelConfig = Field(ModelConfig(), description="the network's shape")
-    training: TrainingConfig = Field(TrainingConfig(), description="how the weights are learnt")
-    curriculum: CurriculumConfig = Field(CurriculumConfig(), description="the stages of training")
-    generation: GenerationConfig = Field(GenerationConfig(), description="how text is drawn")
-    pipeline: PipelineConfig = Field(PipelineConfig(), description="from a book to training rows")
-    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="what is measured")
-    study: StudyConfig = Field(StudyConfig(), description="what the studies of many runs try")
+    model: ModelConfig = ModelConfig()
+    """The network's shape."""
+    training: TrainingConfig = TrainingConfig()
+    """How the weights are learnt."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """The stages of training."""
+    generation: GenerationConfig = GenerationConfig()
+    """How text is drawn."""
+    pipeline: PipelineConfig = PipelineConfig()
+    """From a book to training rows."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """What is measured."""
+    study: StudyConfig = StudyConfig()
+    """What the studies of many runs try."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -245,3 +238,6 @@ class ProjectConfig(Config):
     def to_toml(self) -> str:
         """The resolved config as TOML; ``override_from_file`` reads it."""
         return to_toml(self.to_dict())
+
+
+PRESETS = tuple(group_presets(ProjectConfig))

@@ -30,7 +30,7 @@ def describe(cls: type[BaseModel], prefix: str = "") -> list[Row]:
         if is_group(field.annotation):
             rows += _with_defaults(describe(field.annotation, f"{key}."), key, field)  # type: ignore[arg-type]
             continue
-        rows.append(Row(key, _type_text(field), _default_text(field), field.description or ""))
+        rows.append(Row(key, _type_text(field), _default_text(field), " ".join((field.description or "").split())))
         element = child_annotation(field.annotation, 0)
         if is_group(element):
             rows += describe(element, f"{key}[i].")

@@ -30,17 +30,11 @@ def show_report(found: "BlindReport") -> None:
     origin = found.origin
     say(f"{origin.book} against {Path(origin.checkpoint).name}, passages of {origin.made}")
     if found.scores:
-        rows = [
-            (
-                s.rater,
-                f"{s.right} of {s.answers}",
-                f"{s.accuracy:.0%}",
-                f"{s.interval[0]:.0%} to {s.interval[1]:.0%}",
-                f"{s.fooled:.0%}",
-                f"{s.doubted:.0%}",
-            )
-            for s in found.scores
-        ]
+        rows = []
+        for s in found.scores:
+            interval = f"{s.interval[0]:.0%} to {s.interval[1]:.0%}"
+            shares = (f"{s.accuracy:.0%}", interval, f"{s.fooled:.0%}", f"{s.doubted:.0%}")
+            rows.append((s.rater, f"{s.right} of {s.answers}", *shares))
         head = ("rater", "right", "accuracy", "95 % interval", "model taken for book", "book taken for model")
         print_table(head, rows, "who can tell the book from the model")
         say("intervals: Wilson; guessing is 50 %")
@@ -48,17 +42,10 @@ def show_report(found: "BlindReport") -> None:
         low, high = found.resampled_accuracy
         say(f"all raters, also over other raters and passages (bootstrap): {low:.0%} to {high:.0%}")
     if found.differences:
-        ratings = [
-            (
-                d.aspect,
-                d.raters,
-                f"{d.real:.2f}",
-                f"{d.generated:.2f}",
-                f"{d.difference:+.2f}",
-                f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}",
-            )
-            for d in found.differences
-        ]
+        ratings = []
+        for d in found.differences:
+            means = (f"{d.real:.2f}", f"{d.generated:.2f}", f"{d.difference:+.2f}")
+            ratings.append((d.aspect, d.raters, *means, f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}"))
         head = ("aspect", "raters", "book", "model", "book minus model", "95 % interval")
         print_table(head, ratings, "ratings, 1 to 5")
     if found.agreement:

@@ -66,18 +66,12 @@ def sample_lines(text: str, most: int, width: int) -> list[str]:
 
 def _show_likelihood(report: "Report") -> None:
     likelihood = sorted(report.likelihood, key=lambda row: row.bits_per_byte)
-    rows = [
-        (
-            row.name,
-            f"{row.bits_per_byte:.3f}",
-            f"{row.low:.3f}-{row.high:.3f}",
-            f"{row.perplexity:.1f}",
-            f"{row.perplexity_level_1:.1f}",
-        )
-        for row in likelihood
-    ]
-    title = f"held-out {report.split} text: fewer bits are better"
+    rows = []
+    for row in likelihood:
+        perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
+        rows.append((row.name, f"{row.bits_per_byte:.3f}", f"{row.low:.3f}-{row.high:.3f}", *perplexities))
     head = ("model", "bits/byte", "95 % interval", "perplexity", "level 1")
+    title = f"held-out {report.split} text: fewer bits are better"
     print_table(head, rows, title, bold=likelihood.index(report.likelihood[0]))
 
 
@@ -112,11 +106,11 @@ def _show_style(style: "StyleReport") -> None:
     ]
     rows.append(("all", "", "", f"{style.score:.0f}", f"{style.held_out_score:.0f}"))
     print_table(("part", "distance", "book's own", "score", "held-out text"), rows, "style, 0 to 100")
-    both = {key: (value, getattr(style.held_out, key)) for key, value in vars(style.generated).items()}
-    print_table(
-        ("figure", "generated", "held-out text"),
-        [(key.replace("_", " "), *map(_cell, pair)) for key, pair in both.items()],
-    )
+    both = [
+        (key.replace("_", " "), _cell(v), _cell(getattr(style.held_out, key)))
+        for key, v in vars(style.generated).items()
+    ]
+    print_table(("figure", "generated", "held-out text"), both)
     if not style.other_books:
         return
     own = (f"{style.held_out_score:.0f}", f"{style.held_out_parts[DELTA]:.0f}")
@@ -154,15 +148,10 @@ def _show_novelty(novelty: "NoveltyReport") -> None:
 
 
 def _show_frontier(frontier: "Frontier") -> None:
-    rows = [
-        (
-            "held-out text" if point.temperature is None else f"{point.temperature:g}",
-            _cell(point.perplexity, 1),
-            _cell(point.entropy, 2),
-            _cell(point.distinct_2),
-        )
-        for point in (*frontier.points, frontier.held_out)
-    ]
+    rows = []
+    for point in (*frontier.points, frontier.held_out):
+        name = "held-out text" if point.temperature is None else f"{point.temperature:g}"
+        rows.append((name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2)))
     head = ("temperature", "perplexity (n-gram)", "entropy (nats)", "distinct-2")
     print_table(head, rows, "generative perplexity")
 

@@ -1,7 +1,7 @@
 """``tiny-diffusion generate``: write text."""
 
-import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -22,7 +22,9 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 )
 @click.command("generate")
 @click.option("--prompt", default="", help="Text to continue.")
-@click.option("--prompts-file", metavar="FILE", help="A file with one prompt per line; - reads the standard input.")
+@click.option(
+    "--prompts-file", type=click.File("rb"), help="A file with one prompt per line; - reads the standard input."
+)
 @click.option("--interactive", is_flag=True, help="Read prompts and commands line by line, until an empty line.")
 @click.option(
     "--history",
@@ -40,7 +42,7 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 def command(
     ctx: click.Context,
     prompt: str,
-    prompts_file: str | None,
+    prompts_file: BinaryIO | None,
     interactive: bool,
     history: Path | None,
     showing: Showing,
@@ -78,7 +80,7 @@ def command(
 
 
 def check_together(
-    prompt: str, prompts_file: str | None, interactive: bool, history: Path | None, showing: Showing
+    prompt: str, prompts_file: BinaryIO | None, interactive: bool, history: Path | None, showing: Showing
 ) -> None:
     """Raise UserError for flags that exclude each other."""
     ways = {"--prompt": bool(prompt), "--prompts-file": prompts_file is not None, "--interactive": interactive}
@@ -95,20 +97,17 @@ def check_together(
         raise UserError("--history keeps the lines of --interactive: give that flag too")
 
 
-def read_prompts(file: str) -> list[str]:
-    """The lines of a UTF-8 file, or of the standard input for ``-``, without empty ones.
+def read_prompts(file: BinaryIO) -> list[str]:
+    """The lines of a UTF-8 file without empty ones.
 
     Raises:
-        UserError: the file cannot be read, is not UTF-8 (a few lines are too short to guess an encoding), or is empty.
+        UserError: the file is not UTF-8 (a few lines are too short to guess an encoding), or holds no prompt.
     """
     try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read --prompts-file {file}: {error.strerror}") from error
+        text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"--prompts-file {file} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
+        raise UserError(f"--prompts-file {file.name} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
     prompts = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
     if not prompts:
-        raise UserError(f"--prompts-file {file} holds no prompt: write one per line")
+        raise UserError(f"--prompts-file {file.name} holds no prompt: write one per line")
     return prompts

@@ -1,5 +1,7 @@
 """``tiny-diffusion infill``: fill the gaps of a text."""
 
+from typing import BinaryIO
+
 import click
 
 from ...config import Controls, Drawing, Gaps, Texts
@@ -7,7 +9,7 @@ from ..console import check_utf8
 from ..help import examples
 from ..settings import config_flags
 from .showing import Showing, origin, show_flags
-from .texts import check_output, deliver, read_text, text_options
+from .texts import FILE, OUTPUT, check_output, deliver, read_text
 from .writer import Source, control_flags, open_writer, short_flags, writer_options
 
 
@@ -18,7 +20,8 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 )
 @click.command("infill")
 @click.argument("template", required=False)
-@text_options
+@FILE
+@OUTPUT
 @click.option("--must", multiple=True, metavar="WORD", help="A word that the fillings must contain; may be repeated.")
 @show_flags
 @writer_options
@@ -29,7 +32,7 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 def command(
     ctx: click.Context,
     template: str | None,
-    file: str | None,
+    file: BinaryIO | None,
     output: str,
     must: tuple[str, ...],
     showing: Showing,

@@ -1,12 +1,14 @@
 """``tiny-diffusion rewrite``: variants of a given text."""
 
+from typing import BinaryIO
+
 import click
 
 from ...config import Controls, Drawing, Order, Rewriting, Texts
 from ..help import examples
 from ..settings import config_flags, short_flag
 from .showing import Showing, origin, show_flags
-from .texts import check_output, deliver, read_text, text_options
+from .texts import FILE, OUTPUT, check_output, deliver, read_text
 from .writer import Source, control_flags, open_writer, short_flags, writer_options
 
 
@@ -16,7 +18,8 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 )
 @click.command("rewrite")
 @click.argument("text", required=False)
-@text_options
+@FILE
+@OUTPUT
 @short_flag("--strength", "generation.rewrite_strength", help="Share of the tokens to write anew, above 0 and up to 1")
 @show_flags
 @writer_options
@@ -27,7 +30,7 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 def command(
     ctx: click.Context,
     text: str | None,
-    file: str | None,
+    file: BinaryIO | None,
     output: str,
     showing: Showing,
     source: Source,
