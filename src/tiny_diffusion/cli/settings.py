@@ -106,17 +106,10 @@ def _collector(row: Row, *keys: str) -> Callable[[click.Context, click.Parameter
         if value is None:
             return
         if keys and row.type.startswith("list of "):
-            value = json.dumps([_number(part.strip()) for part in value.split(",")])
+            value = json.dumps([part.strip() for part in value.split(",")])  # the config reads the numbers
         changes(ctx).extend(f"{key}={value}" for key in keys or (row.key,))
 
     return collect
-
-
-def _number(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _setting(key: str) -> str:

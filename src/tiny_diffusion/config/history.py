@@ -2,17 +2,17 @@
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.version import PROGRAM_VERSION
 
-from .messages import Token, child_annotation, is_group, join_key
+from .messages import join_key
 
 log = logging.getLogger(__name__)
 
@@ -63,25 +63,13 @@ def check_known(cls: type[BaseModel], data: Mapping[str, Any], path: Path, writt
     Raises:
         UserError: a setting is unknown; the line names it and both versions.
     """
-    for key in _unknown(cls, data, ()):
-        writer = f"version {written_by}" if written_by else "a version that did not say its number"
-        raise UserError(
-            f"{path} was written by {writer} and holds the setting {key}, which this version ({PROGRAM_VERSION}) does "
-            "not have: read it with the version that wrote it, or a newer one"
-        )
-
-
-def _unknown(cls: Any, data: Mapping[str, Any], prefix: tuple[Token, ...]) -> Iterator[str]:
-    for name, value in data.items():
-        path = (*prefix, name)
-        if name not in cls.model_fields:
-            yield join_key(path)
-            continue
-        annotation = cls.model_fields[name].annotation
-        if is_group(annotation) and isinstance(value, Mapping):
-            yield from _unknown(annotation, value, path)
-        element = child_annotation(annotation, 0)
-        if is_group(element) and isinstance(value, list):
-            for index, item in enumerate(value):
-                if isinstance(item, Mapping):
-                    yield from _unknown(element, item, (*path, index))
+    try:
+        cls.model_validate(data)
+    except ValidationError as error:
+        unknown = [join_key(tuple(item["loc"])) for item in error.errors() if item["type"] == "extra_forbidden"]
+        if unknown:
+            writer = f"version {written_by}" if written_by else "a version that did not say its number"
+            raise UserError(
+                f"{path} was written by {writer} and holds the setting {unknown[0]}, which this version "
+                f"({PROGRAM_VERSION}) does not have: read it with the version that wrote it, or a newer one"
+            ) from None

@@ -32,7 +32,7 @@ DRY_RUN = click.option(
 
 def study_config(ctx: click.Context, base: ProjectConfig, data: "Processed") -> ProjectConfig:
     """``base`` with the command line's changes, on this data; raises UserError if it is not a diffusion model."""
-    config = resolve(ctx, base).override(pipeline=data.pipeline.model_dump(mode="json"))
+    config = resolve(ctx, base).override(pipeline=data.pipeline)
     if config.training.objective != "diffusion":
         raise UserError(f"training.objective={config.training.objective}: a study starts from the diffusion model")
     return config

@@ -87,10 +87,9 @@ def check_together(
     given = [name for name, is_given in ways.items() if is_given]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} do not go together: give one of them")
-    files = {"--gif": showing.gif is not None, "--html": showing.html is not None}
-    one_text = [name for name, is_given in files.items() if is_given]
-    if one_text and given and not prompt:
-        raise UserError(f"{one_text[0]} saves what is written from one prompt; it does not go with {given[0]}")
+    animation = "--gif" if showing.gif is not None else "--html" if showing.html is not None else None
+    if animation and given and not prompt:
+        raise UserError(f"{animation} saves what is written from one prompt; it does not go with {given[0]}")
     if interactive and showing.jsonl:
         raise UserError("--jsonl does not go with --interactive; /save keeps the texts of a session")
     if history is not None and not interactive:
