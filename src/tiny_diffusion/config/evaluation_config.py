@@ -1,6 +1,6 @@
 """What is measured, and how closely: settings in groups, of which each command takes some."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -24,8 +24,8 @@ class Passes(Config):
 class HeldOut(Config):
     """The held-out text that is scored, and the interval of its figure."""
 
-    split: str = Field("test", pattern="^(test|validation)$")
-    """Passages to score: test or validation."""
+    split: Literal["test", "validation"] = "test"
+    """Passages to score."""
     windows: int = Field(0, ge=0)
     """Largest number of windows to score; 0: all."""
     bootstrap: int = Field(1000, ge=100)

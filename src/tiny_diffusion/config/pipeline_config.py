@@ -37,7 +37,7 @@ class PipelineConfig(Config):
     language: str = "auto"
     """Two-letter language code, or auto: detected from the text."""
     passage_chars: int = Field(4000, ge=200)
-    """Least characters of a passage, the unit of the split."""
+    """Smallest passage in characters; passages are the units of the split."""
     tokenizer: Literal["bpe", "gpt2"] = "bpe"
     """bpe: byte-level BPE trained on the book; gpt2: GPT-2's vocabulary pruned to the book."""
     gpt2_vocab: str = "gpt2"

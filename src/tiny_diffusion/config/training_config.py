@@ -32,7 +32,7 @@ class Optimisation(Config):
     """linear: flat, then to min_lr_ratio over the last decay_share of the run; cosine_with_restarts: a cosine from the
     peak in each stage; constant."""
     decay_share: float = Field(0.5, gt=0, le=1)
-    """Share of the run over which 'linear' decays."""
+    """Share of the run over which the linear schedule decays."""
     min_lr_ratio: float = Field(0.0, ge=0, le=1)
     """Learning rate at the end, as a share of the peak."""
     restart_decay: float = Field(0.7, gt=0, le=1)
@@ -54,7 +54,7 @@ class Optimisation(Config):
     masking_strategy: Literal["uniform", "whole_word", "span", "rare_first"] = "uniform"
     """Which tokens are masked in training; all but uniform are augmentation."""
     strategy_share: float = Field(0.5, ge=0, le=1)
-    """Share of rows masked by masking_strategy, not uniformly."""
+    """Share of rows masked by masking_strategy; the others are masked uniformly."""
     span_length: int = Field(3, ge=1)
     """Mean length of a span for masking_strategy=span, in tokens."""
     ema_decay: float = Field(0.99, ge=0, lt=1)
@@ -62,11 +62,11 @@ class Optimisation(Config):
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """auto: bfloat16 matrix products where the machine computes them fast, else float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Torch.compile for the blocks; auto: where it saves time (bfloat16 CPUs and CUDA, long runs)."""
+    """Compile the blocks with torch.compile; auto: where it saves time (bfloat16 CPUs and CUDA, long runs)."""
     gradient_checkpointing: bool = False
     """Recompute blocks in the backward pass to save memory."""
     device: str = "auto"
-    """Auto (cuda, then mps, then cpu), or a torch device such as cuda:1."""
+    """A torch device such as cuda:1, or auto: cuda, then mps, then cpu."""
     memory_limit_gb: float = Field(0.0, ge=0)
     """Refuse a run estimated above this many GB; 0: no limit."""
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
@@ -76,7 +76,7 @@ class Optimisation(Config):
     validation_draws: int = Field(8, ge=1)
     """Fixed masks per validation window."""
     self_training_share: float = Field(0.0, ge=0, lt=1)
-    """pseudo-data: share of the last stage's rows that the model writes itself."""
+    """Pseudo-data: share of the last stage's rows that the model writes itself."""
     threads: int = Field(0, ge=0)
     """CPU threads; 0: torch's own choice."""
 
