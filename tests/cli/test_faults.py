@@ -64,8 +64,10 @@ def refused(*arguments: str, code: int = 2, stdin: bytes = b"", cwd: Path | None
         ["prepare", "--book", "BOOK", "--output", "DATA"],
     ],
 )
-def test_a_reader_that_went_away_is_no_failure(checkpoint: str, prepared: Path, arguments: list[str]) -> None:
-    names = {"MODEL": checkpoint, "BOOK": str(prepared.parent / "book.txt"), "DATA": str(prepared)}
+def test_a_reader_that_went_away_is_no_failure(
+    checkpoint: str, prepared: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    names = {"MODEL": checkpoint, "BOOK": str(prepared.parent / "book.txt"), "DATA": str(tmp_path / "processed")}
     reader, writer = os.pipe()
     os.close(reader)  # as where head has read its line and ended
     command = [*COMMAND, *(names.get(each, each) for each in arguments)]
