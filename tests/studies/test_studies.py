@@ -193,7 +193,7 @@ def test_steps_and_speed_are_known_before(
     for config in (base, plain(base, 2, 0), base.override(**{"training.max_steps": 5})):
         trainer = Trainer(config, data, tmp_path)
         assert lengths.steps(config) == trainer.total_steps
-        assert lengths.steps_per_epoch(config) == trainer.steps_per_epoch
+        assert lengths.steps_per_epoch(config) == trainer.state.steps_per_epoch
     run, store = study_run("a", plain(base, 1, 0)), Store(tmp_path, data, base.evaluation)
     assert lengths.work(run, store) > lengths.flops(run.config, lengths.steps(run.config))
     assert speed([run], store) > 0

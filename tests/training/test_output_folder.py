@@ -1,6 +1,11 @@
-"""The state of a run is written seldom enough to take little of its time."""
+"""The output folder: one training at a time, an earlier run moved aside, the state saved seldom enough."""
 
-from tiny_diffusion.training.output_folder import SAVING_SHARE, Saving
+from pathlib import Path
+
+import pytest
+
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.training.output_folder import SAVING_SHARE, Saving, locked, move_aside
 
 
 class Disk:
@@ -42,3 +47,34 @@ def test_the_first_epoch_is_written() -> None:
     disk = Disk(1e6)
     epochs(disk, 0.5, 3)
     assert disk.writes == 1
+
+
+def test_two_trainings_into_one_folder_are_refused(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(UserError, match="another training"), locked(tmp_path):
+        pass
+
+
+def test_what_a_killed_save_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "samples").mkdir()
+    stale = [".best_model.pt.a1b2c3_d", ".config.toml.abcdefgh", "checkpoints/.last.pt.zzzzzzzz"]
+    stale += ["samples/.step_0000012.txt.12345678", ".result.json.q_q_q_q_"]
+    ours = ["best_model.pt", ".best_model.pt.bak", ".evaluation.json.abcdefgh", "checkpoints/.last.pt.ABCDEFGH"]
+    ours += [".notes.txt.abcdefgh", "samples/step_0000012.txt"]
+    for name in (*stale, *ours):
+        (tmp_path / name).write_text("x")
+    with locked(tmp_path), pytest.raises(UserError), locked(tmp_path):
+        pass
+    assert not [name for name in stale if (tmp_path / name).exists()]
+    assert [name for name in ours if (tmp_path / name).exists()] == ours
+
+
+def test_an_earlier_run_is_moved_aside_whole(tmp_path: Path) -> None:
+    assert move_aside(tmp_path) is None
+    for _ in range(2):
+        (tmp_path / "samples").mkdir()
+        (tmp_path / "best_model.pt").write_bytes(b"weights")
+        target = move_aside(tmp_path)
+        assert target is not None and (target / "best_model.pt").read_bytes() == b"weights"
+    assert len(list((tmp_path / "earlier").iterdir())) == 2
+    assert not (tmp_path / "best_model.pt").exists()

@@ -14,10 +14,7 @@ from tiny_diffusion.errors import UserError, WorldError
 from tiny_diffusion.model.likelihood import likelihood_bound
 from tiny_diffusion.model.schedule import CosineSchedule
 from tiny_diffusion.runtime import can_compile
-from tiny_diffusion.training import flops
 from tiny_diffusion.training.events import CoolingDown, Finished, StageEnded, StepDone, Validated
-from tiny_diffusion.training.flops import wants_compile
-from tiny_diffusion.training.output_folder import locked, move_aside
 from tiny_diffusion.training.trainer import Trainer
 from tiny_diffusion.writing.writer import Writer
 
@@ -210,23 +207,6 @@ def test_a_compiled_run_learns_the_same(tmp_path: Path, config: ProjectConfig, d
     assert losses(compiled, 12) == pytest.approx(losses(plain, 12), rel=1e-4)
 
 
-def test_compilation_is_chosen_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, config, steps = torch.device("cpu"), ProjectConfig.cpu_2m(), 5_000
-
-    def chosen(choice: str, steps: int) -> bool:
-        return wants_compile(config.override(**{"training.compile": choice}), 1040, steps, cpu)
-
-    monkeypatch.setattr(flops, "can_compile", lambda device: True)
-    for fast in (False, True):
-        monkeypatch.setattr(flops, "fast_bfloat16", lambda device, fast=fast: fast)
-        assert [chosen(c, steps) for c in ("auto", "on", "off")] == [fast, True, False]
-        assert not chosen("auto", 10)
-    monkeypatch.setattr(flops, "can_compile", lambda device: False)
-    assert not chosen("auto", steps)
-    with pytest.raises(UserError, match=r"C\+\+ compiler"):
-        chosen("on", steps)
-
-
 def test_a_failing_compiler_ends_in_one_line(
     tmp_path: Path, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,34 +284,3 @@ def test_the_twin_trains(tmp_path: Path, config: ProjectConfig, data: Processed)
     trainer = Trainer(config.override(**{"curriculum.stages[2].epochs": 6}), data, tmp_path)
     bits = [e.bits_per_byte for e in trainer.run() if isinstance(e, Validated)]
     assert bits[-1] < 0.9 * bits[0]
-
-
-def test_two_trainings_into_one_folder_are_refused(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(UserError, match="another training"), locked(tmp_path):
-        pass
-
-
-def test_what_a_killed_save_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "samples").mkdir()
-    stale = [".best_model.pt.a1b2c3_d", ".config.toml.abcdefgh", "checkpoints/.last.pt.zzzzzzzz"]
-    stale += ["samples/.step_0000012.txt.12345678", ".result.json.q_q_q_q_"]
-    ours = ["best_model.pt", ".best_model.pt.bak", ".evaluation.json.abcdefgh", "checkpoints/.last.pt.ABCDEFGH"]
-    ours += [".notes.txt.abcdefgh", "samples/step_0000012.txt"]
-    for name in (*stale, *ours):
-        (tmp_path / name).write_text("x")
-    with locked(tmp_path), pytest.raises(UserError), locked(tmp_path):
-        pass
-    assert not [name for name in stale if (tmp_path / name).exists()]
-    assert [name for name in ours if (tmp_path / name).exists()] == ours
-
-
-def test_an_earlier_run_is_moved_aside_whole(tmp_path: Path) -> None:
-    assert move_aside(tmp_path) is None
-    for _ in range(2):
-        (tmp_path / "samples").mkdir()
-        (tmp_path / "best_model.pt").write_bytes(b"weights")
-        target = move_aside(tmp_path)
-        assert target is not None and (target / "best_model.pt").read_bytes() == b"weights"
-    assert len(list((tmp_path / "earlier").iterdir())) == 2
-    assert not (tmp_path / "best_model.pt").exists()

@@ -16,7 +16,7 @@ from .transformer import Transformer
 
 
 def _shifted(ids: Tensor, bos: int, documents: Tensor | None) -> Tensor:
-    """``ids`` (B, T) one place to the right, ``bos`` before each document."""
+    """Shift ``ids`` (B, T) one place to the right, with ``bos`` before each document."""
     inputs = torch.cat((torch.full_like(ids[:, :1], bos), ids[:, :-1]), dim=1)
     if documents is not None:
         begins = documents[:, 1:] != documents[:, :-1]
@@ -32,10 +32,11 @@ def next_token_loss(
     attention: Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Summed cross-entropy in nats of each text token given those before it in its document, a scalar for training.
+    """Training loss, a scalar: summed cross-entropy in nats of each text token given those before it in its document.
 
-    The input is ``ids`` (B, T) shifted right; the first token of each document (``documents`` (B, T) numbers them; one
-    a row when None) follows ``bos``. Reserved ids inside ``ids`` (padding, SEP) are not scored.
+    The input is ``ids`` (B, T) shifted right; the first token of each document follows ``bos``. ``documents`` (B, T)
+    numbers the documents; None means one per row. ``attention`` is the mask of ``Transformer.hidden``. Reserved ids
+    inside ``ids`` (PAD, SEP) are not scored.
     """
     device = model.device
     hidden = model.hidden(send(_shifted(ids, bos, documents), device), attention)
@@ -57,7 +58,7 @@ def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:
 
 @torch.no_grad()
 def autoregressive_nats(model: Transformer, windows: Sequence[Tensor], bos: int, batch_size: int) -> Tensor:
-    """Exact negative log-likelihood in nats of each window, (len(windows),), each starting fresh after BOS."""
+    """Exact negative log-likelihood in nats of each window, (len(windows),); each window starts fresh after ``bos``."""
     model.eval()
     device = model.device
     totals = torch.zeros(len(windows), dtype=torch.float64)

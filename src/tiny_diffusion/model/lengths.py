@@ -1,4 +1,4 @@
-"""Rows of equal length, so that no padding is ever seen by a model that is being measured."""
+"""Batches of equal length, so that a model that is being measured never sees padding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences of one length. ``owner`` (B,): which sequence; ``copy`` (B,): which copy of it; ``rows`` (B, T)."""
+    """Sequences of one length, ``rows`` (B, T): row i is copy number ``copy[i]`` of sequence number ``owner[i]``."""
 
     owner: Tensor
     copy: Tensor
@@ -25,7 +25,7 @@ def equal_lengths(
 ) -> Iterator[Batch]:
     """Batches of at most ``batch_size`` rows that hold each of ``sequences`` (1-D ids) ``copies(length)`` times.
 
-    Lengths come in the order in which they are met, and sequences of one length in their own order.
+    Lengths come in the order of their first sequence, and sequences of one length in their own order.
     """
     members: dict[int, list[int]] = {}
     for i, sequence in enumerate(sequences):

@@ -1,7 +1,7 @@
-"""How likely a masked diffusion model finds a text: the any-order bound, and the exact left-to-right chain rule.
+"""The likelihood of a text under a masked diffusion model: the any-order bound, and the exact left-to-right chain rule.
 
-Shapes: B rows, T tokens, L text tokens of a window, V text vocabulary. Reserved ids (SEP) in a window are always
-visible and never scored.
+Neither depends on the mask schedule. Reserved ids (SEP) in a window are always visible and never scored.
+Shapes: B rows, T tokens, L text tokens of a window, V text vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from .transformer import Transformer
 
 
 def exact_masks(length: int, draws: int, generator: Generator) -> Tensor:
-    """Masks (draws, length) with exactly k hidden tokens each, k uniform on 1..length and stratified over draws."""
+    """Masks (draws, length) that hide exactly k tokens each, with k uniform on 1..length, stratified over the draws."""
     k = 1 + (stratified(draws, generator).double() * length).floor().long().clamp_(max=length - 1)
     order = torch.rand(draws, length, generator=generator).argsort(dim=1).argsort(dim=1)
     return order < k[:, None]
@@ -25,7 +25,7 @@ def exact_masks(length: int, draws: int, generator: Generator) -> Tensor:
 def likelihood_bound(
     model: Transformer, windows: Sequence[Tensor], draws: int, batch_size: int, generator: Generator
 ) -> Tensor:
-    """Mean bound in nats of each window, (len(windows),), with ``draws`` stratified masks a window.
+    """Mean bound in nats of each window, (len(windows),), from ``draws`` stratified masks per window.
 
     See ``bound_in_batches``.
     """
@@ -37,11 +37,11 @@ def likelihood_bound(
 def bound_in_batches(
     model: Transformer, windows: Sequence[Tensor], draws: int, batch_size: int, generator: Generator
 ) -> Iterator[int | Tensor]:
-    """After each batch how many of ``draws`` times ``windows`` rows are done, and at the end the mean bounds.
+    """Yield after each batch how many of the ``draws`` times ``len(windows)`` rows are done, and last the mean bounds.
 
     The any-order form (Uria et al. 2014; Ou et al. 2024): with k uniform on 1..L and exactly k tokens hidden,
     L/k times their summed cross-entropy is an unbiased estimate of the bound. Windows of equal length share
-    forward passes; no padding is ever seen by the model.
+    forward passes; the model never sees padding.
     """
     model.eval()
     totals, done = torch.zeros(len(windows), dtype=torch.float64), 0
@@ -57,7 +57,7 @@ def bound_in_batches(
 
 
 def _masks_of_text(text: Tensor, draws: int, generator: Generator) -> Tensor:
-    """``exact_masks`` over the places where ``text`` (T,) is true, none elsewhere: (draws, T)."""
+    """Masks (draws, T) as of ``exact_masks`` over the places where ``text`` (T,) is true, and none elsewhere."""
     masks = torch.zeros(draws, len(text), dtype=torch.bool)
     masks[:, text] = exact_masks(int(text.sum()), draws, generator)
     return masks
@@ -65,21 +65,21 @@ def _masks_of_text(text: Tensor, draws: int, generator: Generator) -> Tensor:
 
 @torch.no_grad()
 def _mean_losses(model: Transformer, rows: Tensor, masked: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of the hidden tokens of each row, (B,), float64 on the CPU."""
+    """Mean cross-entropy in nats of the hidden tokens of each row, (B,) in float64 on the CPU."""
     losses = masked_cross_entropy(model, rows, masked).cpu().double()
     sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, masked.nonzero()[:, 0], losses)
     return sums / masked.sum(1)
 
 
 def hidden_count(text_tokens: Tensor, rate: float) -> Tensor:
-    """How many of ``text_tokens`` are hidden at ``rate``, rounded up (but for what rounding alone puts above)."""
+    """Number of ``text_tokens`` that are hidden at ``rate``, rounded up; 1e-9 is allowed for rounding errors."""
     return (text_tokens.double() * rate - 1e-9).ceil().long()
 
 
 def uniform_mask_losses(
     model: Transformer, examples: Sequence[Tensor], rate: float, batch_size: int, generator: Generator
 ) -> Tensor:
-    """Mean cross-entropy in nats of each example with ``hidden_count`` of its text tokens hidden, (len(examples),)."""
+    """Mean cross-entropy in nats of each example, (len(examples),), with ``hidden_count`` of its tokens hidden."""
     model.eval()
     found = torch.zeros(len(examples), dtype=torch.float64)
     for batch in equal_lengths(examples, batch_size):
@@ -94,12 +94,12 @@ def uniform_mask_losses(
 def chain_rule(
     model: Transformer, windows: Sequence[Tensor], batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Batches of window numbers, positions, and nats of the tokens there given those before them, each (B,).
+    """Yield batches of window numbers, positions, and nats of the tokens there given those before them, each (B,).
 
-    The left-to-right chain rule of the masked model. The i-th factor is its prediction at position i with the tokens
-    before i visible and all from i on masked, so the factors multiply to a probability that sums to one over all
-    windows of that length: an exact likelihood, where the bound averages over orders. It takes T forward passes a
-    window; only the position asked for goes through the head. Every text token comes once; reserved ids never do.
+    This is the left-to-right chain rule of the masked model: factor i is its prediction at position i with the tokens
+    before i visible and all others masked. The product of the factors sums to one over all windows of that length, so
+    it is an exact likelihood, whereas the bound averages over orders. A window takes T forward passes, of which only
+    one position goes through the head. Every text token comes once; reserved ids never do.
     """
     model.eval()
     device = model.device

@@ -102,15 +102,13 @@ class RunState:
         """The best checkpoint so far."""
         return self.output / "best_model.pt"
 
-    def check_finite(self, value: float, what: str) -> None:
-        """Raise DivergedError, which says what to lower, unless ``value`` is a finite number."""
-        if math.isfinite(value):
-            return
+    def diverged(self, value: float, what: str) -> DivergedError:
+        """The error for a ``value`` that is not a finite number; it says what to lower."""
         kept = ""
         if self.progress.best < math.inf:
             kept = f"; the best checkpoint so far is kept, and --from {self.best_path} starts from it"
         rates = rates_in_use(self.config.training)
-        raise DivergedError(f"{what} is {value}, not a finite number: lower {rates} and train again{kept}")
+        return DivergedError(f"{what} is {value}, not a finite number: lower {rates} and train again{kept}")
 
     def save_best(self, epoch: int) -> None:
         """Write the averaged weights as the best checkpoint, found after ``epoch`` epochs of the stage."""
@@ -130,8 +128,9 @@ class RunState:
 
     def save(self) -> None:
         """Write what ``--resume`` needs, whole or not at all; raises DivergedError if the weights are not finite."""
-        norm = torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()])
-        self.check_finite(float(norm), f"the norm of the weights after step {self.progress.step}")
+        norm = float(torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()]))
+        if not math.isfinite(norm):
+            raise self.diverged(norm, f"the norm of the weights after step {self.progress.step}")
         if not self.ranks.first:
             return
         saved = {

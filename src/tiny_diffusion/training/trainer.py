@@ -4,6 +4,7 @@ Every random draw comes from (seed, purpose, step), so the state of a run is its
 state and counters, and nothing else.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -143,7 +144,7 @@ class Trainer:
         began = course.now
         if due and p.closing < VALIDATED:
             self.tell("validating")
-            validated = self._validate(epoch)
+            validated = self.validate(epoch)
             p.closing = VALIDATED
             yield validated
         validating = course.now - began
@@ -198,17 +199,19 @@ class Trainer:
         while len(running) > left:
             event = running.popleft().done(self._last_read)
             self._last_read = time.perf_counter()
-            self.state.check_finite(event.loss, f"the loss of step {event.step}")
-            self.state.check_finite(event.gradient_norm, f"the gradient norm of step {event.step}")
+            for value, what in ((event.loss, "loss"), (event.gradient_norm, "gradient norm")):
+                if not math.isfinite(value):
+                    raise self.state.diverged(value, f"the {what} of step {event.step}")
             if self.threads is not None and self.threads.add(event.seconds) != torch.get_num_threads():
                 torch.set_num_threads(self.threads.threads)
             yield event
 
-    def _validate(self, epoch: int) -> Validated:
+    def validate(self, epoch: int) -> Validated:
         """Validate the averaged weights and keep them if they are the best so far."""
         p = self.progress
         bits = float(self.ranks.agree(torch.tensor(self.validation.bits_per_byte(self.average), dtype=torch.float64)))
-        self.state.check_finite(bits, f"the validation after step {p.step}, in bits per byte,")
+        if not math.isfinite(bits):
+            raise self.state.diverged(bits, f"the validation after step {p.step}, in bits per byte,")
         best = bits < p.best
         p.since_best = 0 if best else p.since_best + 1
         if best:
