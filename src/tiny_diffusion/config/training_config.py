@@ -49,8 +49,8 @@ class Optimisation(Config):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of the target spread over all text tokens."""
     mask_schedule: Literal["linear", "cosine"] = "linear"
-    """Mask rate at the time t of the diffusion, in training and in samplers; linear: t; cosine: sin(pi/2 t), which shows
-    high rates more often."""
+    """Mask rate at the time t of the diffusion, in training and in samplers; linear: t; cosine: sin(pi/2 t), which
+    shows high rates more often."""
     masking_strategy: Literal["uniform", "whole_word", "span", "rare_first"] = "uniform"
     """Which tokens are masked in training; all but uniform are augmentation."""
     strategy_share: float = Field(0.5, ge=0, le=1)

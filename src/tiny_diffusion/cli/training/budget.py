@@ -43,9 +43,11 @@ class Budget:
     @property
     def fixes_epochs(self) -> bool:
         """Whether the user gave epochs for any stage."""
-        whole = ("curriculum", "curriculum.stages")
-        stages = [key for key in self.keys if key.startswith("curriculum.stages[")]
-        return any(key in whole for key in self.keys) or any(key.endswith((".epochs", "]")) for key in stages)
+        return any(
+            key in ("curriculum", "curriculum.stages")
+            or (key.startswith("curriculum.stages[") and key.endswith((".epochs", "]")))
+            for key in self.keys
+        )
 
 
 @dataclass(frozen=True)
@@ -175,15 +177,19 @@ def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
 
 
 def _limits(budget: Budget, config: ProjectConfig) -> "Limits":
+    """What the user fixed, so that the choice leaves it as it is."""
     from ...studies.budget import Limits
 
     training, keys = config.training, {*budget.keys}
-    whole = "training" in keys
+
+    def given(name: str) -> int | None:
+        return getattr(training, name) if keys & {"training", f"training.{name}"} else None
+
     return Limits(
         epochs=tuple(stage.epochs for stage in config.curriculum.stages) if budget.fixes_epochs else None,
-        batch=training.batch_size if whole or "training.batch_size" in keys else None,
-        eval_every=training.eval_every_epochs if whole or "training.eval_every_epochs" in keys else None,
-        sample_every=training.sample_every_epochs if whole or "training.sample_every_epochs" in keys else None,
+        batch=given("batch_size"),
+        eval_every=given("eval_every_epochs"),
+        sample_every=given("sample_every_epochs"),
     )
 
 
