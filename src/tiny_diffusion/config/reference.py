@@ -1,4 +1,4 @@
-"""The settings as a table: one source for ``--help`` and for the documentation."""
+"""The settings as a table, for ``--help`` and for the documentation."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -7,13 +7,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from .messages import child_annotation, is_group
+from .project import ProjectConfig
 
 _BOUNDS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One setting: its dotted key, type with bounds, default as text (empty if it must be given), meaning."""
+    """One setting: its dotted key, type with bounds, default as text (empty if required), and meaning."""
 
     key: str
     type: str
@@ -22,22 +23,37 @@ class Row:
 
 
 def describe(cls: type[BaseModel], prefix: str = "") -> list[Row]:
-    """Rows for every setting of ``cls``, groups unfolded to dotted keys; lists of groups as ``[i]``."""
+    """Rows for every setting of ``cls``; nested groups become dotted keys, lists of groups ``[i]``."""
     rows: list[Row] = []
     for name, field in cls.model_fields.items():
         key = f"{prefix}{name}"
         if is_group(field.annotation):
             rows += _with_defaults(describe(field.annotation, f"{key}."), key, field)  # type: ignore[arg-type]
             continue
-        rows.append(Row(key, _type_text(field), _default_text(field), field.description or ""))
+        rows.append(Row(key, _type_text(field), _default_text(field), " ".join((field.description or "").split())))
         element = child_annotation(field.annotation, 0)
         if is_group(element):
             rows += describe(element, f"{key}[i].")
     return rows
 
 
+def keys_of(*groups: type[BaseModel]) -> list[str]:
+    """Dotted keys, such as ``generation.steps``, of the settings that ``groups`` declare or inherit."""
+    return [
+        f"{section}.{name}"
+        for section, field in ProjectConfig.model_fields.items()
+        for name in field.annotation.model_fields  # type: ignore[union-attr]
+        if any(issubclass(group, _declaring(field.annotation, name)) for group in groups)  # type: ignore[arg-type]
+    ]
+
+
+def _declaring(section: type[BaseModel], name: str) -> type[BaseModel]:
+    """The class that declares the field ``name``: the first group of ``section`` to have it, or ``section`` itself."""
+    return next(cls for cls in reversed(section.__mro__) if name in getattr(cls, "model_fields", ()))
+
+
 def _with_defaults(rows: list[Row], key: str, field: FieldInfo) -> list[Row]:
-    """Put the parent's own default for the group, where it has one, in place of the group's."""
+    """Replace each default by the one that the parent gives to the group, if it gives any."""
     group = field.get_default(call_default_factory=True)
     if not isinstance(group, BaseModel):
         return rows
@@ -54,7 +70,7 @@ def _with_defaults(rows: list[Row], key: str, field: FieldInfo) -> list[Row]:
 
 
 def value_text(value: Any) -> str:
-    """A value as one would write it in an override; groups in lists by their names."""
+    """A value as it is written in an override; groups in lists by their names."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
