@@ -1,4 +1,4 @@
-"""The benchmark of infilling: gaps are cut as told, each rival's figures are what they are called, and it runs."""
+"""The benchmark of infilling: gaps are cut as asked, the figures of each rival are correct, and the script runs."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,6 @@ from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 from tiny_diffusion.model.likelihood import chain_rule
 from tiny_diffusion.model.transformer import Transformer
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CAUSAL = {"model.causal": True, "training.objective": "autoregressive"}
 CONTEXT = 64
 LEVEL = 2
@@ -54,7 +53,7 @@ def test_gaps_are_whole_words_and_sentences_in_the_middle(data: Processed) -> No
             assert any(text.startswith(whole) for text in data.texts("test"))
             if len(gap.before) and not any(text == whole for text in data.texts("test")):
                 assert abs(len(gap.left) - len(gap.right)) <= 1
-    # Every single word of the middle of a passage is there.
+    # Every word from the middle of a passage is present.
     assert len(found["1 word"]) > 0.9 * sum(len(split_words(text)) for text in data.texts("test")) - 100
 
 
@@ -74,7 +73,7 @@ def test_a_diffusion_model_is_scored_by_the_chain_rule(data: Processed, shape: P
         assert nats == pytest.approx(sum(whole[at] for at in range(gap.start, gap.end)), abs=1e-4)
     both = diffusion.nats(gaps, right=True)
     assert not np.allclose(both, found)
-    # By the definition, for the first gap: its tokens from the left, all others of the window in sight.
+    # By the definition, for the first gap: its tokens from the left, with the rest of the window visible.
     gap, nats = gaps[0], 0.0
     for at in range(gap.start, gap.end):
         row = gap.ids.clone()
@@ -112,7 +111,7 @@ def test_counts_score_and_fill(data: Processed) -> None:
     left = [-model.log_probs(gap.ids[: gap.end].numpy() - 16)[gap.start :].sum() for gap in gaps]
     np.testing.assert_allclose(counts.nats(gaps, right=False), left, rtol=1e-9)
     both = counts.nats(gaps, right=True)
-    assert sum(both) < sum(left)  # in a made-up book of one pattern the right side tells much
+    assert sum(both) < sum(left)  # in a made-up book with one pattern the right side is informative
     filled = counts.fill(gaps, right=True, beam=8)
     assert [len(ids) for ids in filled] == [gap.size for gap in gaps]
     likelier = [

@@ -1,4 +1,4 @@
-"""Gaps filled by Kneser-Ney: every law and every likeliest filling against all fillings, counted one by one."""
+"""Gaps filled by Kneser-Ney: each distribution and likeliest filling, compared with an enumeration of all fillings."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from two_sided import TwoSided
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 
-VOCAB = 4  # the last one is never met
+VOCAB = 4  # the last one never occurs in training
 LEFT = [[0, 1, 2], [2, 2, 0], [3, 1, 3], [0, 0, 1, 0, 1]]
 
 
@@ -47,7 +47,7 @@ def test_a_bigram_by_hand() -> None:
     ways = np.array([0.2 / 3 * 0.3, 1.9 / 3 * 0.025, 0.3 * 0.25])  # 0 x 2, for x = 0, 1, 2
     found = [TwoSided(model).log_prob([0], [x], [2]) for x in range(3)]
     np.testing.assert_allclose(np.exp(found), ways / ways.sum(), rtol=1e-12)
-    # The left side alone says 1, both sides say 2: the right side is seen.
+    # The left side alone favours 1, both sides favour 2, so the right side counts.
     assert TwoSided(model).likeliest([0], 1, [], 1) == [1]
     assert TwoSided(model).likeliest([0], 1, [2], 1) == [2]
 

@@ -49,7 +49,7 @@ BOOK = BookTokenizer.train(TRAINING, 6000)
 
 
 def _full_gpt2_like() -> list[tuple[bytes, bytes]]:
-    """A general vocabulary that stands in for GPT-2's: merges as bytes, learnt on other text."""
+    """A general vocabulary instead of GPT-2's: merges as bytes, learnt on other text."""
     general = BookTokenizer.train(_many_words(1, 9000) + TRAINING[:300], 1500)
     pairs = json.loads(general.to_json())["merges"]
     return [tuple(general.token_bytes(i + NUM_RESERVED) for i in pair) for pair in pairs]  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Novelty: copied runs, n-grams and sentences, against small cases and a naive search."""
+"""Novelty: copied runs, n-grams and sentences, compared with small cases and a naive search."""
 
 import pytest
 from hypothesis import given

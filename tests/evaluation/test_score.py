@@ -1,4 +1,4 @@
-"""Surprisal of words: sums of the exact likelihood's terms, words that make up the text, marks."""
+"""Surprisal of words: they sum to the exact likelihood, their words make up the text, and the right ones are marked."""
 
 import math
 

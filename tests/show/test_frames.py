@@ -1,4 +1,4 @@
-"""Frames: what a reader sees of a run, piece by piece."""
+"""Frames: a run as a reader sees it, piece by piece."""
 
 from dataclasses import replace
 
@@ -145,7 +145,7 @@ def test_a_film_puts_gaps_together_that_were_filled_by_search() -> None:
 @pytest.mark.parametrize("sampler", ["ancestral", "confidence"])
 @pytest.mark.parametrize("length", [20, 70])
 def test_a_real_run_as_a_film(writer: Writer, sampler: str, length: int) -> None:
-    # 70 tokens are several blocks of a context of 32.
+    # 70 tokens take several blocks with a context of 32.
     settings = GenerationConfig(length=length, steps=5, num_samples=2, sampler=sampler)  # type: ignore[arg-type]
     recording = Recording(writer.writing("The old", settings))
     live = list(frames(recording, writer.tokenizer))

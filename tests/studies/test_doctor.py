@@ -1,4 +1,4 @@
-"""What the doctor finds wrong, each with what to do, and what it prints."""
+"""The problems that the doctor finds, each with a remedy, and what it prints."""
 
 import json
 from dataclasses import replace

@@ -54,9 +54,7 @@ class CopyIndex:
         self._order = np.asarray(divsufsort(self._ids), dtype=np.int64) if ids else self._ids
 
     def match(self, texts: Sequence[str]) -> list[Matches]:
-        """Find for each word of each text how far the source continues alike, ignoring case, punctuation and line
-        breaks.
-        """
+        """Find for each word of each text how far the source continues alike, ignoring case, punctuation and breaks."""
         words = [split_words(text) for text in texts]
         # An unknown word between two texts ends every run.
         ids = np.array(
@@ -100,8 +98,7 @@ class CopyIndex:
         return low
 
     def passage(self, place: int, words: int, margin: int) -> tuple[int, str]:
-        """Return the source around ``words`` words from position ``place`` on: the number of the text, and an excerpt
-        of it.
+        """Return the number of the source text at position ``place``, and an excerpt of ``words`` words from there on.
 
         The excerpt includes up to ``margin`` more words on either side, as the source spells them.
         """

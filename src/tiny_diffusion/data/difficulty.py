@@ -46,7 +46,9 @@ class Difficulty:
 
 @dataclass(frozen=True, eq=False)
 class _Words:
-    """All words of all sentences: ``ids`` into ``vocabulary``, the ``owner`` sentence of each word, ``counts`` per
+    """All words of all sentences.
+
+    vocabulary: the distinct words. ids: each word's place in it. owner: each word's sentence. counts: words per
     sentence.
     """
 

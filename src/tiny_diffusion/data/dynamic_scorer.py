@@ -11,10 +11,10 @@ class DynamicScorer:
     """A running mean of the model's loss per sentence, blended with a static score."""
 
     def __init__(self, static: np.ndarray, weight: float, decay: float = 0.9) -> None:
-        """``static`` [sentences]: the static scores; ``weight`` in [0, 1]: of the loss; ``decay`` in [0, 1): of the
-        mean.
+        """Start from the static scores [sentences]; no loss is known yet.
 
-        Raises ValueError for a weight or decay outside its range.
+        ``weight`` in [0, 1] is that of the loss, ``decay`` in [0, 1) that of the running mean. Raises ValueError for a
+        weight or decay outside its range.
         """
         if not 0 <= weight <= 1:
             raise ValueError(f"weight={weight} must lie in [0, 1]")

@@ -15,9 +15,7 @@ META, PASSAGES = "meta.json", "passages.jsonl"
 
 @dataclass(frozen=True)
 class TrainingText:
-    """The text that a model is trained on: its passages in book order, and the data's identity
-    (``Processed.identity``).
-    """
+    """The text that a model is trained on: its passages in book order, and ``Processed.identity``."""
 
     passages: list[str]
     identity: str

@@ -25,8 +25,7 @@ class Step:
 
 
 def prepare(source: str | Path, folder: Path, settings: PipelineConfig, *, force: bool = False) -> Iterator[Step]:
-    """Prepare a book into ``folder`` and yield each step as it begins; nothing is done if book and settings are
-    unchanged.
+    """Prepare a book into ``folder`` and yield each step as it begins; an unchanged book and settings do nothing.
 
     Raises UserError for a book or settings that cannot be used; ``folder`` is then left as it was.
     """

@@ -28,8 +28,7 @@ def sentences_of(passages: Sequence[Passage], language: str) -> list[Sentence]:
 
 
 def without_leaks(passages: Sequence[Passage], language: str) -> list[Passage]:
-    """Remove from the training passages each sentence that also occurs in a held-out one (compared by
-    ``sentence_key``).
+    """Remove from the training passages the sentences that also occur in held-out ones (compared by ``sentence_key``).
 
     A training passage with nothing left is removed.
     """

@@ -200,8 +200,7 @@ class BookTokenizer:
 
 
 def cut_text(text: str, size: int = 50_000) -> Iterator[str]:
-    """Yield pieces of ``text``, each of ``size`` (at least 1) characters or more, whose ids concatenate to the ids of
-    the text.
+    """Yield pieces of ``text`` of ``size`` (at least 1) characters or more; their ids concatenate to the text's ids.
 
     The encoder needs some 200 bytes per token while it works, so a long book is better encoded in pieces.
     """

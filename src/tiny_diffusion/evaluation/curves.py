@@ -14,8 +14,9 @@ POINTS = 120
 
 @dataclass(frozen=True)
 class Curves:
-    """Points (step, nats per scored token) of training, as means over equal spans, and (step, bits per byte) of
-    validation.
+    """Points of training (step, nats per scored token) and of validation (step, bits per byte).
+
+    Training points are means over equal spans.
     """
 
     training: list[tuple[float, float]]

@@ -36,9 +36,7 @@ class KeptParts:
             self.names = frozenset()
 
     def part(self, name: str, measure: Generator[Steps, None, Value]) -> Generator[Steps, None, Value]:
-        """Return what ``measure`` returns (plain data for JSON): from the file if it is there, otherwise measured and
-        stored.
-        """
+        """Return what ``measure`` returns, as plain data for JSON: from the file if it is there, otherwise measured."""
         own = self._all.setdefault(self.key, {})
         if name not in own:
             own[name] = yield from measure

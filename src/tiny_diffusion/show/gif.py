@@ -53,8 +53,7 @@ def check_gif(path: Path, pace: float) -> None:
 
 
 def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> str:
-    """Draw each film (frames of the same pieces), one after another, ``pace`` seconds per frame; the last frame is held
-    longer.
+    """Draw films (frames of the same pieces) one after another, ``pace`` seconds per frame and longer for the last.
 
     Returns the characters that no font here has; they are drawn as boxes. Raises UserError if Pillow is missing.
     """

@@ -51,8 +51,7 @@ def measure_options(
     left: Callable[[], float],
     machine: Machine,
 ) -> Iterator[Option | str]:
-    """Yield the options of ``configs``, the smallest first; for one that is not worth measuring, a line of text
-    instead.
+    """Yield the options of ``configs``, the smallest first, or a line of text for one that is not worth measuring.
 
     ``left`` returns the seconds left of ``budget``.
     """

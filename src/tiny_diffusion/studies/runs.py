@@ -84,7 +84,7 @@ def study_run(label: str, config: ProjectConfig, **changes: Any) -> Run:
 
 
 class Store:
-    """The folder of stored runs on one prepared book. Set ``stop_requested`` to end the current run, state saved."""
+    """Stored runs on one prepared book. Set ``stop_requested`` to end the current run with its state saved."""
 
     def __init__(self, root: Path, data: Processed, evaluation: EvaluationConfig) -> None:
         self.root, self.data, self.evaluation = root, data, evaluation
@@ -94,12 +94,11 @@ class Store:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the study was asked to stop; the run under way hears of it at once."""
+        """Whether the study was asked to stop; setting it tells the current run at once."""
         return self._stop_requested
 
     @stop_requested.setter
     def stop_requested(self, asked: bool) -> None:
-        """Whether the study was asked to stop; the current run is told at once."""
         self._stop_requested = asked
         if self._trainer is not None:
             self._trainer.stop_requested = asked
@@ -107,8 +106,7 @@ class Store:
     def key(self, run: Run) -> str:
         """The run's hash: equal if and only if the data and all settings that affect its training are equal.
 
-        The other settings are left out, not only set to their defaults: otherwise a new generation setting would make
-        all runs start again.
+        Other settings are left out: even at its default, a new one would change the hash of every run.
         """
         unread = ("study.", "evaluation.", *(() if run.config.training.self_training_share else ("generation.",)))
         flat = flatten(run.config.to_dict_in_full())

@@ -55,9 +55,7 @@ def spoken(paragraph: str) -> npt.NDArray[np.bool_]:
 
 
 def _opens(paragraph: str, i: int) -> bool:
-    """Whether a mark may open a quotation: not after a letter or punctuation, where it closes one begun before the
-    text.
-    """
+    """Whether a mark may open a quotation; after a letter or punctuation it closes one begun before the text."""
     if paragraph[i] in "「『":
         return True
     before = paragraph[i - 1 : i]

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .tables import word_lists
+
 ENGLISH = "en"  # its rules apply when the language is unknown
 _TERMINATORS = ".!?…。！？．｡؟।॥۔։።"
 _WIDE = "。！？．｡"
@@ -46,58 +48,13 @@ def _end_pattern(terminators: str) -> re.Pattern[str]:
 _END = _end_pattern(_TERMINATORS)
 _END_GREEK = _end_pattern(_TERMINATORS + ";\u037e")
 
-# Precede a name: never the end of a sentence.
-_TITLES = {
-    "en": "mr mrs ms messrs mme mlle dr prof rev hon ste capt col gen lt lieut sgt maj adm cmdr gov sen rep pres "
-    "viz cf vs i.e e.g mt ft eds",
-    "fr": "m mm mme mmes mlle mlles mgr dr me st ste cf ex",
-    "de": "dr prof hr fr frl st z d h u a m o i v s z.b d.h u.a bzw ca vgl hrsg geb gest evtl ggf sog hl",
-    "ru": "г-н г-жа тт им-ни св ул и.о т.е проф акад ср напр",
-    "es": "sr sra srta d dña dr dra ud uds vd vds",
-    "it": "sig sigg sig.ra dott prof avv ing",
-    "pt": "sr sra srta d dr dra prof v.exa",
-    "nl": "dhr mevr mr dr drs prof bijv d.w.z st",
-}
-# End a sentence only if a word that often begins one follows.
-_MAY_END = {
-    "en": "st ave rd esq sr jr co inc ltd bros ult prox inst etc &c trans",
-    "fr": "etc av apr liv éd",
-    "de": "usw u.s.w str abs jh jhdt",
-    "ru": "г гг д им др пр гр кн т.д т.п в вв обл",
-    "es": "etc núm av",
-    "it": "ecc",
-    "pt": "etc",
-    "nl": "enz",
-}
-# Precede a number: end a sentence only if no number follows.
-_NUMBERED = {
-    "en": "no nos p pp vol vols chap chaps ch fig figs sec art ed c b d ver",
-    "fr": "p pp chap vol art no nos fig n t",
-    "de": "nr s bd bde kap abb art §",
-    "ru": "стр с т гл рис №",
-    "es": "pág págs cap vol n núm art",
-    "it": "pag pagg cap vol n art",
-    "pt": "pág cap vol n art",
-    "nl": "nr blz hfst art",
-}
-_WORDS_TOO = frozenset("no nos art sec fig ed".split())  # the pronoun I after these is no numeral
+_WORDS_TOO = frozenset("no nos art sec fig ed".split())  # the pronoun I after these is not a numeral
 _CALENDAR = frozenset(
     "Jan Feb Mar Apr Jun Jul Aug Sept Sep Oct Nov Dec Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun".split()
 )
 _MONTHS = frozenset("January February March April May June July August September October November December".split())
-_STARTERS = {
-    "en": "the he she it they we you his her its their my our this that these those there then but and yet when "
-    "where why how what who if as at in on after before now here a an nobody everyone everybody someone somebody none "
-    "neither nothing another",
-    "fr": "il elle ils elles je nous vous tu on ce cette ces mais et puis alors les un une dans après quand ainsi",
-    "de": "er sie es ich wir ihr der die das ein eine und aber da dann doch als nun so wenn dieser diese dieses "
-    "man nur niemand seine ihre mein jetzt",
-    "ru": "он она оно они я мы вы ты это этот эта но и а тогда потом когда в на не его её их как вдруг никто",
-    "es": "él ella ellos yo nosotros pero y entonces cuando los las un una no se después",
-    "it": "egli ella essi io noi ma e poi quando gli un una non allora",
-    "pt": "ele ela eles eu nós mas e então quando os as um uma não depois",
-    "nl": "hij zij het wij de een en maar toen dan als er ik",
-}
+_TITLES, _MAY_END = word_lists("titles"), word_lists("may_end")
+_NUMBERED, _STARTERS = word_lists("numbered"), word_lists("starters")
 
 
 @dataclass(frozen=True)
@@ -111,18 +68,14 @@ class _Rules:
     starters: frozenset[str]
 
 
-def _words(table: dict[str, str], language: str) -> frozenset[str]:
-    return frozenset(table.get(language, "").split())
-
-
 def _rules(language: str) -> _Rules:
     known = language if language in _TITLES else "en"
     return _Rules(
         language,
-        _words(_TITLES, known) | _words(_TITLES, "en"),
-        _words(_MAY_END, known),
-        _words(_NUMBERED, known),
-        _words(_STARTERS, known),
+        _TITLES[known] | _TITLES["en"],
+        _MAY_END.get(known, frozenset()),
+        _NUMBERED.get(known, frozenset()),
+        _STARTERS.get(known, frozenset()),
     )
 
 
@@ -177,9 +130,7 @@ def _ends(text: str, match: re.Match[str], start: int, rules: _Rules) -> bool:
 
 
 def _parted(mark: str, gap: str, first: str) -> bool:
-    """Whether ``gap`` separates the next sentence: a space, a dash after a quotation, or nothing in scripts without
-    spaces.
-    """
+    """Whether ``gap`` separates the next sentence: a space, a dash after a quotation, or nothing in some scripts."""
     if gap[:1].isspace():
         return True
     if gap.startswith(_DASHES):
@@ -231,7 +182,5 @@ def _is_number(word: str, pronoun: bool) -> bool:
 
 
 def _caseless(character: str) -> bool:
-    """Whether a letter belongs to a script without case (Chinese, Arabic, Devanagari), which can always begin a
-    sentence.
-    """
+    """Whether a letter's script has no case (Chinese, Arabic, Devanagari), so that it can begin a sentence."""
     return character.isalpha() and character.lower() == character.upper()

@@ -16,7 +16,7 @@ Lengths that a user asks for (``pipeline.min_sentence_words``, the words of a ga
 import re
 import unicodedata
 
-# Kana, Han and their extensions: one character stands for one word. For use in a character class.
+# Kana, Han and their extensions: one character counts as one word. For use in a character class.
 SIGNS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 SIGN = re.compile(f"[{SIGNS}]")
 LETTER_RUN = re.compile(r"[^\W\d_]+")

@@ -94,9 +94,7 @@ def _mostly_utf8(data: bytes) -> bool:
 
 
 def _utf16_without_mark(data: bytes) -> str | None:
-    """Return utf-16-le or utf-16-be if all bytes decode to assigned characters and frequent ones, such as spaces,
-    occur.
-    """
+    """Return utf-16-le or utf-16-be if the bytes decode to assigned characters, some of them frequent like spaces."""
     best, best_share = None, 0.01
     for encoding in ("utf-16-le", "utf-16-be"):
         sample = data[:SAMPLE].decode(encoding, errors="replace")

@@ -65,9 +65,7 @@ def _drop_credits(body: str) -> str:
 
 
 def _drop_notes(body: str) -> str:
-    """Drop transcribers' notes without brackets: one block, or everything after it if the note is at the end of the
-    book.
-    """
+    """Drop transcribers' notes without brackets: one block, or all text from the note on if it is at the book's end."""
     parts = re.split(r"(\n[ \t]*\n\s*)", body)
     position, kept = 0, []
     for part in parts:

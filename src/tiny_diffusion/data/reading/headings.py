@@ -3,31 +3,11 @@
 import re
 from dataclasses import dataclass, field
 
+from ..language.tables import heading_pattern
+
 ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
-_KEYWORDS = (
-    r"chapter|chap|letter|book|part|volume|vol|section|act|scene|canto|stave|"
-    r"chapitre|livre|tome|partie|lettre|acte|scène|"
-    r"kapitel|buch|teil|theil|band|brief|akt|"
-    r"capítulo|capitulo|libro|parte|tomo|carta|acto|capitolo|lettera|atto|"
-    r"livro|volume|hoofdstuk|deel|boek|del|bok|bind|luku|osa|rozdział|"
-    r"глава|часть|книга|том|письмо|розділ|κεφάλαιο|κεφάλαιον|βιβλίο|μέρος|الفصل|الجزء|פרק|חלק"
-)
-_ORDINALS = (
-    r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|"
-    r"nine)teen|"
-    r"(?:twenty|thirty|forty|fifty)(?:[- ]\w+)?|(?:the )?(?:first|second|third|fourth|fifth|sixth|seventh|"
-    r"eighth|"
-    r"ninth|tenth|last)|"
-    r"premi\w+|deuxi\w+|second\w?|troisi\w+|quatri\w+|cinqui\w+|sixi\w+|septi\w+|huiti\w+|neuvi\w+|"
-    r"dixi\w+|derni\w+|"
-    r"erste[rs]?|zweite[rs]?|dritte[rs]?|vierte[rs]?|fünfte[rs]?|sechste[rs]?|sieb\w*te[rs]?|achte[rs]?|"
-    r"neunte[rs]?|"
-    r"zehnte[rs]?|primer[oa]?|segund[oa]|tercer[oa]?|cuart[oa]|quint[oa]|prim[oa]|second[oa]|terz[oa]|"
-    r"quart[oa]|"
-    r"primeir[oa]|terceir[oa]|eerste|tweede|derde|första|andra|tredje|første|anden|"
-    r"перв\w+|втор\w+|треть\w+|четв[её]рт\w+|пят\w+|шест\w+|седьм\w+|восьм\w+|девят\w+|десят\w+|последн\w+"
-)
 _NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
+_KEYWORDS, _ORDINALS = heading_pattern("keywords"), heading_pattern("ordinals")
 _HEADING = re.compile(
     rf"(?:(?:{_KEYWORDS})\.? (?:{_NUMBER}|{_ORDINALS})|(?:{_ORDINALS}|\d{{1,3}}\.) (?:{_KEYWORDS}))"
     r"(?!\w)(?P<tail>.*)",
@@ -36,19 +16,8 @@ _HEADING = re.compile(
 _HAN_HEADING = re.compile(
     r"(?:第[0-9０-９一二三四五六七八九十百千零〇两兩]{1,7}[章回节節卷部篇話话幕]|제 ?\d{1,3} ?[장부편])"
 )
-_NAMED = re.compile(
-    r"(?:the )?(?:preface|foreword|introduction|prologue|epilogue|the end|end|finis|appendix|dedication|fin|"
-    r"préface|avant-propos|épilogue|vorwort|einleitung|nachwort|ende|prólogo|epílogo|prefacio|prefazione|"
-    r"fine|"
-    r"предисловие|эпилог|пролог|конец|序|序言|前言|后记|後記|跋|終|完)[.:]?",
-    re.IGNORECASE,
-)
-_CONTENTS = re.compile(
-    r"(?:table of )?contents|table(?: des (?:matières|chapitres))?|inhalt(?:sverzeichnis)?|índice|indice|"
-    r"inhoud|"
-    r"innehåll|indhold|sommaire|sommario|оглавление|содержание|目录|目錄|目次|차례",
-    re.IGNORECASE,
-)
+_NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
+_CONTENTS = re.compile(heading_pattern("contents"), re.IGNORECASE)
 _LEADER = re.compile(r"(?:[ .…·]*\.{2,}|\s{2,}|[ .…·]{3,}|\t)[ .…·]*(?:\d{1,4}|[ivxlc]{1,7})\s*$")
 _PAGE_WORD = re.compile(r"(?:chap\w*\.?|page)(?:\s+page)?", re.IGNORECASE)
 _TERMINAL = ".!?…。！？»”\"’'"

@@ -188,9 +188,7 @@ def _agreement(answers: list[Answer]) -> list[Agreement]:
 
 
 def _table(answers: list[Answer], value: Callable[[Answer], float]) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    """Which passages are real (P,), and the values (raters, P), complete because a finished rater has judged all
-    passages.
-    """
+    """Which passages are real (P,), and the values (raters, P): complete, since a finished rater has judged all."""
     truth = {a.passage: a.real for a in answers}
     found = {(a.rater, a.passage): value(a) for a in answers}
     names = dict.fromkeys(a.rater for a in answers)

@@ -111,7 +111,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         """Take the last answer back; False if there is none. Raises UserError once the rater has finished."""
         with sqlite_errors(self.path), transaction(self._connection):
             if self.next_question(rater) is None:
-                raise UserError(f"{rater} has finished: the answers stand")
+                raise UserError(f"{rater} has finished, so the answers are final")
             row = self._one(
                 f"SELECT position, {', '.join(QUESTIONS)} FROM answer "
                 "WHERE rater = ? AND verdict IS NOT NULL ORDER BY position DESC",

@@ -153,28 +153,6 @@ class KneserNey:
             context = np.concatenate(([-1], grams[:-1])) if len(tokens) else context
         return np.log(probability)
 
-    def distribution(self, context: np.ndarray) -> FloatArray:
-        """Return p(next id | context), shape [vocab_size], which sums to 1.
-
-        Only the last order - 1 ids matter; a shorter context is the start of a window. Raises as ``log_probs`` does.
-        """
-        self._require_fit()
-        history = self._checked(context)
-        history = history[max(0, len(history) - self.order + 1) :]
-        probability = np.full(self.vocab_size, 1.0 / self.vocab_size)
-        for length in range(1, len(history) + 2):
-            level = self._levels[length - 1]
-            table = level.continuation
-            if table is None or length == len(history) + 1:
-                table = level.raw
-            identity = self._context_id(history[len(history) - length + 1 :])
-            probability *= table.weight[identity]
-            if identity >= 0:
-                base = identity * self.vocab_size
-                first, last = np.searchsorted(level.keys, [base, base + self.vocab_size])
-                probability[level.keys[first:last] - base] += table.mass[first:last]
-        return probability
-
     def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> Level:
         """Build the tables of one length from ``found``: the keys, counts and per-position ids of each length."""
         keys, counts, ids = found[length - 1]
@@ -202,13 +180,6 @@ class KneserNey:
             return np.full(len(tokens), -1, np.int64)
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where((contexts >= 0) & (keys[place] == wanted), place, -1)
-
-    def _context_id(self, context: IntArray) -> int:
-        """Return the id of one context of any length (0 for the empty one), -1 if never seen."""
-        identity = np.zeros(1, np.int64)
-        for level, token in zip(self._levels, context, strict=False):
-            identity = self.find(level.keys, identity, np.array([token]))
-        return int(identity[0])
 
     def _checked(self, ids: np.ndarray) -> IntArray:
         """Return ``ids`` as int64 after checking shape, type and range."""

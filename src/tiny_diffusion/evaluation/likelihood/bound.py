@@ -81,8 +81,7 @@ class Resampled:
 
 
 def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: int, most: int) -> HeldOut:
-    """Cut ``texts`` into windows of ``context`` tokens (protocol 1): none spans two texts, and the short last one is
-    kept.
+    """Cut ``texts`` into windows of ``context`` tokens (protocol 1), none across two texts; the short last one is kept.
 
     ``most`` above 0 keeps that many windows, evenly spread. Bytes are counted from the bytes of the tokens.
     """

@@ -2,13 +2,16 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...checkpoint import Checkpoint
+from ...config import EvaluationConfig
 from ...config.curriculum_config import REFINEMENT
 from ...data.artefacts import Processed
 from ...data.curriculum import build_stage, encode_examples
@@ -20,6 +23,7 @@ from ...errors import UserError
 from ...model.likelihood import hidden_count, uniform_mask_losses
 from ...model.transformer import Transformer
 from .bound import THIRDS, HeldOut, IntArray, model_nats
+from .comparison import Step
 
 RATES = tuple(i / 10 for i in range(1, 10))
 BREAKDOWN = "likelihood by mask rate and by format"  # the step's name
@@ -110,8 +114,9 @@ def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.nd
 def mask_rate_curve(
     model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
 ) -> Iterator[MaskRate]:
-    """Nats per hidden token at each rate 0.1 ... 0.9, with exactly that share hidden (rounded up), ``draws`` masks per
-    window.
+    """Nats per hidden token at each rate 0.1 ... 0.9.
+
+    Exactly that share of a window is hidden (rounded up), in ``draws`` masks per window.
     """
     lengths = torch.tensor([len(w) for w in windows])
     generator = torch.Generator().manual_seed(seed)
@@ -137,6 +142,31 @@ def format_examples(data: Processed, split: str, scored: HeldOutSentences) -> di
         except UserError:  # an empty stage is an error, but a short held-out text may lack a format
             continue
     return found
+
+
+def break_down(
+    model: Transformer,
+    checkpoint: Checkpoint,
+    data: Processed,
+    windows: list[Tensor],
+    scored: HeldOutSentences,
+    settings: EvaluationConfig,
+) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """Yield steps; return the curve over mask rates (empty if autoregressive) and a row per format, as plain data."""
+    total = breakdown_units(model.config.causal)
+    yield Step(BREAKDOWN, 0, total)
+    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
+    rates: list[MaskRate] = []
+    for rate in () if model.config.causal else mask_rate_curve(model, windows, **how):
+        rates.append(rate)
+        yield Step(BREAKDOWN, len(rates), total)
+    level, formats = checkpoint.config.model.vocab_level, list[FormatLikelihood]()
+    for name, examples in format_examples(data, settings.split, scored).items():
+        if settings.windows:
+            examples = examples[:: -(-len(examples) // settings.windows)]
+        formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
+        yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
+    return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 
 
 def format_likelihood(

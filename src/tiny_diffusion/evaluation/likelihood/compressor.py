@@ -1,6 +1,4 @@
-"""PPMd (variant H, as in 7-Zip) primed with the training text: the bits that a good general compressor needs per
-window.
-"""
+"""PPMd (variant H, as in 7-Zip) primed with the training text: the bits that a good compressor needs per window."""
 
 from collections.abc import Iterator, Sequence
 

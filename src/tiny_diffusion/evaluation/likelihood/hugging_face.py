@@ -87,7 +87,7 @@ def _encode(local: LocalModel, text: str) -> list[int]:
         raise UserError(f"{local.name}: its tokenizer cannot give the text back, so it has no bits per byte")
     most = getattr(local.network.config, "max_position_embeddings", None)
     if most is not None and len(ids) + 2 > most:  # with a special token at each end
-        raise UserError(f"{local.name} takes {most} tokens, too few for a window that is {len(ids)} of its own")
+        raise UserError(f"{local.name} accepts {most} tokens, too few for a window of {len(ids)} of its tokens")
     return ids
 
 

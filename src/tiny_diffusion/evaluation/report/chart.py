@@ -27,8 +27,9 @@ class Scale:
         return round(self.begin + (at - low) / (high - low) * (self.end - self.begin), 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and texts of about five round figures; on a log scale 1, 2 and 5 times powers of ten, if at least two
-        fit.
+        """Places and texts of about five round figures.
+
+        On a log scale these are 1, 2 and 5 times powers of ten, if at least two fit.
         """
         values = self._powers() if self.log else []
         if len(values) < 2:

@@ -1,9 +1,9 @@
 """The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -16,20 +16,8 @@ from ...runtime import autocast
 from ..blind_test.statistics import BlindReport
 from ..kept import KeptParts, attempt
 from ..leaks import Leaks, leaks_of
-from ..likelihood.bound import HeldOut, Likelihood, held_out
-from ..likelihood.breakdown import (
-    BREAKDOWN,
-    FORMAT_COST,
-    FormatLikelihood,
-    HeldOutSentences,
-    MaskRate,
-    breakdown_units,
-    format_examples,
-    format_likelihood,
-    mask_rate_curve,
-    score_held_out,
-    window_thirds,
-)
+from ..likelihood.bound import Likelihood, held_out
+from ..likelihood.breakdown import BREAKDOWN, FormatLikelihood, MaskRate, break_down, score_held_out, window_thirds
 from ..likelihood.comparison import Rivals, Step, compare
 from ..result import LEAK_THRESHOLD, VERSION, Report, Threshold
 from ..style.style import measure_style
@@ -83,7 +71,7 @@ def evaluate(
     broken_down = None
     if settings.breakdown_draws:
         with autocast(device, checkpoint.config.training.precision):
-            measure = _break_down(model, checkpoint, data, windows, scored, settings)
+            measure = break_down(model, checkpoint, data, windows.windows, scored, settings)
             broken_down = yield from attempt(BREAKDOWN, kept.part(BREAKDOWN, measure), missing)
     rates, formats = broken_down or ([], [])
     written = yield from _measure_texts(
@@ -183,31 +171,6 @@ def _step(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Valu
     """A step that is done in one go."""
     yield Step(name)
     return measure()
-
-
-def _break_down(
-    model: Transformer,
-    checkpoint: Checkpoint,
-    data: Processed,
-    windows: HeldOut,
-    scored: HeldOutSentences,
-    settings: EvaluationConfig,
-) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    """The curve over mask rates (empty for an autoregressive model), and a row for each format, as plain data."""
-    total = breakdown_units(model.config.causal)
-    yield Step(BREAKDOWN, 0, total)
-    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
-    rates: list[MaskRate] = []
-    for rate in () if model.config.causal else mask_rate_curve(model, windows.windows, **how):
-        rates.append(rate)
-        yield Step(BREAKDOWN, len(rates), total)
-    level, formats = checkpoint.config.model.vocab_level, list[FormatLikelihood]()
-    for name, examples in format_examples(data, settings.split, scored).items():
-        if settings.windows:
-            examples = examples[:: -(-len(examples) // settings.windows)]
-        formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
-        yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
-    return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 
 
 def _thresholds(

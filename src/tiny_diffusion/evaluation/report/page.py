@@ -24,8 +24,9 @@ PAGES = Environment(
 
 
 def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> str:
-    """The page of ``report``, the first of ``seeds`` if there are several; ``curves``: None if there is no training
-    log.
+    """The page of ``report``, which is the first of ``seeds`` if there are several.
+
+    ``curves`` is None if there is no training log.
     """
     reports = [report] if seeds is None else seeds.reports
     copied = report.novelty.copied if report.novelty else []

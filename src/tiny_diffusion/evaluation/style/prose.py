@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ...data.language.dialogue import spoken
 from ...data.language.segmentation import split_sentences
 from ...data.language.words import split_words
+from ...errors import UserError
 
 IntArray = npt.NDArray[np.int64]
 
@@ -109,6 +110,14 @@ def read_prose(texts: list[str], language: str) -> Prose:
         np.array(spoken_counts, dtype=np.int64),
         np.array([len(s) for s in sentences], dtype=np.int64),
     )
+
+
+def require_prose(texts: list[str], language: str, purpose: str) -> Prose:
+    """Read ``texts``; raises UserError, with "cannot measure" and ``purpose``, if they contain no word."""
+    prose = read_prose(texts, language)
+    if not prose.words:
+        raise UserError(f"cannot measure {purpose} hold no word, at least one is needed")
+    return prose
 
 
 def draw_runs(prose: Prose, sizes: list[int], rng: np.random.Generator) -> IntArray:

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
 from ...config import EvaluationConfig
-from ...errors import UserError
 from .calibration import (
     Features,
     Measure,
@@ -31,7 +30,7 @@ from .calibration import (
     frequencies,
     word_pairs,
 )
-from .prose import Prose, draw_pieces, read_prose, trim
+from .prose import Prose, draw_pieces, require_prose, trim
 from .sentence_lengths import compare_lengths
 from .style_report import DELTA, OtherBook, RankShare, StyleReport, TextStyle
 from .vocabulary import (
@@ -63,7 +62,7 @@ def measure_style(
     of words in the held-out text, because it could not be cut alike. Raises UserError if no word is left on a side.
     """
     sides = {"generated": generated, "held-out": held, "training": training}
-    read = {side: _read(f"the {side} texts", texts, language) for side, texts in sides.items()}
+    read = {side: require_prose(texts, language, f"style: the {side} texts") for side, texts in sides.items()}
     book = read["training"]
     text = trim(read["generated"], int(read["held-out"].lengths.sum()))
     pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
@@ -106,13 +105,6 @@ def total(parts: list[Part]) -> float:
 def _mean_parts(rows: list[list[Part]]) -> dict[str, float]:
     """The mean score of each part over texts."""
     return {same[0].name: float(np.mean([part.score for part in same])) for same in zip(*rows, strict=True)}
-
-
-def _read(name: str, texts: list[str], language: str) -> Prose:
-    prose = read_prose(texts, language)
-    if not prose.words:
-        raise UserError(f"cannot measure style: {name} hold no word, at least one is needed")
-    return prose
 
 
 def _by_words(words: list[object], pieces: list[Prose], text: Prose) -> Features:
@@ -192,7 +184,7 @@ def _other(
     language: str,
     settings: EvaluationConfig,
 ) -> OtherBook:
-    book = _read(f"the other book {name!r}", [other], language)
+    book = require_prose([other], language, f"style: the texts of {name!r}")
     pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
     there = delta.of(book)[delta.kept]
     distances = [burrows_delta(delta.of(p)[delta.kept], there, delta.scale) for p in (text, *own)]

@@ -53,11 +53,10 @@ class OtherBook:
 
 @dataclass(frozen=True)
 class StyleReport:
-    """Score and parts of the generated text, those of the held-out text (means over pieces), and the figures behind
-    them.
+    """Score and parts of the generated and of the held-out text, and the figures behind them.
 
-    ``generated`` and ``held_out`` are figures at equal size. ``type_token_window`` is in words, and shorter than the
-    setting if the generated text is.
+    Those of the held-out text are means over pieces. ``generated`` and ``held_out`` are figures at equal size.
+    ``type_token_window`` is in words, and shorter than the setting if the generated text is.
     """
 
     score: float

@@ -15,9 +15,8 @@ from ...config import EvaluationConfig
 from ...data.embedding import TfidfEmbedding, fit_tfidf
 from ...data.language.connectives import count_roles, has_connectives
 from ...data.language.words import split_words
-from ...errors import UserError
 from ..style.names import carry_over, fit_names
-from ..style.prose import Prose, draw_pieces, read_prose, trim
+from ..style.prose import Prose, draw_pieces, require_prose, trim
 from .repetition import Loop, distinct, longest_loop, self_repeat
 
 FloatArray = npt.NDArray[np.float64]
@@ -99,10 +98,7 @@ def measure_coherence(
     number of words in ``held``; raises UserError if no word is left on a side.
     """
     read = {"generated": generated, "held-out": held, "training": training}
-    sides = {side: read_prose(texts, language) for side, texts in read.items()}
-    for side, prose in sides.items():
-        if not prose.words:
-            raise UserError(f"cannot measure coherence: the {side} texts hold no word, at least one is needed")
+    sides = {side: require_prose(texts, language, f"coherence: the {side} texts") for side, texts in read.items()}
     own, book = sides["held-out"], sides["training"]
     text = trim(sides["generated"], int(own.lengths.sum()))
     pieces = draw_pieces(own, text, settings.book_pieces, settings.seed)

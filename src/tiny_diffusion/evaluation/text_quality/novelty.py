@@ -79,9 +79,7 @@ class NoveltyReport:
 
     @property
     def columns(self) -> dict[str, Copying]:
-        """What tables show side by side, by name: the generated texts, by steps if there are any, and the held-out
-        text.
-        """
+        """The columns of tables, by name: the generated texts, by steps if there are any, and the held-out text."""
         written = {f"{row.steps} steps": row.copying for row in self.by_steps} or {"generated": self.generated}
         return {**written, "held-out text": self.held_out}
 

@@ -13,9 +13,7 @@ LONGEST_PERIOD = 64
 
 @dataclass(frozen=True)
 class Loop:
-    """A phrase repeated immediately: words in the whole stretch, words in the phrase, and the phrase; 0 if there is
-    none.
-    """
+    """A phrase repeated immediately: words in the whole stretch, words in the phrase, and the phrase; 0 if none."""
 
     words: int
     period: int
