@@ -104,6 +104,14 @@ def test_links_lead_somewhere() -> None:
     assert [link for page in PAGES for link in broken_links(page)] == []
 
 
+def test_files_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = {path for path in re.findall(r"`([\w./]+/[\w./]*)`", text) if "NAME" not in path}
+    homes = (ROOT, ROOT / "src" / "tiny_diffusion")
+    assert len(named) > 40
+    assert [path for path in sorted(named) if not any((home / path).exists() for home in homes)] == []
+
+
 def test_the_readme_lists_the_promised_commands() -> None:
     assert f"```bash\n{PROMISED}```" in (ROOT / "README.md").read_text(encoding="utf-8")
 
