@@ -1,5 +1,6 @@
 """Each script of ``examples/`` runs with tiny settings and prints what it promises."""
 
+import ast
 import math
 import re
 import runpy
@@ -54,6 +55,15 @@ def test_one_file_learns_and_fills(tmp_path: Path, capsys: pytest.CaptureFixture
     assert float(bits.split()[-4]) < 0.5 * math.log2(9)  # of guesses at random
     assert set(nothing) == {"_"} and "_" not in text and len(text) == 24
     assert (filled[:4], filled[5:]) == ("abcd", "fgh abcdefgh") and filled[4] in "abcdefgh "
+
+
+def test_one_file_needs_torch_alone() -> None:
+    source = (EXAMPLES / "one_file.py").read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(source)))
+    named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in named} - set(sys.stdlib_module_names) == {"torch"}
+    assert len(source.splitlines()) <= 160
 
 
 def test_one_file_refuses_a_text_that_is_too_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
