@@ -35,9 +35,16 @@ def open_book(folder: Path) -> "Processed":
 class Job:
     """What to train, on which book, and where.
 
-    ``resume``: continue the run in ``output``. ``start``: begin with a checkpoint's weights. ``dry_run``: only print
-    the settings and the estimates. ``budget``: the time to keep, and ``choice`` what was chosen for it. ``again``: what
-    to do to continue a stopped run; ``train --resume`` if not given.
+    Attributes:
+        config: all settings.
+        data: the prepared book, read from ``data_dir``.
+        output: the folder of the run.
+        resume: continue the run in ``output``.
+        dry_run: only print the settings and the estimates.
+        start: a checkpoint whose weights the run begins with.
+        budget: the time that the run must keep.
+        choice: the choice of a size for that time.
+        again: what a user does to continue a stopped run; ``train --resume`` if None.
     """
 
     config: ProjectConfig
