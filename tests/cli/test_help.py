@@ -55,7 +55,9 @@ def test_help_all_lists_every_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_examples_are_commands_that_exist(name: str) -> None:
+def test_the_examples_are_commands_that_exist(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("letter.txt").touch()  # files that an example names are opened
     examples = re.findall(r"^    (.*tiny-diffusion .*)$", shown(name, "--help"), re.MULTILINE)
     assert examples
     command = app.get_command(click.Context(app), name)
