@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from tiny_diffusion.data.language.language.connectives import ROLES, count_roles
 
 from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
 from tiny_diffusion.data.difficulty import SCORES, _tokens, percentiles, score_sentences
 from tiny_diffusion.data.dynamic_scorer import DynamicScorer
 from tiny_diffusion.data.embedding import FIT_SENTENCES, centrality
+from tiny_diffusion.data.language.connectives import ROLES, count_roles
 from tiny_diffusion.errors import UserError
 
 SMALL = PipelineConfig(embedding_dim=8, clusters=3)

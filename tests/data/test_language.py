@@ -1,5 +1,6 @@
 import pytest
-from tiny_diffusion.data.language.language.language import detect_language
+
+from tiny_diffusion.data.language.language import detect_language
 
 SAMPLES = {
     "en": "The boat was on the river and he had not seen it before, but she said that it was hers.",

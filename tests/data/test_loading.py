@@ -176,7 +176,7 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         ("a.txt", b"%PDF-1.7 \xff", "PDF"),
         ("a.epub", b"no zip at all", "EPUB"),
         ("a.txt.gz", gzip.compress(b"text " * 99, mtime=0)[:20], "gzip"),
-        ("a.gz", b"plain", "no gzip"),
+        ("a.gz", b"plain", "not a gzip"),
     ],
 )
 def test_files_that_are_no_books(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -191,7 +191,7 @@ def test_missing_folder_and_no_permission(tmp_path: Path, monkeypatch: pytest.Mo
         read_book(tmp_path / "none.txt")
     with pytest.raises(UserError, match="folder"):
         read_book(tmp_path)
-    with pytest.raises(UserError, match="no file name"):
+    with pytest.raises(UserError, match="not a file name"):
         read_book("a\0b")
 
     def refuse(self: Path, mode: str) -> None:

@@ -300,7 +300,7 @@ def test_pruning_takes_the_most_frequent_with_their_parts() -> None:
     ("name", "content", "message"),
     [
         ("a.tiktoken", "IQ== zero\n", "line 1"),
-        ("b.tiktoken", "IQ== 0\nIQ== 1\n", "stands twice"),
+        ("b.tiktoken", "IQ== 0\nIQ== 1\n", "appears twice"),
         ("c.tiktoken", "IQ== 0\n", "no rank for byte 0x00"),
         ("d.json", "[]", "JSON object"),
         ("e.json", "{}", "model.merges"),

@@ -11,14 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from tiny_diffusion.evaluation.style.style.names import carry_over, fit_names
-from tiny_diffusion.evaluation.style.style.prose import read_prose
 
 from tiny_diffusion.checkpoint import new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.embedding import embed_tfidf, fit_tfidf
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.style.names import carry_over, fit_names
+from tiny_diffusion.evaluation.style.prose import read_prose
 from tiny_diffusion.evaluation.text_quality.coherence import (
     CoherenceReport,
     SentenceLikeness,

@@ -8,18 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_diffusion.evaluation.likelihood.bound.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
-from tiny_diffusion.evaluation.likelihood.bound.breakdown import (
-    RATES,
-    format_examples,
-    format_likelihood,
-    mask_rate_curve,
-    score_held_out,
-    window_thirds,
-)
-from tiny_diffusion.evaluation.likelihood.bound.comparison import Rivals, check_twin, compare, whole_characters
-from tiny_diffusion.evaluation.likelihood.bound.compressor import PHASES, compressed_size, ppm_bits
-from tiny_diffusion.evaluation.likelihood.bound.hugging_face import load_local, local_nats
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
@@ -27,6 +15,18 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
+from tiny_diffusion.evaluation.likelihood.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
+from tiny_diffusion.evaluation.likelihood.breakdown import (
+    RATES,
+    format_examples,
+    format_likelihood,
+    mask_rate_curve,
+    score_held_out,
+    window_thirds,
+)
+from tiny_diffusion.evaluation.likelihood.comparison import Rivals, check_twin, compare, whole_characters
+from tiny_diffusion.evaluation.likelihood.compressor import PHASES, compressed_size, ppm_bits
+from tiny_diffusion.evaluation.likelihood.hugging_face import load_local, local_nats
 
 CPU = torch.device("cpu")
 SETTINGS = EvaluationConfig(draws=2, windows=6, bootstrap=100, ngram_orders=(1,), ppm_order=0, breakdown_draws=0)
@@ -196,7 +196,7 @@ def test_the_table_has_every_rival_once(config: ProjectConfig, data: Processed) 
     ("changes", "meta", "words"),
     [
         (CAUSAL, {"data": "another", "source": "b.txt"}, "b.txt"),
-        ({}, None, "no autoregressive"),
+        ({}, None, "not an autoregressive"),
         ({**CAUSAL, "model.context": 16}, None, "context=16"),
         ({**CAUSAL, "model.vocab_level": 2}, None, "vocab_level=2"),
     ],

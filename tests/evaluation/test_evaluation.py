@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_diffusion.evaluation.likelihood.bound.bound import held_out, ngram_nats, summarise, uniform_nats
-from tiny_diffusion.evaluation.report.evaluate.evaluate import Report, evaluate
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.cli.evaluation.report_tables import show
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.bound import held_out, ngram_nats, summarise, uniform_nats
+from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
 from tiny_diffusion.evaluation.text_quality.samples import whole_sentences
 
 CPU = torch.device("cpu")

@@ -13,18 +13,6 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
-from tiny_diffusion.evaluation.likelihood.bound.bound import Difference, HeldOut, Likelihood, resample, summarise
-from tiny_diffusion.evaluation.likelihood.bound.breakdown import BREAKDOWN, FORMAT_COST
-from tiny_diffusion.evaluation.likelihood.bound.comparison import Step
-from tiny_diffusion.evaluation.report.evaluate.chart import Line, Row, Scale, line_chart, row_chart
-from tiny_diffusion.evaluation.report.evaluate.evaluate import NO_RIVALS, evaluate
-from tiny_diffusion.evaluation.report.evaluate.page import render
-from tiny_diffusion.evaluation.report.evaluate.several import combine, main_figures
-from tiny_diffusion.evaluation.report.evaluate.time_estimate import Expected, Remaining, count_passes
-from tiny_diffusion.evaluation.report.evaluate.verdict import details, headline, people, warning
-from tiny_diffusion.evaluation.style.style.sentence_lengths import length_shares
-from tiny_diffusion.evaluation.style.style.style_report import DELTA, OtherBook
-from tiny_diffusion.evaluation.style.style.vocabulary import rank_shares
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli import main
@@ -40,7 +28,19 @@ from tiny_diffusion.evaluation.blind_test.store import AnswerStore
 from tiny_diffusion.evaluation.curves import POINTS, Curves, read_curves
 from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import Leaks
+from tiny_diffusion.evaluation.likelihood.bound import Difference, HeldOut, Likelihood, resample, summarise
+from tiny_diffusion.evaluation.likelihood.breakdown import BREAKDOWN, FORMAT_COST
+from tiny_diffusion.evaluation.likelihood.comparison import Step
+from tiny_diffusion.evaluation.report.chart import Line, Row, Scale, line_chart, row_chart
+from tiny_diffusion.evaluation.report.evaluate import NO_RIVALS, evaluate
+from tiny_diffusion.evaluation.report.page import render
+from tiny_diffusion.evaluation.report.several import combine, main_figures
+from tiny_diffusion.evaluation.report.time_estimate import Expected, Remaining, count_passes
+from tiny_diffusion.evaluation.report.verdict import details, headline, people, warning
 from tiny_diffusion.evaluation.result import VERSION, Report, SeedsReport, schema
+from tiny_diffusion.evaluation.style.sentence_lengths import length_shares
+from tiny_diffusion.evaluation.style.style_report import DELTA, OtherBook
+from tiny_diffusion.evaluation.style.vocabulary import rank_shares
 from tiny_diffusion.evaluation.text_quality.samples import WRITING
 
 FEW = {

@@ -9,26 +9,32 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.dialogue import spoken
-from tiny_diffusion.evaluation.style.style.calibration import calibrate, fit_features
-from tiny_diffusion.evaluation.style.style.delta import burrows_delta, commonest, frequencies, word_pairs
-from tiny_diffusion.evaluation.style.style.prose import draw_pieces, draw_runs, read_prose, trim
-from tiny_diffusion.evaluation.style.style.punctuation import KINDS, count_marks
-from tiny_diffusion.evaluation.style.style.readability import letters_per_word, lix
-from tiny_diffusion.evaluation.style.style.style import measure_style
-from tiny_diffusion.evaluation.style.style.style_report import DELTA, StyleReport
-from tiny_diffusion.evaluation.style.style.vocabulary import (
+
+from tiny_diffusion.config import EvaluationConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.language.dialogue import spoken
+from tiny_diffusion.data.reading.example import write_reference_text
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.style.calibration import (
+    burrows_delta,
+    calibrate,
+    commonest,
+    fit_features,
+    frequencies,
+    word_pairs,
+)
+from tiny_diffusion.evaluation.style.prose import KINDS, count_marks, draw_pieces, draw_runs, read_prose, trim
+from tiny_diffusion.evaluation.style.style import measure_style
+from tiny_diffusion.evaluation.style.style_report import DELTA, StyleReport
+from tiny_diffusion.evaluation.style.vocabulary import (
     function_word_share,
     hapax_share,
+    letters_per_word,
+    lix,
     rare_word_share,
     type_token_ratio,
     zipf_slope,
 )
-
-from tiny_diffusion.config import EvaluationConfig
-from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.data.reading.example import write_reference_text
-from tiny_diffusion.errors import UserError
 
 SHORT = ["The dog slept. The cat ran away.", "The hen sat down."]
 LONG = ["The dog slept by the warm fire all night. The cat ran over the wet roof of the old barn."]

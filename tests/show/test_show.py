@@ -24,12 +24,10 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.show import fonts
+from tiny_diffusion.show import gif
 from tiny_diffusion.show.bands import BANDS, band_of
-from tiny_diffusion.show.film import film
-from tiny_diffusion.show.fonts import find_font
-from tiny_diffusion.show.frames import Frame, Piece, Recording
-from tiny_diffusion.show.gif import LEADING, check_gif, write_gif
+from tiny_diffusion.show.frames import Frame, Piece, Recording, film
+from tiny_diffusion.show.gif import LEADING, check_gif, find_font, write_gif
 from tiny_diffusion.show.lines import SHADE, Lines, printable, unsettled_width
 from tiny_diffusion.show.page import encode, render, write_page
 from tiny_diffusion.show.terminal import Stage, can_animate, coloured, play
@@ -259,12 +257,12 @@ def test_a_font_is_found_for_the_letters_of_a_text(tmp_path: Path, monkeypatch: 
     assert font.getname() == own and lacking == ""
     _, lacking = find_font(ImageFont, "A\ufdd0 text", 20)  # no character, and in no font
     assert lacking == "\ufdd0"
-    monkeypatch.setattr(fonts, "SYSTEM_FONTS", ("no such font.ttf",))
+    monkeypatch.setattr(gif, "SYSTEM_FONTS", ("no such font.ttf",))
     font, lacking = find_font(ImageFont, "né\n—", 20)
     assert font.getname() == own and lacking == "é—"
     assert write_gif(tmp_path / "out.gif", [[frame(piece("né\n"), piece("—"))]], 0.1) == "é—"
     better = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    monkeypatch.setattr(fonts, "SYSTEM_FONTS", ("no such font.ttf", str(better)))
+    monkeypatch.setattr(gif, "SYSTEM_FONTS", ("no such font.ttf", str(better)))
     font, lacking = find_font(ImageFont, "né\n—", 20)
     assert font.getname()[0] == "DejaVu Sans" and lacking == ""
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_diffusion.evaluation.likelihood.bound.bound import Likelihood
 
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import ProjectConfig, StudyConfig
 from tiny_diffusion.config.evaluation_config import SCORING
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.bound import Likelihood
 from tiny_diffusion.evaluation.seeds import paired, seeds_note, spread
 from tiny_diffusion.studies.ablation import ablation_plan, ablation_rows, ablation_runs, budget
 from tiny_diffusion.studies.compare import compare_plan, crossover, diffusion_run, size_result
@@ -171,7 +171,7 @@ def test_damaged_records_are_told(tmp_path: Path, base: ProjectConfig, data: Pro
     result.unlink()
     Trainer(run.config, data, store.folder(run)).save_run()
     (store.folder(run) / "logs" / "metrics.jsonl").unlink()
-    with pytest.raises(UserError, match="not whole"):
+    with pytest.raises(UserError, match="incomplete"):
         finish(Store(tmp_path, data, base.evaluation), [run])
 
 

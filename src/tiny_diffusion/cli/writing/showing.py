@@ -58,9 +58,9 @@ class Showing:
 
         Several texts are written at once: the first is animated as it comes, the others after it.
         """
-        from ...show.film import film
-        from ...show.frames import Recording, frames
-        from ...writing.results import Refused, finish
+        from ...show.frames import Recording, film, frames
+        from ...writing.results import Refused
+        from ...writing.writer import finish
 
         animated = self.animated
         if not (animated or self.gif or self.html):

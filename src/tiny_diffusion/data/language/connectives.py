@@ -1,4 +1,4 @@
-"""Small tables of connectives and subordinators, and the counts the difficulty scores take from them."""
+"""Tables of connectives and subordinators, and the counts that the difficulty scores take from them."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 ROLES = ("claim", "evidence", "contrast")
-"""What a connective announces: a consequence or conclusion; a cause or example; an objection or condition."""
+"""What a connective introduces: a consequence or conclusion; a cause or example; an objection or condition."""
 
 _CONNECTIVES: dict[str, dict[str, str]] = {
     "en": {
@@ -73,12 +73,14 @@ _SUBORDINATORS: dict[str, str] = {
 
 
 def has_connectives(language: str) -> bool:
-    """Whether there is a table of connectives for the two-letter `language`."""
+    """Whether there is a table of connectives for the two-letter ``language``."""
     return language in _CONNECTIVES
 
 
 def _compile(alternatives: str) -> re.Pattern[str]:
-    """Whole-word matcher, the longest alternative first; elided words (``qu'``) end at their apostrophe."""
+    """Compile a matcher of whole words, with the longest alternative first; elided words (``qu'``) end at their
+    apostrophe.
+    """
     words = sorted(alternatives.split("|"), key=lambda word: (-len(word), word))
     closed = (re.escape(word) if word.endswith("'") else re.escape(word) + r"\b" for word in words)
     return re.compile(rf"\b(?:{'|'.join(closed)})")
@@ -96,7 +98,7 @@ def _plain(text: str) -> str:
 
 
 def count_roles(texts: Iterable[str], language: str) -> np.ndarray:
-    """Connectives of each role per text: int array [texts, len(ROLES)]; all zeros without a table."""
+    """Count the connectives of each role per text: int array [texts, len(ROLES)]; all zeros without a table."""
     if language not in _CONNECTIVES:
         return np.zeros((sum(1 for _ in texts), len(ROLES)), dtype=np.int64)
     pattern, column = _role_table(language)
@@ -110,6 +112,6 @@ def count_roles(texts: Iterable[str], language: str) -> np.ndarray:
 
 
 def subordinators(language: str) -> frozenset[str]:
-    """Single words that open a subordinate clause, casefolded; empty without a table."""
+    """Single words that open a subordinate clause, case-folded; empty without a table."""
     words = _SUBORDINATORS.get(language, "")
     return frozenset(word.casefold() for word in words.split("|") if word)

@@ -1,7 +1,9 @@
-"""Which language a text is written in: its script, then the share of a language's function words."""
+"""Detects the language of a text: first by its script, then by the share of each language's function words."""
 
 import re
 from collections import Counter
+
+from .words import LETTER_RUN
 
 _SAMPLE = 200_000
 _MIN_HITS = 3
@@ -68,16 +70,15 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("latin", "A-Za-z\u00c0-\u024f"),
     )
 )
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 def detect_language(text: str) -> str:
-    """Return the two-letter code of the language of `text`, or "und" when too little speaks for any one."""
+    """Return the two-letter code of the language of ``text``, or "und" if there is too little evidence for any."""
     # The middle of a long text: its first pages are often a licence in another language.
     start = max(0, (len(text) - _SAMPLE) // 2)
     sample = text[start : start + _SAMPLE]
     counts = {name: len(pattern.findall(sample)) for name, pattern in _SCRIPTS}
-    # A sign of Han, kana or Hangul says about as much as two or three letters.
+    # One character of Han, kana or Hangul carries about as much as two or three letters.
     weight = {"kana": 2.5, "han": 2.5, "hangul": 2.5}
     script = max(counts, key=lambda name: counts[name] * weight.get(name, 1.0))
     if counts[script] < 2:
@@ -93,8 +94,13 @@ def detect_language(text: str) -> str:
     return _latin_language(sample)
 
 
+def wordfreq_name(language: str) -> str:
+    """The name by which ``wordfreq`` lists the language of a two-letter code."""
+    return {"no": "nb"}.get(language, language)
+
+
 def _latin_language(sample: str) -> str:
-    words = Counter(_WORD.findall(sample.casefold()))
+    words = Counter(LETTER_RUN.findall(sample.casefold()))
     total = sum(words.values())
     hits = {code: sum(words[word] for word in table) for code, table in _FUNCTION_WORDS.items()}
     ranked = sorted(hits, key=lambda code: -hits[code])

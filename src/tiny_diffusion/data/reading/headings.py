@@ -1,4 +1,4 @@
-"""Which blocks of a book are headings, tables of contents or title pages rather than prose."""
+"""Decides which blocks of a book are headings, tables of contents or title pages rather than prose."""
 
 import re
 from dataclasses import dataclass, field
@@ -58,7 +58,10 @@ _MAX_TITLE = 120
 
 @dataclass
 class Block:
-    """Lines that stand together: `lines` unstripped, `blanks` how many blank lines stood before."""
+    """Consecutive lines of a book.
+
+    lines: not stripped. blanks, after: number of blank lines before and after the block.
+    """
 
     lines: list[str]
     blanks: int = 0
@@ -67,12 +70,12 @@ class Block:
 
     @property
     def flat(self) -> str:
-        """The block on one line, spaces folded, italics marks dropped."""
+        """The block on one line, with spaces folded and italics marks removed."""
         return " ".join(" ".join(self.lines).replace("_", " ").split())
 
 
 def is_numbered_heading(line: str) -> bool:
-    """True for one line such as "CHAPTER I", "Letter 4.", "Zweites Kapitel"; never for a sentence."""
+    """True for one line such as "CHAPTER I", "Letter 4." or "Zweites Kapitel"; never for a sentence."""
     line = " ".join(line.replace("_", " ").split()).strip("*=~ ")
     if not line or len(line) > _MAX_TITLE:
         return False
@@ -94,12 +97,12 @@ def is_numbered_heading(line: str) -> bool:
 
 
 def is_named_heading(text: str) -> bool:
-    """True for "PREFACE", "Epilogue.", "The End" and the like standing alone."""
+    """True for a line that consists of "PREFACE", "Epilogue.", "The End" or the like."""
     return _NAMED.fullmatch(text.strip("*=~ ")) is not None
 
 
 def is_capitals(text: str) -> bool:
-    """True for a short line without lower-case letters that is neither speech nor a cry."""
+    """True for a short line without lower-case letters that is neither speech nor an exclamation."""
     text = text.replace("º", "").replace("ª", "")
     letters = [c for c in text if c.isalpha()]
     if len(letters) < 2 or len(text) > 80 or not text.isupper():
@@ -110,12 +113,12 @@ def is_capitals(text: str) -> bool:
 
 
 def is_title_line(block: Block) -> bool:
-    """True for one short line without a sentence's end."""
+    """True for one short line that does not end like a sentence."""
     return len(block.lines) == 1 and 0 < len(block.flat) <= 80 and block.flat[-1] not in _TERMINAL
 
 
 def contents_span(blocks: list[Block], at: int) -> int:
-    """The index after the table of contents whose title is block `at`; `at` itself when there is none."""
+    """Return the index after the table of contents whose title is block ``at``; ``at`` itself if there is none."""
     lines = blocks[at].lines
     if _CONTENTS.fullmatch(lines[0].replace("_", " ").strip(" .:*\t")) is None:
         return at
@@ -139,12 +142,12 @@ def contents_span(blocks: list[Block], at: int) -> int:
         for line in blocks[stop].lines
     ):
         stop += 1
-    # The last entry may already be the first real heading: it is dropped or kept with the table alike.
+    # The last entry may already be the first real heading; it is then dropped with the table.
     return stop
 
 
 def is_contents_list(block: Block) -> bool:
-    """True for three lines or more that are all chapter headings or end in a page number after leaders."""
+    """True for three or more lines that are all chapter headings or end in a page number after leaders."""
     if len(block.lines) < 3:
         return False
     return all(is_numbered_heading(line) or _LEADER.search(line) for line in block.lines)
@@ -165,9 +168,9 @@ def _same_start(one: list[str], other: list[str]) -> bool:
 
 
 def mark_headings(blocks: list[Block]) -> None:
-    """Set `heading` on each block that is a heading or belongs to the title page."""
+    """Set ``heading`` on each block that is a heading or belongs to the title page."""
     capitals = [is_capitals(block.flat) for block in blocks]
-    # A book written in capitals throughout has no headings that capitals could tell.
+    # In a book printed in capitals throughout, capitals do not tell headings apart.
     by_capitals = sum(capitals) <= max(3, 0.3 * len(blocks))
     spaced = any(block.blanks >= 2 for block in blocks[1:])
     for i, block in enumerate(blocks):
@@ -186,7 +189,7 @@ def mark_headings(blocks: list[Block]) -> None:
 
 
 def _is_titled(line: str) -> bool:
-    """True for a title: capitals, or most long words capitalised and no sentence's end."""
+    """True for a title: capitals, or mostly capitalised long words and no sentence end."""
     text = line.replace("_", " ").strip()
     if text.isupper():
         return True
@@ -196,7 +199,7 @@ def _is_titled(line: str) -> bool:
 
 
 def _mark_title_page(blocks: list[Block]) -> None:
-    """Short lines before the first heading are a title page, when nothing else stands before that heading."""
+    """Mark the short lines before the first heading as a title page, if nothing else precedes that heading."""
     for i, block in enumerate(blocks[:60]):
         if is_numbered_heading(block.lines[0]) or is_named_heading(block.flat):
             for before in blocks[:i]:

@@ -1,4 +1,4 @@
-"""The table of likelihoods: the model and all that it is measured against, on the same windows."""
+"""The table of likelihoods: the model and everything it is compared with, on the same windows."""
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from .compressor import ppm_bits
 from .hugging_face import check_local, load_local, local_nats
 
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
-# Names of the steps that take long.
+# Names of the slow steps.
 MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"
 PPM = "PPMd"
 
@@ -42,7 +42,7 @@ def ngrams(order: int) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the evaluation that now begins or goes on, for a progress display; ``total`` is 0 when not known."""
+    """A step of the evaluation that begins or continues, for a progress display; ``total`` is 0 if unknown."""
 
     name: str
     done: int = 0
@@ -50,7 +50,7 @@ class Step:
 
 
 Nats = Generator[Step, None, list[float]]
-"""Of each window, when all steps are done."""
+"""Yields the steps and returns the nats of each window."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> Non
     if own.causal:
         raise UserError("the checkpoint is itself an autoregressive model: --twin goes with a diffusion model")
     if not other.causal:
-        raise UserError("the twin's checkpoint is no autoregressive model (model.causal=true)")
+        raise UserError("the twin's checkpoint is not an autoregressive model (model.causal=true)")
     if (own.vocab_level, own.context) != (other.vocab_level, other.context):
         raise UserError(
             f"the twin has vocab_level={other.vocab_level} and context={other.context}, the model {own.vocab_level} "
@@ -86,10 +86,10 @@ def compare(
     kept: KeptParts,
     missing: dict[str, str],
 ) -> Generator[Step, None, list[Likelihood]]:
-    """Rows of the table, the model's own first; yields the steps on the way.
+    """Yield the steps and return the rows of the table, with the model's own first.
 
-    ``kept``: parts that need no measuring. A rival that cannot be measured has no row, and the reason stands in
-    ``missing``. Raises UserError for a wrong rival, before anything is measured.
+    ``kept``: finished parts, which are not measured again. A rival that cannot be measured has no row, and the reason
+    is added to ``missing``. Raises UserError for an unsuitable rival before anything is measured.
     """
     device = model.device
     tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
@@ -127,7 +127,7 @@ def compare(
     own = resample(nats, held, settings.bootstrap, settings.seed)
     name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
     rows = [summarise(name, nats, held, settings.bootstrap, settings.seed)]
-    others: list[tuple[str, str, Nats]] = []  # a row's name, its step's, and how it is measured
+    others: list[tuple[str, str, Nats]] = []  # names of the row and of its step, and the measurement
     if settings.chain_rule and not model.config.causal:
         others.append(("diffusion (chain rule)", CHAIN_RULE, chain_nats()))
     if rivals.twin is not None:
@@ -144,7 +144,7 @@ def compare(
             rows.append(summarise(row, np.array(found), held, settings.bootstrap, settings.seed, own))
     for folder in rivals.local:
         texts = whole_characters(data.texts(settings.split), held)
-        # Its bytes are counted anew: its texts end where characters do.
+        # Bytes are counted again, because these texts end at whole characters.
         of = replace(held, bytes=np.array([len(text.encode("utf-8")) for text in texts]))
         local = kept.part(f"likelihood of {folder}", _local(folder, texts, settings.batch_size, device))
         named = yield from attempt(folder.name, local, missing)
@@ -158,19 +158,19 @@ def compare(
 
 
 def _steps(name: str, events: Iterable[int | FloatArray], total: int) -> Nats:
-    """The nats at the end of ``events``, those before it being how much of ``total`` is done."""
+    """Yield a step for each number in ``events``, how much of ``total`` is done, and return the nats that end them."""
     yield Step(name, 0, total)
     for event in events:
         if not isinstance(event, int):
             return event.tolist()
         yield Step(name, event, total)
-    raise AssertionError("the last event holds the nats")
+    raise AssertionError("the last event must be the nats")
 
 
 def _ppm(training: list[str], held: HeldOut, checkpoint: Checkpoint, order: int) -> Nats:
     token_bytes = checkpoint.tokenizer.token_bytes
     windows = [b"".join(token_bytes(i) for i in w.tolist()) for w in held.windows]
-    # The blank line that parts passages stands before each window too: a window begins like a passage.
+    # The blank line that separates passages also precedes each window, so that a window begins like a passage.
     primer = "".join(text + "\n\n" for text in training).encode("utf-8")
     bits: list[float] = []
     for found in ppm_bits(primer, windows, order):
@@ -182,7 +182,7 @@ def _ppm(training: list[str], held: HeldOut, checkpoint: Checkpoint, order: int)
 def _local(
     folder: Path, texts: list[str], batch_size: int, device: torch.device
 ) -> Generator[Step, None, tuple[str, list[float]]]:
-    """The name of a Hugging Face model's row, and its nats of each text."""
+    """Return the name of a Hugging Face model's row, and its nats for each text."""
     yield Step(f"reading {folder.name}")
     local = load_local(folder, device)
     nats = yield from _steps(f"likelihood of {local.name}", local_nats(local, texts, batch_size), len(texts))
@@ -190,7 +190,7 @@ def _local(
 
 
 def whole_characters(texts: list[str], held: HeldOut) -> list[str]:
-    """The windows as text; a character that a window's edge cuts belongs to the window that it begins in."""
+    """The windows as text; a character that the edge of a window cuts belongs to the window in which it begins."""
     encoded = [text.encode("utf-8") for text in texts]
 
     def edge(passage: int, place: int) -> int:

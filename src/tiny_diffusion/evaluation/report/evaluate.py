@@ -55,12 +55,12 @@ def evaluate(
     blind: BlindReport | None = None,
     kept: KeptParts | None = None,
 ) -> Iterator[Expected | Step | Report]:
-    """Measure a checkpoint, yielding the time it should take, each step as it begins, and the report at the end.
+    """Measure a checkpoint: yields the expected time, each step as it begins, and the report at the end.
 
-    ``other_books``: texts by name that the style is held against too; ``blind``: what people answered about this very
-    checkpoint; ``kept``: finished parts of the same evaluation, which are not measured again. What cannot be measured
-    is missing from the report, which says why. Raises UserError when the checkpoint was trained on other data, or a
-    rival is no rival of it.
+    ``other_books``: texts by name with which the style is compared too. ``blind``: people's answers about this
+    checkpoint. ``kept``: finished parts of the same evaluation, which are not measured again. A part that cannot be
+    measured is missing from the report, which says why. Raises UserError if the checkpoint was trained on other data,
+    or a rival is unsuitable.
     """
     kept, missing = kept or KeptParts(), dict[str, str]()
     check_same_data(checkpoint, data)
@@ -121,7 +121,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Written:
-    """The texts that the model wrote and what was measured on them; None where that could not be."""
+    """The texts that the model wrote and their measurements; None where that was impossible."""
 
     samples: list[str]
     style: StyleReport | None = None
@@ -141,8 +141,8 @@ def _measure_texts(
     kept: KeptParts,
     missing: dict[str, str],
 ) -> Generator[Step, None, _Written]:
-    """Write with the model and measure what it wrote, yielding each step as it begins."""
-    # Of the numbers of steps asked for some may come to the same: they are known by what they come to.
+    """Write texts with the model and measure them, yielding each step as it begins."""
+    # Several requested numbers of steps may lead to the same number taken: use the number taken.
     taken = partial(steps_taken, settings, generation, model.config.context)
     generation = generation.model_copy(update={"steps": taken(generation.steps)})
 
@@ -157,7 +157,7 @@ def _measure_texts(
     measure_whole = (whole, held_out_texts, training, language, settings)
     style = yield from attempt("style", _step("style", lambda: measure_style(*measure_whole, other_books)), missing)
     hangs = yield from attempt("coherence", _step("coherence", lambda: measure_coherence(*measure_whole)), missing)
-    # An autoregressive model writes token by token: it has no steps to vary.
+    # An autoregressive model writes token by token and has no steps to vary.
     steps = () if model.config.causal else (generation.steps, *map(taken, settings.novelty_steps))
     by_steps = yield from attempt("novelty by steps", vary("steps", steps, generation, samples, write), missing)
     index = CopyIndex(training)
@@ -180,7 +180,7 @@ def _measure_texts(
 
 
 def _step(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Value]:
-    """A step that is done at once."""
+    """A step that is done in one go."""
     yield Step(name)
     return measure()
 
@@ -193,7 +193,7 @@ def _break_down(
     scored: HeldOutSentences,
     settings: EvaluationConfig,
 ) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    """The curve over mask rates (none for an autoregressive model), and a row for each format, as plain data."""
+    """The curve over mask rates (empty for an autoregressive model), and a row for each format, as plain data."""
     total = breakdown_units(model.config.causal)
     yield Step(BREAKDOWN, 0, total)
     how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}

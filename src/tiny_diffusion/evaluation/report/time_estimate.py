@@ -1,4 +1,4 @@
-"""How long an evaluation will take: its forward passes counted, a batch of each kind timed, and what is left of it."""
+"""Estimates how long an evaluation takes: counts forward passes, times a batch of each kind, and tracks the rest."""
 
 import time
 from collections.abc import Callable
@@ -20,25 +20,25 @@ from ..likelihood.comparison import CHAIN_RULE, MODEL, PPM, TWIN, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
 
-REPEATS, ENOUGH = 4, 0.3  # a batch is timed so often, or until so many seconds are spent
-# Seconds of what reads texts with no network, as multiples of fitting n-grams of order 1 to the training text.
+REPEATS, ENOUGH = 4, 0.3  # a batch is timed at most 4 times, or until 0.3 seconds have passed
+# Time of the measurements without a network, as multiples of the time to fit a unigram model to the training text.
 READING = {"style": 3.0, "coherence": 4.0, "novelty": 0.5, "frontier": 2.0}
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The seconds that each long step of the rest should take on this machine, by the step's name, in order."""
+    """The expected seconds of each remaining slow step on this machine, by the name of the step, in order."""
 
     parts: dict[str, float]
 
     @property
     def seconds(self) -> float:
-        """Of all parts."""
+        """The sum over all parts."""
         return sum(self.parts.values())
 
 
 class Remaining:
-    """What is left of an evaluation: as foretold, times how much longer than foretold the parts took so far."""
+    """The time left in an evaluation: the estimate, scaled by how much longer than estimated the parts so far took."""
 
     def __init__(self, expected: Expected) -> None:
         self._waiting = dict(expected.parts)
@@ -46,18 +46,18 @@ class Remaining:
         self._foretold = self._taken = 0.0
 
     def begin(self, name: str, now: float) -> None:
-        """A step begins, and the one before it is over; ``now`` in seconds of any clock."""
+        """A step begins, which ends the one before it; ``now`` is in seconds of any clock."""
         if self._part:
             self._foretold, self._taken = self._foretold + self._part, self._taken + now - self._began
         self._name, self._part, self._began = name, self._waiting.pop(name, 0.0), now
 
     def left(self, done: int, total: int, now: float) -> float:
-        """Seconds left when ``done`` of ``total`` of the current step is done; ``total`` 0: not known."""
+        """Seconds left when ``done`` of ``total`` of the current step is done; ``total`` is 0 if unknown."""
         spent = now - self._began
         share = self._part * (done / total if total else 0.0)
         foretold, taken = self._foretold + share, self._taken + (spent if share else 0.0)
         pace = taken / foretold if foretold else 1.0
-        # Of a step that does not count, its time so far goes off, down to nothing: it may be longer than foretold.
+        # A step without a count is assumed to be as far as its time so far, at most complete.
         own = (self._part - share) * pace if share else max(0.0, self._part * pace - spent)
         return own + sum(self._waiting.values()) * pace
 
@@ -65,9 +65,9 @@ class Remaining:
 def count_passes(
     held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, *, context: int, causal: bool, twin: bool
 ) -> dict[str, int]:
-    """Windows that go through the network in each step, by its name; of texts written, their moments.
+    """Windows that pass through the network in each step, by its name; for texts, the moments of writing.
 
-    Samplers that take as many steps as they need are counted with the most that they take, one a token.
+    Samplers that take as many steps as they need are counted with the maximum, one step per token.
     """
     windows = len(held.windows)
     counts = {MODEL: windows * (1 if causal else settings.draws)}
@@ -78,7 +78,7 @@ def count_passes(
     if settings.breakdown_draws:
         counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(causal)
     generation = generation.model_copy(update={"length": settings.sample_tokens})
-    # An autoregressive model writes token by token, and has no steps to vary.
+    # An autoregressive model writes token by token and has no steps to vary.
     counts[WRITING] = settings.samples * (settings.sample_tokens if causal else most_passes(generation, context))
     taken = partial(steps_taken, settings, generation, context)
     for value in () if causal else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
@@ -99,7 +99,7 @@ def expect(
     *,
     twin: bool,
 ) -> Expected:
-    """Time a batch of the likelihood and of the chain rule, some moments of writing, n-grams, and one run of PPMd."""
+    """Time a batch of the likelihood and of the chain rule, some moments of writing, an n-gram model, and PPMd once."""
     context, causal, size = model.config.context, model.config.causal, settings.batch_size
     longest = max(held.windows, key=len)
     rows = [longest] * size
@@ -131,7 +131,7 @@ def expect(
 
 
 def _timed(call: Callable[[], object], *, warm: bool = True) -> float:
-    """Mean seconds of a call, after one to warm up if ``warm``."""
+    """Mean seconds per call, after one call to warm up if ``warm``."""
     if warm:
         call()
     began, repeats, spent = time.perf_counter(), 0, 0.0
@@ -142,9 +142,9 @@ def _timed(call: Callable[[], object], *, warm: bool = True) -> float:
 
 
 def _moment_seconds(run: Run) -> float:
-    """Mean seconds between the first moments of texts; what comes before the first counts only if it is the only one.
+    """Mean seconds between the first moments of writing; the first moment counts only if it is the only one.
 
-    The first takes longer than a step: it prepares the run.
+    The first one takes longer than a step, because it prepares the run.
     """
     moments = [time.perf_counter()]
     for _ in run:

@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from tiny_diffusion.evaluation.likelihood.bound.baselines import KneserNey
-from tiny_diffusion.evaluation.likelihood.bound.two_sided import TwoSided
+from two_sided import TwoSided
 
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 
 VOCAB = 4  # the last one is never met
 LEFT = [[0, 1, 2], [2, 2, 0], [3, 1, 3], [0, 0, 1, 0, 1]]

@@ -17,8 +17,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from ...errors import UserError
-from .baselines import FloatArray, IntArray, KneserNey
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.baselines import FloatArray, IntArray, KneserNey
 
 
 @dataclass(frozen=True)

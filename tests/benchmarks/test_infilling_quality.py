@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_diffusion.data.language.language.words import split_words
-from tiny_diffusion.evaluation.likelihood.bound.baselines import KneserNey
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.language.words import split_words
+from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 from tiny_diffusion.model.likelihood import chain_rule
 from tiny_diffusion.model.transformer import Transformer
 
@@ -19,11 +19,6 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CAUSAL = {"model.causal": True, "training.objective": "autoregressive"}
 CONTEXT = 64
 LEVEL = 2
-
-
-@pytest.fixture(autouse=True)
-def _reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(BENCHMARKS)
 
 
 @pytest.fixture(scope="module")
