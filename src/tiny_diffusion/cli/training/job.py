@@ -19,6 +19,7 @@ from .progress import attend, follow
 if TYPE_CHECKING:
     from ...checkpoint import Checkpoint
     from ...data.artefacts import Processed
+    from ...training.events import Finished
     from ...training.processes import Ranks
     from ...training.trainer import Trainer
 
@@ -115,12 +116,17 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
             say(f"the run that was in {output} is now in {moved}")
         write_text(output / CONFIG_FILE, trainer.config.to_toml())
         finished = follow(trainer, append=job.resume)
+    return _conclude(job, trainer, finished)
+
+
+def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
+    """Print the result, or how to continue; return whether the run was stopped."""
     if finished.interrupted:
-        if ranks.count > 1:  # started by torchrun, with a command that we do not know
+        if trainer.ranks.count > 1:  # started by torchrun, with a command that we do not know
             how = " the same command and --resume"
         else:
-            how = f": {job.again or command_to_continue(job.data_dir, output)}"
-        say(f"stopped after step {finished.step}; everything is saved in {output}; continue with{how}", to=errors)
+            how = f": {job.again or command_to_continue(job.data_dir, job.output)}"
+        say(f"stopped after step {finished.step}; everything is saved in {job.output}; continue with{how}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if job.choice is not None and not trainer.progress.cooling:
