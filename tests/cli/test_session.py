@@ -294,7 +294,7 @@ def test_animations_are_saved(checkpoint: str, tmp_path: Path, where: list[str])
     ("options", "words"),
     [
         (["--prompt", "A", "--interactive"], "--prompt and --interactive do not go together"),
-        (["--prompt", "A", "--prompts-file", "x"], "--prompt and --prompts-file"),
+        (["--prompt", "A", "--prompts-file", "long.txt"], "--prompt and --prompts-file"),
         (["--prompts-file", "none.txt"], "No such file"),
         (["--prompts-file", "empty.txt"], "holds no prompt"),
         (["--prompts-file", "latin.txt"], "not UTF-8 at byte 3"),

@@ -73,7 +73,7 @@ def test_a_model_that_copies_is_broken_up(
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_run_longer_than_a_block_is_seen(data: Processed, book: list[int], causal: bool) -> None:
-    # Block after block, of 32 tokens each, the model goes on in the same refrain.
+    # In block after block of 32 tokens, the model repeats the same refrain.
     refrain = book[:32]
     model = Copyist(refrain, data.tokenizer, 0.999, causal=causal)
     words = len(split_words(data.tokenizer.decode(refrain)))
@@ -141,7 +141,7 @@ def test_given_text_stays_though_it_is_copied(book: list[int], data: Processed, 
     for seed in range(3):
         [text] = writer.write(prompt, guarded(seed=seed, length=25))
         assert text.text.startswith(prompt) and list(text.ids[:30]) == book[:30]
-        assert text.longest_copied_words in (words, words - 1)  # the last one may be written on
+        assert text.longest_copied_words in (words, words - 1)  # the last word may be continued
         free = [not was_given for was_given in text.given]
         assert broken([NoveltyGuard(index, data.tokenizer, LIMIT)], text.ids, free) is None
 
@@ -163,14 +163,14 @@ def test_mending_shows_its_states(book: list[int], data: Processed, index: CopyI
     assert [tuple(row) for row in states[-1].confidence.tolist()] == [text.confidence for text in texts]
 
 
-# What offends, and what breaks it.
+# Runs that are too long, and the places that break them.
 
 LENGTHS = st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), max_size=9)
 
 
 @given(LENGTHS, st.integers(1, 4))
 def test_every_offending_window_is_hit_with_few_changes(words: list[tuple[int, bool, bool]], limit: int) -> None:
-    # Runs as an index tells them: they end with the text, and the rest of a run is a run.
+    # Runs as an index gives them: none goes beyond the text, and the rest of a run is a run.
     lengths = [min(length, len(words) - i) for i, (length, _, _) in enumerate(words)]
     for i in range(1, len(lengths)):
         lengths[i] = max(lengths[i], lengths[i - 1] - 1)
@@ -219,7 +219,7 @@ def test_a_run_is_seen_across_blocks(data: Processed) -> None:
     assert len(guard.places(more, [i >= reach for i in range(len(more))])) == 1
     assert guard.reach(ids[:5]) == 5
     assert guard.reach(data.tokenizer.encode("?!" * 500)) == len(data.tokenizer.encode("?!" * 500))
-    # And from its other side.
+    # The same from the other side.
     ids = data.tokenizer.encode(" e f g h" + " x y z" * 200)
     reach = guard.reach(ids, behind=True)
     assert 7 <= len(split_words(data.tokenizer.decode(ids[:reach]))) < 100
@@ -258,7 +258,7 @@ def test_tokens_stand_where_their_spans_say(text: str, cut: int, end: int) -> No
         assert list(own) == [i for i, (a, b) in enumerate(spans) if a <= place < b]
 
 
-# The rounds.
+# Rounds of repair.
 
 
 class NoSevens:
@@ -289,7 +289,7 @@ def rounds(
     bars: list[dict[int, set[int]]] = []
 
     class Answered(Repair):
-        """A repair whose draws are told."""
+        """A repair with given draws."""
 
         def redrawn(
             self, row: Tensor, barred: Mapping[int, set[int]], numbers: torch.Generator
@@ -317,7 +317,7 @@ def rounds(
 
 def test_a_place_is_drawn_again_ever_wider_until_it_is_mended() -> None:
     assert rounds([8])[:2] == ([5, 8, 7, 6], [[5, MASK, 7, 6]])
-    # Neighbours go along, given ones do not; what stood there is barred when patience is over.
+    # Free neighbours are drawn too, given ones are not; after patience runs out, the tokens found there are barred.
     final, asked, bars, _ = rounds([7, 7, 8])
     assert asked == [[5, MASK, 7, 6], [MASK, MASK, 7, 6], [MASK, MASK, 7, MASK]] and final == [8, 8, 7, 8]
     assert bars == [{}, {1: {7}}, {0: {7}, 1: {7}}]
@@ -373,7 +373,7 @@ def test_the_command_line_reads_the_data_where_it_is_needed_or_given(
     common = ["--checkpoint", str(writer_file), "--device", "cpu"]
     guard = ["--generation.max_copied_words", "3"]
     command = ["generate", "--prompt", "The old", "--length", "9", *common]
-    monkeypatch.chdir(writer_file.parent)  # where the default folder is not
+    monkeypatch.chdir(writer_file.parent)  # the default folder does not exist here
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0 and done.output.startswith("The")
     done = CliRunner().invoke(app, [*command, "--data-dir", "nowhere"])

@@ -1,4 +1,4 @@
-"""The novelty guard where text is given: gaps and rewriting keep it on both sides, and one refused text is not all."""
+"""The novelty guard beside given text, in gaps and in rewriting; one refused text does not cost the others."""
 
 import json
 import re
@@ -52,12 +52,12 @@ def book(data: Processed) -> str:
 
 
 def copyist(book: str, data: Processed, index: CopyIndex, grip: float, context: int = 64) -> Writer:
-    """A writer that knows the book by heart, place by place; words of the book's own encoding, spaces in front."""
+    """A writer that knows the book by heart, token by token."""
     return Writer(Copyist(data.tokenizer.encode(book), data.tokenizer, grip, context=context), data.tokenizer, index)
 
 
 def gaps_in(book: str, tokenizer: BookTokenizer, *sizes: int) -> str:
-    """The book with ten tokens given, a gap of so many tokens, ten given, and so on; the gaps begin at spaces."""
+    """The book with gaps of these sizes in tokens, about ten given tokens before each; gaps begin at spaces."""
     ids, place, parts = tokenizer.encode(book), 0, []
     for size in sizes:
         start = next(i for i in range(place + 10, len(ids)) if tokenizer.decode([ids[i]]).startswith(" "))
@@ -67,7 +67,7 @@ def gaps_in(book: str, tokenizer: BookTokenizer, *sizes: int) -> str:
 
 
 def is_kept(text: Written, tokenizer: BookTokenizer, index: CopyIndex, limit: int) -> bool:
-    """Whether no run of more words with a written token in it is left."""
+    """Whether no run of more than ``limit`` words holds a written token."""
     free = [not was_given for was_given in text.given]
     assert text.text == tokenizer.decode(text.ids)
     return not NoveltyGuard(index, tokenizer, limit).places(text.ids, free)
@@ -93,7 +93,7 @@ def test_gaps_of_fixed_size_are_mended(
         assert after.longest_copied_words == index.match([after.text])[0].longest
         assert after.given.count(False) == sum(sizes) and min(after.confidence) > 0
         assert after.steps > before.steps
-    if len(sizes) < 3 or sum(sizes) < 60:  # within the context only what offends changes
+    if len(sizes) < 3 or sum(sizes) < 60:  # within the context, only the copied run changes
         same = [a == b for a, b in zip(free[0].ids, kept[0].ids, strict=True)]
         assert same.count(True) > len(same) * 2 / 3
     assert writer.infill(template, guarded(**how)) == kept
@@ -131,7 +131,7 @@ def test_rewriting_is_mended(book: str, data: Processed, index: CopyIndex, stren
 
 @pytest.mark.parametrize("gap", ["{2 words}", "{1-3 words}", "{5-9 tokens}", "{sentence}"])
 def test_searched_fillings_that_copy_are_thrown_away(book: str, data: Processed, index: CopyIndex, gap: str) -> None:
-    # A model that is mostly wrong and sometimes right; the book stands on both sides of the gap.
+    # The model is sometimes right about the book, which is on both sides of the gap.
     words = book.split(" ")
     template = f"{' '.join(words[:5])} {gap} {' '.join(words[7:12])}"
     writer = copyist(book, data, CopyIndex([book]), 0.75)
@@ -163,7 +163,7 @@ def test_given_text_may_be_copied_and_runs_beside_other_gaps_are_seen(data: Proc
     writer = copyist(source, data, CopyIndex([source]), 0.5)
     [text] = writer.infill("one two three four five six ___, seven", guarded(2, gap_tokens=1))
     assert text.longest_copied_words == 6 and is_kept(text, data.tokenizer, CopyIndex([source]), 2)
-    # Two words of one gap and two of the next, which is filled later, make a run.
+    # Two words of one gap and two of the next, which is filled later, form a run.
     for seed in range(4):
         [text] = writer.infill("one {2 tokens} {1-2 words} {2 words}", guarded(2, seed=seed, gap_rounds=30))
         assert is_kept(text, data.tokenizer, CopyIndex([source]), 2)
@@ -178,7 +178,7 @@ GAPS = st.sampled_from(["___", "{1 token}", "{6 tokens}", "{1-3 words}", "{2-5 t
 def test_no_longer_run_is_left(
     config: ProjectConfig, data: Processed, parts: list[tuple[str, str]], end: str, limit: int, seed: int
 ) -> None:
-    # What the model writes freely is made the text that it must not copy.
+    # The text that the model writes freely becomes the text that it must not copy.
     torch.manual_seed(seed % 3)
     model = new_model(config.override(**{"model.init_std": 0.5}), data.tokenizer).eval()
     template = " ".join(f"{text} {gap}" for text, gap in parts) + f" {end}"
@@ -223,9 +223,9 @@ def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sa
     for run in (writer.filling("The old {9 tokens} sold it.", how), writer.rewriting("The old miller sold it", how)):
         states, [found] = states_of(run)
         assert found.steps == len(states) == states[-1].step
-    # Of a search the filling that was taken counts, and of gaps filled by one draw that draw.
+    # Of a search, only the steps of the chosen filling count; gaps filled by one draw count once.
     [searched] = writer.infill("The {7 tokens}{2 tokens} sold {2-2 words} it.", how)
-    if sampler == "threshold":  # one a token, nothing reaches the bar
+    if sampler == "threshold":  # one step per token: nothing reaches the threshold
         assert 9 < searched.steps <= 9 + 32
     elif sampler == "ancestral":
         assert searched.steps == 6

@@ -1,4 +1,4 @@
-"""Filling gaps: what is outside never changes, what is asked for comes or an error does. Untrained models will do."""
+"""Filling gaps: text outside never changes, and a request is satisfied or refused. Untrained models suffice."""
 
 import itertools
 import re
@@ -45,7 +45,7 @@ def writer(config: ProjectConfig, data: Processed) -> Writer:
 
 
 def fills(template: str, text: str) -> list[str]:
-    """What stands in the gaps of ``text``; fails where anything else differs from the template."""
+    """The fillings of the gaps in ``text``; fails if anything else differs from the template."""
     pattern = "".join(re.escape(p.text) if isinstance(p, Fixed) else "(.*?)" for p in parse_gaps(template))
     found = re.fullmatch(pattern, text, re.DOTALL)
     assert found is not None, (template, text)
@@ -68,7 +68,7 @@ def test_text_outside_the_gaps_is_never_altered(writer: Writer, parts: list[tupl
     fills(template, found.text)
     assert min(found.ids) >= NUM_RESERVED
     assert len(found.ids) == len(found.given) == len(found.confidence)
-    # The given tokens spell the fixed text, but for the spaces that went to the gaps.
+    # The given tokens spell the fixed text without the spaces that went to the gaps.
     given_text = writer.tokenizer.decode(i for i, g in zip(found.ids, found.given, strict=True) if g)
     expected = "".join(text.removesuffix(" ") for text, _ in parts) + end
     assert given_text == expected
@@ -79,10 +79,10 @@ def test_text_outside_the_gaps_is_never_altered(writer: Writer, parts: list[tupl
 @pytest.mark.parametrize(
     ("template", "pattern"),
     [
-        ("on a ___ night", r"on a \S.* night"),  # the space before the gap stands there once
+        ("on a ___ night", r"on a \S.* night"),  # the space before the gap occurs once
         ("on a ___night", r"on a \S.*night"),
         ("on a  ___ night", r"on a  \S.* night"),
-        ("on a___ night", r"on a.* night"),  # no space before: the filling may go on in the word
+        ("on a___ night", r"on a.* night"),  # no space before: the filling may continue the word
         ("___ was dark.", r"\S.* was dark\."),
         ("It was.\n\n___ came.", r"It was\.\n\n\S.* came\."),
         ("It was.\r\n___ came.", r"It was\.\r\n\S.* came\."),
@@ -147,7 +147,7 @@ def test_a_wrong_number_of_words_is_never_handed_out(writer: Writer) -> None:
         UserError, match=r"^none of 1 fillings of \{14 words\} came out with 14 words; ask for less, or"
     ):
         writer.infill("The {14 words} end", few)
-    # More rounds, or more candidates, find what one draw misses.
+    # More rounds find what one draw misses.
     enough = few.model_copy(update={"gap_rounds": 40, "seed": 1})
     assert len(fills("The {2 words} end", writer.infill("The {2 words} end", enough)[0].text)[0].split()) == 2
 
@@ -175,7 +175,7 @@ def test_each_round_learns_the_tokens_a_word_from_the_last(
     with pytest.raises(UserError, match="none of 2 fillings"):
         writer.infill("The {14 words} end", FAST.model_copy(update={"gap_candidates": 1, "gap_rounds": 2}))
     assert asked[1] == (drawn[0] / drawn[1], SLACK / 2) != (asked[0][0], SLACK) == asked[0]
-    # The first is the template's own, in the tokens that may be written.
+    # The first ratio is that of the template, in the tokens that may be written.
     wide = config.model.model_copy(update={"vocab_level": 2})
     other = Writer(Transformer(wide, NUM_RESERVED + data.tokenizer.level_size(2), NUM_RESERVED), data.tokenizer)
     for level in (1, 2):
@@ -254,7 +254,7 @@ def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str,
 
 
 def asked(source: str, opening: Opening, before: str, after: str, must: tuple[str, ...] = ()) -> Gap:
-    """An open gap as the template asks for it, between these characters."""
+    """An open gap with this request, between these characters."""
     [request] = parse_gaps(source)
     assert isinstance(request, GapRequest)
     return Gap("", (), (), request, opening, 0, before, after, must)
@@ -291,7 +291,7 @@ def test_a_required_word_stands_where_the_model_expects_it() -> None:
     numbers = torch.Generator().manual_seed(0)
     places = [place_words([word], chances, 6, numbers) for _ in range(50)]
     assert places.count([MASK, MASK, NUM_RESERVED + 1, NUM_RESERVED + 2, MASK, MASK]) > 45
-    chances[0, 3] = 9.0  # at the gap's beginning it goes without its space
+    chances[0, 3] = 9.0  # at the beginning of the gap it has no space
     assert place_words([word], chances, 6, numbers) == [NUM_RESERVED + 3] + [MASK] * 5
     both = [place_words([word, word], chances, 5, numbers) for _ in range(50)]
     assert all(ids is not None and len(ids) == 6 and ids[5] == MASK and ids.count(MASK) in (2, 3) for ids in both)
@@ -341,7 +341,7 @@ def test_a_required_word_that_cannot_stand_is_refused(
 
 
 def test_a_required_word_goes_to_the_likelier_gap(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the model expects nothing but the word in one gap, it is put there."""
+    """The word goes to the gap where the model expects it."""
     [word] = writer.tokenizer.encode(" the", 1)
     for likely in (1, 3):
         monkeypatch.setattr(
@@ -388,8 +388,8 @@ def test_a_long_text_is_filled_from_left_to_right_in_windows(writer: Writer) -> 
     assert all(row.shape[1] == CONTEXT for row in rows) and len(found.ids) > 5 * CONTEXT
     fills(template, found.text)
     masked = [int((row == MASK).sum()) for row in rows]
-    assert masked[FAST.steps - 1] == 0  # all masks of a window are settled, gaps that come later too
-    # The second gap is filled with the first one's filling in sight.
+    assert masked[FAST.steps - 1] == 0  # all masks of a window settle, those of later gaps too
+    # While the second gap is filled, the filling of the first is visible.
     filled = [i for i, g in zip(found.ids, found.given, strict=True) if not g]
     first = torch.tensor(filled[:5])
     assert all((row[0].unfold(0, 5, 1) == first).all(1).any() for row in rows[FAST.steps : 2 * FAST.steps])
@@ -417,13 +417,13 @@ def test_states_say_which_text_and_which_part_of_it_they_write(writer: Writer, t
 
 
 def test_gaps_of_fixed_size_in_one_window_are_filled_at_once(writer: Writer) -> None:
-    fast = FAST.model_copy(update={"gap_sampler": "ancestral"})  # takes all its steps for gaps of fewer tokens too
+    fast = FAST.model_copy(update={"gap_sampler": "ancestral"})  # takes all its steps even for gaps of fewer tokens
     [short] = writer.infill("The ___ sold {3 tokens} it.", fast)
     assert short.steps == FAST.steps
     [long] = writer.infill(f"The ___ sold {{3 tokens}} it. {LONG} {{2 tokens}} {LONG}", fast)
     assert long.steps == 2 * FAST.steps
     [apart] = writer.infill(f"{LONG} ___ sold it. {LONG[:80]} ___ {LONG}", fast)
-    assert apart.steps == 2 * FAST.steps  # in one window, but with little text around them
+    assert apart.steps == 2 * FAST.steps  # one window would hold both, but with little text around them
     [searched] = writer.infill("The ___ sold {1-3 tokens} ___ it.", fast)
     assert searched.steps == 3 * FAST.steps
 
@@ -476,7 +476,7 @@ def test_scores_are_the_chain_over_the_gap_and_sum_to_one(toy: Transformer, monk
         noisy[place:4] = MASK
         expected += float(toy(noisy[None])[0, place].log_softmax(-1)[row[place] - NUM_RESERVED])
     assert float(found[7]) == pytest.approx(expected / 3, abs=1e-5)
-    # Rows of other lengths beside it, and other spans, change nothing.
+    # Rows of other lengths in the same call, and other spans, change nothing.
     mixed = filler.scores([row[:4], row, row[1:]], [(1, 3), (1, 4), (0, 2)])
     assert mixed[1] == pytest.approx(float(found[7]), abs=1e-5)
     assert mixed[0] == pytest.approx(filler.scores([row[:4]], [(1, 3)])[0], abs=1e-5)
@@ -492,7 +492,7 @@ def test_scores_with_fewer_steps_take_neighbours_together(toy: Transformer, monk
 
 
 def test_edges_give_the_law_under_their_condition(toy: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the model's joint law over three tokens, the share in which the first is 1 or 2, and the last is 0."""
+    """The model's joint law over three tokens, given that the first is 1 or 2 and the last is 0."""
     filler = toy_filler(toy, monkeypatch, steps=3)
     first, last = torch.tensor([False, True, True]), torch.tensor([True, False, False])
     row = Row(torch.full((3,), MASK), (Edge(0, first), Edge(2, last)))
@@ -504,7 +504,7 @@ def test_edges_give_the_law_under_their_condition(toy: Transformer, monkeypatch:
     chance = float(begin[1] / (begin[1] + begin[2]))
     share = sum(t[0] == 1 for t in texts) / n
     assert abs(share - chance) < 4 * (chance * (1 - chance) / n) ** 0.5
-    # The probabilities that they were drawn with are told.
+    # The state gives the probabilities with which they were drawn.
     assert final.confidence[0, 0] == pytest.approx(chance if texts[0][0] == 1 else 1 - chance, abs=1e-5)
     assert bool((final.confidence[:, 2] == 1).all())
 

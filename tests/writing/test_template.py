@@ -1,4 +1,4 @@
-"""GapRequest templates and kept spans: what they are read as, and the line that a wrong one gets."""
+"""Gap templates and kept spans: how they are parsed, and the error for a wrong one."""
 
 import re
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def test_a_parse_loses_nothing(template: str) -> None:
 
 @given(st.lists(st.tuples(TEXTS, GAPS), max_size=5), TEXTS)
 def test_gaps_come_out_in_order_with_the_text_between(parts: list[tuple[str, str]], end: str) -> None:
-    # Underscores behind underscores would be one gap.
+    # Underscores after underscores would be one gap.
     parts = [(text or "x", gap) for text, gap in parts]
     template = "".join(escape(text) + gap for text, gap in parts) + escape(end)
     pieces = parse_gaps(template)

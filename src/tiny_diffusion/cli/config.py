@@ -4,11 +4,11 @@ import textwrap
 
 import click
 
-from ..config import ProjectConfig, Row, describe
+from ..config import ProjectConfig, Row
 from ..errors import UserError
 from .console import console
 from .help import examples
-from .settings import SETTINGS, config_flags, resolve
+from .settings import ROWS, SETTINGS, config_flags, resolve
 
 WIDEST = 100  # columns of the reference; a narrower terminal uses its own width
 
@@ -33,7 +33,7 @@ def command(ctx: click.Context, name: str | None, reference: bool) -> None:
     if not reference:
         click.echo(resolve(ctx, ProjectConfig.preset(name or "default")).to_toml())
         return
-    rows = [row for row in describe(ProjectConfig) if name is None or name in row.key]
+    rows = [row for key, row in ROWS.items() if name is None or name in key]
     if not rows:
         raise UserError(f"no setting has {name!r} in its key; tiny-diffusion config --reference lists them all")
     width = min(WIDEST, console.width)

@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"No such command {wanted!r}: {hint}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
-            _refuse_repeated(command, rest)
+            _refuse_repeated(ctx, command, rest)
         return name, command, rest
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -89,11 +89,10 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _refuse_repeated(command: click.Command, arguments: list[str]) -> None:
+def _refuse_repeated(ctx: click.Context, command: click.Command, arguments: list[str]) -> None:
     """Raise UserError if an option is given twice and click would use only the last value."""
-    with click.Context(
-        command, resilient_parsing=True
-    ) as probe:  # other mistakes are reported when the command is parsed
+    # Other mistakes are reported when the command is parsed.
+    with click.Context(command, parent=ctx, resilient_parsing=True) as probe:
         _, _, given = command.make_parser(probe).parse_args(list(arguments))
     for parameter, times in Counter(given).items():
         if isinstance(parameter, click.Option) and times > 1 and not (parameter.multiple or parameter.count):

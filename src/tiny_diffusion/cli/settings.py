@@ -14,6 +14,7 @@ from .help import RareOption, help_all
 _CHANGES = "tiny_diffusion.changes"  # the place in a click context's ``meta``
 LONGEST_TYPE = 40  # characters of a type that are shown beside its flag; a longer one goes into the flag's text
 SETTINGS = keys_of(*(field.annotation for field in ProjectConfig.model_fields.values()))  # type: ignore[arg-type]
+ROWS = {row.key: row for row in describe(ProjectConfig)}
 Decorator = Callable[[Any], Any]
 
 
@@ -41,7 +42,7 @@ def config_flags(*groups: type[Config], sets: Collection[str] = (), also: Collec
         changes(ctx).extend(pairs)
 
     def add(function: Any) -> Any:
-        rows = [row for row in describe(ProjectConfig) if _setting(row.key) in taken and "[i]" not in row.key]
+        rows = [row for key, row in ROWS.items() if _setting(key) in taken and "[i]" not in key]
         if rows:
             *most, last = dict.fromkeys(row.key.partition(".")[0] for row in rows)
             sections = f"{', '.join(most)} and {last}" if most else last
@@ -81,7 +82,7 @@ def short_flag(flag: str, *keys: str, help: str = "", rare: bool = False, defaul
         rare: list the flag only in ``--help-all``.
         default: show the setting's default.
     """
-    row = next(row for row in describe(ProjectConfig) if row.key == keys[0])
+    row = ROWS[keys[0]]
     shown = (help or row.description.split("; ")[0]).rstrip(".") + "."
     if default:
         shown += f"  [default: {row.default.strip('[]').replace(' ', '') or 'none'}]"

@@ -76,9 +76,8 @@ def show_value(value: Any) -> str:
 def describe_errors(cls: type[BaseModel], error: ValidationError) -> str:
     """Say in one line what is wrong: key, value, and what would be right; at most SHOWN_ERRORS complaints."""
     details = error.errors(include_url=False)
-    details.sort(
-        key=lambda item: item["type"] != "extra_forbidden"
-    )  # a misspelt key is often the reason for a missing one
+    # A misspelt key is often the reason for a missing one.
+    details.sort(key=lambda item: item["type"] != "extra_forbidden")
     lines = [_describe(cls, item) for item in details[:SHOWN_ERRORS]]
     if len(details) > SHOWN_ERRORS:
         lines.append(f"and {len(details) - SHOWN_ERRORS} more")

@@ -22,15 +22,20 @@ class Row:
     description: str
 
 
-def describe(cls: type[BaseModel], prefix: str = "") -> list[Row]:
-    """Rows for every setting of ``cls``; nested groups become dotted keys, lists of groups ``[i]``."""
+def describe(cls: type[BaseModel], prefix: str = "", values: BaseModel | None = None) -> list[Row]:
+    """Rows for every setting of ``cls``; nested groups become dotted keys, lists of groups ``[i]``.
+
+    The defaults are those in ``values``, an object of ``cls``, or the class's own.
+    """
     rows: list[Row] = []
     for name, field in cls.model_fields.items():
         key = f"{prefix}{name}"
+        default = field.get_default(call_default_factory=True) if values is None else getattr(values, name)
         if is_group(field.annotation):
-            rows += _with_defaults(describe(field.annotation, f"{key}."), key, field)  # type: ignore[arg-type]
+            rows += describe(field.annotation, f"{key}.", default)  # type: ignore[arg-type]
             continue
-        rows.append(Row(key, _type_text(field), _default_text(field), " ".join((field.description or "").split())))
+        shown = "" if values is None and field.is_required() else value_text(default)
+        rows.append(Row(key, _type_text(field), shown, " ".join((field.description or "").split())))
         element = child_annotation(field.annotation, 0)
         if is_group(element):
             rows += describe(element, f"{key}[i].")
@@ -52,23 +57,6 @@ def _declaring(section: type[BaseModel], name: str) -> type[BaseModel]:
     return next(cls for cls in reversed(section.__mro__) if name in getattr(cls, "model_fields", ()))
 
 
-def _with_defaults(rows: list[Row], key: str, field: FieldInfo) -> list[Row]:
-    """Replace each default by the one that the parent gives to the group, if it gives any."""
-    group = field.get_default(call_default_factory=True)
-    if not isinstance(group, BaseModel):
-        return rows
-    result = []
-    for row in rows:
-        value: Any = group
-        parts = row.key.removeprefix(f"{key}.").split(".")
-        if "[i]" not in row.key:
-            for part in parts:
-                value = getattr(value, part)
-            row = Row(row.key, row.type, value_text(value), row.description)
-        result.append(row)
-    return result
-
-
 def value_text(value: Any) -> str:
     """A value as it is written in an override; groups in lists by their names."""
     if isinstance(value, bool):
@@ -78,10 +66,6 @@ def value_text(value: Any) -> str:
     if isinstance(value, BaseModel):
         return str(getattr(value, "name", type(value).__name__))
     return str(value)
-
-
-def _default_text(field: FieldInfo) -> str:
-    return "" if field.is_required() else value_text(field.get_default(call_default_factory=True))
 
 
 def _type_text(field: FieldInfo) -> str:

@@ -41,13 +41,7 @@ def choose(
 
     ``counts``: how many of the N rows belong to each sample, in order; needed if ``numbers`` has several generators.
     """
-    law = restrict(
-        logits / settings.temperature,
-        allowed=logits.shape[1],
-        top_k=settings.top_k,
-        top_p=settings.top_p,
-        min_p=settings.min_p,
-    )
+    law = restrict(logits / settings.temperature, top_k=settings.top_k, top_p=settings.top_p, min_p=settings.min_p)
     return draw(law, numbers, counts)
 
 
@@ -59,15 +53,14 @@ def forbid(logits: Tensor, allowed: int) -> Tensor:
     return logits
 
 
-def restrict(logits: Tensor, *, allowed: int, top_k: int, top_p: float, min_p: float = 0.0) -> Tensor:
-    """Logits (N, V) with every token at -inf that is not among the first ``allowed`` or fails a restriction.
+def restrict(logits: Tensor, *, top_k: int, top_p: float, min_p: float = 0.0) -> Tensor:
+    """Logits (N, V) with every token at -inf that fails a restriction.
 
     ``top_k``: only the k likeliest tokens; 0: all. ``top_p``: only the nucleus, the smallest set of likeliest tokens
     with at least this total probability (Holtzman et al. 2020). ``min_p``: only tokens with at least this share of the
     likeliest token's probability (Nguyen et al. 2024); 0: all.
     """
-    logits = forbid(logits, allowed)
-    if 0 < top_k < allowed:
+    if 0 < top_k < logits.shape[1]:
         least = logits.topk(top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
     if top_p < 1:

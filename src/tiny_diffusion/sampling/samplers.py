@@ -2,7 +2,7 @@
 
 A sampler fills a canvas's block in ``steps`` steps. After each step it yields how many steps are left for the block:
 the exact number, or an upper bound for samplers that choose their own number of steps. To add one, write a function
-here, list it in ``SAMPLERS`` and name it in ``config.generation_config.Sampler``.
+here, list it in ``_ALL`` and name it in ``config.generation_config.Sampler``.
 
 Shapes: B rows, T tokens.
 """
@@ -196,20 +196,8 @@ def _most(masked: Tensor) -> int:
     return int(masked.sum(1).max())
 
 
-SAMPLERS: dict[str, Callable[[Canvas, int], Iterator[int]]] = {
-    sampler.__name__: sampler
-    for sampler in (
-        ancestral,
-        first_hitting,
-        confidence,
-        margin,
-        entropy,
-        entropy_bounded,
-        threshold,
-        remasking,
-        planner,
-    )
-}
+_ALL = (ancestral, first_hitting, confidence, margin, entropy, entropy_bounded, threshold, remasking, planner)
+SAMPLERS: dict[str, Callable[[Canvas, int], Iterator[int]]] = {sampler.__name__: sampler for sampler in _ALL}
 """By the names of ``generation.sampler``."""
 ADAPTIVE = ("entropy_bounded", "threshold")
 """These ignore the number of steps: they take as many as they need, at most one per token."""

@@ -53,8 +53,8 @@ def command(ctx: click.Context, book: str | None, folder: str) -> None:
 
     config = resolve(ctx, ProjectConfig.preset("demo"))
     root = Path(folder)
-    source, told = find_book(book, root)
-    say(f"book: {told}")
+    source, title = find_book(book, root)
+    say(f"book: {title}")
     say(f"preparing {root / 'processed'}")
     prepare.run(source, root / "processed", config, force=False)
     data = load_processed(root / "processed")

@@ -64,7 +64,7 @@ def run(
         local: folders of Hugging Face models to measure too.
         other_books: books whose style is measured too.
         blind: the figures of a blind test.
-        parts: the file of finished parts; an evaluation that was interrupted leaves it, and this one goes on with it.
+        parts: the file of finished parts; an interrupted evaluation leaves it, and the next one continues it.
     """
     from ...checkpoint import load_checkpoint
     from ...data.artefacts import load_processed

@@ -19,6 +19,7 @@ from .progress import attend, follow
 if TYPE_CHECKING:
     from ...checkpoint import Checkpoint
     from ...data.artefacts import Processed
+    from ...training.events import Finished
     from ...training.processes import Ranks
     from ...training.trainer import Trainer
 
@@ -35,9 +36,16 @@ def open_book(folder: Path) -> "Processed":
 class Job:
     """What to train, on which book, and where.
 
-    ``resume``: continue the run in ``output``. ``start``: begin with a checkpoint's weights. ``dry_run``: only print
-    the settings and the estimates. ``budget``: the time to keep, and ``choice`` what was chosen for it. ``again``: what
-    to do to continue a stopped run; ``train --resume`` if not given.
+    Attributes:
+        config: all settings.
+        data: the prepared book, read from ``data_dir``.
+        output: the folder of the run.
+        resume: continue the run in ``output``.
+        dry_run: only print the settings and the estimates.
+        start: a checkpoint whose weights the run begins with.
+        budget: the time that the run must keep.
+        choice: the choice of a size for that time.
+        again: what a user does to continue a stopped run; ``train --resume`` if None.
     """
 
     config: ProjectConfig
@@ -108,12 +116,17 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
             say(f"the run that was in {output} is now in {moved}")
         write_text(output / CONFIG_FILE, trainer.config.to_toml())
         finished = follow(trainer, append=job.resume)
+    return _conclude(job, trainer, finished)
+
+
+def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
+    """Print the result, or how to continue; return whether the run was stopped."""
     if finished.interrupted:
-        if ranks.count > 1:  # started by torchrun, with a command that we do not know
+        if trainer.ranks.count > 1:  # started by torchrun, with a command that we do not know
             how = " the same command and --resume"
         else:
-            how = f": {job.again or command_to_continue(job.data_dir, output)}"
-        say(f"stopped after step {finished.step}; everything is saved in {output}; continue with{how}", to=errors)
+            how = f": {job.again or command_to_continue(job.data_dir, job.output)}"
+        say(f"stopped after step {finished.step}; everything is saved in {job.output}; continue with{how}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if job.choice is not None and not trainer.progress.cooling:

@@ -24,7 +24,7 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 @click.option("--prompt", default="", help="Text to continue.")
 @click.option(
     "--prompts-file",
-    type=click.File("rb", lazy=True),
+    type=click.File("rb"),
     help="A file with one prompt per line; - is the standard input.",
 )
 @click.option("--interactive", is_flag=True, help="Read prompts and commands line by line, until an empty line.")

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from ...writing.writer import Writer
 
 PIPE = "-"
-FILE = click.option(
-    "--file", type=click.File("rb", lazy=True), help="Read the text from a file; - is the standard input."
-)
+FILE = click.option("--file", type=click.File("rb"), help="Read the text from a file; - is the standard input.")
 OUTPUT = click.option(
     "--output",
     default=PIPE,
