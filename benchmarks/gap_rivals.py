@@ -21,8 +21,7 @@ from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.writing.filler import Filler, Row
 from tiny_diffusion.writing.infilling.template import escape
-from tiny_diffusion.writing.writer import finish
-from tiny_diffusion.writing.writer import Writer
+from tiny_diffusion.writing.writer import Writer, finish
 
 BATCH = 32
 BEHIND = 16  # tokens behind a gap that are judged with its filling
