@@ -20,9 +20,9 @@ from .blind_test import file_hash
 if TYPE_CHECKING:
     from ...evaluation.blind_test.statistics import BlindReport
     from ...evaluation.curves import Curves
+    from ...evaluation.likelihood.comparison import Step
     from ...evaluation.report.time_estimate import Remaining
     from ...evaluation.result import Report, SeedsReport
-    from ...evaluation.subject import Step
 
 
 UNUSED = (
@@ -221,9 +221,9 @@ def run(
     from ...checkpoint import load_checkpoint
     from ...data.artefacts import load_processed
     from ...evaluation.kept import KeptParts, evaluation_key
+    from ...evaluation.likelihood.comparison import Rivals
     from ...evaluation.report.evaluate import Report, evaluate
     from ...evaluation.report.time_estimate import Expected, Remaining
-    from ...evaluation.subject import Rivals
     from ...runtime import find_device, memory_errors
 
     with memory_errors(), errors.status("reading") as status:
