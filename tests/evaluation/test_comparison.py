@@ -13,7 +13,6 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
 from tiny_diffusion.evaluation.likelihood.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
 from tiny_diffusion.evaluation.likelihood.breakdown import (
@@ -24,9 +23,10 @@ from tiny_diffusion.evaluation.likelihood.breakdown import (
     score_held_out,
     window_thirds,
 )
-from tiny_diffusion.evaluation.likelihood.comparison import Rivals, check_twin, compare, whole_characters
+from tiny_diffusion.evaluation.likelihood.comparison import check_twin, compare, whole_characters
 from tiny_diffusion.evaluation.likelihood.compressor import PHASES, compressed_size, ppm_bits
 from tiny_diffusion.evaluation.likelihood.hugging_face import load_local, local_nats
+from tiny_diffusion.evaluation.subject import Rivals, Subject
 
 CPU = torch.device("cpu")
 SETTINGS = EvaluationConfig(draws=2, windows=6, bootstrap=100, ngram_orders=(1,), ppm_order=0, breakdown_draws=0)
@@ -166,7 +166,7 @@ def test_held_out_scores_leave_the_training_scores_alone(data: Processed) -> Non
 
 
 def rows(checkpoint: Checkpoint, data: Processed, held: HeldOut, settings: EvaluationConfig, rivals: Rivals) -> dict:
-    events = compare(checkpoint, checkpoint.build(CPU), data, held, settings, rivals, KeptParts(), {})
+    events = compare(Subject(checkpoint, checkpoint.build(CPU), data, settings, rivals), held)
     while True:
         try:
             next(events)

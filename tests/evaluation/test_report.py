@@ -30,9 +30,8 @@ from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import Leaks
 from tiny_diffusion.evaluation.likelihood.bound import Difference, HeldOut, Likelihood, resample, summarise
 from tiny_diffusion.evaluation.likelihood.breakdown import BREAKDOWN, FORMAT_COST
-from tiny_diffusion.evaluation.likelihood.comparison import Step
 from tiny_diffusion.evaluation.report.chart import Line, Row, Scale, line_chart, row_chart
-from tiny_diffusion.evaluation.report.evaluate import NO_RIVALS, evaluate
+from tiny_diffusion.evaluation.report.evaluate import evaluate
 from tiny_diffusion.evaluation.report.page import render
 from tiny_diffusion.evaluation.report.several import combine, main_figures
 from tiny_diffusion.evaluation.report.time_estimate import Expected, Remaining, count_passes
@@ -41,6 +40,7 @@ from tiny_diffusion.evaluation.result import VERSION, Report, SeedsReport, schem
 from tiny_diffusion.evaluation.style.sentence_lengths import length_shares
 from tiny_diffusion.evaluation.style.style_report import DELTA, OtherBook
 from tiny_diffusion.evaluation.style.vocabulary import rank_shares
+from tiny_diffusion.evaluation.subject import NO_RIVALS, Step
 from tiny_diffusion.evaluation.text_quality.samples import WRITING
 
 FEW = {

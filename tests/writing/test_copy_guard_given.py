@@ -215,6 +215,23 @@ def test_mending_is_shown_and_counted(book: str, data: Processed, index: CopyInd
         assert len(film(states, found, data.tokenizer)) > PLAIN.steps
 
 
+def test_a_reader_may_write_into_the_states_of_repair(book: str, data: Processed, index: CopyIndex) -> None:
+    writer, template = copyist(book, data, index, 0.95), gaps_in(book, data.tokenizer, 16)
+    how = guarded(rewrite_strength=0.9)
+    for run, expected in (
+        (writer.filling(template, how), writer.infill(template, how)),
+        (writer.rewriting(book[:150], how), writer.rewrite(book[:150], how)),
+    ):
+        while True:
+            try:
+                state = next(run)
+            except StopIteration as done:
+                assert done.value == expected
+                break
+            state.ids.zero_()
+            state.confidence.zero_()
+
+
 @pytest.mark.parametrize("sampler", ["entropy_bounded", "threshold", "ancestral"])
 def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sampler: str) -> None:
     torch.manual_seed(0)

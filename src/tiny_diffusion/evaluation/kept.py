@@ -1,4 +1,4 @@
-"""Keeps finished parts of an evaluation in a file until it is complete, and records parts that cannot be measured."""
+"""Keeps finished parts of an evaluation in a file until the evaluation is complete."""
 
 import hashlib
 import json
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..config import ProjectConfig
-from ..errors import UserError, WorldError
+from ..errors import UserError
 from ..files import fingerprint, write_text
-from ..runtime import memory_errors
 
 Steps = TypeVar("Steps")
 Value = TypeVar("Value")
@@ -58,15 +57,3 @@ def evaluation_key(models: Sequence[Path], data: str, config: ProjectConfig, dev
     own = [version("tiny-diffusion"), config.training.precision, device]
     content = json.dumps([own, [fingerprint(path) for path in models], data, settings, stats], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def attempt(
-    name: str, measure: Generator[Steps, None, Value], missing: dict[str, str]
-) -> Generator[Steps, None, Value | None]:
-    """Return what ``measure`` returns; if that fails, None, with the reason in ``missing`` under ``name``."""
-    try:
-        with memory_errors():
-            return (yield from measure)
-    except (UserError, WorldError) as error:
-        missing[name] = str(error)
-        return None

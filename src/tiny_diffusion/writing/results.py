@@ -35,7 +35,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class WritingState(DenoisingState):
-    """A moment of writing. Its reader may write into it.
+    """A moment of writing. Its reader may write into ids and confidence.
 
     given: bool (B, T), the tokens that were there before. stretches: for each of the B rows, which text it writes.
     """

@@ -1,7 +1,7 @@
 """What the program knows about languages: words, sentences, dialogue, connectives, and which language a text is in.
 
 It imports nothing else of this program. Start with ``words``, which defines what counts as a word, then
-``segmentation``.
+``segmentation``; ``tables.toml`` holds the word lists of all languages.
 """
 
 from .dialogue import spoken

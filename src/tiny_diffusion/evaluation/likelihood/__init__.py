@@ -6,16 +6,14 @@ the windows and the bound.
 
 from .baselines import KneserNey
 from .bound import HeldOut, Likelihood, held_out, model_nats, ngram_nats, summarise
-from .comparison import Rivals, Step, check_twin, compare
+from .comparison import check_twin, compare
 from .surprisal import Scored, Surprisal, score_text
 
 __all__ = [
     "HeldOut",
     "KneserNey",
     "Likelihood",
-    "Rivals",
     "Scored",
-    "Step",
     "Surprisal",
     "check_twin",
     "compare",

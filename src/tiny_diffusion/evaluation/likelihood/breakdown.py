@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...checkpoint import Checkpoint
-from ...config import EvaluationConfig
 from ...config.curriculum_config import REFINEMENT
 from ...data.artefacts import Processed
 from ...data.curriculum import build_stage, encode_examples
@@ -22,8 +20,8 @@ from ...data.tokenizer import NUM_RESERVED, BookTokenizer
 from ...errors import UserError
 from ...model.likelihood import hidden_count, uniform_mask_losses
 from ...model.transformer import Transformer
+from ..subject import Step, Subject
 from .bound import THIRDS, HeldOut, IntArray, model_nats
-from .comparison import Step
 
 RATES = tuple(i / 10 for i in range(1, 10))
 BREAKDOWN = "likelihood by mask rate and by format"  # the step's name
@@ -145,14 +143,10 @@ def format_examples(data: Processed, split: str, scored: HeldOutSentences) -> di
 
 
 def break_down(
-    model: Transformer,
-    checkpoint: Checkpoint,
-    data: Processed,
-    windows: list[Tensor],
-    scored: HeldOutSentences,
-    settings: EvaluationConfig,
+    subject: Subject, windows: list[Tensor], scored: HeldOutSentences
 ) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """Yield steps; return the curve over mask rates (empty if autoregressive) and a row per format, as plain data."""
+    model, settings = subject.model, subject.settings
     total = breakdown_units(model.config.causal)
     yield Step(BREAKDOWN, 0, total)
     how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
@@ -160,11 +154,11 @@ def break_down(
     for rate in () if model.config.causal else mask_rate_curve(model, windows, **how):
         rates.append(rate)
         yield Step(BREAKDOWN, len(rates), total)
-    level, formats = checkpoint.config.model.vocab_level, list[FormatLikelihood]()
-    for name, examples in format_examples(data, settings.split, scored).items():
+    formats: list[FormatLikelihood] = []
+    for name, examples in format_examples(subject.data, settings.split, scored).items():
         if settings.windows:
             examples = examples[:: -(-len(examples) // settings.windows)]
-        formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
+        formats.append(format_likelihood(model, subject.tokenizer, subject.level, name, examples, **how))
         yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
     return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 

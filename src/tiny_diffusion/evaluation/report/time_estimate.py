@@ -5,12 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ...checkpoint import Checkpoint
 from ...config import EvaluationConfig, GenerationConfig
 from ...data.tokenizer import BOS
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import chain_rule, likelihood_bound
-from ...model.transformer import Transformer
 from ...runtime import autocast, generator_for
 from ...writing.results import Run
 from ...writing.writer import Writer, most_passes
@@ -18,6 +16,7 @@ from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import CHAIN_RULE, MODEL, PPM, TWIN, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
+from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
 
 REPEATS, ENOUGH = 4, 0.3  # a batch is timed at most 4 times, or until 0.3 seconds have passed
@@ -89,17 +88,9 @@ def count_passes(
     return counts
 
 
-def expect(
-    checkpoint: Checkpoint,
-    model: Transformer,
-    held: HeldOut,
-    training: list[str],
-    settings: EvaluationConfig,
-    generation: GenerationConfig,
-    *,
-    twin: bool,
-) -> Expected:
+def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Expected:
     """Time a batch of the likelihood and of the chain rule, some moments of writing, an n-gram model, and PPMd once."""
+    model, settings, training = subject.model, subject.settings, subject.data.texts("train")
     context, causal, size = model.config.context, model.config.causal, settings.batch_size
     longest = max(held.windows, key=len)
     rows = [longest] * size
@@ -110,17 +101,18 @@ def expect(
         else:
             likelihood_bound(model, rows, 1, size, generator_for(settings.seed))
 
-    with autocast(model.device, checkpoint.config.training.precision):
+    with autocast(model.device, subject.precision):
         seconds = dict.fromkeys((MODEL, TWIN, BREAKDOWN), _timed(likelihood) / size)
         if settings.chain_rule and not causal:
             batch = min(size, len(longest))  # one window gives as many rows as it has tokens
             seconds[CHAIN_RULE] = _timed(lambda: next(chain_rule(model, [longest], size))) / batch
     how = sample_settings(settings, generation, 0)
-    writing = _moment_seconds(Writer(model, checkpoint.tokenizer).writing("", how)) / how.num_samples
-    counts = count_passes(held, settings, generation, context=context, causal=causal, twin=twin)
+    writing = _moment_seconds(Writer(model, subject.tokenizer).writing("", how)) / how.num_samples
+    counts = count_passes(
+        held, settings, generation, context=context, causal=causal, twin=subject.rivals.twin is not None
+    )
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
-    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
-    counting = _timed(lambda: ngram_nats(training, held, tokenizer, level, 1), warm=False)
+    counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
     parts |= {name: times * counting for name, times in READING.items()}
     if settings.ppm_order:

@@ -10,7 +10,7 @@ from ...data.language.segmentation import split_sentences
 from ...model.transformer import Transformer
 from ...sampling.denoise import most_steps
 from ...writing.writer import Writer, most_passes
-from ..likelihood.comparison import Step
+from ..subject import Step
 
 Value = TypeVar("Value", int, float)
 WRITING = "writing samples"  # name of the step

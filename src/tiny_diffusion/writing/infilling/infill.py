@@ -133,7 +133,8 @@ class Infilling:
             ids = torch.cat((latest.ids[0].cpu(), filled.ids[known:]))
             confidence = torch.cat((latest.confidence[0].cpu(), filled.confidence[known:]))
             filled = Filled(ids, confidence, filled.steps + 1)
-            yield WritingState(ids[None], confidence[None], filled.steps, filled.steps, given, (row.stretch,))
+            shown, sure = ids[None].clone(), confidence[None].clone()
+            yield WritingState(shown, sure, filled.steps, filled.steps, given, (row.stretch,))
         return filled
 
     def search(self, texts: Texts, number: int) -> Filling:
