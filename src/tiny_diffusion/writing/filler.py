@@ -3,8 +3,7 @@
 Shapes: B rows, T tokens of a row, N requested places, V text vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Generator as Coroutine
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -65,7 +64,7 @@ class Filler:
         self.writing_level = min(settings.vocab_level, model.config.vocab_level)
         self.allowed = tokenizer.level_size(self.writing_level)
 
-    def fill(self, rows: Sequence[Row]) -> Coroutine[WritingState, None, list[Filled]]:
+    def fill(self, rows: Sequence[Row]) -> Generator[WritingState, None, list[Filled]]:
         """Every moment of filling ``rows``, then the filled rows in order.
 
         Rows of one length are filled together and the others wait, because the model has never seen padding. Edges are

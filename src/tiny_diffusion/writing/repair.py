@@ -48,7 +48,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Repair:
-    """Repairs rows that a filler has written.
+    """Repairs rows that a filler has written, until they keep the rules or ``ROUNDS`` draws at one place have failed.
 
     place: where in the text the rows begin, a part of the seeds; number: that of the first row. edges: places of the
     rows whose tokens are restricted. tail (R,): what the model sees after the rows, MASK where it is still open.
@@ -60,6 +60,16 @@ class Repair:
     number: int = 0
     edges: tuple[Edge, ...] = ()
     tail: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+
+    def fill(
+        self, rows: Tensor, numbers: Numbers, refused: dict[int, str], before: Sequence[list[int]] | None = None
+    ) -> Iterator[DenoisingState]:
+        """States of filling the MASKs of ``rows`` (B, T) of any length, then of repairing them; see ``states``."""
+        state = None
+        for state in self.filler.in_windows(rows, lambda window, _: self.filler.denoise(window, numbers)):
+            yield state
+        if state is not None:
+            yield from self.states(state, rows == MASK, refused, before)
 
     def states(
         self,
@@ -97,6 +107,7 @@ class Repair:
         behind: list[int],
         refused: dict[int, str],
     ) -> Iterator[DenoisingState]:
+        """States of repairing one row, from its first place on; see ``states``."""
         loose = len(before) * [False] + free.tolist() + len(behind) * [False]
         rules, draws, tries, reached = list(self.rules), 0, 0, -1
         barred: defaultdict[int, set[int]] = defaultdict(set)
@@ -144,12 +155,12 @@ class Repair:
         length = row.shape[1]
 
         def fill(window: Tensor, first: int) -> Iterator[DenoisingState]:
-            return self._fill(window, {place - first: tokens for place, tokens in barred.items()}, numbers)
+            return self._fill_window(window, {place - first: tokens for place, tokens in barred.items()}, numbers)
 
         for state in self.filler.in_windows(torch.cat((row, self.tail[None].to(row.device)), dim=1), fill):
             yield replace(state, ids=state.ids[:, :length], confidence=state.confidence[:, :length])
 
-    def _fill(self, row: Tensor, barred: Mapping[int, set[int]], numbers: Generator) -> Iterator[DenoisingState]:
+    def _fill_window(self, row: Tensor, barred: Mapping[int, set[int]], numbers: Generator) -> Iterator[DenoisingState]:
         """States of filling the MASKs of ``row`` (1, T), a window.
 
         Masked places with barred tokens (for a causal model: only the first masked place) come first, in one pass,
@@ -212,14 +223,3 @@ class Repair:
             for i in range(max(0, start - width), min(len(free), end + width)):
                 chosen[i] = free[i]
         return chosen
-
-
-def fill_and_repair(
-    repair: Repair, rows: Tensor, numbers: Numbers, refused: dict[int, str], before: Sequence[list[int]] | None = None
-) -> Iterator[DenoisingState]:
-    """States of filling the MASKs of ``rows`` (B, T) of any length, then of repairing them; see ``Repair.states``."""
-    state = None
-    for state in repair.filler.in_windows(rows, lambda window, _: repair.filler.denoise(window, numbers)):
-        yield state
-    if state is not None:
-        yield from repair.states(state, rows == MASK, refused, before)

@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..model.likelihood import hidden_count
 from .filler import Filler
 from .infilling.template import Fixed, Kept, parse_kept
-from .repair import Repair, Rule, fill_and_repair
+from .repair import Repair, Rule
 from .results import Outcome, Process, Stretch, WritingState
 
 
@@ -36,7 +36,7 @@ def rewriting(filler: Filler, rules: Sequence[Rule], text: str) -> Process:
     stretches = Stretch.whole(settings.num_samples, len(given))
     refused: dict[int, str] = {}
     steps = 0
-    for state in fill_and_repair(Repair(filler, rules), noisy, filler.generator, refused):
+    for state in Repair(filler, rules).fill(noisy, filler.generator, refused):
         steps += 1
         ids, confidence = state.ids.clone(), state.confidence.clone()
         yield WritingState(ids, confidence, state.step, state.steps, ~masked, stretches)

@@ -20,7 +20,7 @@ from .filler import Filler
 from .finishing import Finishing
 from .infilling.infill import infilling
 from .layout import break_ids
-from .repair import Repair, fill_and_repair
+from .repair import Repair
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
 
@@ -150,7 +150,7 @@ class Writer:
             block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
             given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
             repair = Repair(filler, rules, place=ahead.shape[1])
-            for state in fill_and_repair(repair, block, numbers, refused, ahead.tolist()):
+            for state in repair.fill(block, numbers, refused, ahead.tolist()):
                 steps += 1
                 yield WritingState(
                     torch.cat((ahead, state.ids), dim=1)[:, own],
