@@ -133,6 +133,7 @@ def test_every_command_is_taught() -> None:
         (["trian"], "no command"),
         (["train", "--tim-budget", "1h"], "No such option"),
         (["train", "--config", "cpu_3m"], "no preset"),
+        (["train", "--set", "model.d_modle=64"], "d_modle"),
         (["train", "--time-budget", "1h"], ""),
     ],
 )
