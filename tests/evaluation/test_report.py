@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli import main
-from tiny_diffusion.cli.evaluation.evaluate import ProgressLine
 from tiny_diffusion.cli.evaluation.report_tables import show
+from tiny_diffusion.cli.evaluation.run import ProgressLine
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError

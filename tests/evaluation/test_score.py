@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tiny_diffusion.checkpoint import new_model
+from tiny_diffusion.cli.durations import duration
 from tiny_diffusion.cli.evaluation.score import bracketed, coloured
-from tiny_diffusion.cli.options import duration
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_diffusion.cli.options import duration, read_duration
+from tiny_diffusion.cli.durations import duration, read_duration
 from tiny_diffusion.cli.training.budget import Budget
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError

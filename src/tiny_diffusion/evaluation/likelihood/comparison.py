@@ -11,7 +11,7 @@ from ...checkpoint import Checkpoint, check_same_data
 from ...data.artefacts import Processed
 from ...errors import UserError
 from ...runtime import autocast
-from ..subject import Step, Subject
+from ..subject import Rivals, Step, Subject
 from .bound import (
     FloatArray,
     HeldOut,
@@ -58,11 +58,10 @@ def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> Non
         )
 
 
-def check_rivals(subject: Subject) -> None:
-    """Raise UserError for a twin or a folder that cannot be compared with the model."""
-    rivals = subject.rivals
+def check_rivals(rivals: Rivals, checkpoint: Checkpoint, data: Processed) -> None:
+    """Raise UserError for a twin or a folder that cannot be compared with the model of ``checkpoint``."""
     if rivals.twin is not None:
-        check_twin(rivals.twin, subject.checkpoint, subject.data)
+        check_twin(rivals.twin, checkpoint, data)
     names = [folder.resolve().name for folder in rivals.local]
     if len(set(names)) < len(names):
         raise UserError(f"two folders of one name ({', '.join(names)}) give rows of one name: rename one of them")
@@ -76,7 +75,7 @@ def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likel
     A rival that cannot be measured has no row, and the reason is added to ``subject.missing``. Raises UserError for an
     unsuitable rival before anything is measured.
     """
-    check_rivals(subject)
+    check_rivals(subject.rivals, subject.checkpoint, subject.data)
     model, settings, kept = subject.model, subject.settings, subject.kept
 
     def summary(name: str, nats: FloatArray, own: Resampled | None, windows: HeldOut = held) -> Likelihood:
