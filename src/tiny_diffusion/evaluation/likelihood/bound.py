@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,10 +12,8 @@ from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import bound_in_batches, chain_rule
 from ...model.transformer import Transformer
-from .baselines import KneserNey
+from .baselines import FloatArray, IntArray, KneserNey
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 THIRDS = 3
 
 

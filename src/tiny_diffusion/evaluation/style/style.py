@@ -15,12 +15,12 @@ vary, and the milder the score.
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
 from ...config import EvaluationConfig
 from .calibration import (
     Features,
+    FloatArray,
     Measure,
     Part,
     burrows_delta,
@@ -42,8 +42,6 @@ from .vocabulary import (
     type_token_ratio,
     zipf_slope,
 )
-
-FloatArray = npt.NDArray[np.float64]
 
 RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000)
 

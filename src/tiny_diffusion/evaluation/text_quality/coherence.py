@@ -8,18 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.feature_extraction.text import CountVectorizer
 
 from ...config import EvaluationConfig
 from ...data.embedding import TfidfEmbedding, fit_tfidf
 from ...data.language.connectives import count_roles, has_connectives
 from ...data.language.words import split_words
+from ..style.calibration import FloatArray
 from ..style.names import carry_over, fit_names
 from ..style.prose import Prose, draw_pieces, require_prose, trim
 from .repetition import Loop, distinct, longest_loop, self_repeat
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
