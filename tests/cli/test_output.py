@@ -187,7 +187,7 @@ def test_the_page_begins_with_samples_in_which_copied_words_are_underlined(repor
     marked = replace(report, novelty=replace(report.novelty, copied=[[(3, 12)], *report.novelty.copied[1:]]))
     page = render(marked, None)
     assert page.index("<h2>Samples") < page.index("<h2>Likelihood") < page.index("<h2>More samples")
-    assert "5 or more words in a row that stand so in the training text" in page and "(there are none)" not in page
+    assert "5 or more words in a row that also occur in the training text" in page and "(there are none)" not in page
     inside = re.search(r"<blockquote>(.*?)</blockquote>", page, re.S)
     assert inside is not None and inside[1].count("<u>") == 1
     plain = re.sub(r"</?u>", "", inside[1])
