@@ -516,7 +516,7 @@ def test_the_command_reads_the_answers_about_its_checkpoint(
 
     assert run(str(answers), str(path)) == 0
     printed = capsys.readouterr().out
-    assert "who tells the book from the model" in printed and "One rater told book and model apart" in printed
+    assert "who can tell the book from the model" in printed and "One rater told book and model apart" in printed
     written = TypeAdapter(Report).validate_json((tmp_path / "evaluation.json").read_bytes())
     assert written.blind is not None and written.blind.scores[0].rater == "anna"
     assert "<h2>Blind test" in (tmp_path / "report.html").read_text(encoding="utf-8")
