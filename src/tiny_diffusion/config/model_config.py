@@ -35,6 +35,10 @@ class ModelConfig(Config):
     value_residual: bool = Field(False, description="mix the first block's values into each later block's")
     tie_embeddings: bool = Field(True, description="one matrix for the embedding and the output head")
     causal: bool = Field(False, description="causal mask: the autoregressive twin instead of diffusion")
+    dual: bool = Field(
+        False,
+        description="two readings in one network, masked and causal, both of which predict the next token",
+    )
     controls: bool = Field(
         False, description="learn controls of sentence length, dialogue, difficulty and stage, for generation"
     )
@@ -51,6 +55,8 @@ class ModelConfig(Config):
                 f"n_heads={self.n_heads} does not divide d_model={self.d_model} into an even head size; "
                 f"d_model must be a multiple of {2 * self.n_heads}, or n_heads=0, which follows d_model"
             )
+        if self.causal and self.dual:
+            raise ValueError("dual=true has a causal reading already: take causal=false with it")
         if self.causal and self.controls:
             raise ValueError("controls=true is for diffusion; an autoregressive model (causal=true) learns none")
         return self

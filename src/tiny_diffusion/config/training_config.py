@@ -10,8 +10,13 @@ from .base import LARGEST_SEED, Config
 class TrainingConfig(Config):
     """Optimisation and the training loop."""
 
-    objective: Literal["diffusion", "autoregressive"] = Field(
-        "diffusion", description="masked diffusion, or next token (needs model.causal)"
+    objective: Literal["diffusion", "dual", "autoregressive"] = Field(
+        "diffusion",
+        description="masked diffusion; or next token (needs model.causal); or both in one network (needs model.dual)",
+    )
+    causal_share: tuple[float, float] = Field(
+        (0.5, 0.5),
+        description="dual: share of each batch's rows that learn the next token, at the run's start and at its end",
     )
     batch_size: int = Field(32, ge=1, description="rows of the model's context length in one optimiser step")
     micro_batch_size: int = Field(
