@@ -83,8 +83,23 @@ def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer) -> 
             next_token_losses(dual, ids, BOS).sum() if left else masked_cross_entropy(dual, ids, hidden[None]).sum()
             for ids, hidden, left in parts
         )
-        found = dual_loss(dual, rows, masked, torch.tensor(causal), attention=attention)
+        times = torch.full((2,), 0.5)
+        found = dual_loss(dual, rows, masked, times, torch.tensor(causal), weighting="mean", attention=attention)
         torch.testing.assert_close(found.float(), expected)  # the losses of windows are rounded to float32
+
+
+def test_the_weights_of_the_bound_go_to_masked_rows_only(dual: Transformer) -> None:
+    rows = torch.tensor([[BOS, 17, 18, 19], [BOS, 20, 18, 17]])
+    masked, times = torch.tensor([[0, 1, 0, 0], [0, 1, 1, 1]]).bool(), torch.tensor([0.25, 0.125])
+
+    def loss(causal: tuple[bool, bool], weighting: str, chosen: list[int]) -> float:
+        reading = torch.tensor(causal)[chosen]
+        return dual_loss(dual, rows[chosen], masked[chosen], times[chosen], reading, weighting=weighting).item()
+
+    parts = 4 * loss((False, True), "mean", [0]) + loss((False, True), "mean", [1])
+    assert loss((False, True), "bound", [0, 1]) == pytest.approx(parts, rel=1e-6)
+    with pytest.raises(ValueError, match="neither"):
+        loss((False, True), "both", [0])
 
 
 def test_rows_begin_every_document_with_bos() -> None:

@@ -85,24 +85,33 @@ def dual_loss(
     model: Transformer,
     ids: Tensor,
     masked: Tensor,
+    t: Tensor,
     causal: Tensor,
     *,
+    weighting: str,
     attention: Tensor | None = None,
     controls: Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Summed cross-entropy of rows that learn either reading of a dual model, a scalar; one pass for all rows.
+    """Summed training loss of rows that learn either reading of a dual model, a scalar; one pass for all rows.
 
     ``ids`` (B, T) have BOS before each document. Rows where ``causal`` (B,) is true attend to the left only and are
-    scored at all ``masked`` tokens (B, T), none of which is hidden; the others are masked as usual. GPT-BERT
-    (Charpentier & Samuel 2024) trains such a network; here its masked half is a diffusion model.
+    scored at all ``masked`` tokens (B, T), none of which is hidden; the others are masked as usual, with the weights
+    of ``diffusion_loss``. GPT-BERT (Charpentier & Samuel 2024) trains both readings of one network; here the masked
+    one is a diffusion model. Raises ValueError for any other weighting.
     """
+    if weighting not in ("mean", "bound"):
+        raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
     length = ids.shape[1]
     left = torch.ones(length, length, dtype=torch.bool).tril()
     mask = send(left | ~causal[:, None, None, None], model.device)  # (B, 1, T, T)
     mask = mask if attention is None else mask & attention
     hidden, targets = _hidden_at(model, ids, masked & ~causal[:, None], masked, mask, controls)
-    return head_loss(hidden, model.output, targets, smoothing=label_smoothing, reserved=model.reserved)
+    weights = None
+    if weighting == "bound":
+        of_row = model.schedule.weight(t).masked_fill(causal, 1.0)
+        weights = send(of_row[masked.nonzero()[:, 0]], hidden.device)
+    return head_loss(hidden, model.output, targets, weights=weights, smoothing=label_smoothing, reserved=model.reserved)
 
 
 def uniform_time_masks(ids: Tensor, schedule: MaskSchedule, generator: Generator) -> tuple[Tensor, Tensor]:
