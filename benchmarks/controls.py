@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.stats import t
-from tiny_diffusion.evaluation.style.style.prose import read_prose
-from tiny_diffusion.evaluation.style.style.vocabulary import rare_word_share
 from trained import cell, keep, model_parser, read_model
 
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
@@ -24,6 +22,8 @@ from tiny_diffusion.config.controls import CONTROLS
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.difficulty import score_sentences
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.style.prose import read_prose
+from tiny_diffusion.evaluation.style.vocabulary import rare_word_share
 from tiny_diffusion.evaluation.text_quality.frontier import Judge
 from tiny_diffusion.training.epochs import StageRows
 from tiny_diffusion.writing.writer import Writer

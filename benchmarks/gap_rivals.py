@@ -7,22 +7,21 @@ from functools import cached_property
 import numpy as np
 import torch
 from gaps import Gap
-from tiny_diffusion.data.language.language.words import split_words
-from tiny_diffusion.evaluation.likelihood.bound.baselines import KneserNey
-from tiny_diffusion.evaluation.likelihood.bound.two_sided import TwoSided
 from torch import Tensor
+from two_sided import TwoSided
 
 from tiny_diffusion.config import GenerationConfig
+from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.lengths import equal_lengths
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.writing.filler import Filler, Row
 from tiny_diffusion.writing.infilling.template import escape
-from tiny_diffusion.writing.results import finish
-from tiny_diffusion.writing.writer import Writer
+from tiny_diffusion.writing.writer import Writer, finish
 
 BATCH = 32
 BEHIND = 16  # tokens behind a gap that are judged with its filling

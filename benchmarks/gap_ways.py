@@ -7,7 +7,7 @@ from gap_rivals import Counts, Diffusion, Twin
 from gaps import Gap
 
 from tiny_diffusion.config import GenerationConfig
-from tiny_diffusion.sampling.denoise import ADAPTIVE
+from tiny_diffusion.sampling.samplers import ADAPTIVE
 
 BEAM = 16
 Score = Callable[[list[Gap]], list[float]]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
-from tiny_diffusion.data.language.language.segmentation import split_sentences
-from tiny_diffusion.data.language.language.words import split_words, word_spans
 from torch import Tensor
 
+from tiny_diffusion.data.language.segmentation import split_sentences
+from tiny_diffusion.data.language.words import split_words, word_spans
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.writing.filler import window
 

@@ -26,9 +26,10 @@ from tiny_diffusion.config import GenerationConfig
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import fast_bfloat16
-from tiny_diffusion.sampling.denoise import ADAPTIVE, SAMPLERS, denoise
+from tiny_diffusion.sampling.denoise import denoise
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.predictor import cast_once
+from tiny_diffusion.sampling.samplers import ADAPTIVE, SAMPLERS
 
 PLAIN = "plain"
 

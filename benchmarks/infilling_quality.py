@@ -33,15 +33,15 @@ import torch
 from gap_rivals import Counts, Diffusion, Twin
 from gap_ways import Score, Way, infill_ways, likelihood_ways, word_ways
 from gaps import KINDS, Gap, cut_gaps
-from tiny_diffusion.data.language.language.words import split_words
-from tiny_diffusion.evaluation.likelihood.bound.comparison import check_twin
 from trained import keep, model_parser, read_model
 
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import EvaluationConfig
+from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.data.tokenizer import BookTokenizer
+from tiny_diffusion.evaluation.likelihood.comparison import check_twin
 from tiny_diffusion.evaluation.text_quality.repetition import distinct
-from tiny_diffusion.sampling.denoise import SAMPLERS
+from tiny_diffusion.sampling.samplers import SAMPLERS
 
 EVALUATION = EvaluationConfig()
 SEARCHED = ("1 word", "3 words")  # kinds that are filled as the command fills them; the others take long

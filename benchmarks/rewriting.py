@@ -14,14 +14,14 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from statistics import fmean
 
-from tiny_diffusion.data.language.language.segmentation import split_sentences
-from tiny_diffusion.data.language.language.words import split_words
-from tiny_diffusion.evaluation.style.style.style import measure_style
 from trained import cell, keep, model_parser, read_model
 
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
+from tiny_diffusion.data.language.segmentation import split_sentences
+from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.data.reading.encoding import decode
 from tiny_diffusion.data.reading.example import write_reference_text
+from tiny_diffusion.evaluation.style.style import measure_style
 from tiny_diffusion.evaluation.text_quality.frontier import Judge
 from tiny_diffusion.writing.infilling.template import escape
 from tiny_diffusion.writing.writer import Writer

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from tiny_diffusion.data.language.language.words import split_words
-from tiny_diffusion.evaluation.style.style.style import measure_style
 from trained import cell, keep, model_parser, read_model
 
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
+from tiny_diffusion.data.language.words import split_words
+from tiny_diffusion.evaluation.style.style import measure_style
 from tiny_diffusion.evaluation.text_quality.frontier import Judge
 from tiny_diffusion.writing.writer import Writer
 

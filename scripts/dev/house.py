@@ -177,6 +177,9 @@ def main() -> None:
         order = visits(walk)
         modules = set(order)
         print(f"{name}: {len(walk)} functions in {len(modules)} modules, turns back {len(order) - len(modules)} times")
+        own = visits([step for step in walk if step[0].startswith("writing.")])
+        if name == "gap":
+            print(f"  of these in writing: {len(set(own))} modules, turns back {len(own) - len(set(own))} times")
 
 
 if __name__ == "__main__":

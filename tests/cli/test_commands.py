@@ -196,7 +196,7 @@ def test_help_comes_without_torch(tmp_path: Path, command: str) -> None:
         (["twin", "--checkpoint", "outputs/best_model.pt", "--data-dir", "other"], "not what the checkpoint"),
         (["score", "none.txt"], "no file"),
         (["score", "-"], "no text"),
-        (["evaluate", "--twin", "outputs/best_model.pt"], "no autoregressive"),
+        (["evaluate", "--twin", "outputs/best_model.pt"], "not an autoregressive"),
         (["evaluate", "--hf", "none"], "none"),
         (["unknown"], "No such command"),
     ],

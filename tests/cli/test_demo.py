@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_diffusion.evaluation.report.evaluate.evaluate import evaluate as measure
-from tiny_diffusion.evaluation.report.evaluate.verdict import learnt_nothing, plainly
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
-from tiny_diffusion.cli.demo import demo, demo_screen
-from tiny_diffusion.cli.evaluation import evaluate, report_tables
-from tiny_diffusion.cli.training import train
+from tiny_diffusion.cli.demo import command as demo
+from tiny_diffusion.cli.demo import screen as demo_screen
+from tiny_diffusion.cli.evaluation import report_tables
+from tiny_diffusion.cli.evaluation import run as evaluation
+from tiny_diffusion.cli.training import job
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.reading import loading
 from tiny_diffusion.data.reading.loading import Book, OutOfReach
 from tiny_diffusion.errors import WorldError
+from tiny_diffusion.evaluation.report.evaluate import evaluate as measure
+from tiny_diffusion.evaluation.report.verdict import learnt_nothing, plainly
 from tiny_diffusion.evaluation.result import Report
 from tiny_diffusion.evaluation.text_quality.novelty import copied_stretches
 from tiny_diffusion.training.events import StepDone
@@ -122,10 +124,10 @@ def test_a_model_worse_than_single_words_is_a_failure(
     unigram = next(row.bits_per_byte for row in report.likelihood if row.name == "unigram")
     assert not learnt_nothing(with_bits(report, unigram - 0.1)) and learnt_nothing(with_bits(report, unigram))
     assert "learnt nothing" in plainly(with_bits(report, unigram + 0.1))
-    monkeypatch.setattr(evaluate, "run", lambda *given: with_bits(report, unigram + 0.1))
+    monkeypatch.setattr(evaluation, "run", lambda *given: with_bits(report, unigram + 0.1))
     with pytest.raises(WorldError, match="learnt nothing"):
         demo._evaluate(small, root)
-    monkeypatch.setattr(evaluate, "run", lambda *given: with_bits(report, unigram - 0.1))
+    monkeypatch.setattr(evaluation, "run", lambda *given: with_bits(report, unigram - 0.1))
     assert demo._evaluate(small, root).likelihood[0].bits_per_byte < unigram
 
 
@@ -163,17 +165,13 @@ def test_only_a_stopped_run_of_the_same_settings_goes_on(
 def test_a_stopped_demo_is_told_to_type_the_same_again_and_then_goes_on(
     tmp_path: Path, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-
-    def stopped(*given: object, **how: object) -> None:
-        asked.append(how)
-
-    monkeypatch.setattr(train, "train", stopped)
+    asked: list[job.Job] = []
+    monkeypatch.setattr(job, "run", asked.append)
     demo._train(config, data, tmp_path, [])
     trainer = Trainer(config, data, tmp_path / "run")
     for event in trainer.run():
         trainer.stop_requested |= isinstance(event, StepDone)
     demo._train(config, data, tmp_path, [])
-    assert [how["resume"] for how in asked] == [False, True]
-    assert [how["again"] for how in asked] == ["the same command"] * 2  # the demo knows no --resume
-    assert asked[0]["budget"] is not None and asked[1]["budget"] is None  # a run knows the time that it has left
+    assert [each.resume for each in asked] == [False, True]
+    assert [each.again for each in asked] == ["the same command"] * 2  # the demo knows no --resume
+    assert asked[0].budget is not None and asked[1].budget is None  # a run knows the time that it has left

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from tests.cli.test_commands import environment
 from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli.main import app
+from tiny_diffusion.cli.writing.conversation import answer
 from tiny_diffusion.cli.writing.session import Session
 from tiny_diffusion.cli.writing.showing import Showing
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
@@ -63,8 +64,10 @@ def refused(*arguments: str, code: int = 2, stdin: bytes = b"", cwd: Path | None
         ["prepare", "--book", "BOOK", "--output", "DATA"],
     ],
 )
-def test_a_reader_that_went_away_is_no_failure(checkpoint: str, prepared: Path, arguments: list[str]) -> None:
-    names = {"MODEL": checkpoint, "BOOK": str(prepared.parent / "book.txt"), "DATA": str(prepared)}
+def test_a_reader_that_went_away_is_no_failure(
+    checkpoint: str, prepared: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    names = {"MODEL": checkpoint, "BOOK": str(prepared.parent / "book.txt"), "DATA": str(tmp_path / "processed")}
     reader, writer = os.pipe()
     os.close(reader)  # as where head has read its line and ended
     command = [*COMMAND, *(names.get(each, each) for each in arguments)]
@@ -238,10 +241,11 @@ class Failing:
 def test_a_failing_machine_ends_no_session(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     session = Session(Failing(error), GenerationConfig(), Showing(watch=False, pace=0))  # type: ignore[arg-type]
     session.texts.append("kept")
-    session.answer("The old")
+    answer(session, "The old")
     assert session.texts == ["kept"] and f"error: {type(error).__name__}" in capsys.readouterr().out
     with pytest.raises(BrokenPipeError):
-        Session(Failing(BrokenPipeError()), GenerationConfig(), Showing(watch=False, pace=0)).answer("A")  # type: ignore[arg-type]
+        session.writer = Failing(BrokenPipeError())  # type: ignore[assignment]
+        answer(session, "A")
 
 
 def rows_of(checkpoint: str, *arguments: str) -> list[dict[str, Any]]:
@@ -291,7 +295,7 @@ def test_a_cut_that_takes_most_of_the_text_is_told(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == ""
     showing.write(run(51), None, GenerationConfig(length=100))  # type: ignore[arg-type]
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "51 of 100 tokens were cut" in said and "--generation.ending token" in said
+    assert said.count("\n") == 1 and "51 of 100 tokens after the last" in said and "--generation.ending token" in said
 
 
 def test_saved_animations_are_told_and_count_all_steps(checkpoint: str, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_the_short_help_fits_the_screen_and_begins_with_examples(name: str) -> N
     text = shown(name, "--help")
     lines = text.splitlines()
     assert len(lines) <= SHORT_HELP_LINES and max(map(len, lines)) <= 80
+    assert shown(name, "-h") == text
+    assert not re.search(r"\S {2,}\S", text.split("Examples:")[0])  # no margin of the source amid a paragraph
     assert text.index("Examples:") < text.index("Options:")
     assert not re.search(r"--(generation|training|model|evaluation|curriculum|pipeline)\.", text.split("Options:")[1])
 
@@ -55,7 +57,9 @@ def test_help_all_lists_every_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_examples_are_commands_that_exist(name: str) -> None:
+def test_the_examples_are_commands_that_exist(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("letter.txt").touch()  # files that an example names are opened
     examples = re.findall(r"^    (.*tiny-diffusion .*)$", shown(name, "--help"), re.MULTILINE)
     assert examples
     command = app.get_command(click.Context(app), name)

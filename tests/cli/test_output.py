@@ -13,16 +13,17 @@ from threading import Event, Thread
 import pytest
 import torch
 from rich.console import Console
-from tiny_diffusion.evaluation.report.evaluate.evaluate import evaluate
-from tiny_diffusion.evaluation.report.evaluate.page import render
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
-from tiny_diffusion.cli import main, options
+from tiny_diffusion.cli import console as consoles
+from tiny_diffusion.cli import main
 from tiny_diffusion.cli.evaluation import report_tables
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.reading import loading
 from tiny_diffusion.data.reading.loading import OutOfReach, read_book
+from tiny_diffusion.evaluation.report.evaluate import evaluate
+from tiny_diffusion.evaluation.report.page import render
 from tiny_diffusion.evaluation.result import Report
 
 ROOT = Path(__file__).parents[2]
@@ -57,17 +58,17 @@ def written(console: Console) -> str:
 
 def test_sentences_break_at_words_on_a_terminal_and_nowhere_in_a_pipe() -> None:
     screen = terminal()
-    options.say(LONG, to=screen)
+    consoles.say(LONG, to=screen)
     lines = written(screen).splitlines()
     assert len(lines) > 1 and max(map(len, lines)) <= 40 and " ".join(line.strip() for line in lines) == LONG
     pipe = Console(file=io.StringIO(), force_terminal=False, width=40, highlight=False, emoji=False)
-    options.say(LONG, to=pipe)
+    consoles.say(LONG, to=pipe)
     assert written(pipe) == LONG + "\n"
 
 
 def test_an_error_breaks_at_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal()
-    monkeypatch.setattr(options, "errors", screen)
+    monkeypatch.setattr(consoles, "errors", screen)
     with pytest.raises(SystemExit) as ended:
         main(["generate", "--checkpoint", "a checkpoint that lies nowhere at all on this machine"])
     assert ended.value.code == 2
@@ -78,11 +79,11 @@ def test_an_error_breaks_at_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_said_beside_a_spinner_goes_through_the_spinners_console(monkeypatch: pytest.MonkeyPatch) -> None:
     screen, beside = terminal(), terminal()
-    monkeypatch.setattr(options, "errors", beside)
-    options.say("said", to=screen)
+    monkeypatch.setattr(consoles, "errors", beside)
+    consoles.say("said", to=screen)
     assert written(beside) == "said\n" and written(screen) == ""
     screen.quiet = True
-    options.say("hushed", to=screen)
+    consoles.say("hushed", to=screen)
     assert "hushed" not in written(beside) + written(screen)
 
 
@@ -93,12 +94,12 @@ def test_the_program_is_named_as_this_shell_finds_it(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin" / "tiny-diffusion")])
-    assert options.program() == "tiny-diffusion"
+    assert consoles.program() == "tiny-diffusion"
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "other" / "tiny-diffusion")])
-    assert options.program() == "other/tiny-diffusion"
+    assert consoles.program() == "other/tiny-diffusion"
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "pkg" / "__main__.py")])
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
-    assert options.program() == "bin/python -m tiny_diffusion"
+    assert consoles.program() == "bin/python -m tiny_diffusion"
 
 
 def test_a_server_that_does_not_answer_in_time_is_out_of_reach_and_one_that_does_may_take_its_time() -> None:
@@ -186,7 +187,7 @@ def test_the_page_begins_with_samples_in_which_copied_words_are_underlined(repor
     marked = replace(report, novelty=replace(report.novelty, copied=[[(3, 12)], *report.novelty.copied[1:]]))
     page = render(marked, None)
     assert page.index("<h2>Samples") < page.index("<h2>Likelihood") < page.index("<h2>More samples")
-    assert "5 or more words in a row that stand so in the training text" in page and "(there are none)" not in page
+    assert "5 or more words in a row that also occur in the training text" in page and "(there are none)" not in page
     inside = re.search(r"<blockquote>(.*?)</blockquote>", page, re.S)
     assert inside is not None and inside[1].count("<u>") == 1
     plain = re.sub(r"</?u>", "", inside[1])

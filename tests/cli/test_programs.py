@@ -50,7 +50,7 @@ def test_an_interrupted_training_saves_says_so_and_goes_on(tmp_path: Path, prepa
     _, said = first.communicate()
     assert first.returncode == 130 and "Traceback" not in said and "error" not in said
     assert said.count("stopping after this micro-batch, then saving") == 1
-    taken_up = shlex.split(said.strip().splitlines()[-1].split("go on with: ")[1])
+    taken_up = shlex.split(said.strip().splitlines()[-1].split("continue with: ")[1])
     assert taken_up[:2] == ["tiny-diffusion", "train"]
     stopped = log(tmp_path)[-1]
     assert stopped["event"] == "Finished" and stopped["interrupted"]

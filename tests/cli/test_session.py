@@ -16,7 +16,8 @@ from rich.console import Console
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli.main import app
-from tiny_diffusion.cli.writing import session, showing
+from tiny_diffusion.cli.writing import conversation, showing
+from tiny_diffusion.cli.writing.conversation import converse
 from tiny_diffusion.cli.writing.session import Session
 from tiny_diffusion.cli.writing.session_commands import COMMANDS
 from tiny_diffusion.cli.writing.showing import Showing
@@ -52,7 +53,7 @@ def talk(writer: Writer, *lines: str, showing: Showing = PLAIN, settings: Genera
         raise EOFError
 
     session = Session(writer, settings, showing)
-    session.run(read=read)
+    converse(session, read=read)
     return session
 
 
@@ -122,7 +123,7 @@ def test_commands_that_change_a_setting(
         ("/save texts.txt", "nothing is written"),
         ("/watch maybe", "write /watch"),
         ("/watch on", "no terminal"),
-        ("/settings all", "takes nothing behind it"),
+        ("/settings all", "takes nothing after it"),
         ("The old miller mended the window. " * 20, "context"),
     ],
 )
@@ -196,7 +197,7 @@ def test_ctrl_c_at_the_prompt_says_how_to_end(writer: Writer, capsys: pytest.Cap
         raise key
 
     session = Session(writer, SHORT, PLAIN)
-    session.run(read=read)
+    converse(session, read=read)
     assert len(session.texts) == 1 and "Ctrl-D ends" in capsys.readouterr().out
 
 
@@ -293,8 +294,8 @@ def test_animations_are_saved(checkpoint: str, tmp_path: Path, where: list[str])
     ("options", "words"),
     [
         (["--prompt", "A", "--interactive"], "--prompt and --interactive do not go together"),
-        (["--prompt", "A", "--prompts-file", "x"], "--prompt and --prompts-file"),
-        (["--prompts-file", "none.txt"], "cannot read --prompts-file none.txt"),
+        (["--prompt", "A", "--prompts-file", "long.txt"], "--prompt and --prompts-file"),
+        (["--prompts-file", "none.txt"], "No such file"),
         (["--prompts-file", "empty.txt"], "holds no prompt"),
         (["--prompts-file", "latin.txt"], "not UTF-8 at byte 3"),
         (["--gif", "x.txt"], "--gif x.txt: the file's name should end in .gif"),
@@ -329,6 +330,6 @@ def test_a_session_reads_from_a_terminal_with_a_sign(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("builtins.input", ask)
     for terminal in (True, False):
-        monkeypatch.setattr(session.sys.stdin, "isatty", lambda terminal=terminal: terminal)
-        Session(writer, SHORT, PLAIN).run()
+        monkeypatch.setattr(conversation.sys.stdin, "isatty", lambda terminal=terminal: terminal)
+        converse(Session(writer, SHORT, PLAIN))
     assert asked == ["> ", ""]

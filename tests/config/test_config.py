@@ -67,13 +67,12 @@ def test_cpu_sizes(name: str, millions: int) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("form", ["toml", "yaml", "json"])
+@pytest.mark.parametrize("form", ["toml", "yaml"])
 def test_the_printed_config_is_read_back(name: str, form: str, tmp_path: Path) -> None:
     config = ProjectConfig.preset(name)
     writers: dict[str, Callable[[], str]] = {
         "toml": config.to_toml,
-        "yaml": config.to_yaml,
-        "json": lambda: json.dumps(config.to_dict()),
+        "yaml": lambda: yaml.safe_dump(config.to_dict()),
     }
     path = tmp_path / f"é resolved.{form}"
     path.write_text(writers[form](), encoding="utf-8")
@@ -128,10 +127,9 @@ def test_overrides_set_exactly_what_they_name(changes: dict[str, Any]) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 @example("\x85")
 @example("na\u00efve \u2028 \U0001f600")
-def test_any_text_survives_toml_and_yaml(text: str) -> None:
+def test_any_text_survives_toml(text: str) -> None:
     config = ProjectConfig.default().override(**{"curriculum.stages[0].name": text})
     assert ProjectConfig.from_dict(tomllib.loads(config.to_toml())) == config
-    assert ProjectConfig.from_dict(yaml.safe_load(config.to_yaml())) == config
 
 
 def test_texts_are_read_by_the_fields_type() -> None:
@@ -269,7 +267,7 @@ FILES = {
     "a.py": '"""W."""\n# c\nmodel = {"n_layers": 2}\noverrides = {"curriculum.stages[0].epochs": 25}\n',
     "a.toml": '"curriculum.stages[0].epochs" = 25\n[model]\nn_layers = 2\n',
     "a.yaml": "model:\n  n_layers: 2\ncurriculum.stages[0].epochs: 25\n",
-    "a.json": '{"model": {"n_layers": 2}, "curriculum": {"stages[0]": {"epochs": 25}}}',
+    "a.yml": "{model: {n_layers: 2}, curriculum: {'stages[0]': {epochs: 25}}}",
 }
 
 
@@ -285,13 +283,13 @@ BAD_FILES = [
     ("a.py", "import os\n", "line 1: only assignments"),
     ("a.py", "model = open('x', 'w')\n", "line 1: model should be a literal"),
     ("a.py", "model = {\n", "not well formed"),
-    ("a.py", "model['a'] = 3\n", "assign to a name"),
+    ("a.py", "model['a'] = 3\n", "only assignments to names"),
     ("a.toml", "[model\n", "not well formed"),
     ("a.yaml", "model: [1\n", "not well formed"),
     ("a.yaml", "- 1\n", "should hold keys and values"),
     ("a.yaml", "1: 2\n", "1 is no key"),
-    ("a.json", "{", "not well formed"),
-    ("a.json", '{"model": {"n_layer": 2}}', "did you mean model.n_layers?"),
+    ("a.yml", "{", "not well formed"),
+    ("a.yml", "model: {n_layer: 2}", "did you mean model.n_layers?"),
     ("a.txt", "", "should end in one of .py"),
 ]
 

@@ -19,7 +19,7 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
     settings.TrainingConfig: ("training",),
     settings.CurriculumConfig: ("training",),
     settings.StageConfig: ("data", "training"),
-    settings.GenerationConfig: ("sampling",),
+    settings.GenerationConfig: ("sampling", "writing"),
     settings.PipelineConfig: ("data",),
     settings.EvaluationConfig: ("evaluation",),
     settings.StudyConfig: ("studies",),
@@ -27,9 +27,9 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
 # Single settings with their only reader: a model is built with its schedule, and the command line opens the logs.
 ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "mask_schedule"): "checkpoint.py",
-    (settings.TrainingConfig, "tensorboard"): "cli/train.py",
-    (settings.TrainingConfig, "time_budget_minutes"): "cli/train.py",
-    (settings.StudyConfig, "sizes"): "cli/compare.py",
+    (settings.TrainingConfig, "tensorboard"): "cli/training",
+    (settings.TrainingConfig, "time_budget_minutes"): "cli/training",
+    (settings.StudyConfig, "sizes"): "cli/studies",
 }
 BY_PROPERTY = {"n_heads": "heads"}  # settings that are read through a property of their group
 OWN = ("self", "torch", "np", "math")
@@ -58,8 +58,17 @@ def test_every_setting_has_a_reader() -> None:
 
 
 def test_no_group_is_left_out() -> None:
-    groups = {g for g in vars(settings).values() if isinstance(g, type) and issubclass(g, BaseModel)}
-    assert groups - {settings.Config, settings.ProjectConfig} == set(READERS)
+    classes = {g for g in vars(settings).values() if isinstance(g, type) and issubclass(g, BaseModel)}
+    sections = {g for g in classes if not any(g in other.__bases__ for other in classes)}
+    assert sections - {settings.ProjectConfig} == set(READERS)
+
+
+def test_each_setting_is_in_exactly_one_group() -> None:
+    for section in (settings.GenerationConfig, settings.EvaluationConfig, settings.TrainingConfig):
+        groups = section.__bases__
+        counts = {name: sum(name in group.model_fields for group in groups) for name in section.model_fields}
+        assert set(counts.values()) == {1}, counts
+        assert sorted(key for group in groups for key in settings.keys_of(group)) == sorted(settings.keys_of(section))
     of_project = {f.annotation for f in settings.ProjectConfig.model_fields.values()}
     assert of_project <= set(READERS)
 

@@ -1,4 +1,4 @@
-"""Stages of the curriculum: what is taken, in which order and form, and what an empty stage says."""
+"""Stages of the curriculum: which examples they take, in which order and form, and the message of an empty stage."""
 
 import numpy as np
 import pytest

@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from tiny_diffusion.data.language.language.connectives import ROLES, count_roles
 
 from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
 from tiny_diffusion.data.difficulty import SCORES, _tokens, percentiles, score_sentences
 from tiny_diffusion.data.dynamic_scorer import DynamicScorer
 from tiny_diffusion.data.embedding import FIT_SENTENCES, centrality
+from tiny_diffusion.data.language.connectives import ROLES, count_roles
 from tiny_diffusion.errors import UserError
 
 SMALL = PipelineConfig(embedding_dim=8, clusters=3)
@@ -196,7 +196,7 @@ def test_fitted_on_the_first_sentences_alone(language: str) -> None:
     for tail in (others, others[:1], [*others, *others]):
         both = score_sentences(TEXTS + tail, language, SMALL, fit=len(TEXTS))
         for name in SCORES:
-            # What is scored along with them changes no score, and an equal sentence gets an equal score.
+            # Other sentences scored in the same call change no score, and an equal sentence gets an equal score.
             assert both.scores[name][: len(TEXTS)].tolist() == alone.scores[name].tolist()
             assert ((both.scores[name] >= 0) & (both.scores[name] <= 1)).all()
     assert both.scores["lexical_rarity"][len(TEXTS) + 1] == alone.scores["lexical_rarity"][0]

@@ -1,5 +1,16 @@
 import pytest
-from tiny_diffusion.data.language.language.language import detect_language
+
+from tiny_diffusion.data.language.connectives import ROLES
+from tiny_diffusion.data.language.language import detect_language
+from tiny_diffusion.data.language.tables import connectives, word_lists
+from tiny_diffusion.data.language.words import (
+    HYPHENATED_WORD,
+    LETTER_RUN,
+    LONG_LETTER_RUN,
+    PRINTED_WORD,
+    spelled_words,
+    split_words,
+)
 
 SAMPLES = {
     "en": "The boat was on the river and he had not seen it before, but she said that it was hers.",
@@ -33,3 +44,21 @@ def test_unknown(text: str) -> None:
 def test_foreign_head_and_foot_do_not_decide() -> None:
     head = SAMPLES["en"] * 300
     assert detect_language(head + SAMPLES["fr"] * 3000 + head) == "fr"
+
+
+def test_the_tables_of_languages_are_whole() -> None:
+    assert all(set(roles) == set(ROLES) for roles in connectives().values())
+    assert all("" not in phrases for roles in connectives().values() for phrases in roles.values())
+    sentences = [word_lists(name).keys() for name in ("titles", "may_end", "numbered", "starters")]
+    assert all(languages == sentences[0] for languages in sentences)
+    assert word_lists("subordinators").keys() == connectives().keys()
+
+
+def test_words_of_each_kind() -> None:
+    text = "Don't go—L'homme 'tis x2 naïve\u00ad‑ly 東京 नमस्ते"
+    assert split_words(text) == ["dont", "go", "lhomme", "tis", "x2", "naïve", "ly", "東", "京", "नमस्ते"]
+    assert spelled_words(text) == ["don't", "go", "l'homme", "tis", "x2", "naïve", "ly", "東", "京", "नमस्ते"]
+    assert PRINTED_WORD.findall("Don't go—he 東京!") == ["Don't", "go—he", "東", "京", "!"]
+    assert LETTER_RUN.findall("l'homme x2") == ["l", "homme", "x"]
+    assert LONG_LETTER_RUN.findall("l'homme x2") == ["homme"]
+    assert HYPHENATED_WORD.findall("well-known, post-") == ["well-known", "post"]

@@ -1,4 +1,4 @@
-"""Books as people have them, and files that are none."""
+"""Books in the forms that people have them, and files that are not books."""
 
 import gzip
 import http.client
@@ -66,7 +66,7 @@ def test_gzip_and_html(tmp_path: Path) -> None:
 
 def test_a_page_says_its_encoding_and_its_kind(tmp_path: Path) -> None:
     head = '<html><head><meta charset="windows-1251"></head><body>'
-    path = tmp_path / "page"  # no suffix: the page tells what it is
+    path = tmp_path / "page"  # no suffix: the content shows that it is a page
     path.write_bytes((head + "<p class='a'>Да.</p><table><tr><td>он</td><td>и</td></tr></table>").encode("cp1251"))
     assert read_book(path).text == "Да.\n\nон и"
     (tmp_path / "a.html.txt").write_text("a < b and <i>so</i> on")
@@ -81,7 +81,7 @@ def test_a_long_line_and_a_long_book_take_no_time(tmp_path: Path) -> None:
         start = time.perf_counter()
         assert read_book(path).text == text
         assert time.perf_counter() - start < 10
-    path.write_text("<html><body><pre>" + " " * 400_000 + "x</pre>")  # spaces that a careless pattern walks twice
+    path.write_text("<html><body><pre>" + " " * 400_000 + "x</pre>")  # spaces over which a careless pattern backtracks
     assert read_book(path).text == "x"
 
 
@@ -176,7 +176,7 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         ("a.txt", b"%PDF-1.7 \xff", "PDF"),
         ("a.epub", b"no zip at all", "EPUB"),
         ("a.txt.gz", gzip.compress(b"text " * 99, mtime=0)[:20], "gzip"),
-        ("a.gz", b"plain", "no gzip"),
+        ("a.gz", b"plain", "not a gzip"),
     ],
 )
 def test_files_that_are_no_books(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -191,14 +191,14 @@ def test_missing_folder_and_no_permission(tmp_path: Path, monkeypatch: pytest.Mo
         read_book(tmp_path / "none.txt")
     with pytest.raises(UserError, match="folder"):
         read_book(tmp_path)
-    with pytest.raises(UserError, match="no file name"):
+    with pytest.raises(UserError, match="not a file name"):
         read_book("a\0b")
 
     def refuse(self: Path, mode: str) -> None:
         raise PermissionError(13, os.strerror(13))
 
     (tmp_path / "a.txt").write_text("x")
-    monkeypatch.setattr(Path, "open", refuse)  # root may read everything: the refusal is played
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything, so the refusal is simulated
     with pytest.raises(UserError, match="permission"):
         read_book(tmp_path / "a.txt")
 

@@ -1,4 +1,4 @@
-"""The recipe from a book to data: repeatable, idle when nothing changed, each knob felt."""
+"""The steps from a book to data: repeatable, idle if nothing changed, and sensitive to each setting."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def made(book: Path, folder: Path, settings: PipelineConfig) -> dict[str, bytes]:
-    """All artefacts but meta.json, which repeats the settings themselves."""
+    """All artefacts except meta.json, which contains the settings themselves."""
     list(prepare(book, folder, settings))
     return {name: data for name, data in files(folder).items() if name != "meta.json"}
 
@@ -79,7 +79,7 @@ def test_each_knob_moves_something(book: Path, tmp_path: Path, key: str) -> None
 
 
 def test_fitting_sees_training_text_only(book: Path, tmp_path: Path) -> None:
-    """With other held-out text, and the same training text, tokenizer and scores are the same to the byte."""
+    """Other held-out text leaves the tokenizer and the scores of the same training text equal to the byte."""
     list(prepare(book, tmp_path / "a", PipelineConfig()))
     data = load_processed(tmp_path / "a")
     text = book.read_text(encoding="utf-8")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.segmentation import split_sentences
+
+from tiny_diffusion.data.language.segmentation import split_sentences
 
 CASES = [
     ("en", "The miller slept. | His dog did not."),

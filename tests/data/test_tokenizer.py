@@ -49,7 +49,7 @@ BOOK = BookTokenizer.train(TRAINING, 6000)
 
 
 def _full_gpt2_like() -> list[tuple[bytes, bytes]]:
-    """A general vocabulary that stands in for GPT-2's: merges as bytes, learnt on other text."""
+    """A general vocabulary instead of GPT-2's: merges as bytes, learnt on other text."""
     general = BookTokenizer.train(_many_words(1, 9000) + TRAINING[:300], 1500)
     pairs = json.loads(general.to_json())["merges"]
     return [tuple(general.token_bytes(i + NUM_RESERVED) for i in pair) for pair in pairs]  # type: ignore[misc]
@@ -300,7 +300,7 @@ def test_pruning_takes_the_most_frequent_with_their_parts() -> None:
     ("name", "content", "message"),
     [
         ("a.tiktoken", "IQ== zero\n", "line 1"),
-        ("b.tiktoken", "IQ== 0\nIQ== 1\n", "stands twice"),
+        ("b.tiktoken", "IQ== 0\nIQ== 1\n", "appears twice"),
         ("c.tiktoken", "IQ== 0\n", "no rank for byte 0x00"),
         ("d.json", "[]", "JSON object"),
         ("e.json", "{}", "model.merges"),

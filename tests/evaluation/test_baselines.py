@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from tiny_diffusion.evaluation.likelihood.bound.baselines import KneserNey, estimate_discounts
 
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.baselines import KneserNey, estimate_discounts
 
 
 def _random_sequences(vocab: int, lengths: list[int], seed: int) -> list[np.ndarray]:
@@ -19,7 +19,7 @@ def _random_sequences(vocab: int, lengths: list[int], seed: int) -> list[np.ndar
 
 
 def _discounts(counts: list[int]) -> list[float]:
-    """Chen and Goodman's D1, D2, D3+ from the counts of counts, one discount for all where that has no answer."""
+    """Chen and Goodman's D1, D2, D3+ from the counts of counts; one discount for all if these are undefined."""
     n = [0, *(counts.count(c) for c in (1, 2, 3, 4))]
     if not n[1] or not n[2]:
         return [0.75] * 3
@@ -64,15 +64,21 @@ class _Naive:
         return kept / total + freed / total * lower
 
 
+def distribution(model: KneserNey, context: np.ndarray) -> np.ndarray:
+    """p(next id | context) of every id."""
+    windows = [np.append(context, word).astype(int) for word in range(model.vocab_size)]
+    return np.exp([model.log_probs(window)[-1] for window in windows])
+
+
 def test_hand_worked_bigram() -> None:
     model = KneserNey(2, 3)
     model.fit([np.array([0, 1, 0, 1, 0, 2])])
     # Bigrams 01:2, 10:2, 02:1, so n1=1, n2=2, n3=0 and the one discount is 1/(1+4) = 0.2. Left neighbours:
     # 0 has {start, 1}, 1 has {0}, 2 has {0}; discount 2/(2+2) = 0.5; continuation unigram (0.5, 0.25, 0.25).
-    np.testing.assert_allclose(model.distribution(np.array([0])), [0.2 / 3, 1.9 / 3, 0.3], atol=1e-15)
-    np.testing.assert_allclose(model.distribution(np.array([1])), [0.95, 0.025, 0.025], atol=1e-15)
-    np.testing.assert_allclose(model.distribution(np.array([2])), [0.5, 0.25, 0.25], atol=1e-15)
-    np.testing.assert_allclose(model.distribution(np.array([], int)), [3.5 / 7.5, 2.5 / 7.5, 1.5 / 7.5])
+    np.testing.assert_allclose(distribution(model, np.array([0])), [0.2 / 3, 1.9 / 3, 0.3], atol=1e-15)
+    np.testing.assert_allclose(distribution(model, np.array([1])), [0.95, 0.025, 0.025], atol=1e-15)
+    np.testing.assert_allclose(distribution(model, np.array([2])), [0.5, 0.25, 0.25], atol=1e-15)
+    np.testing.assert_allclose(distribution(model, np.array([], int)), [3.5 / 7.5, 2.5 / 7.5, 1.5 / 7.5])
     expected = np.log([3.5 / 7.5, 1.9 / 3, 0.95, 0.3, 0.25])
     np.testing.assert_allclose(model.log_probs(np.array([0, 1, 0, 2, 2])), expected, atol=1e-14)
 
@@ -111,7 +117,7 @@ def test_equals_naive_recursion(order: int) -> None:
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
-def test_distributions_sum_to_one_and_agree_with_log_probs(order: int) -> None:
+def test_distributions_sum_to_one(order: int) -> None:
     vocab = 300
     sequences = _random_sequences(vocab, [4000, 2500], seed=7)
     model = KneserNey(order, vocab + 5)
@@ -120,12 +126,9 @@ def test_distributions_sum_to_one_and_agree_with_log_probs(order: int) -> None:
     contexts = [seen[:length] for length in range(7)] + [seen[100:108], seen[-6:]]
     contexts += [np.array([304, 304, 304, 304]), np.array([3, 304, 1, 0]), np.array([0, 0, 0, 0, 0, 0])]
     for context in contexts:
-        distribution = model.distribution(context)
-        assert abs(distribution.sum() - 1) < 1e-9
-        assert distribution.min() > 0
-        for word in (0, 17, 304):
-            scored = model.log_probs(np.append(context, word).astype(int))[-1]
-            assert scored == pytest.approx(math.log(distribution[word]), rel=1e-10)
+        found = distribution(model, context)
+        assert abs(found.sum() - 1) < 1e-9
+        assert found.min() > 0
 
 
 def test_ngrams_do_not_cross_sequences() -> None:
@@ -133,7 +136,7 @@ def test_ngrams_do_not_cross_sequences() -> None:
     apart.fit([np.array([0, 1, 0, 1]), np.array([2, 3])])
     joined.fit([np.array([0, 1, 0, 1, 2, 3])])
     context = np.array([1])
-    assert apart.distribution(context)[2] < joined.distribution(context)[2]
+    assert distribution(apart, context)[2] < distribution(joined, context)[2]
 
 
 def test_higher_order_learns_a_pattern_and_refit_replaces() -> None:
@@ -145,7 +148,7 @@ def test_higher_order_learns_a_pattern_and_refit_replaces() -> None:
         losses.append(-model.log_probs(pattern).mean())
     assert losses[0] > losses[1] > losses[2]
     model.fit([np.array([2, 2, 2, 2])])
-    assert model.distribution(np.array([2, 2])).argmax() == 2
+    assert distribution(model, np.array([2, 2])).argmax() == 2
 
 
 def test_order_longer_than_all_sequences() -> None:
@@ -153,7 +156,7 @@ def test_order_longer_than_all_sequences() -> None:
     model.fit([np.array([0, 1]), np.array([2])])
     window = np.array([0, 1, 2, 3, 0, 1, 1])
     assert np.isfinite(model.log_probs(window)).all()
-    assert model.distribution(window[:5]).sum() == pytest.approx(1, abs=1e-9)
+    assert distribution(model, window[:5]).sum() == pytest.approx(1, abs=1e-9)
 
 
 def test_refuses_bad_input() -> None:

@@ -1,4 +1,4 @@
-"""Passages for the blind test: equal in length, disjoint, cleaned alike, the book's from the test split."""
+"""Passages for the blind test: of equal length, disjoint, cleaned alike, and the book's from the test split."""
 
 import pytest
 import torch

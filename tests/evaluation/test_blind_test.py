@@ -1,4 +1,4 @@
-"""Asking people: the answers' file, and the command as raters use it."""
+"""The blind test: the file of answers, and the command as raters use it."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> AnswerStore:
 
 
 def answer_all(store: AnswerStore, rater: str, verdict: str | None = None, rating: int = 3) -> None:
-    """Answer what is left: rightly, or with one verdict for all."""
+    """Answer the remaining questions: correctly, or with one verdict for all."""
     while (question := store.next_question(rater)) is not None:
         right = "real" if question.text.startswith("Old") else "generated"
         store.record(question, (verdict or right) if question.ask == "verdict" else rating)
@@ -70,11 +70,11 @@ def test_an_answer_is_kept_at_once(store: AnswerStore) -> None:
     store.join("anna", True)
     first = store.next_question("anna")
     assert first is not None
-    store.record(first, "real")  # the store stays open, as when the process dies here
+    store.record(first, "real")  # the store is not closed, as if the process had died here
     with AnswerStore(store.path) as later:
         question = later.next_question("anna")
         assert question is not None and (question.position, question.ask) == (1, "style")
-        later.join("anna", None)  # goes on with ratings without being told again
+        later.join("anna", None)  # continues with ratings without being told again
         later.record(question, 5)
     question = store.next_question("anna")
     assert question is not None and question.ask == "fluency"
@@ -222,7 +222,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, config: ProjectConfig, dat
 
 
 class Desk:
-    """A folder with a test in it, and how to call the command there."""
+    """A folder with a blind test, and a way to call the command there."""
 
     def __init__(self, answers: Path, making: list[str]) -> None:
         self.answers, self.making = answers, making
@@ -232,7 +232,7 @@ class Desk:
         return CliRunner().invoke(app, given, input=typed, env={"COLUMNS": "80"})
 
     def truth(self) -> dict[str, str]:
-        """r or g by passage; by its text without white space, as a terminal breaks lines."""
+        """The key r or g for each passage, by its text without white space, because a terminal breaks lines."""
         rows = sqlite3.connect(self.answers).execute("SELECT text, truth FROM passage").fetchall()
         return {"".join(text.split()): truth[0] for text, truth in rows}
 
@@ -350,7 +350,7 @@ def test_one_key_in_a_terminal_and_ctrl_c_keeps_the_answer(tmp_path: Path) -> No
 
 
 def press(terminal: int, output: int, key: bytes, until: bytes | None) -> bytes:
-    """Press a key again and again, for one pressed between two questions is dropped; what came out until then."""
+    """Press a key repeatedly, because one pressed between two questions is dropped; return the output so far."""
     seen = b""
     for _ in range(300):
         if select.select([output], [], [], 0.2)[0]:

@@ -1,4 +1,4 @@
-"""Coherence, repetition, names and the frontier: cases worked by hand, a text that loops, one that is shuffled."""
+"""Coherence, repetition, names and the frontier: hand-worked cases, a looping text and a shuffled one."""
 
 import json
 import math
@@ -11,14 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from tiny_diffusion.evaluation.style.style.names import carry_over, fit_names
-from tiny_diffusion.evaluation.style.style.prose import read_prose
 
 from tiny_diffusion.checkpoint import new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.embedding import embed_tfidf, fit_tfidf
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.style.names import carry_over, fit_names
+from tiny_diffusion.evaluation.style.prose import read_prose
 from tiny_diffusion.evaluation.text_quality.coherence import (
     CoherenceReport,
     SentenceLikeness,
@@ -51,7 +51,7 @@ def held() -> list[str]:
 def test_distinct_and_repeated_by_hand() -> None:
     one, two = "a b a b".split(), "a b c".split()
     assert ngrams(one, 3) == [("a", "b", "a"), ("b", "a", "b")] and ngrams(one, 5) == []
-    # Bigrams ab ba ab, ab bc: three of five are distinct; one of the first text's three came before.
+    # Bigrams ab ba ab, ab bc: three of five are distinct; one of the first text's three occurred before.
     assert distinct([one, two], 2) == pytest.approx(3 / 5)
     assert self_repeat([one, two], 2) == pytest.approx(1 / 5)
     assert distinct([["a"]], 2) is None and self_repeat([[]], 1) is None
@@ -99,7 +99,7 @@ def test_names_and_whether_they_go_on() -> None:
         "They said: Come here, Robert.",
     ]
     names = fit_names(training)
-    # "House" is a common word in capitals here, "Then" and "Come" stand at a beginning.
+    # "House" is a common word in capitals here, "Then" and "Come" are at a beginning.
     assert names.in_sentence("Then the House of Anna Smith fell. “Come!”") == {"anna", "smith"}
     text = "He met Anna there. It rained and Bob slept. Anna left. Nobody saw Robert."
     # Anna is taken up two sentences on, Bob never, Robert has no sentence after.
@@ -132,7 +132,7 @@ def test_embedding_of_the_fitted_sentences_is_the_old_one() -> None:
     assert np.array_equal(
         fit_tfidf(counts, 4, 0).transform(counts), embed_tfidf(counts, 4, 0, fit=counts.shape[0]).vectors
     )
-    # A sentence embeds alike whatever stands beside it.
+    # The embedding of a sentence does not depend on its neighbours.
     assert np.allclose(
         fit_tfidf(counts, 4, 0).transform(counts[3:5]), embed_tfidf(counts, 4, 0, fit=counts.shape[0]).vectors[3:5]
     )
@@ -198,7 +198,7 @@ def test_frontier_sees_noise_and_loops(data: Processed, held: list[str]) -> None
     cold, hot = frontier.points
     own = frontier.held_out
     assert (cold.temperature, hot.temperature, own.temperature) == (0.5, 1.5, None)
-    # Shuffled words keep their entropy, and are unlikely; a loop is likelier, but its entropy is low.
+    # Shuffled words keep their entropy but are unlikely; a loop is likelier, but its entropy is low.
     assert hot.perplexity > 3 * own.perplexity and hot.entropy == pytest.approx(own.entropy, rel=0.1)
     assert cold.entropy < 0.7 * own.entropy and cold.distinct_2 < 0.3 * own.distinct_2
     assert own.twin_perplexity is None
@@ -225,5 +225,5 @@ def test_the_twin_judges_too(config: ProjectConfig, data: Processed, held: list[
             parameter.zero_()
     level = twin.config.vocab_level
     judge = Judge(data.texts("train"), data.tokenizer, level, 2, twin, batch_size=3)
-    # A model of zeros gives each token the same chance, whatever the length of the text.
+    # A model of zeros gives each token the same probability, whatever the length of the text.
     assert judge.point(1.0, held).twin_perplexity == pytest.approx(twin.text_vocab_size, rel=1e-4)

@@ -1,4 +1,4 @@
-"""The table's rivals, the breakdowns and the check for leaks."""
+"""The rivals in the table, the breakdowns and the check for leaks."""
 
 import lzma
 import math
@@ -8,8 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_diffusion.evaluation.likelihood.bound.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
-from tiny_diffusion.evaluation.likelihood.bound.breakdown import (
+
+from tiny_diffusion.checkpoint import Checkpoint, new_model
+from tiny_diffusion.config import EvaluationConfig, ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
+from tiny_diffusion.evaluation.likelihood.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
+from tiny_diffusion.evaluation.likelihood.breakdown import (
     RATES,
     format_examples,
     format_likelihood,
@@ -17,16 +23,10 @@ from tiny_diffusion.evaluation.likelihood.bound.breakdown import (
     score_held_out,
     window_thirds,
 )
-from tiny_diffusion.evaluation.likelihood.bound.comparison import Rivals, check_twin, compare, whole_characters
-from tiny_diffusion.evaluation.likelihood.bound.compressor import PHASES, compressed_size, ppm_bits
-from tiny_diffusion.evaluation.likelihood.bound.hugging_face import load_local, local_nats
-
-from tiny_diffusion.checkpoint import Checkpoint, new_model
-from tiny_diffusion.config import EvaluationConfig, ProjectConfig
-from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.kept import KeptParts
-from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
+from tiny_diffusion.evaluation.likelihood.comparison import check_twin, compare, whole_characters
+from tiny_diffusion.evaluation.likelihood.compressor import PHASES, compressed_size, ppm_bits
+from tiny_diffusion.evaluation.likelihood.hugging_face import load_local, local_nats
+from tiny_diffusion.evaluation.subject import Rivals, Subject
 
 CPU = torch.device("cpu")
 SETTINGS = EvaluationConfig(draws=2, windows=6, bootstrap=100, ngram_orders=(1,), ppm_order=0, breakdown_draws=0)
@@ -79,14 +79,14 @@ def test_leaks_compare_words_and_leave_short_sentences_out() -> None:
 def test_compressor_is_off_by_less_than_a_byte_and_right_in_the_mean() -> None:
     rng = np.random.default_rng(0)
     training = bytes(rng.integers(97, 101, 3000, dtype=np.uint8))
-    # Nothing can be learnt from even noise over four letters: two bits a byte, and a little for what PPM supposes.
+    # Nothing can be learnt from uniform noise over four letters: two bits per byte, and a little for PPM's prior.
     windows = [bytes(rng.integers(97, 101, 50, dtype=np.uint8)) for _ in range(3 * PHASES)]
     bits = np.array(list(ppm_bits(training, windows, 3)))
     assert (bits % 8 == 0).all()
     together = 8 * (compressed_size(training + b"".join(windows), 3) - compressed_size(training, 3))
-    # Appended all together, all but one rounding are gone; the model has then learnt a little more of the noise.
+    # Appended together, only one rounding remains; the model has then learnt a little more of the noise.
     assert bits.sum() == pytest.approx(together, rel=0.03)
-    # The phases spread over a byte: one window after the other phases grows by one of two neighbouring sizes.
+    # The phases spread over a byte: with each of them a window grows by one of two neighbouring sizes.
     same = np.array(list(ppm_bits(training, [windows[0]] * PHASES, 3))) / 8
     assert len(set(same.tolist())) > 1 and same.std() < 1.5
 
@@ -166,7 +166,7 @@ def test_held_out_scores_leave_the_training_scores_alone(data: Processed) -> Non
 
 
 def rows(checkpoint: Checkpoint, data: Processed, held: HeldOut, settings: EvaluationConfig, rivals: Rivals) -> dict:
-    events = compare(checkpoint, checkpoint.build(CPU), data, held, settings, rivals, KeptParts(), {})
+    events = compare(Subject(checkpoint, checkpoint.build(CPU), data, settings, rivals), held)
     while True:
         try:
             next(events)
@@ -181,7 +181,7 @@ def test_the_table_has_every_rival_once(config: ProjectConfig, data: Processed) 
     found = rows(model, data, held, settings, Rivals(twin))
     names = ["diffusion (bound)", "diffusion (chain rule)", "autoregressive twin", "unigram", "bigram"]
     assert list(found) == [*names, "3-gram Kneser-Ney", "6-gram Kneser-Ney", "PPMd order 4, primed", "uniform"]
-    # Untrained ones know nothing; what counts does.
+    # Untrained models know nothing; models that count do.
     for name in names[:3]:
         assert found[name].bits_per_byte == pytest.approx(found["uniform"].bits_per_byte, rel=0.05)
     assert found["PPMd order 4, primed"].bits_per_byte < found["unigram"].bits_per_byte
@@ -196,7 +196,7 @@ def test_the_table_has_every_rival_once(config: ProjectConfig, data: Processed) 
     ("changes", "meta", "words"),
     [
         (CAUSAL, {"data": "another", "source": "b.txt"}, "b.txt"),
-        ({}, None, "no autoregressive"),
+        ({}, None, "not an autoregressive"),
         ({**CAUSAL, "model.context": 16}, None, "context=16"),
         ({**CAUSAL, "model.vocab_level": 2}, None, "vocab_level=2"),
     ],
@@ -265,7 +265,7 @@ def test_a_hugging_face_model_is_scored_exactly(tmp_path: Path, kind: str) -> No
     ids = local.tokenizer(text, add_special_tokens=False)["input_ids"]
     assert len(ids) == len(text.encode())
     expected = 0.0
-    for i, token in enumerate(ids):  # one pass a token, written out
+    for i, token in enumerate(ids):  # one pass per token, written out
         masked = [*ids[:i], *[2] * (len(ids) - i)]
         row = [0, *ids[:i]] if kind == "gpt2" else [0, *masked, 1]
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The report: what it compares, what it refuses, what it catches."""
+"""The whole evaluation: what it compares, refuses and detects."""
 
 import math
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_diffusion.evaluation.likelihood.bound.bound import held_out, ngram_nats, summarise, uniform_nats
-from tiny_diffusion.evaluation.report.evaluate.evaluate import Report, evaluate
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.cli.evaluation.report_tables import show
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.bound import held_out, ngram_nats, summarise, uniform_nats
+from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
 from tiny_diffusion.evaluation.text_quality.samples import whole_sentences
 
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     settings = config.evaluation.model_copy(update=few)
     reports = [list(evaluate(checkpoint, data, settings, config.generation, CPU))[-1] for _ in range(2)]
     assert reports[0] == reports[1] and isinstance(reports[0], Report)
-    # An untrained model knows nothing: about the uniform one's figure, and no threshold of likelihood met.
+    # An untrained model knows nothing: its figure is about the uniform model's, and it meets no likelihood threshold.
     by_name = {row.name: row.bits_per_byte for row in reports[0].likelihood}
     assert by_name["diffusion (bound)"] == pytest.approx(by_name["uniform"], rel=0.05)
     assert not reports[0].thresholds[0].met

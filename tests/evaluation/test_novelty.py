@@ -1,13 +1,13 @@
-"""Novelty: copied runs, n-grams and sentences, against small cases and a naive search."""
+"""Novelty: copied runs, n-grams and sentences, compared with small cases and a naive search."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.words import split_words
 
 from tiny_diffusion.config import EvaluationConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex, excerpt
+from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.text_quality.novelty import cut, cut_like, measure_copying, measure_novelty, ngram_share
 

@@ -1,4 +1,4 @@
-"""The report as JSON and as a page: schema, escaping, pictures, verdicts, several checkpoints, the time told first."""
+"""The report as JSON and as a page: schema, escaping, charts, verdicts, several checkpoints, the time estimate."""
 
 import hashlib
 import json
@@ -13,23 +13,11 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
-from tiny_diffusion.evaluation.likelihood.bound.bound import Difference, HeldOut, Likelihood, resample, summarise
-from tiny_diffusion.evaluation.likelihood.bound.breakdown import BREAKDOWN, FORMAT_COST
-from tiny_diffusion.evaluation.likelihood.bound.comparison import Step
-from tiny_diffusion.evaluation.report.evaluate.chart import Line, Row, Scale, line_chart, row_chart
-from tiny_diffusion.evaluation.report.evaluate.evaluate import NO_RIVALS, evaluate
-from tiny_diffusion.evaluation.report.evaluate.page import render
-from tiny_diffusion.evaluation.report.evaluate.several import combine, main_figures
-from tiny_diffusion.evaluation.report.evaluate.time_estimate import Expected, Remaining, count_passes
-from tiny_diffusion.evaluation.report.evaluate.verdict import details, headline, people, warning
-from tiny_diffusion.evaluation.style.style.sentence_lengths import length_shares
-from tiny_diffusion.evaluation.style.style.style_report import DELTA, OtherBook
-from tiny_diffusion.evaluation.style.style.vocabulary import rank_shares
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli import main
-from tiny_diffusion.cli.evaluation.evaluate import ProgressLine
 from tiny_diffusion.cli.evaluation.report_tables import show
+from tiny_diffusion.cli.evaluation.run import ProgressLine
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
@@ -40,7 +28,19 @@ from tiny_diffusion.evaluation.blind_test.store import AnswerStore
 from tiny_diffusion.evaluation.curves import POINTS, Curves, read_curves
 from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import Leaks
+from tiny_diffusion.evaluation.likelihood.bound import Difference, HeldOut, Likelihood, resample, summarise
+from tiny_diffusion.evaluation.likelihood.breakdown import BREAKDOWN, FORMAT_COST
+from tiny_diffusion.evaluation.report.chart import Line, Row, Scale, line_chart, row_chart
+from tiny_diffusion.evaluation.report.evaluate import evaluate
+from tiny_diffusion.evaluation.report.page import render
+from tiny_diffusion.evaluation.report.several import combine, main_figures
+from tiny_diffusion.evaluation.report.time_estimate import Expected, Remaining, count_passes
+from tiny_diffusion.evaluation.report.verdict import details, headline, people, warning
 from tiny_diffusion.evaluation.result import VERSION, Report, SeedsReport, schema
+from tiny_diffusion.evaluation.style.sentence_lengths import length_shares
+from tiny_diffusion.evaluation.style.style_report import DELTA, OtherBook
+from tiny_diffusion.evaluation.style.vocabulary import rank_shares
+from tiny_diffusion.evaluation.subject import NO_RIVALS, Step
 from tiny_diffusion.evaluation.text_quality.samples import WRITING
 
 FEW = {
@@ -72,7 +72,7 @@ def report(checkpoint: Checkpoint, data: Processed) -> Report:
 
 
 def row(name: str, bits: float, low: float | None = None, high: float | None = None) -> Likelihood:
-    """A made-up row; `low` to `high` is the interval of its difference from the model at 2 bits per byte."""
+    """A made-up row; ``low`` to ``high`` is the interval of its difference from the model at 2 bits per byte."""
     against = None if low is None or high is None else Difference(bits - 2.0, low, high)
     return Likelihood(name, bits, bits - 0.1, bits + 0.1, 2.0**bits, 2.0**bits, [], against)
 
@@ -82,7 +82,7 @@ def made_up(report: Report, *rows: Likelihood) -> Report:
 
 
 class Page(HTMLParser):
-    """Tags met, those left open, and all text."""
+    """Tags seen, tags still open, and all text."""
 
     VOID = ("meta", "line", "circle", "polyline")
 
@@ -142,7 +142,7 @@ def test_the_page_is_whole_and_asks_for_nothing(report: Report) -> None:
     )
     assert not re.search(r"https?:|url\(|@import", text)
     assert "nan" not in re.findall(r"\w+", page.text.lower().replace(report.source, ""))
-    # Every picture says in words what it shows; the keys' swatches are hidden from readers.
+    # Every chart says in words what it shows; the swatches of the legend are hidden from screen readers.
     pictures = [
         (name, value) for tag, name, value in page.attributes if tag == "svg" and name in ("aria-label", "aria-hidden")
     ]
@@ -237,7 +237,7 @@ def test_leaks_come_first(report: Report) -> None:
 
 
 def test_a_difference_is_paired() -> None:
-    """A rival always one bit a byte worse has no doubt about it, however much the windows differ."""
+    """A rival that is always one bit per byte worse leaves no doubt, however much the windows differ."""
     count = 40
     held = HeldOut([torch.zeros(4)] * count, np.arange(count), np.zeros(count, int), np.full(count, 8), 2.0)
     nats = np.random.default_rng(0).uniform(1, 30, count)
@@ -259,11 +259,11 @@ def test_several_checkpoints_have_a_mean_and_a_spread(report: Report, tmp_path: 
     assert bound.values == [own.bits_per_byte, own.bits_per_byte + 1, own.bits_per_byte + 1]
     assert bound.spread is not None and bound.spread.mean == pytest.approx(own.bits_per_byte + 2 / 3)
     assert bound.spread.deviation == pytest.approx(3**-0.5)
-    assert figures["bits per byte: uniform"].spread is None  # the third has no such row
+    assert figures["bits per byte: uniform"].spread is None  # the third lacks the row
     seeds.write(tmp_path / "seeds.json")
     assert TypeAdapter(SeedsReport).validate_json((tmp_path / "seeds.json").read_bytes()) == seeds
     text = render(report, None, seeds)
-    # What the page says of the first checkpoint alone stands under that heading.
+    # Everything about the first checkpoint alone is under that heading.
     assert text.index("<h2>Checkpoints") < text.index("<h2>The first checkpoint") < text.index(details(report)[0][:40])
     assert "&lt;a&gt;" in text and "<a>" not in text
 
@@ -278,7 +278,7 @@ def test_the_log_beside_a_checkpoint_gives_the_curves(tmp_path: Path) -> None:
     found = read_curves(tmp_path / "best_model.pt")
     assert found is not None and found.validation == [(4.0, 2.5)]
     assert len(found.training) == POINTS and found.training[0] == (1.5, 1.5)
-    # A run that crashed and was resumed: a step done twice, a loss that was no number, a last line cut short.
+    # A run that crashed and was resumed: a repeated step, a loss that is NaN, a last line cut short.
     again = [{"event": "StepDone", "step": 2, "loss": 7.0}, {"event": "StepDone", "step": 3, "loss": float("inf")}]
     log.write_text("".join(json.dumps(each) + "\n" for each in [*steps[:3], *again]) + '{"event": "Step')
     assert read_curves(tmp_path / "best_model.pt") == Curves([(1.0, 1.0), (2.0, 7.0)], [])
@@ -334,11 +334,11 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
     assert count(causal=True, chain_rule=True) == count(causal=True, context=10) == 7 + 2 * 20  # token by token
-    # As many steps as they need: at most one a token, however many are set.
+    # These samplers take as many steps as they need: at most one per token, whatever the setting.
     generation = generation.model_copy(update={"sampler": "threshold"})
     assert count() == count(context=10) == 7 * 3 + 2 * 20
     assert count(novelty_steps=(5, 9), temperatures=(0.8, 1.0)) == 7 * 3 + 2 * 2 * 20  # no steps to vary
-    # At least one a block.
+    # At least one per block.
     generation = generation.model_copy(update={"sampler": "entropy", "block": 2})
     assert count() == 7 * 3 + 2 * 10 and count(context=10) == 7 * 3 + 2 * (5 + 5 + 5)
 
@@ -357,7 +357,7 @@ def test_the_time_is_told_before_the_work_by_the_steps_own_names(checkpoint: Che
     assert not any("likelihood" in name for name in before)
     assert all(seconds > 0 for seconds in expected.parts.values())
     assert expected.seconds == pytest.approx(sum(expected.parts.values()))
-    # Every part is a step of its own, which begins after the time was told; all that is to come was foretold.
+    # Every part is a step that begins after the estimate; all steps to come were in the estimate.
     assert {name for name in names[len(before) :] if name} == set(expected.parts)
 
 
@@ -380,14 +380,14 @@ def test_long_steps_tell_how_far_they_are(checkpoint: Checkpoint, data: Processe
 def test_the_time_left_follows_how_the_parts_went() -> None:
     left = Remaining(Expected({"a": 10.0, "b": 20.0, "c": 30.0}))
     left.begin("unforeseen", 0.0)
-    assert left.left(0, 0, 7.0) == 60  # what was not foretold says nothing of the pace
+    assert left.left(0, 0, 7.0) == 60  # a step that was not estimated says nothing about the pace
     left.begin("a", 7.0)
     assert left.left(0, 0, 11.0) == 56 and left.left(0, 0, 40.0) == 50  # it cannot take less than nothing
-    left.begin("b", 27.0)  # "a" took twice its time
+    left.begin("b", 27.0)  # "a" took twice as long as estimated
     assert left.left(0, 0, 27.0) == 100
     assert left.left(5, 20, 37.0) == pytest.approx(90)  # a quarter of "b" in 10 s, at the same pace
-    assert left.left(10, 20, 37.0) == pytest.approx(40 * 30 / 20)  # half of it: 20 foretold took 30
-    left.begin("between", 47.0)  # "b" went as foretold: 30 foretold took 40
+    assert left.left(10, 20, 37.0) == pytest.approx(40 * 30 / 20)  # half of it: an estimated 20 took 30
+    left.begin("between", 47.0)  # "b" took as long as estimated: an estimated 30 took 40
     assert left.left(0, 0, 47.0) == left.left(0, 0, 50.0) == pytest.approx(40)
     left.begin("c", 50.0)
     left.begin("", 60.0)
@@ -454,7 +454,7 @@ BLIND = {"evaluation.seed": 0, "evaluation.blind_passages": 8}
 
 
 def blind_test(path: Path, hash_of: str, answers: dict[str, int], rates: bool = True) -> AnswerStore:
-    """A finished test of four real and four generated passages; each rater is right about so many, of each kind."""
+    """A finished test of four real and four generated passages, with each rater's number of right answers per kind."""
     passages = [BlindPassage(f"{kind} <passage> {n}", kind == "Old") for n in range(4) for kind in ("Old", "New")]
     store = AnswerStore.create(path, Origin(BLIND, "best_model.pt", hash_of, "b.txt", "1" * 64, "2030-01-01"), passages)
     for rater, right in answers.items():
@@ -551,9 +551,9 @@ def test_finished_parts_are_kept_and_used_again(
     kept = KeptParts(path, "a")
     assert {"likelihood of the model", "PPMd", BREAKDOWN, WRITING} < kept.names and not KeptParts(path, "b").names
     for name in ("model_nats_in_batches", "ngram_nats", "ppm_bits"):
-        monkeypatch.setattr(f"tiny_diffusion.evaluation.likelihood.comparison.{name}", None)  # cannot be called
+        monkeypatch.setattr(f"tiny_diffusion.evaluation.likelihood.comparison.{name}", None)  # not callable
     monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate.write_samples", lambda *_: iter(()))
-    monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate._break_down", lambda *_: iter(()))
+    monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate.break_down", lambda *_: iter(()))
     events = list(measure(checkpoint, data, few, *other, kept))
     assert events[-1] == whole
     [expected] = [event for event in events if isinstance(event, Expected)]
@@ -574,7 +574,7 @@ PARTS = {
     "novelty": "tiny_diffusion.evaluation.report.evaluate.measure_novelty",
     "frontier": "tiny_diffusion.evaluation.report.evaluate.measure_frontier",
     WRITING: "tiny_diffusion.evaluation.report.evaluate.write_samples",
-    BREAKDOWN: "tiny_diffusion.evaluation.report.evaluate._break_down",
+    BREAKDOWN: "tiny_diffusion.evaluation.report.evaluate.break_down",
     "bigram": "tiny_diffusion.evaluation.likelihood.comparison.ngram_nats",
     "PPMd order 2, primed": "tiny_diffusion.evaluation.likelihood.comparison.ppm_bits",
 }
@@ -623,7 +623,7 @@ def test_an_evaluation_is_saved_before_it_is_shown(
     checkpoint: Checkpoint, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(_: Report, verbose: bool) -> None:
-        raise SystemExit(0)  # as where the reader of the output went away
+        raise SystemExit(0)  # as if the reader of the output had gone away
 
     monkeypatch.setattr("tiny_diffusion.cli.evaluation.report_tables.show", gone)
     save_checkpoint(tmp_path / "model.pt", checkpoint)

@@ -1,19 +1,19 @@
-"""Surprisal of words: sums of the exact likelihood's terms, words that make up the text, marks."""
+"""Surprisal of words: they sum to the exact likelihood, their words make up the text, and the right ones are marked."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from tiny_diffusion.evaluation.likelihood.bound.bound import chain_rule_nats, model_nats
-from tiny_diffusion.evaluation.likelihood.bound.surprisal import Scored, Surprisal, score_text
 
 from tiny_diffusion.checkpoint import new_model
+from tiny_diffusion.cli.durations import duration
 from tiny_diffusion.cli.evaluation.score import bracketed, coloured
-from tiny_diffusion.cli.options import duration
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.bound import chain_rule_nats, model_nats
+from tiny_diffusion.evaluation.likelihood.surprisal import Scored, Surprisal, score_text
 from tiny_diffusion.model.transformer import Transformer
 
 TEXT = "The old miller — “quite” alone — sold it.\n\nNobody\tcame, café or 猫が no! "

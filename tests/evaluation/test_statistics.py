@@ -1,4 +1,4 @@
-"""The blind test's figures against published and hand-worked numbers."""
+"""The figures of the blind test, compared with published and hand-worked numbers."""
 
 from itertools import permutations
 
@@ -88,7 +88,7 @@ def test_alpha_by_its_definition(units: list[list[float]], ordinal: bool) -> Non
 
 
 def test_rating_difference_by_hand() -> None:
-    # One rater: the mean of {1, 3} drawn with replacement is 1, 2 or 3; the model's stays 2.
+    # One rater: the mean of {1, 3} drawn with replacement is 1, 2 or 3; the model's mean stays 2.
     answers = [answer("a", 1, True, True, 1), answer("a", 2, True, True, 3), answer("a", 3, False, True, 2)]
     found = rating_difference(answers, "style", 400, 0)
     assert (found.real, found.generated, found.difference) == (2.0, 2.0, 0.0)
@@ -98,7 +98,7 @@ def test_rating_difference_by_hand() -> None:
 
 
 def test_raters_are_resampled_too() -> None:
-    # Passages alone cannot move the mean; which raters are drawn moves it to 1, 3 or 5.
+    # Drawing passages cannot change the mean; drawing raters changes it to 1, 3 or 5.
     real = np.array([True, False])
     assert bootstrap_mean(real, np.array([[1.0, 1.0], [5.0, 5.0]]), 400, 0) == (1.0, 5.0)
 

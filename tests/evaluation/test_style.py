@@ -1,4 +1,4 @@
-"""Style: each measure on cases worked by hand, and the score on the book itself, another book, and spoilt text."""
+"""Style: each measure on hand-worked cases, and the score of the book itself, of another book, and of spoilt text."""
 
 import json
 import math
@@ -9,26 +9,32 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.dialogue import spoken
-from tiny_diffusion.evaluation.style.style.calibration import calibrate, fit_features
-from tiny_diffusion.evaluation.style.style.delta import burrows_delta, commonest, frequencies, word_pairs
-from tiny_diffusion.evaluation.style.style.prose import draw_pieces, draw_runs, read_prose, trim
-from tiny_diffusion.evaluation.style.style.punctuation import KINDS, count_marks
-from tiny_diffusion.evaluation.style.style.readability import letters_per_word, lix
-from tiny_diffusion.evaluation.style.style.style import measure_style
-from tiny_diffusion.evaluation.style.style.style_report import DELTA, StyleReport
-from tiny_diffusion.evaluation.style.style.vocabulary import (
+
+from tiny_diffusion.config import EvaluationConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.language.dialogue import spoken
+from tiny_diffusion.data.reading.example import write_reference_text
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.style.calibration import (
+    burrows_delta,
+    calibrate,
+    commonest,
+    fit_features,
+    frequencies,
+    word_pairs,
+)
+from tiny_diffusion.evaluation.style.prose import KINDS, count_marks, draw_pieces, draw_runs, read_prose, trim
+from tiny_diffusion.evaluation.style.style import measure_style
+from tiny_diffusion.evaluation.style.style_report import DELTA, StyleReport
+from tiny_diffusion.evaluation.style.vocabulary import (
     function_word_share,
     hapax_share,
+    letters_per_word,
+    lix,
     rare_word_share,
     type_token_ratio,
     zipf_slope,
 )
-
-from tiny_diffusion.config import EvaluationConfig
-from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.data.reading.example import write_reference_text
-from tiny_diffusion.errors import UserError
 
 SHORT = ["The dog slept. The cat ran away.", "The hen sat down."]
 LONG = ["The dog slept by the warm fire all night. The cat ran over the wet roof of the old barn."]
@@ -79,7 +85,7 @@ def test_runs_lie_within_texts_and_are_about_as_long(lengths: list[list[int]], s
     assert len(runs) == len(sizes)
     assert all(any(a <= first < end <= b for a, b in prose.runs.tolist()) for first, end in runs.tolist())
     found = sum(ends[end] - ends[first] for first, end in runs.tolist())
-    # A run is off by at most the longest sentence, or as short as its whole text.
+    # A run deviates by at most the longest sentence, or is its whole text.
     assert found <= sum(sizes) + 9 * len(sizes)
     if min(map(sum, lengths)) >= max(sizes):
         assert found >= sum(sizes) - 9 * len(sizes)
@@ -90,7 +96,7 @@ def test_runs_do_not_overlap_where_there_is_room() -> None:
     for seed in range(20):
         runs = draw_runs(prose, [100] * 5, np.random.default_rng(seed))
         used = np.concatenate([np.arange(a, b) for a, b in runs.tolist()])
-        # Only a run at the very end, moved forward to fit, may meet another.
+        # Only a run at the very end, moved forward to fit, may overlap another.
         assert len(np.unique(used)) >= 400 / 5
     one, two = (draw_pieces(prose, read_prose(SHORT, "en"), 3, seed) for seed in (1, 1))
     assert [p.sentences for p in one] == [p.sentences for p in two]
@@ -205,14 +211,14 @@ def test_held_out_text_scores_about_100(data: Processed, reference: str) -> None
     (other,) = own.other_books
     assert other.score < 50
     assert other.delta_to_held_out > 2 * own.held_out_delta and other.delta_to_generated > 2 * own.delta
-    # Its parts are those of the score, and the one by Delta stands alone, far below the book's own.
+    # Its parts are those of the score, and the part by Delta is far below the book's own.
     assert list(other.parts) == [part.name for part in own.parts]
     assert other.parts[DELTA] < 60 < own.held_out_parts[DELTA]
 
 
 def test_another_book_scores_lower_both_ways(data: Processed, reference: str) -> None:
     assert score(cut(reference, 5, 600), data).score < 50
-    # And the reference as the book: passages of its own, and the made-up book as the stranger.
+    # The other way round: the reference is the book, and the made-up book the stranger.
     passages = cut(reference, 60, 4000)
     held, training = passages[5::10], [p for i, p in enumerate(passages) if i % 10 != 5]
     own = measure_style(held, held, training, "en", SETTINGS, {"made up": "\n\n".join(data.texts("train"))})

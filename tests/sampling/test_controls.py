@@ -1,4 +1,4 @@
-"""Learnt controls: labels of hand-made text, what network and sampler do with them, what training learns."""
+"""Learnt controls: the labels of a text, their effect in the network and in sampling, and what training learns."""
 
 import math
 from dataclasses import replace
@@ -35,7 +35,8 @@ from tiny_diffusion.training.rows import Layout, Rows
 from tiny_diffusion.training.run_time import measure_pace
 from tiny_diffusion.training.step import RunningStep, Stepper
 from tiny_diffusion.training.trainer import Trainer
-from tiny_diffusion.writing.redrawing import Redrawing
+from tiny_diffusion.writing.filler import Filler
+from tiny_diffusion.writing.repair import Repair
 from tiny_diffusion.writing.writer import Writer
 
 SHAPE = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=16, dropout=0.0, controls=True)
@@ -74,7 +75,15 @@ def test_each_byte_is_measured_by_its_sentence() -> None:
     assert found[len(first)].tolist() == [UNKNOWN, SILENT, UNKNOWN]  # the space between
     quoted = found[len(first) + 1 : len(first) + 1 + len(second)]
     assert (quoted[:, [0, 2]] == [3, UNKNOWN]).all()
-    assert quoted[:, 1].tolist() == [0, 0, 0, *range(3, 15), 15, 15, 15]  # bytes since the mark, which has three
+    assert quoted[:, 1].tolist() == [
+        0,
+        0,
+        0,
+        *range(3, 15),
+        15,
+        15,
+        15,
+    ]  # bytes since the quotation mark, which has three
     assert (found[len(first) + 1 + len(second) :][:2] == UNKNOWN).all()  # the blank line
     assert (found[-3:] == [UNKNOWN, SILENT, UNKNOWN]).all()  # no word in it
 
@@ -97,7 +106,7 @@ def test_each_token_has_the_measures_of_its_first_byte(data: Processed, segments
             since = of_bytes[place, 1]
             if since < 0:
                 assert measures[1] == since
-            else:  # the token that many before holds the mark's first byte
+            else:  # the token this far back holds the first byte of the mark
                 mark = i - measures[1]
                 assert places[mark] <= place - since < places[mark] + sizes[mark]
         place += int(sizes[i])
@@ -111,7 +120,7 @@ def layout(*pieces: tuple[int, int], rows: tuple[int, ...]) -> Layout:
 
 @pytest.fixture
 def labels() -> ControlLabels:
-    """Twelve tokens of a stage of sentences, then twelve of paragraphs by which lengths are divided in thirds."""
+    """Twelve tokens of a stage of sentences, then twelve of paragraphs, whose lengths are divided into thirds."""
     measures = torch.full((24, 3), UNKNOWN)
     measures[:4] = torch.tensor([3, SILENT, 100])
     measures[4:8] = torch.tensor([[90, n, UNKNOWN] for n in range(4)])
@@ -125,12 +134,12 @@ def test_pieces_are_labelled_by_the_means_of_their_tokens(labels: ControlLabels)
     assert labels.levels(pieces).tolist() == [
         [1, 1, 3, 1],  # 3 words, nothing spoken, difficulty 0.1 of 0..0.11
         [3, 3, 0, 1],
-        [0, 0, 0, 1],  # nothing is known but the stage
+        [0, 0, 0, 1],  # only the stage is known
         [3, 2, 3, 1],  # the mean of 3 and 90 words; half of it is speech; only the first half was scored
         [3, 1, 0, 1],  # all of it spoken, its mark cut off
         [1, 1, 1, 3],
         [3, 1, 3, 3],
-        [0, 0, 0, 0],  # behind the book: what the model wrote itself
+        [0, 0, 0, 0],  # after the book: text that the model wrote itself
     ]
 
 
@@ -149,12 +158,12 @@ def test_rows_of_several_documents_are_labelled_token_by_token(labels: ControlLa
 def test_dropout_leaves_out_whole_rows_and_half_of_the_other_controls() -> None:
     full = torch.full((20_000, 1, 4), 2)
     kept = drop_controls(full, 0.3, torch.Generator().manual_seed(0)) > 0
-    # None at all: 0.3, and 0.7 / 16 of the others; each control 0.35.
+    # No control: 0.3, plus 0.7 / 16 of the rest; each control: 0.35.
     for share, wanted in ((~kept.any(-1), 0.3 + 0.7 / 16), (kept[..., 0], 0.35), (kept[..., 3], 0.35)):
         assert abs(share.float().mean() - wanted) < 4 * math.sqrt(wanted * (1 - wanted) / 20_000)
     assert not drop_controls(full, 1.0, torch.Generator().manual_seed(0)).any()
     several = drop_controls(torch.full((50, 7, 4), 1), 0.0, torch.Generator().manual_seed(0))
-    assert (several == several[:, :1]).all()  # alike for all documents of a row
+    assert (several == several[:, :1]).all()  # the same for all documents of a row
 
 
 # The network -------------------------------------------------------------------------------------------------------
@@ -262,7 +271,7 @@ def test_training_learns_the_books_levels_and_resumes_to_the_bit(
     whole, parts = (load_checkpoint(tmp_path / name / "best_model.pt") for name in ("whole", "parts"))
     assert all(torch.equal(whole.weights[name], parts.weights[name]) for name in whole.weights)
     learnt = whole.weights["controls.table.weight"].abs().sum(1) > 0
-    # The book of the tests has no speech: of dialogue's levels only the first is met.
+    # The book of the tests has no speech: only the first level of dialogue occurs.
     assert learnt.tolist() == [False, True, True, True, True, False, False, True, True, True, True, True, True]
     without = Trainer(controlled.override(**{"training.control_dropout": 1.0}), data, tmp_path / "without")
     run(without)
@@ -270,7 +279,7 @@ def test_training_learns_the_books_levels_and_resumes_to_the_bit(
 
 
 def test_earlier_stages_are_rehearsed(controlled: ProjectConfig, data: Processed) -> None:
-    late = controlled.curriculum.stages[-1].epochs + 1  # behind the transition
+    late = controlled.curriculum.stages[-1].epochs + 1  # after the transition
     shares = {}
     for share in (0.0, 0.25):
         rows = StageRows(controlled.override(**{"curriculum.rehearsal_share": share}), data)
@@ -283,7 +292,7 @@ def test_earlier_stages_are_rehearsed(controlled: ProjectConfig, data: Processed
 
 
 def test_what_is_written_on_the_way_has_no_controls(controlled: ProjectConfig, data: Processed, tmp_path: Path) -> None:
-    """A level that is not learnt yet, or never will be, stops no run; the checkpoint keeps the wish."""
+    """A level that is not learnt yet, or never will be, stops no run; the checkpoint keeps the setting."""
     writing = {"training.sample_every_epochs": 1, "training.self_training_share": 0.1, "generation.length": 8}
     plain = Trainer(controlled.override(**writing), data, tmp_path / "plain")
     wished = Trainer(controlled.override(**writing, **{"generation.dialogue": "much"}), data, tmp_path / "wished")
@@ -309,7 +318,7 @@ def test_the_steps_that_are_timed_have_the_rows_controls(
 
 
 def test_a_control_decides_what_is_written(data: Processed, config: ProjectConfig) -> None:
-    """Rows of one letter under the first level and of another under the last: the model writes as it is told."""
+    """Rows of one letter under the first level, of another under the last: the model writes the one of its level."""
     model = new_model(config.override(**{"model.controls": True, "model.vocab_level": 1}), data.tokenizer)
     a, b = data.tokenizer.encode("a", 1)[0], data.tokenizer.encode("b", 1)[0]
     ids = torch.tensor([[a] * 8, [b] * 8]).repeat(4, 1)
@@ -348,11 +357,11 @@ def test_every_way_to_write_is_controlled(data: Processed, controlled: ProjectCo
 
     def text(**changes: object) -> str:
         settings = EXACT.model_copy(update={"length": 40, "steps": 40, "gap_tokens": 8, "guidance": 4.0, **changes})
-        if how == "redrawn":  # one token of a settled row, which it must not be again
+        if how == "redrawn":  # one token of a settled row is drawn again and must change
             row = torch.tensor([data.tokenizer.encode("The old miller sold it.", 1)])
             row[0, 2] = MASK
-            again = Redrawing(writer.model, settings, writer.allowed(settings), lambda *_: iter(()))
-            [state] = again.states(row, {2: {NUM_RESERVED}}, torch.Generator().manual_seed(0))
+            repair = Repair(Filler(writer.model, data.tokenizer, settings), [])
+            [state] = repair.redrawn(row, {2: {NUM_RESERVED}}, torch.Generator().manual_seed(0))
             return str(state.ids.tolist())
         if how == "rewrite":
             return writer.rewrite("The old miller sold it.", settings)[0].text

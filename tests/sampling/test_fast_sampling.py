@@ -1,4 +1,4 @@
-"""The samplers' laws against enumeration, and each short way of computing against the plain one."""
+"""The samplers' distributions against enumeration, and each faster computation against the plain one."""
 
 import itertools
 from collections import Counter
@@ -16,17 +16,17 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling import denoise as denoising
-from tiny_diffusion.sampling.blocks import settled_prefix
-from tiny_diffusion.sampling.denoise import ADAPTIVE, denoise
-from tiny_diffusion.sampling.draw import draw, nucleus, restrict
+from tiny_diffusion.sampling.denoise import denoise, settled_prefix
+from tiny_diffusion.sampling.draw import draw, forbid, nucleus, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
+from tiny_diffusion.sampling.samplers import ADAPTIVE
+from tiny_diffusion.sampling.samplers import SAMPLERS as ALL
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
 SAMPLERS = ["ancestral", "first_hitting", "confidence"]
-ALL_SAMPLERS = sorted(denoising.SAMPLERS)
+ALL_SAMPLERS = sorted(ALL)
 
 
 def build(**changes: object) -> Transformer:
@@ -50,7 +50,7 @@ def run(model: Transformer, rows: Tensor, kept: int = 0, **changes: object) -> T
 
 
 class Passes:
-    """Sizes (rows, tokens) of the forward passes that a model is asked for."""
+    """Records the sizes (rows, tokens) of a model's forward passes."""
 
     def __init__(self, model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[tuple[int, int]] = []
@@ -68,13 +68,13 @@ Conditionals = dict[tuple[int, ...], list[list[float]]]
 
 @pytest.fixture(scope="module")
 def conditionals(toy: Transformer) -> Conditionals:
-    """The model's chances of each token at each of three positions, by what stands there."""
+    """The model's probability of each token at each of three positions, by the row."""
     contexts = list(itertools.product([MASK_ID, *range(NUM_RESERVED, NUM_RESERVED + TOY_TOKENS)], repeat=3))
     return dict(zip(contexts, toy(torch.tensor(contexts)).double().softmax(-1).tolist(), strict=True))
 
 
 def law(conditionals: Conditionals, plans: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
-    """Chance of each text when position i is settled in step plan[i], all plans being equally likely."""
+    """Probability of each text if position i settles in step plan[i] and all plans are equally likely."""
     chances = {}
     for text in itertools.product(range(TOY_TOKENS), repeat=3):
         total = 0.0
@@ -89,7 +89,7 @@ def law(conditionals: Conditionals, plans: Sequence[tuple[int, ...]]) -> dict[tu
 
 
 PLANS = {
-    ("first_hitting", 3): list(itertools.permutations(range(3))),  # any order, one at a time: the model's joint
+    ("first_hitting", 3): list(itertools.permutations(range(3))),  # any order, one at a time: the model's joint law
     ("first_hitting", 5): list(itertools.permutations(range(3))),  # two of the steps are idle
     ("first_hitting", 2): [(0, 1, 1), (1, 0, 1), (1, 1, 0)],
     ("ancestral", 2): list(itertools.product(range(2), repeat=3)),
@@ -172,7 +172,7 @@ def test_finished_blocks_cost_no_more(model: Transformer, monkeypatch: pytest.Mo
     passes = Passes(model, monkeypatch)
     rows = torch.full((2, 24), MASK_ID)
     cached = run(model, rows, cache_context=True, **BLOCKED)  # type: ignore[arg-type]
-    # The first pass over the next block takes the finished one along, for the last time.
+    # The first pass over the next block includes the finished one, for the last time.
     assert passes.sizes == 5 * [(2, 24)] + 4 * [(2, 16)] + 3 * [(2, 8)]
     passes.sizes.clear()
     plain = run(model, rows, **BLOCKED)  # type: ignore[arg-type]
@@ -183,14 +183,18 @@ def test_finished_blocks_cost_no_more(model: Transformer, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("sampler", ALL_SAMPLERS)
 def test_cached_blocks_are_exact_where_keys_do_not_depend_on_what_follows(sampler: str) -> None:
-    # In a network of one layer a token's keys and values are its own affair.
+    # In a network of one layer, a token's keys and values depend on that token alone.
     shallow = build(n_layers=1)
     rows = torch.full((3, 24), MASK_ID)
-    rows[0, 3:9], rows[1, :5], rows[2, 20:] = 17, 18, 19  # of the rows' own: their blocks end in different places
+    rows[0, 3:9], rows[1, :5], rows[2, 20:] = (
+        17,
+        18,
+        19,
+    )  # given tokens differ by row: the blocks end in different places
     how = {"sampler": sampler, "steps": 12, "block": 4, "threshold": 0.3}
     cached = run(shallow, rows, cache_context=True, **how)  # type: ignore[arg-type]
     assert torch.equal(cached, run(shallow, rows, **how))  # type: ignore[arg-type]
-    # And in any, when no block takes a second pass and there are two.
+    # In any network, if there are two blocks and none takes a second pass.
     deep, how = build(), {"sampler": sampler, "steps": 2, "block": 12, "threshold": 0.0}
     rows = torch.full((3, 24), MASK_ID)
     if sampler not in ADAPTIVE:
@@ -238,7 +242,7 @@ def test_long_texts_with_cached_blocks(data: Processed) -> None:
         assert len(texts[0].ids) == 150 == len(guarded[0].ids)
         assert (texts[0].longest_copied_words or 0) > 3 >= (guarded[0].longest_copied_words or 0)
         assert guarded == writer.write("", how.model_copy(update={"max_copied_words": 3}))
-        # Its chances depend on the place alone: places told wrong would give another text.
+        # Its probabilities depend on the place alone: a wrong place would give another text.
         assert texts == Writer(Copyist(ids, data.tokenizer, 0.7), data.tokenizer, writer.finishing.index).write(
             "", how.model_copy(update={"cache_context": False})
         )
@@ -258,7 +262,7 @@ def test_the_twin_writes_with_kept_keys_what_it_writes_without(
     for place in range(kept, 24):
         seen = torch.cat((torch.full((3, 1), BOS), expected[:, :place]), dim=1)
         logits = twin(seen)[:, -1] / settings.temperature
-        expected[:, place] = draw(restrict(logits, allowed=30, top_k=12, top_p=1.0), numbers)[0] + NUM_RESERVED
+        expected[:, place] = draw(restrict(forbid(logits, 30), top_k=12, top_p=1.0), numbers)[0] + NUM_RESERVED
     passes = Passes(twin, monkeypatch)
     states = list(left_to_right(twin, block, kept, settings, generator(3), 30))
     assert torch.equal(states[-1].ids, expected)
@@ -273,7 +277,7 @@ def test_a_nucleus_beyond_the_head_is_found_all_the_same() -> None:
         assert torch.equal(found, nucleus(p, top_p, 300))
         for row, kept in zip(p.double(), found, strict=True):
             mass, least = row[kept].sum(), row[kept].min()
-            assert top_p - 1e-5 < mass < top_p + least + 1e-5  # holds top_p, and would not without its least token
+            assert top_p - 1e-5 < mass < top_p + least + 1e-5  # holds top_p, but not without its least likely token
             assert (row[~kept] <= least).all()
 
 

@@ -1,4 +1,4 @@
-"""Each sampler's order by hand-made laws, what blocks and penalties do, and what holds for every sampler."""
+"""The order of each sampler under hand-made distributions, blocks and penalties, and what holds for all samplers."""
 
 import itertools
 import math
@@ -19,11 +19,10 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling import blocks
-from tiny_diffusion.sampling.denoise import ADAPTIVE, EQUAL_SHARES, SAMPLERS, DenoisingState, denoise
-from tiny_diffusion.sampling.draw import choose, draw, restrict
+from tiny_diffusion.sampling.denoise import DenoisingState, denoise, share_steps, split_blocks
+from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
-from tiny_diffusion.sampling.repetition import around, penalise
+from tiny_diffusion.sampling.samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
 from tiny_diffusion.writing.writer import Writer, most_passes
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
@@ -79,7 +78,7 @@ def run(
 
 
 def order(model: Toy, tokens: int, **changes: object) -> list[list[int]]:
-    """Which positions of one empty row each step settles."""
+    """The positions of one empty row that each step settles."""
     states = run(model, torch.full((1, tokens), MASK_ID), vocab=len(model.law([0])[0]), **changes)
     masked = [set(range(tokens)), *(set((s.ids[0] == MASK_ID).nonzero().flatten().tolist()) for s in states)]
     return [sorted(a - b) for a, b in itertools.pairwise(masked)]
@@ -124,9 +123,9 @@ def test_margin_and_entropy_settle_the_surest_first() -> None:
     model = fixed(CLOSE, FLAT, CLEAR)
     assert order(model, 3, sampler="margin", steps=3) == [[2], [1], [0]]
     assert order(model, 3, sampler="entropy", steps=3) == [[0], [2], [1]]
-    assert order(model, 3, sampler="margin", steps=2) == [[2], [0, 1]]  # an equal share: rounded up is left
+    assert order(model, 3, sampler="margin", steps=2) == [[2], [0, 1]]  # equal shares: what is left is rounded up
     assert order(model, 3, sampler="entropy", steps=2) == [[0], [1, 2]]
-    # The order is the model's own: temperature and restriction do not make all positions equal.
+    # The order is measured before temperature and restrictions, which would make all positions equal.
     assert order(model, 3, sampler="margin", steps=3, top_k=1) == [[2], [1], [0]]
     assert order(model, 3, sampler="entropy", steps=3, temperature=0.01) == [[0], [2], [1]]
 
@@ -170,7 +169,7 @@ def test_ancestral_settles_with_the_schedules_chance() -> None:
 @pytest.mark.parametrize(
     ("bound", "expected"),
     [
-        (0.0, [[0, 2], [1], [3]]),  # what is certain costs nothing, and the largest of a step is free
+        (0.0, [[0, 2], [1], [3]]),  # certain tokens cost nothing, and the largest entropy of a step is free
         (0.6, [[0, 2], [1], [3]]),
         (0.7, [[0, 1, 2], [3]]),  # log 2 beside the largest
         (1.7, [[0, 1, 2], [3]]),
@@ -196,7 +195,7 @@ def test_entropy_bounded_by_nothing_is_first_by_entropy(seed: int) -> None:
 
 def test_threshold_settles_all_who_reach_it_and_the_likeliest() -> None:
     model = fixed((0.95, 0.05), (0.6, 0.4), (0.3, 0.7), (0.08, 0.92))
-    # Only the likeliest token can be drawn: the threshold is about its probability before that restriction.
+    # Only the likeliest token can be drawn: the threshold applies to its probability before that restriction.
     assert order(model, 4, sampler="threshold", threshold=0.9, top_k=1) == [[0, 3], [2], [1]]
     assert order(model, 4, sampler="threshold", threshold=0.6, top_k=1) == [[0, 1, 2, 3]]
     assert order(model, 4, sampler="threshold", threshold=1.5, top_k=1) == [[0], [3], [2], [1]]
@@ -222,7 +221,7 @@ def test_adaptive_samplers_say_the_most_that_is_left_and_the_truth_at_the_end() 
 
 
 def doubtful(ids: list[int]) -> Sequence[Sequence[float]]:
-    """The first position's token is doubted as soon as the second is settled."""
+    """The token at the first position becomes unlikely as soon as the second settles."""
     return ((0.9, 0.1) if ids[1] == MASK_ID else (0.1, 0.9)), (0.7, 0.3), (0.4, 0.6)
 
 
@@ -234,7 +233,7 @@ def test_planner_takes_back_what_the_model_has_come_to_doubt() -> None:
     assert states[4].confidence.tolist() == [[0, 1, 1]]
     states = run(Toy(doubtful), torch.full((1, 3), m), planning=0.0, **how)  # type: ignore[arg-type]
     assert [text(s) for s in states[4:]] == [[a, a, m], [a, a, b]]
-    # 0.1 ** 0.2 is 0.63: above the 0.6 that would take its place.
+    # 0.1 ** 0.2 is 0.63: more than the 0.6 of the token that would replace it.
     states = run(Toy(doubtful), torch.full((1, 3), m), planning=0.2, **how)  # type: ignore[arg-type]
     assert text(states[5]) == [a, a, b]
     given_row = torch.tensor([[a, m, m]])
@@ -248,13 +247,13 @@ def test_planner_that_never_doubts_goes_by_confidence() -> None:
 
 
 def shifting(ids: list[int]) -> list[tuple[float, float]]:
-    """Two words at three positions: the more there stands, the likelier the second word. Drawing anew matters."""
+    """Two words at three positions: the more are settled, the likelier the second word, so drawing again matters."""
     chance = (0.1, 0.5, 0.9, 0.9)[3 - ids.count(MASK_ID)]
     return [(1 - chance, chance)] * 3
 
 
 def law_of_remasking(steps: int, cap: float) -> dict[tuple[int, ...], float]:
-    """Chance of each text, by enumerating every settling, every draw and every way back (Wang et al. 2025, eq. 5)."""
+    """Probability of each text: sums over all ways to settle, draw and mask again (Wang et al. 2025, eq. 5)."""
     states: dict[tuple[int, ...], float] = {(MASK_ID,) * 3: 1.0}
     for step in range(steps):
         t, s = 1 - step / steps, 1 - (step + 1) / steps
@@ -289,7 +288,7 @@ def test_remasking_follows_its_enumerated_law(steps: int, cap: float) -> None:
 
     assert distance(expected) < 7 + 4 * 14**0.5  # 7 degrees of freedom: mean, and four standard deviations
     assert all(c == cap or distance(law_of_remasking(steps, c)) > 60 for c in (0.0, 0.3, 1.0))
-    for state in states:  # as many tokens are masked at each time as without remasking
+    for state in states:  # at each time as many tokens are masked as without remasking
         share, s = float((state.ids == MASK_ID).float().mean()), 1 - state.step / steps
         assert abs(share - s) <= 4 * (s * (1 - s) / (3 * n)) ** 0.5
 
@@ -314,12 +313,12 @@ def test_remasking_nothing_is_ancestral_draw_by_draw(block: int) -> None:
     ],
 )
 def test_steps_are_shared_by_length(steps: int, lengths: list[int], expected: list[int]) -> None:
-    assert blocks.share(steps, lengths) == expected
+    assert share_steps(steps, lengths) == expected
 
 
 @given(st.integers(1, 60), st.lists(st.integers(1, 9), min_size=1, max_size=9))
 def test_shares_add_up_and_the_least_served_block_could_not_be_served_better(steps: int, lengths: list[int]) -> None:
-    shares = blocks.share(steps, lengths)
+    shares = share_steps(steps, lengths)
     assert sum(shares) == max(steps, len(lengths)) and min(shares) >= 1
     assert steps != sum(lengths) or shares == lengths
     worst = max(n / k for n, k in zip(lengths, shares, strict=True))
@@ -329,11 +328,11 @@ def test_shares_add_up_and_the_least_served_block_could_not_be_served_better(ste
 
 def test_blocks_are_of_masked_positions() -> None:
     masked = torch.tensor([[1, 0, 1, 1, 0, 1, 1], [0, 0, 0, 0, 1, 0, 0]]).bool()
-    parts = blocks.split(masked, 2)
+    parts = split_blocks(masked, 2)
     assert [p.nonzero().tolist() for p in parts] == [[[0, 0], [0, 2], [1, 4]], [[0, 3], [0, 5]], [[0, 6]]]
-    assert blocks.lengths(parts) == [2, 2, 1]
-    assert len(blocks.split(masked, 0)) == 1 and torch.equal(blocks.split(masked, 0)[0], masked)
-    assert [p.tolist() for p in blocks.split(torch.zeros(1, 2, dtype=torch.bool), 3)] == [[[False, False]]]
+    assert [int(part.sum(1).max()) for part in parts] == [2, 2, 1]
+    assert len(split_blocks(masked, 0)) == 1 and torch.equal(split_blocks(masked, 0)[0], masked)
+    assert [p.tolist() for p in split_blocks(torch.zeros(1, 2, dtype=torch.bool), 3)] == [[[False, False]]]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -366,7 +365,7 @@ def test_blocks_read_the_kept_context_from_the_cache(sampler: str, monkeypatch: 
 
 def test_min_p_keeps_what_is_near_the_likeliest() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05], [0.97, 0.01, 0.01, 0.01]]).log()
-    kept = lambda **how: restrict(logits, **{"allowed": 4, "top_k": 0, "top_p": 1.0, **how}).isfinite().tolist()  # noqa: E731
+    kept = lambda **how: restrict(logits, **{"top_k": 0, "top_p": 1.0, **how}).isfinite().tolist()  # noqa: E731
     assert kept(min_p=0.2) == [[True, True, True, False], [True, False, False, False]]
     assert kept(min_p=0.0) == kept(min_p=0.001) == [[True] * 4] * 2
     assert kept(min_p=1.0) == [[True, False, False, False]] * 2
@@ -390,13 +389,13 @@ def test_a_penalty_lowers_what_stands_nearby() -> None:
     tokens = torch.tensor([[0, 1, 0], [2, -5, -1]])
     assert penalise(logits, tokens, 2.0).tolist() == [[1.0, -2.0, 4.0, 0.5], [2.0, -1.0, 2.0, 0.5]]
     ids = torch.tensor([[11, 12, 13, 14]])
-    assert around(ids, torch.tensor([[True, False, True, False]]), 1).tolist() == [[0, 0, 12], [12, 0, 14]]
-    assert around(ids, ids > 13, 99).tolist() == [[11, 12, 13, 0, 0, 0, 0]]
-    assert around(ids[:, :1], ids[:, :1] > 0, 3).tolist() == [[0]]
+    assert neighbours(ids, torch.tensor([[True, False, True, False]]), 1).tolist() == [[0, 0, 12], [12, 0, 14]]
+    assert neighbours(ids, ids > 13, 99).tolist() == [[11, 12, 13, 0, 0, 0, 0]]
+    assert neighbours(ids[:, :1], ids[:, :1] > 0, 3).tolist() == [[0]]
 
 
 class Loud(Toy):
-    """Five words, equally likely, with large logits: what is penalised never comes."""
+    """Five words, equally likely, with large logits: a penalised word is never drawn."""
 
     def __init__(self) -> None:
         super().__init__(lambda ids: [(0.2,) * 5] * len(ids))
@@ -429,7 +428,7 @@ MODELS: dict[int, Transformer] = {}
 
 
 def build(seed: int) -> Transformer:
-    """A small random network, sure of some positions and not of others."""
+    """A small random network that is sure of some positions and unsure of others."""
     if seed not in MODELS:
         torch.manual_seed(seed)
         shape = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=24, dropout=0.0, init_std=0.8)
@@ -491,7 +490,7 @@ def test_what_holds_for_every_sampler(sampler: str, model: int, seed: int, lengt
         steps = max(int(how["steps"]), -(-most // size))  # type: ignore[call-overload]
         assert {s.steps for s in states} == {min(steps, most) if sampler in EQUAL_SHARES else steps}
     index = (masked.cumsum(1) - 1) // size
-    for state in states:  # within a row no block is begun before all earlier ones are settled
+    for state in states:  # in a row, no block begins before all earlier ones are settled
         open_, begun = masked & (state.ids == MASK_ID), masked & (state.ids != MASK_ID)
         assert (index.masked_fill(~begun, -1).amax(1) <= index.masked_fill(~open_, 99).amin(1)).all()
 

@@ -16,7 +16,7 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import denoise
-from tiny_diffusion.sampling.draw import draw, restrict
+from tiny_diffusion.sampling.draw import draw, forbid, restrict
 from tiny_diffusion.writing.writer import Writer
 
 
@@ -51,12 +51,12 @@ def test_a_token_of_probability_zero_is_never_drawn() -> None:
 
 def test_restrict_keeps_the_likeliest() -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
-    kept = lambda **how: restrict(logits, **{"allowed": 4, "top_k": 0, "top_p": 1.0, **how}).isfinite().tolist()[0]  # noqa: E731
+    kept = lambda **how: restrict(logits, **{"top_k": 0, "top_p": 1.0, **how}).isfinite().tolist()[0]  # noqa: E731
     assert kept() == [True] * 4
     assert kept(top_k=2) == [True, True, False, False]
     assert kept(top_p=0.75) == [True, True, False, False]
     assert kept(top_p=0.81) == [True, True, True, False]
-    assert kept(allowed=3) == [True, True, True, False]
+    assert forbid(logits, 3).isfinite().tolist()[0] == [True, True, True, False]
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,13 @@ def model() -> Transformer:
 @pytest.mark.parametrize("sampler", ["ancestral", "first_hitting", "confidence"])
 @pytest.mark.parametrize("steps", [1, 7, 64])
 def test_every_mask_is_filled_and_fixed_tokens_stay(model: Transformer, sampler: str, steps: int) -> None:
-    # Raised reserved logits must not matter: a MASK that can win the draw stays for ever.
+    # Raised logits of reserved tokens must not matter: a MASK that can be drawn would stay for ever.
     ids = torch.randint(16, 528, (3, 40), generator=generator())
     gaps = torch.rand(3, 40, generator=generator(5)) < 0.5
     rows = ids.masked_fill(gaps, MASK_ID)
     settings = GenerationConfig(sampler=sampler, steps=steps)  # type: ignore[arg-type]
     states = list(denoise(model, rows, settings, generator(), 512))
-    # More steps than tokens are for the forward process's own law alone.
+    # Only samplers that follow the forward process take more steps than tokens.
     taken = steps if sampler == "ancestral" else min(steps, int(gaps.sum(1).max()))
     assert [s.step for s in states] == list(range(1, taken + 1))
     final = states[-1].ids

@@ -1,4 +1,6 @@
-"""Frames: what a reader sees of a run, piece by piece."""
+"""Frames: a run as a reader sees it, piece by piece."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,10 +11,8 @@ from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling.denoise import DenoisingState
-from tiny_diffusion.show.film import film
-from tiny_diffusion.show.frames import Recording, final_frame, frames, spans
-from tiny_diffusion.writing.results import Written
+from tiny_diffusion.show.frames import Recording, film, final_frame, frames, spans
+from tiny_diffusion.writing.results import Stretch, WritingState, Written
 from tiny_diffusion.writing.writer import Writer
 
 BYTES = BookTokenizer([], "bpe")  # the 256 bytes and no merge
@@ -22,9 +22,13 @@ def ids_of(raw: bytes) -> list[int]:
     return [NUM_RESERVED + byte for byte in raw]
 
 
-def state(ids: list[int], step: int = 1, confidence: list[float] | None = None) -> DenoisingState:
-    sure = [float(i != MASK) for i in ids] if confidence is None else confidence
-    return DenoisingState(torch.tensor([ids]), torch.tensor([sure]), step, 4)
+WHOLE = Stretch(0, 0, 0, 9)
+
+
+def state(ids: list[int], step: int = 1, confidence: list[float] | None = None, draw: int = 0) -> WritingState:
+    """A state of one row, which is a text from its beginning; what has confidence 1 was given."""
+    sure = torch.tensor([[float(i != MASK) for i in ids] if confidence is None else confidence])
+    return WritingState(torch.tensor([ids]), sure, step, 4, sure == 1, (Stretch(0, 0, 0, 9, draw),))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def test_a_mask_parts_the_halves_of_a_character() -> None:
 
 def test_states_of_a_run_become_frames() -> None:
     a, b, c = ids_of(b"abc")
-    run = [state([a, MASK, MASK], 1), state([a, b, MASK], 2, [1, 0.4, 0]), state([a, b, c], 3, [1, 0.4, 1])]
+    run = [state([a, MASK, MASK], 1), state([a, b, MASK], 2, [1, 0.4, 0]), state([a, b, c], 3, [1, 0.4, 0.9])]
     start, first, second, third = frames(run, BYTES)
     assert (start.step, start.steps, start.text) == (0, 4, "a")
     assert [p.state for p in first.pieces] == ["given", "masked", "masked"]
@@ -73,7 +77,7 @@ def test_a_new_block_goes_on_and_another_row_begins_anew() -> None:
     assert [frame.text for frame in frames(blocks, BYTES)] == ["a", "ab", "abc"]
     mended = [state([a, b], 2, [1, 0.5]), state([a, c], 1, [1, 0.5])]
     assert [(frame.step, frame.text) for frame in frames(mended, BYTES)] == [(0, "a"), (2, "ab"), (3, "ac")]
-    others = [state([a, b], 2, [1, 0.5]), state([b, b], 1, [1, 0.5]), state([b], 1)]
+    others = [state([a, b], 2, [1, 0.5]), state([b, b], 1, [1, 0.5], draw=1), state([b], 1, draw=2)]
     assert [(f.step, f.text) for f in frames(others, BYTES)] == [
         (0, "a"), (2, "ab"), (2, "b"), (3, "bb"), (3, "b"), (4, "b"),
     ]  # fmt: skip
@@ -82,7 +86,7 @@ def test_a_new_block_goes_on_and_another_row_begins_anew() -> None:
 def test_a_token_masked_again_is_masked_and_then_new() -> None:
     a, b, c = ids_of(b"abc")
     run = [state([a, b], 1, [1, 0.5]), state([a, MASK], 2, [1, 0]), state([a, c], 3, [1, 0.2])]
-    text = Written("ac", (a, c), (1.0, 0.2), (True, False), 3)
+    text = Written("ac", (a, c), (1.0, 0.2), (True, False), 3, stretches=(WHOLE,))
     for seen in (list(frames(run, BYTES)), film(run, text, BYTES)):
         assert [f.pieces[1].state for f in seen] == ["masked", "settled", "masked", "settled"]
         assert [f.pieces[1].new for f in seen] == [False, True, False, True]
@@ -91,7 +95,7 @@ def test_a_token_masked_again_is_masked_and_then_new() -> None:
 def test_a_film_has_the_final_pieces_in_all_frames() -> None:
     e, acute = ids_of("é".encode())
     run = [state([MASK, acute, MASK], 1), state([e, acute, MASK], 2), state([e, acute, e], 3)]
-    text = Written("é\ufffd", (e, acute, e), (0.3, 0.5, 0.7), (False,) * 3, 3)
+    text = Written("é\ufffd", (e, acute, e), (0.3, 0.5, 0.7), (False,) * 3, 3, stretches=(WHOLE,))
     seen = film(run, text, BYTES)
     assert [[p.text for p in frame.pieces] for frame in seen] == [["", ""], ["", ""], ["é", ""], ["é", "\ufffd"]]
     assert [p.confidence for p in final_frame(text, BYTES).pieces] == [0.3, 0.7]  # the lowest of a piece's tokens'
@@ -100,14 +104,15 @@ def test_a_film_has_the_final_pieces_in_all_frames() -> None:
 def test_a_film_ends_where_the_text_was_cut() -> None:
     a, b, c = ids_of(b"abc")
     run = [state([a, MASK, c], 1, [1, 0, 0.5]), state([a, b, c], 2, [1, 0.6, 0.5])]
-    text = Written("ab", (a, b), (1.0, 0.6), (True, False), 2)
+    text = Written("ab", (a, b), (1.0, 0.6), (True, False), 2, stretches=(WHOLE,))
     assert [frame.text for frame in film(run, text, BYTES)] == ["a", "a", "ab"]
 
 
 def test_a_film_shows_what_is_in_no_state_at_its_end_only() -> None:
     a, b, c = ids_of(b"abc")
-    run = [state([a, MASK, a, b], 1), state([a, b, a, b], 2)]
-    text = Written("abac", (a, b, a, c), (1.0, 1.0, 1.0, 0.2), (True, False, True, False), 2)
+    part = Stretch(0, 1, 1, 2)
+    run = [replace(state([a, MASK, a, b], 1), stretches=(part,)), replace(state([a, b, a, b], 2), stretches=(part,))]
+    text = Written("abac", (a, b, a, c), (1.0, 1.0, 1.0, 0.2), (True, False, True, False), 2, stretches=(part,))
     assert [frame.text for frame in film(run, text, BYTES)] == ["aa", "aa", "aba", "abac"]
     unknown = Written("ac", (a, c), (1.0, 0.2), (True, False), 2)
     assert [frame.text for frame in film(run, unknown, BYTES)] == ["ac"]
@@ -123,11 +128,13 @@ def test_a_film_puts_gaps_together_that_were_filled_by_search() -> None:
     ]
     one = [torch.tensor([[x, m, y, m, z]]), torch.tensor([[x, a, y, m, z]])]
     last = [torch.tensor([[a, y, m, b, z]]), torch.tensor([[a, y, a, b, z]])]  # a window
+    tries = [(Stretch(0, 1, 1, 3, 0), Stretch(0, 1, 1, 3, 1)), (Stretch(0, 1, 1, 2, 2),), (Stretch(0, 3, 2, 4, 3),)]
     run = [
-        DenoisingState(ids, (ids != m).float() * 0.5, 1 + number % 2, 2)
+        WritingState(ids, (ids != m).float() * 0.5, 1 + number % 2, 2, ids == x, tries[number // 2])
         for number, ids in enumerate([*two, *one, *last])
     ]
-    text = Written("xayabz", (x, a, y, a, b, z), (1, 0.5, 1, 0.5, 0.5, 1), (True, False, True, False, False, True), 4)
+    given = (True, False, True, False, False, True)
+    text = Written("xayabz", (x, a, y, a, b, z), (1, 0.5, 1, 0.5, 0.5, 1), given, 4, stretches=(*tries[1], *tries[2]))
     seen = film(run, text, BYTES)
     assert [(f.step, f.text) for f in seen] == [
         (0, "xyz"), (1, "xyz"), (2, "xayz"), (3, "xaybz"), (4, "xayabz"),
@@ -138,7 +145,7 @@ def test_a_film_puts_gaps_together_that_were_filled_by_search() -> None:
 @pytest.mark.parametrize("sampler", ["ancestral", "confidence"])
 @pytest.mark.parametrize("length", [20, 70])
 def test_a_real_run_as_a_film(writer: Writer, sampler: str, length: int) -> None:
-    # 70 tokens are several blocks of a context of 32.
+    # 70 tokens take several blocks with a context of 32.
     settings = GenerationConfig(length=length, steps=5, num_samples=2, sampler=sampler)  # type: ignore[arg-type]
     recording = Recording(writer.writing("The old", settings))
     live = list(frames(recording, writer.tokenizer))

@@ -24,12 +24,10 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.show import fonts
+from tiny_diffusion.show import gif
 from tiny_diffusion.show.bands import BANDS, band_of
-from tiny_diffusion.show.film import film
-from tiny_diffusion.show.fonts import find_font
-from tiny_diffusion.show.frames import Frame, Piece, Recording
-from tiny_diffusion.show.gif import LEADING, check_gif, write_gif
+from tiny_diffusion.show.frames import Frame, Piece, Recording, film
+from tiny_diffusion.show.gif import LEADING, check_gif, find_font, write_gif
 from tiny_diffusion.show.lines import SHADE, Lines, printable, unsettled_width
 from tiny_diffusion.show.page import encode, render, write_page
 from tiny_diffusion.show.terminal import Stage, can_animate, coloured, play
@@ -51,7 +49,7 @@ def frame(*pieces: Piece, step: int = 1, steps: int = 9) -> Frame:
 
 @st.composite
 def runs(draw: st.DrawFn) -> list[Frame]:
-    """Tokens that settle one by one in some order."""
+    """Tokens that settle one by one in a given order."""
     texts = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=40))
     order = draw(st.permutations(range(len(texts))))
     shown = [MASKED] * len(texts)
@@ -94,7 +92,7 @@ def test_lines_hold_each_piece_once_and_within_the_width(run: list[Frame], width
 
 
 def test_lines_do_not_move_while_tokens_fit() -> None:
-    # Each token settles to less than its room, and begins a word: every line keeps its tokens.
+    # Each token begins a word and becomes narrower as it settles, so every line keeps its tokens.
     lines, settled = Lines(20, 4), [piece(" of"), *[MASKED] * 11]
     first = [len(line) for line in lines.wrap(frame(*[MASKED] * 12))]
     assert first == [5, 5, 2]
@@ -144,7 +142,7 @@ def test_the_height_never_shrinks_and_no_line_is_too_long(run: list[Frame]) -> N
 
 @pytest.fixture(scope="module")
 def prose() -> tuple[BookTokenizer, str]:
-    """A text by people, which every Python carries, and a tokenizer of it."""
+    """A text by real authors that every Python contains, and a tokenizer trained on it."""
     text = "\n".join(topics.values())[:80_000]
     return BookTokenizer.train([text], 2048), text[40_000:]
 
@@ -168,7 +166,7 @@ def test_prose_keeps_the_height_and_moves_few_lines(prose: tuple[BookTokenizer, 
 
 
 def changes(lengths: list[list[int]]) -> int:
-    """How often a line got or lost a token."""
+    """How often a line gained or lost a token."""
     return sum(a != b for before, after in pairwise(lengths) for a, b in zip(before, after, strict=False))
 
 
@@ -248,9 +246,9 @@ def test_pieces_of_a_gif_stay_where_they_are(tmp_path: Path) -> None:
         ImageChops.difference(picture, pictures[2]).point(lambda v: 255 * (v > 60)).getbbox() for picture in pictures
     ]
     assert changed[0] is not None and changed[1] is not None and changed[2] is None
-    left, top, right, bottom = changed[1]  # with " one" hidden all else is drawn just as in the end
+    left, top, right, bottom = changed[1]  # with " one" hidden everything else is drawn as in the final frame
     assert 60 < left < right < 130 and bottom - top < LEADING
-    assert changed[0][3] - changed[0][1] > 2 * LEADING  # "End" stands behind an empty line
+    assert changed[0][3] - changed[0][1] > 2 * LEADING  # "End" follows an empty line
 
 
 def test_a_font_is_found_for_the_letters_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,12 +257,12 @@ def test_a_font_is_found_for_the_letters_of_a_text(tmp_path: Path, monkeypatch: 
     assert font.getname() == own and lacking == ""
     _, lacking = find_font(ImageFont, "A\ufdd0 text", 20)  # no character, and in no font
     assert lacking == "\ufdd0"
-    monkeypatch.setattr(fonts, "SYSTEM_FONTS", ("no such font.ttf",))
+    monkeypatch.setattr(gif, "SYSTEM_FONTS", ("no such font.ttf",))
     font, lacking = find_font(ImageFont, "né\n—", 20)
     assert font.getname() == own and lacking == "é—"
     assert write_gif(tmp_path / "out.gif", [[frame(piece("né\n"), piece("—"))]], 0.1) == "é—"
     better = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    monkeypatch.setattr(fonts, "SYSTEM_FONTS", ("no such font.ttf", str(better)))
+    monkeypatch.setattr(gif, "SYSTEM_FONTS", ("no such font.ttf", str(better)))
     font, lacking = find_font(ImageFont, "né\n—", 20)
     assert font.getname()[0] == "DejaVu Sans" and lacking == ""
 
@@ -294,7 +292,7 @@ def test_a_page_holds_the_text_escaped_and_needs_nothing_else(films: list[list[F
 
 
 def replay(encoded: list[dict], final: tuple[Piece, ...]) -> list[list[tuple[str, float] | None]]:
-    """What the page's script makes of the changes, frame by frame."""
+    """The texts that the page's script makes from the changes, frame by frame."""
     now: list[tuple[str, float] | None] = [None] * len(final)
     found = []
     for each in encoded:
@@ -306,7 +304,7 @@ def replay(encoded: list[dict], final: tuple[Piece, ...]) -> list[list[tuple[str
 
 @given(runs(), st.data())
 def test_a_page_tells_each_frame(run: list[Frame], data: st.DataObject) -> None:
-    # Some tokens are masked again, or were another text for a while.
+    # Some tokens are masked again, or had another text for a while.
     row = list(run[-1].pieces)
     for place in data.draw(st.lists(st.integers(0, len(row) - 1), max_size=3)):
         row[place] = data.draw(st.sampled_from([MASKED, piece(" other", confidence=0.1)]))

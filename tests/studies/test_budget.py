@@ -1,4 +1,4 @@
-"""What a time budget buys: the choice is the best that fits, and more time is never expected to give less."""
+"""The time budget: it chooses the best run that fits, and more time is never expected to give a worse one."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_diffusion.cli.options import duration, read_duration
+from tiny_diffusion.cli.durations import duration, read_duration
 from tiny_diffusion.cli.training.budget import Budget
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
@@ -78,7 +78,7 @@ def test_the_law_falls_with_epochs_and_stays_above_its_floor() -> None:
 def test_the_law_meets_its_source_runs() -> None:
     table = Path(__file__).parents[2] / "benchmarks" / "budget_runs.jsonl"
     runs = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
-    ours = [run for run in runs if run["book"] == "frankenstein"]  # another book has an offset of its own
+    ours = [run for run in runs if run["book"] == "frankenstein"]  # another book has its own offset
     assert {run["size"] for run in ours} == {*LAW.sizes}
     for run in ours:
         batch = run["batch"] * ProjectConfig.preset(run["size"]).model.context
@@ -98,7 +98,7 @@ def test_a_runs_seconds_by_hand() -> None:
     assert seconds == pytest.approx(14 * 0.5 + 90 * 0.1 + 3 * 3.0 + 2.0)
     assert pace.run((1, 4), (10, 20), 8, 2, 0) == pytest.approx(seconds - 2.0)
     assert pace.step(8) == pytest.approx(1.3)
-    # The state is written after each of three validations and at the end, while that is little of the time.
+    # The state is written after each of three validations and at the end, as long as that takes little time.
     assert replace(pace, state=0.5).run((1, 4), (10, 20), 8, 2, 3) == pytest.approx(seconds + 4 * 0.5)
     assert replace(pace, state=9.0).run((1, 4), (10, 20), 8, 2, 3) == pytest.approx(seconds * 10 / 9 + 2 * 9.0)
 

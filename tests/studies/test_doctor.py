@@ -1,4 +1,4 @@
-"""What the doctor finds wrong, each with what to do, and what it prints."""
+"""The problems that the doctor finds, each with a remedy, and what it prints."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ def test_a_good_machine_has_nothing_wrong() -> None:
         ({"variables": {"OMP_PROC_BIND": "true"}}, "OMP_PROC_BIND=true", "unset OMP_PROC_BIND"),
         ({"bfloat16": False}, "no bfloat16", "--training.precision"),
         ({"load": 6.0}, "load 6.0 on 4 cores", "close"),
-        ({"disk_free": 500_000_000}, "0.5 GB are free on the disk", "make room"),
+        ({"disk_free": 500_000_000}, "0.5 GB are free on the disk", "free some space"),
         ({"memory_free": 8_000_000_000}, "(8.0 GB) for default", "smaller preset"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_damaged_log_is_named_and_a_line_cut_short_is_not_one(outputs: Path) -
     log.write_text(log.read_text() + '{"event": "StepDone", "st')
     assert {run.name: run.step for run in find_runs(outputs)}["."] == 3
     log.write_text("nonsense\n" + log.read_text())
-    with pytest.raises(UserError, match=r"metrics\.jsonl:1 is no event"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl:1 is not an event"):
         find_runs(outputs)
 
 

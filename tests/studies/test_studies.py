@@ -1,4 +1,4 @@
-"""Studies: runs are kept by their settings and resumed to the number; what is compared differs only as it says."""
+"""Studies: runs are found by their settings and resumed exactly; compared runs differ only in what is compared."""
 
 import json
 import math
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_diffusion.evaluation.likelihood.bound.bound import Likelihood
 
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import ProjectConfig, StudyConfig
 from tiny_diffusion.config.evaluation_config import SCORING
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.likelihood.bound import Likelihood
 from tiny_diffusion.evaluation.seeds import paired, seeds_note, spread
 from tiny_diffusion.studies.ablation import ablation_plan, ablation_rows, ablation_runs, budget
 from tiny_diffusion.studies.compare import compare_plan, crossover, diffusion_run, size_result
@@ -67,7 +67,7 @@ def finish(store: Store, runs: list[Run]) -> list[Any]:
 
 
 def made_up(bits: Callable[[Run], float]) -> Callable[[Run], RunResult]:
-    """A lookup that has all results, without training."""
+    """A lookup that returns all results without training."""
 
     def find(run: Run) -> RunResult:
         test = Likelihood(run.label, bits(run) + 0.1, bits(run), bits(run) + 0.2, 9.0, 9.0, [])
@@ -93,7 +93,7 @@ def test_a_finished_run_is_found_again_by_its_settings(tmp_path: Path, base: Pro
     assert checkpoint.meta["validation_bits_per_byte"] == result.best.bits_per_byte
     assert [p.epoch for p in result.curve] == [1, 2] and result.curve[-1].flops == result.flops
     assert not (store.folder(run) / "checkpoints" / "last.pt").exists()
-    # Another store reads the same figures from the files, and does nothing.
+    # Another store reads the same figures from the files and trains nothing.
     again = Store(tmp_path, data, base.evaluation)
     assert again.find(run) == result and finish(again, [run]) == []
 
@@ -116,7 +116,7 @@ def test_what_moves_the_result_is_in_the_key_and_nothing_else(base: ProjectConfi
         {"curriculum.stages[0].epochs": 7},
     ):
         assert store.key(study_run("a", base.override(**other))) != key
-    learning = {"training.self_training_share": 0.1}  # from its own texts, which the settings of generation make
+    learning = {"training.self_training_share": 0.1}  # from its own texts, which the generation settings determine
     own = store.key(study_run("a", base.override(**learning)))
     assert store.key(study_run("a", base.override(**learning, **{"generation.steps": 9}))) != own != key
     assert Store(Path("runs"), replace(data, text_hash="another"), base.evaluation).key(study_run("a", base)) != key
@@ -147,7 +147,7 @@ def test_an_interrupted_run_comes_to_the_same_numbers(
         for event in execute(lambda find: [run], parts):
             parts.stop_requested = isinstance(event, StepDone) and event.step == stop or parts.stop_requested
     assert parts.find(run) is None
-    # A crash after the state was saved leaves rows of steps that will be done again, and half a line.
+    # A crash after the state was saved leaves rows of steps that will be repeated, and half a line.
     log = parts.folder(run) / "logs" / "metrics.jsonl"
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "StepDone", "step": stop + 1, "tokens": 10**9, "seconds": 1.0}) + '\n{"eve')
@@ -171,7 +171,7 @@ def test_damaged_records_are_told(tmp_path: Path, base: ProjectConfig, data: Pro
     result.unlink()
     Trainer(run.config, data, store.folder(run)).save_run()
     (store.folder(run) / "logs" / "metrics.jsonl").unlink()
-    with pytest.raises(UserError, match="not whole"):
+    with pytest.raises(UserError, match="incomplete"):
         finish(Store(tmp_path, data, base.evaluation), [run])
 
 
@@ -193,7 +193,7 @@ def test_steps_and_speed_are_known_before(
     for config in (base, plain(base, 2, 0), base.override(**{"training.max_steps": 5})):
         trainer = Trainer(config, data, tmp_path)
         assert lengths.steps(config) == trainer.total_steps
-        assert lengths.steps_per_epoch(config) == trainer.steps_per_epoch
+        assert lengths.steps_per_epoch(config) == trainer.state.steps_per_epoch
     run, store = study_run("a", plain(base, 1, 0)), Store(tmp_path, data, base.evaluation)
     assert lengths.work(run, store) > lengths.flops(run.config, lengths.steps(run.config))
     assert speed([run], store) > 0
@@ -245,7 +245,7 @@ def test_the_sweep_names_its_winner_and_the_plan_follows_it(base: ProjectConfig,
 
 
 def test_the_twin_over_seeds_has_spread_interval_and_a_paired_difference(base: ProjectConfig, lengths: Lengths) -> None:
-    def bits(run: Run) -> float:  # 1.5 and 1.7 for the winner, longer runs 0.25 worse: the difference has no doubt
+    def bits(run: Run) -> float:  # 1.5 and 1.7 for the winner, longer runs 0.25 worse: the difference is certain
         return 1.5 + 0.2 * run.config.training.seed + (0.25 if run.config.training.max_steps else 0.0)
 
     two = base.override(study={"seeds": 2, "twin_epochs": [6]})
@@ -369,7 +369,7 @@ def test_crossover_on_curves_of_known_answers() -> None:
     assert crossover(epochs, flops, [3.0, 2.5, 2.0], [2.0] * 3) is None
     first = crossover(epochs, flops, [1.0, 3.0, 3.0], [2.0] * 3)
     assert first is not None and first.at_first and (first.epochs, first.flops, first.back) == (1.0, 1e3, 10.0)
-    again = crossover(epochs, flops, [3.0, 1.5, 2.0], [2.0] * 3)  # touching is not below
+    again = crossover(epochs, flops, [3.0, 1.5, 2.0], [2.0] * 3)  # touching does not count as below
     assert again is not None and again.back == 100.0 and found.back is None
     moving = crossover(epochs, flops, [3.0, 2.6, 2.4], [2.0, 2.5, 2.6])
     assert moving is not None and moving.epochs == pytest.approx(10 ** (1 + 1 / 3))
@@ -382,7 +382,7 @@ def test_the_formula_takes_millions() -> None:
 
 
 def curves(run: Run) -> float:
-    """Diffusion 3 - log10(epochs) + 0.01 a seed; the twin at its best, 2, after six epochs."""
+    """Diffusion 3 - log10(epochs) + 0.01 per seed; the twin at its best, 2, after six epochs."""
     epochs = run.config.curriculum.epochs
     if run.config.model.causal:
         return 2.0 + abs(math.log(epochs / 6))
@@ -395,7 +395,7 @@ def test_the_comparison_finds_the_crossing(base: ProjectConfig, lengths: Lengths
     plan = compare_plan({"small": base}, find)
     both = compare_plan({"small": base, "large": base.override(**{"model.d_model": 64})}, find)
     assert {run.label.split(": ")[0] for run in both} == {"small", "large"} and len(both) == 2 * len(plan)
-    # Four of the sweep; for each seed three of diffusion and four of the twin, its best length among them.
+    # Four runs of the sweep; for each seed three of diffusion and four of the twin, including its best length.
     assert len(plan) == 4 + 2 * (3 + 4)
     result = size_result("small", base, lengths, find)
     assert [p.epochs for p in result.diffusion] == [1, 5, 20] and [p.epochs for p in result.twin] == [1, 5, 6, 20]
@@ -423,7 +423,7 @@ def test_a_comparison_without_a_crossing_says_how_near_it_came(base: ProjectConf
     said = "none; diffusion is below at no length of the grid (1 to 5 epochs), and nearest after 5, +0.301"
     assert said in lines[0]
     assert "the twin at its best is not beaten on this seed: the twin is better on this seed" in lines[4]
-    # Two seeds that disagree leave it open.
+    # Two seeds that disagree leave the result open.
     two = base.override(study={"epochs": [10], "twin_epochs": [6], "seeds": 2})
 
     def torn(run: Run) -> float:
@@ -471,7 +471,7 @@ def test_spread_and_paired_differences() -> None:
     ends = {"low": pytest.approx(2 - 2.48414, abs=1e-4), "high": pytest.approx(2 + 2.48414, abs=1e-4)}
     assert asdict(spread([1.0, 2.0, 3.0])) == {"mean": 2.0, "deviation": 1.0, "seeds": 3} | ends
     assert str(spread([1.5])) == "1.500" and spread([1.5]).deviation is None and spread([1.5]).interval == ""
-    # The same difference for each seed leaves no doubt, however much the seeds differ.
+    # An equal difference for each seed is certain, however much the seeds differ.
     same = paired([1.0, 2.0, 4.0], [1.5, 2.5, 4.5])
     assert (same.mean, same.low, same.high, same.lower) == (-0.5, -0.5, -0.5, 3)
     # t of one degree of freedom, 12.706, times the deviation of (-0.5, 1), 1.0607, over the root of two.

@@ -11,8 +11,8 @@ import torch
 from tests.training.test_trainer import losses, same_weights
 from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, load_plain
 from tiny_diffusion.cli.stopping import graceful_stop
-from tiny_diffusion.cli.training import train
-from tiny_diffusion.cli.training.notes import warn_of_memory
+from tiny_diffusion.cli.training import job
+from tiny_diffusion.cli.training.description import warn_of_memory
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BookTokenizer
@@ -290,6 +290,6 @@ def test_memory_that_is_short_is_told_before_the_run_starts(
         warn_of_memory(trainer, 10**10, free)
     assert not capsys.readouterr().err
     monkeypatch.setattr(machine, "read_memory", lambda: (10**9, 10**6))
-    train.run(short, prepared, tmp_path / "run", dry_run=True)
+    job.run(job.Job(short, data, prepared, tmp_path / "run", dry_run=True))
     said = capsys.readouterr().err
     assert "0.0 GB are free" in said and "--training.micro_batch_size 3, --training.gradient_checkpointing true" in said

@@ -98,7 +98,7 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(tmp_path: Path, 
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
     told = first.communicate(timeout=120)[1]
-    assert "go on with the same command and --resume" in told and told.count("stopping after this step") == 1
+    assert "continue with the same command and --resume" in told and told.count("stopping after this step") == 1
     done = len(rows(tmp_path / "parts", "StepDone"))
     assert 5 <= done < len(rows(tmp_path / "whole", "StepDone"))
     said = finished(train(tmp_path / "parts", prepared, 3, *long, "--resume"))

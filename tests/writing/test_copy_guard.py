@@ -10,7 +10,6 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.words import split_words, word_spans
 from torch import Tensor
 
 from tests.copyist import Copyist
@@ -19,17 +18,20 @@ from tiny_diffusion.cli.main import app
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
-from tiny_diffusion.data.tokenizer import MASK, BookTokenizer
+from tiny_diffusion.data.language.words import split_words, word_spans
+from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.runtime import generator_for
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.writing import copy_guard as guard_module
-from tiny_diffusion.writing import mending
+from tiny_diffusion.writing import repair as repairing
 from tiny_diffusion.writing.copy_guard import NoveltyGuard, breaking_slots, offending_windows
-from tiny_diffusion.writing.finishing import Finishing
-from tiny_diffusion.writing.mending import ROUNDS, broken, mend
-from tiny_diffusion.writing.results import outcome
-from tiny_diffusion.writing.spans import Span, token_spans, tokens_of
+from tiny_diffusion.writing.filler import Filler
+from tiny_diffusion.writing.finishing import Finishing, broken
+from tiny_diffusion.writing.layout import Span, token_spans, tokens_of
+from tiny_diffusion.writing.repair import MEND, ROUNDS, Repair
+from tiny_diffusion.writing.results import Outcome, Stretch, WritingState
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(sampler="ancestral", temperature=1.0, steps=12, length=60, precision="float32").as_drawn()
@@ -71,7 +73,7 @@ def test_a_model_that_copies_is_broken_up(
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_run_longer_than_a_block_is_seen(data: Processed, book: list[int], causal: bool) -> None:
-    # Block after block, of 32 tokens each, the model goes on in the same refrain.
+    # In block after block of 32 tokens, the model repeats the same refrain.
     refrain = book[:32]
     model = Copyist(refrain, data.tokenizer, 0.999, causal=causal)
     words = len(split_words(data.tokenizer.decode(refrain)))
@@ -87,7 +89,8 @@ def test_a_finished_text_is_looked_at_once_more(data: Processed, book: list[int]
     rules = finishing.rules(guarded())
     ids = torch.tensor([book[:20]])
     for stood in (False, True):
-        found = outcome(["x"], ids, ids.float(), torch.full(ids.shape, stood), 1, {})
+        last = WritingState(ids, ids.float(), 1, 1, torch.full(ids.shape, stood), Stretch.whole(1, 20))
+        found = Outcome.of(["x"], last, {})
         if stood:
             assert finishing.texts(found, rules)[0].given == 20 * (True,)
         else:
@@ -98,7 +101,7 @@ def test_a_finished_text_is_looked_at_once_more(data: Processed, book: list[int]
 def test_what_cannot_be_broken_is_refused_with_its_words(
     book: list[int], data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repairing, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     copied = " ".join(data.tokenizer.decode(book).split()[: LIMIT + 1])
     words = rf'max_copied_words={LIMIT} cannot be kept: after 0 draws .*"{re.escape(copied.lower())}.*temperature'
@@ -138,7 +141,7 @@ def test_given_text_stays_though_it_is_copied(book: list[int], data: Processed, 
     for seed in range(3):
         [text] = writer.write(prompt, guarded(seed=seed, length=25))
         assert text.text.startswith(prompt) and list(text.ids[:30]) == book[:30]
-        assert text.longest_copied_words in (words, words - 1)  # the last one may be written on
+        assert text.longest_copied_words in (words, words - 1)  # the last word may be continued
         free = [not was_given for was_given in text.given]
         assert broken([NoveltyGuard(index, data.tokenizer, LIMIT)], text.ids, free) is None
 
@@ -160,14 +163,14 @@ def test_mending_shows_its_states(book: list[int], data: Processed, index: CopyI
     assert [tuple(row) for row in states[-1].confidence.tolist()] == [text.confidence for text in texts]
 
 
-# What offends, and what breaks it.
+# Runs that are too long, and the places that break them.
 
 LENGTHS = st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), max_size=9)
 
 
 @given(LENGTHS, st.integers(1, 4))
 def test_every_offending_window_is_hit_with_few_changes(words: list[tuple[int, bool, bool]], limit: int) -> None:
-    # Runs as an index tells them: they end with the text, and the rest of a run is a run.
+    # Runs as an index gives them: none goes beyond the text, and the rest of a run is a run.
     lengths = [min(length, len(words) - i) for i, (length, _, _) in enumerate(words)]
     for i in range(1, len(lengths)):
         lengths[i] = max(lengths[i], lengths[i - 1] - 1)
@@ -216,7 +219,7 @@ def test_a_run_is_seen_across_blocks(data: Processed) -> None:
     assert len(guard.places(more, [i >= reach for i in range(len(more))])) == 1
     assert guard.reach(ids[:5]) == 5
     assert guard.reach(data.tokenizer.encode("?!" * 500)) == len(data.tokenizer.encode("?!" * 500))
-    # And from its other side.
+    # The same from the other side.
     ids = data.tokenizer.encode(" e f g h" + " x y z" * 200)
     reach = guard.reach(ids, behind=True)
     assert 7 <= len(split_words(data.tokenizer.decode(ids[:reach]))) < 100
@@ -255,7 +258,7 @@ def test_tokens_stand_where_their_spans_say(text: str, cut: int, end: int) -> No
         assert list(own) == [i for i, (a, b) in enumerate(spans) if a <= place < b]
 
 
-# The rounds.
+# Rounds of repair.
 
 
 class NoSevens:
@@ -278,27 +281,33 @@ class NoSevens:
 def rounds(
     answers: list[int], onward: bool = False, stern: bool = True, patience: int = 1
 ) -> tuple[list[int], list[list[int]], list[dict[int, set[int]]], NoSevens]:
-    """Mend (5, 7, 7, 6), the second 7 given, between two 7s; ``answers`` are drawn, the last one again and again.
+    """Repair (5, 7, 7, 6), the second 7 given, between two 7s; ``answers`` are drawn, the last one again and again.
 
     A second row, given up before, is left alone.
     """
     asked: list[list[int]] = []
     bars: list[dict[int, set[int]]] = []
 
-    def redraw(row: Tensor, barred: Mapping[int, set[int]], number: int, draw: int) -> Iterator[DenoisingState]:
-        assert (number, draw) == (0, len(asked) + 1)
-        asked.append(row[0].tolist())
-        bars.append({place: set(tokens) for place, tokens in barred.items()})
-        yield DenoisingState(row, row.float(), 1, 2)
-        drawn = row.masked_fill(row == MASK, answers[min(draw, len(answers)) - 1])
-        yield DenoisingState(drawn, torch.full(row.shape, 0.5), 2, 2)
+    class Answered(Repair):
+        """A repair with given draws."""
+
+        def redrawn(
+            self, row: Tensor, barred: Mapping[int, set[int]], numbers: torch.Generator
+        ) -> Iterator[DenoisingState]:
+            asked.append(row[0].tolist())
+            assert numbers.initial_seed() == generator_for(3, MEND, 9, 0, len(asked)).initial_seed()
+            bars.append({place: set(tokens) for place, tokens in barred.items()})
+            yield DenoisingState(row, row.float(), 1, 2)
+            drawn = row.masked_fill(row == MASK, answers[min(len(asked), len(answers)) - 1])
+            yield DenoisingState(drawn, torch.full(row.shape, 0.5), 2, 2)
 
     state = DenoisingState(torch.tensor([[5, 7, 7, 6], [7, 7, 7, 7]]), torch.ones(2, 4), 9, 9)
     free = torch.tensor([[True, True, False, True]] * 2)
     rule = NoSevens(stern, patience)
     refused = {1: "before"}
-    around = (torch.tensor([[3, 7]] * 2), torch.tensor([[7, 3]] * 2))
-    for latest in mend(state, free, around, [rule], redraw, refused, onward=onward):
+    model = Copyist([NUM_RESERVED], BookTokenizer([], "bpe"), 0.5, causal=onward)
+    repair = Answered(Filler(model, BookTokenizer([], "bpe"), PLAIN.model_copy(update={"seed": 3})), [rule], place=9)
+    for latest in repair.states(state, free, refused, [[3, 7]] * 2, [[7, 3]] * 2):
         state = latest
     assert refused.pop(1) == "before" and state.ids[1].tolist() == [7, 7, 7, 7]
     assert refused == ({0: "sevens"} if stern and rule.gave_up else {})
@@ -308,7 +317,7 @@ def rounds(
 
 def test_a_place_is_drawn_again_ever_wider_until_it_is_mended() -> None:
     assert rounds([8])[:2] == ([5, 8, 7, 6], [[5, MASK, 7, 6]])
-    # Neighbours go along, given ones do not; what stood there is barred when patience is over.
+    # Free neighbours are drawn too, given ones are not; after patience runs out, the tokens found there are barred.
     final, asked, bars, _ = rounds([7, 7, 8])
     assert asked == [[5, MASK, 7, 6], [MASK, MASK, 7, 6], [MASK, MASK, 7, MASK]] and final == [8, 8, 7, 8]
     assert bars == [{}, {1: {7}}, {0: {7}, 1: {7}}]
@@ -364,7 +373,7 @@ def test_the_command_line_reads_the_data_where_it_is_needed_or_given(
     common = ["--checkpoint", str(writer_file), "--device", "cpu"]
     guard = ["--generation.max_copied_words", "3"]
     command = ["generate", "--prompt", "The old", "--length", "9", *common]
-    monkeypatch.chdir(writer_file.parent)  # where the default folder is not
+    monkeypatch.chdir(writer_file.parent)  # the default folder does not exist here
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0 and done.output.startswith("The")
     done = CliRunner().invoke(app, [*command, "--data-dir", "nowhere"])

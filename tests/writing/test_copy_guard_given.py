@@ -1,4 +1,4 @@
-"""The novelty guard where text is given: gaps and rewriting keep it on both sides, and one refused text is not all."""
+"""The novelty guard beside given text, in gaps and in rewriting; one refused text does not cost the others."""
 
 import json
 import re
@@ -20,15 +20,13 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import MASK, BookTokenizer
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.show import page
-from tiny_diffusion.show.film import film
-from tiny_diffusion.show.frames import Frame, Recording
+from tiny_diffusion.show.frames import Frame, Recording, film
 from tiny_diffusion.writing import copy_guard as guard_module
-from tiny_diffusion.writing import mending
+from tiny_diffusion.writing import repair
 from tiny_diffusion.writing.copy_guard import NoveltyGuard
 from tiny_diffusion.writing.infilling.template import Fixed, parse_gaps
-from tiny_diffusion.writing.results import Refused, Run, Written
+from tiny_diffusion.writing.results import Refused, Run, WritingState, Written
 from tiny_diffusion.writing.writer import Writer
 
 LIMIT = 4
@@ -53,12 +51,12 @@ def book(data: Processed) -> str:
 
 
 def copyist(book: str, data: Processed, index: CopyIndex, grip: float, context: int = 64) -> Writer:
-    """A writer that knows the book by heart, place by place; words of the book's own encoding, spaces in front."""
+    """A writer that knows the book by heart, token by token."""
     return Writer(Copyist(data.tokenizer.encode(book), data.tokenizer, grip, context=context), data.tokenizer, index)
 
 
 def gaps_in(book: str, tokenizer: BookTokenizer, *sizes: int) -> str:
-    """The book with ten tokens given, a gap of so many tokens, ten given, and so on; the gaps begin at spaces."""
+    """The book with gaps of these sizes in tokens, about ten given tokens before each; gaps begin at spaces."""
     ids, place, parts = tokenizer.encode(book), 0, []
     for size in sizes:
         start = next(i for i in range(place + 10, len(ids)) if tokenizer.decode([ids[i]]).startswith(" "))
@@ -68,7 +66,7 @@ def gaps_in(book: str, tokenizer: BookTokenizer, *sizes: int) -> str:
 
 
 def is_kept(text: Written, tokenizer: BookTokenizer, index: CopyIndex, limit: int) -> bool:
-    """Whether no run of more words with a written token in it is left."""
+    """Whether no run of more than ``limit`` words holds a written token."""
     free = [not was_given for was_given in text.given]
     assert text.text == tokenizer.decode(text.ids)
     return not NoveltyGuard(index, tokenizer, limit).places(text.ids, free)
@@ -81,7 +79,7 @@ def outside(template: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("sampler", ["ancestral", "entropy", "threshold"])
 @pytest.mark.parametrize("sizes", [(16,), (5, 2, 6), (20, 20, 20)])
-def test_gaps_of_told_size_are_mended(
+def test_gaps_of_fixed_size_are_mended(
     book: str, data: Processed, index: CopyIndex, sampler: str, sizes: tuple[int, ...]
 ) -> None:
     writer, template = copyist(book, data, index, 0.9), gaps_in(book, data.tokenizer, *sizes)
@@ -94,7 +92,7 @@ def test_gaps_of_told_size_are_mended(
         assert after.longest_copied_words == index.match([after.text])[0].longest
         assert after.given.count(False) == sum(sizes) and min(after.confidence) > 0
         assert after.steps > before.steps
-    if len(sizes) < 3 or sum(sizes) < 60:  # within the context only what offends changes
+    if len(sizes) < 3 or sum(sizes) < 60:  # within the context, only the copied run changes
         same = [a == b for a, b in zip(free[0].ids, kept[0].ids, strict=True)]
         assert same.count(True) > len(same) * 2 / 3
     assert writer.infill(template, guarded(**how)) == kept
@@ -132,7 +130,7 @@ def test_rewriting_is_mended(book: str, data: Processed, index: CopyIndex, stren
 
 @pytest.mark.parametrize("gap", ["{2 words}", "{1-3 words}", "{5-9 tokens}", "{sentence}"])
 def test_searched_fillings_that_copy_are_thrown_away(book: str, data: Processed, index: CopyIndex, gap: str) -> None:
-    # A model that is mostly wrong and sometimes right; the book stands on both sides of the gap.
+    # The model is sometimes right about the book, which is on both sides of the gap.
     words = book.split(" ")
     template = f"{' '.join(words[:5])} {gap} {' '.join(words[7:12])}"
     writer = copyist(book, data, CopyIndex([book]), 0.75)
@@ -152,8 +150,8 @@ def test_a_search_says_that_the_guard_refused(book: str, data: Processed) -> Non
     template = f"{' '.join(words[:5])} {{2 words}} {' '.join(words[7:9])}"
     run = re.escape(" ".join(words[:9]).lower().replace(",", ""))
     line = (
-        r"^generation\.max_copied_words=4 cannot be kept: of 18 fillings of \{2 words\} each that came out as asked "
-        rf'makes a longer run of the training text, such as "{run}.*"; raise the limit, generation\.temperature, '
+        r"^generation\.max_copied_words=4 cannot be kept: of 18 fillings of \{2 words\}, every one that is as "
+        rf'requested copies a longer run of the training text, such as "{run}.*"; raise the limit, '
     )
     with pytest.raises(UserError, match=line):
         writer.infill(template, guarded())
@@ -164,7 +162,7 @@ def test_given_text_may_be_copied_and_runs_beside_other_gaps_are_seen(data: Proc
     writer = copyist(source, data, CopyIndex([source]), 0.5)
     [text] = writer.infill("one two three four five six ___, seven", guarded(2, gap_tokens=1))
     assert text.longest_copied_words == 6 and is_kept(text, data.tokenizer, CopyIndex([source]), 2)
-    # Two words of one gap and two of the next, which is filled later, make a run.
+    # Two words of one gap and two of the next, which is filled later, form a run.
     for seed in range(4):
         [text] = writer.infill("one {2 tokens} {1-2 words} {2 words}", guarded(2, seed=seed, gap_rounds=30))
         assert is_kept(text, data.tokenizer, CopyIndex([source]), 2)
@@ -179,7 +177,7 @@ GAPS = st.sampled_from(["___", "{1 token}", "{6 tokens}", "{1-3 words}", "{2-5 t
 def test_no_longer_run_is_left(
     config: ProjectConfig, data: Processed, parts: list[tuple[str, str]], end: str, limit: int, seed: int
 ) -> None:
-    # What the model writes freely is made the text that it must not copy.
+    # The text that the model writes freely becomes the text that it must not copy.
     torch.manual_seed(seed % 3)
     model = new_model(config.override(**{"model.init_std": 0.5}), data.tokenizer).eval()
     template = " ".join(f"{text} {gap}" for text, gap in parts) + f" {end}"
@@ -199,7 +197,7 @@ def test_no_longer_run_is_left(
             assert fixed.fullmatch(text.text)
 
 
-def states_of(run: Run) -> tuple[list[DenoisingState], list[Written]]:
+def states_of(run: Run) -> tuple[list[WritingState], list[Written]]:
     recording = Recording(run)
     list(recording)
     return recording.states, recording.texts
@@ -216,6 +214,23 @@ def test_mending_is_shown_and_counted(book: str, data: Processed, index: CopyInd
         assert len(film(states, found, data.tokenizer)) > PLAIN.steps
 
 
+def test_a_reader_may_write_into_the_states_of_repair(book: str, data: Processed, index: CopyIndex) -> None:
+    writer, template = copyist(book, data, index, 0.95), gaps_in(book, data.tokenizer, 16)
+    how = guarded(rewrite_strength=0.9)
+    for run, expected in (
+        (writer.filling(template, how), writer.infill(template, how)),
+        (writer.rewriting(book[:150], how), writer.rewrite(book[:150], how)),
+    ):
+        while True:
+            try:
+                state = next(run)
+            except StopIteration as done:
+                assert done.value == expected
+                break
+            state.ids.zero_()
+            state.confidence.zero_()
+
+
 @pytest.mark.parametrize("sampler", ["entropy_bounded", "threshold", "ancestral"])
 def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sampler: str) -> None:
     torch.manual_seed(0)
@@ -224,9 +239,9 @@ def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sa
     for run in (writer.filling("The old {9 tokens} sold it.", how), writer.rewriting("The old miller sold it", how)):
         states, [found] = states_of(run)
         assert found.steps == len(states) == states[-1].step
-    # Of a search the filling that was taken counts, and of gaps filled by one draw that draw.
+    # Of a search, only the steps of the chosen filling count; gaps filled by one draw count once.
     [searched] = writer.infill("The {7 tokens}{2 tokens} sold {2-2 words} it.", how)
-    if sampler == "threshold":  # one a token, nothing reaches the bar
+    if sampler == "threshold":  # one step per token: nothing reaches the threshold
         assert 9 < searched.steps <= 9 + 32
     elif sampler == "ancestral":
         assert searched.steps == 6
@@ -238,7 +253,7 @@ def test_steps_are_those_really_taken(config: ProjectConfig, data: Processed, sa
 def test_of_several_texts_only_those_that_offend_are_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, template = copyist(book, data, index, 0.8), gaps_in(book, data.tokenizer, 16)
     how = {"num_samples": 8, "length": 100, "rewrite_strength": 0.4}
@@ -260,7 +275,7 @@ def test_of_several_texts_only_those_that_offend_are_refused(
 def test_no_step_is_taken_for_a_text_that_is_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer = copyist(book, data, index, 1 - 1e-7)
     states, texts = states_of(writer.writing("", guarded(length=500, num_samples=2)))
@@ -272,7 +287,7 @@ def test_no_step_is_taken_for_a_text_that_is_refused(
 def test_an_animation_holds_the_texts_that_are_not_refused(
     book: str, data: Processed, index: CopyIndex, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, how = copyist(book, data, index, 0.8), guarded(9, num_samples=6, length=60)
     kept: list[list[Frame]] = []
@@ -303,7 +318,7 @@ def test_commands_print_the_others_and_a_line_of_what_is_refused(
     command: str, saved: Path, prepared: Path, book: str, data: Processed, index: CopyIndex,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
 ) -> None:  # fmt: skip
-    for module in (mending, guard_module):
+    for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
     writer, template = copyist(book, data, index, 0.8), gaps_in(book, data.tokenizer, 16)
     how = guarded(num_samples=6, length=100, rewrite_strength=0.4)

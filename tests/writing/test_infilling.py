@@ -1,4 +1,4 @@
-"""Filling gaps: what is outside never changes, what is asked for comes or an error does. Untrained models will do."""
+"""Filling gaps: text outside never changes, and a request is satisfied or refused. Untrained models suffice."""
 
 import itertools
 import re
@@ -15,14 +15,22 @@ from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.writing.filler import Edge, Filler, Row, window
-from tiny_diffusion.writing.infilling import search as searching
-from tiny_diffusion.writing.infilling.boundaries import Edges, Opening, ends_sentence
-from tiny_diffusion.writing.infilling.conditions import SLACK, fulfils, spread
-from tiny_diffusion.writing.infilling.draft import Hole, Part, around, draft_of, tokens_a_word
-from tiny_diffusion.writing.infilling.required import RequiredWord, place_words, tokens_needed
-from tiny_diffusion.writing.infilling.template import Fixed, Gap, parse_gaps
-from tiny_diffusion.writing.results import finish
-from tiny_diffusion.writing.writer import Writer
+from tiny_diffusion.writing.infilling import infill as filling
+from tiny_diffusion.writing.infilling import requirements
+from tiny_diffusion.writing.infilling.boundaries import Edges, ends_sentence
+from tiny_diffusion.writing.infilling.gapped_text import Gap, GappedText, Opening
+from tiny_diffusion.writing.infilling.requirements import (
+    SLACK,
+    RequiredWord,
+    fulfils,
+    place_words,
+    spread,
+    tokens_needed,
+    tokens_per_word,
+)
+from tiny_diffusion.writing.infilling.template import Fixed, GapRequest, parse_gaps
+from tiny_diffusion.writing.results import Stretch
+from tiny_diffusion.writing.writer import Writer, finish
 
 FAST = GenerationConfig(steps=3, gap_tokens=2, precision="float32")
 CONTEXT = 32
@@ -37,7 +45,7 @@ def writer(config: ProjectConfig, data: Processed) -> Writer:
 
 
 def fills(template: str, text: str) -> list[str]:
-    """What stands in the gaps of ``text``; fails where anything else differs from the template."""
+    """The fillings of the gaps in ``text``; fails if anything else differs from the template."""
     pattern = "".join(re.escape(p.text) if isinstance(p, Fixed) else "(.*?)" for p in parse_gaps(template))
     found = re.fullmatch(pattern, text, re.DOTALL)
     assert found is not None, (template, text)
@@ -60,7 +68,7 @@ def test_text_outside_the_gaps_is_never_altered(writer: Writer, parts: list[tupl
     fills(template, found.text)
     assert min(found.ids) >= NUM_RESERVED
     assert len(found.ids) == len(found.given) == len(found.confidence)
-    # The given tokens spell the fixed text, but for the spaces that went to the gaps.
+    # The given tokens spell the fixed text without the spaces that went to the gaps.
     given_text = writer.tokenizer.decode(i for i, g in zip(found.ids, found.given, strict=True) if g)
     expected = "".join(text.removesuffix(" ") for text, _ in parts) + end
     assert given_text == expected
@@ -71,10 +79,10 @@ def test_text_outside_the_gaps_is_never_altered(writer: Writer, parts: list[tupl
 @pytest.mark.parametrize(
     ("template", "pattern"),
     [
-        ("on a ___ night", r"on a \S.* night"),  # the space before the gap stands there once
+        ("on a ___ night", r"on a \S.* night"),  # the space before the gap occurs once
         ("on a ___night", r"on a \S.*night"),
         ("on a  ___ night", r"on a  \S.* night"),
-        ("on a___ night", r"on a.* night"),  # no space before: the filling may go on in the word
+        ("on a___ night", r"on a.* night"),  # no space before: the filling may continue the word
         ("___ was dark.", r"\S.* was dark\."),
         ("It was.\n\n___ came.", r"It was\.\n\n\S.* came\."),
         ("It was.\r\n___ came.", r"It was\.\r\n\S.* came\."),
@@ -103,11 +111,11 @@ def test_text_before_a_gap_is_encoded_as_in_running_text(writer: Writer) -> None
         ("(", "it"),
     ]:
         template = f"{before}{' ' if word[0] == ' ' else ''}___ and"
-        draft = draft_of(parse_gaps(template), encode, lambda gap: 2)
-        assert [*draft[0].ids, *encode(word), *draft[2].ids] == encode(f"{before}{word} and")
+        parts = GappedText.of(parse_gaps(template), encode, lambda gap: 2).parts
+        assert [*parts[0].ids, *encode(word), *parts[2].ids] == encode(f"{before}{word} and")
     # Two line breaks are one token at the end of a text, and two before a word.
     breaks = BookTokenizer([(10, 10)], "gpt2")
-    [fixed, _] = draft_of(parse_gaps("\n\n___"), breaks.encode, lambda gap: 1)
+    [fixed, _] = GappedText.of(parse_gaps("\n\n___"), breaks.encode, lambda gap: 1).parts
     assert len(breaks.encode("\n\n")) == 1 and len(fixed.ids) == 2
 
 
@@ -139,7 +147,7 @@ def test_a_wrong_number_of_words_is_never_handed_out(writer: Writer) -> None:
         UserError, match=r"^none of 1 fillings of \{14 words\} came out with 14 words; ask for less, or"
     ):
         writer.infill("The {14 words} end", few)
-    # More rounds, or more candidates, find what one draw misses.
+    # More rounds find what one draw misses.
     enough = few.model_copy(update={"gap_rounds": 40, "seed": 1})
     assert len(fills("The {2 words} end", writer.infill("The {2 words} end", enough)[0].text)[0].split()) == 2
 
@@ -148,32 +156,32 @@ def test_each_round_learns_the_tokens_a_word_from_the_last(
     writer: Writer, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[float, float]] = []
-    plain = searching.size_range
+    plain = filling.size_range
 
-    def size_range(gap: Gap, ratio: float, slack: float, *rest: int) -> tuple[int, int]:
+    def size_range(gap: GapRequest, ratio: float, slack: float, *rest: int) -> tuple[int, int]:
         asked.append((ratio, slack))
         return plain(gap, ratio, slack, *rest)
 
-    monkeypatch.setattr(searching, "size_range", size_range)
+    monkeypatch.setattr(filling, "size_range", size_range)
     drawn: list[int] = []
-    part = searching.Candidate.part
+    fill = Gap.filled
 
-    def counted(self: searching.Candidate, *how: object) -> Part:
-        found = part(self, *how)  # type: ignore[arg-type]
+    def counted(self: Gap, *how: object) -> Gap:
+        found = fill(self, *how)  # type: ignore[arg-type]
         drawn.extend((len(found.ids), len(found.text.split())))
         return found
 
-    monkeypatch.setattr(searching.Candidate, "part", counted)
+    monkeypatch.setattr(Gap, "filled", counted)
     with pytest.raises(UserError, match="none of 2 fillings"):
         writer.infill("The {14 words} end", FAST.model_copy(update={"gap_candidates": 1, "gap_rounds": 2}))
     assert asked[1] == (drawn[0] / drawn[1], SLACK / 2) != (asked[0][0], SLACK) == asked[0]
-    # The first is the template's own, in the tokens that may be written.
+    # The first ratio is that of the template, in the tokens that may be written.
     wide = config.model.model_copy(update={"vocab_level": 2})
     other = Writer(Transformer(wide, NUM_RESERVED + data.tokenizer.level_size(2), NUM_RESERVED), data.tokenizer)
     for level in (1, 2):
         asked.clear()
         other.infill("The miller {1 word} the orchard", FAST.model_copy(update={"vocab_level": level}))
-        assert asked[0][0] == tokens_a_word(["The miller ", " the orchard"], data.tokenizer, level)
+        assert asked[0][0] == tokens_per_word(["The miller ", " the orchard"], data.tokenizer, level)
 
 
 def outcome(writer: Writer, **changes: object) -> str:
@@ -242,28 +250,29 @@ def test_sentences_and_paragraphs_come_to_an_end(writer: Writer, unit: str) -> N
     ],
 )
 def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str, good: bool) -> None:
-    [piece] = parse_gaps(gap)
-    assert isinstance(piece, Gap)
-    assert fulfils(Hole(piece, Opening.SPACE, " ", " ", must), text) is good
+    assert fulfils(asked(gap, Opening.SPACE, " ", " ", must), text) is good
+
+
+def asked(source: str, opening: Opening, before: str, after: str, must: tuple[str, ...] = ()) -> Gap:
+    """An open gap with this request, between these characters."""
+    [request] = parse_gaps(source)
+    assert isinstance(request, GapRequest)
+    return Gap("", (), (), request, opening, 0, before, after, must)
 
 
 def test_sentences_end_by_the_rules_of_the_books_language() -> None:
-    [piece] = parse_gaps("{sentence}")
-    assert isinstance(piece, Gap)
-    hole = Hole(piece, Opening.SPACE, " ", " ", ())
-    assert [fulfils(hole, "Das ist z.B.", language) for language in ("en", "de")] == [True, False]
+    gap = asked("{sentence}", Opening.SPACE, " ", " ")
+    assert [fulfils(gap, "Das ist z.B.", language) for language in ("en", "de")] == [True, False]
 
 
 def test_a_writer_hands_its_language_on(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(searching, "fulfils", lambda hole, text, language: seen.append(language) or True)
+    monkeypatch.setattr(filling, "fulfils", lambda gap, text, language: seen.append(language) or True)
     Writer(writer.model, writer.tokenizer, language="de").infill("The {2 words} sold it.", FAST)
     assert set(seen) == {"de"}
 
 
 def test_characters_beside_a_gap_count_for_whole_words() -> None:
-    [piece] = parse_gaps("___")
-    assert isinstance(piece, Gap)
     for opening, before, after, good in [
         (Opening.SPACE, " ", ".", True),
         (Opening.SPACE, " ", "s", False),
@@ -272,7 +281,7 @@ def test_characters_beside_a_gap_count_for_whole_words() -> None:
         (Opening.FREE, "b", " ", False),
         (Opening.FREE, "“", " ", True),
     ]:
-        assert fulfils(Hole(piece, opening, before, after, ("old",)), "old") is good
+        assert fulfils(asked("___", opening, before, after, ("old",)), "old") is good
 
 
 def test_a_required_word_stands_where_the_model_expects_it() -> None:
@@ -282,7 +291,7 @@ def test_a_required_word_stands_where_the_model_expects_it() -> None:
     numbers = torch.Generator().manual_seed(0)
     places = [place_words([word], chances, 6, numbers) for _ in range(50)]
     assert places.count([MASK, MASK, NUM_RESERVED + 1, NUM_RESERVED + 2, MASK, MASK]) > 45
-    chances[0, 3] = 9.0  # at the gap's beginning it goes without its space
+    chances[0, 3] = 9.0  # at the beginning of the gap it has no space
     assert place_words([word], chances, 6, numbers) == [NUM_RESERVED + 3] + [MASK] * 5
     both = [place_words([word, word], chances, 5, numbers) for _ in range(50)]
     assert all(ids is not None and len(ids) == 6 and ids[5] == MASK and ids.count(MASK) in (2, 3) for ids in both)
@@ -332,13 +341,13 @@ def test_a_required_word_that_cannot_stand_is_refused(
 
 
 def test_a_required_word_goes_to_the_likelier_gap(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the model expects nothing but the word in one gap, it is put there."""
+    """The word goes to the gap where the model expects it."""
     [word] = writer.tokenizer.encode(" the", 1)
     for likely in (1, 3):
         monkeypatch.setattr(
-            searching, "_expected",
-            lambda filler, draft, index, likely=likely: torch.zeros(2, 512).index_fill_(
-                1, torch.tensor(word - NUM_RESERVED), 5.0 if index == likely else -5.0
+            requirements, "expected",
+            lambda filler, text, gap, likely=likely: torch.zeros(2, 512).index_fill_(
+                1, torch.tensor(word - NUM_RESERVED), 5.0 if gap.place == likely else -5.0
             ),
         )  # fmt: skip
         template = "He {1 word} it {1 word} end"
@@ -379,21 +388,42 @@ def test_a_long_text_is_filled_from_left_to_right_in_windows(writer: Writer) -> 
     assert all(row.shape[1] == CONTEXT for row in rows) and len(found.ids) > 5 * CONTEXT
     fills(template, found.text)
     masked = [int((row == MASK).sum()) for row in rows]
-    assert masked[FAST.steps - 1] == 0  # all masks of a window are settled, gaps that come later too
-    # The second gap is filled with the first one's filling in sight.
+    assert masked[FAST.steps - 1] == 0  # all masks of a window settle, those of later gaps too
+    # While the second gap is filled, the filling of the first is visible.
     filled = [i for i, g in zip(found.ids, found.given, strict=True) if not g]
     first = torch.tensor(filled[:5])
     assert all((row[0].unfold(0, 5, 1) == first).all(1).any() for row in rows[FAST.steps : 2 * FAST.steps])
 
 
-def test_gaps_of_told_size_in_one_window_are_filled_at_once(writer: Writer) -> None:
-    fast = FAST.model_copy(update={"gap_sampler": "ancestral"})  # takes all its steps for gaps of fewer tokens too
+@pytest.mark.parametrize("template", ["The ___ sold {1-3 words} it. {sentence}", f"{LONG} {{2 words}} ___ {LONG} ___."])
+def test_states_say_which_text_and_which_part_of_it_they_write(writer: Writer, template: str) -> None:
+    run = writer.filling(template, FAST.model_copy(update={"num_samples": 3}))
+    last: dict[Stretch, list[int]] = {}
+    while True:
+        try:
+            state = next(run)
+        except StopIteration as done:
+            texts = done.value
+            break
+        assert len(state.ids) == len(state.stretches) and bool((state.given <= (state.ids != MASK)).all())
+        for row, part in zip(state.ids.tolist(), state.stretches, strict=True):
+            last[part] = row[part.first : part.last]
+    for number, text in enumerate(texts):
+        ids = [i if was_given else MASK for i, was_given in zip(text.ids, text.given, strict=True)]
+        for part in text.stretches:
+            assert part.text == number
+            ids[part.start : part.start + part.last - part.first] = last[part]
+        assert tuple(ids) == text.ids
+
+
+def test_gaps_of_fixed_size_in_one_window_are_filled_at_once(writer: Writer) -> None:
+    fast = FAST.model_copy(update={"gap_sampler": "ancestral"})  # takes all its steps even for gaps of fewer tokens
     [short] = writer.infill("The ___ sold {3 tokens} it.", fast)
     assert short.steps == FAST.steps
     [long] = writer.infill(f"The ___ sold {{3 tokens}} it. {LONG} {{2 tokens}} {LONG}", fast)
     assert long.steps == 2 * FAST.steps
     [apart] = writer.infill(f"{LONG} ___ sold it. {LONG[:80]} ___ {LONG}", fast)
-    assert apart.steps == 2 * FAST.steps  # in one window, but with little text around them
+    assert apart.steps == 2 * FAST.steps  # one window would hold both, but with little text around them
     [searched] = writer.infill("The ___ sold {1-3 tokens} ___ it.", fast)
     assert searched.steps == 3 * FAST.steps
 
@@ -446,7 +476,7 @@ def test_scores_are_the_chain_over_the_gap_and_sum_to_one(toy: Transformer, monk
         noisy[place:4] = MASK
         expected += float(toy(noisy[None])[0, place].log_softmax(-1)[row[place] - NUM_RESERVED])
     assert float(found[7]) == pytest.approx(expected / 3, abs=1e-5)
-    # Rows of other lengths beside it, and other spans, change nothing.
+    # Rows of other lengths in the same call, and other spans, change nothing.
     mixed = filler.scores([row[:4], row, row[1:]], [(1, 3), (1, 4), (0, 2)])
     assert mixed[1] == pytest.approx(float(found[7]), abs=1e-5)
     assert mixed[0] == pytest.approx(filler.scores([row[:4]], [(1, 3)])[0], abs=1e-5)
@@ -462,7 +492,7 @@ def test_scores_with_fewer_steps_take_neighbours_together(toy: Transformer, monk
 
 
 def test_edges_give_the_law_under_their_condition(toy: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the model's joint law over three tokens, the share in which the first is 1 or 2, and the last is 0."""
+    """The model's joint law over three tokens, given that the first is 1 or 2 and the last is 0."""
     filler = toy_filler(toy, monkeypatch, steps=3)
     first, last = torch.tensor([False, True, True]), torch.tensor([True, False, False])
     row = Row(torch.full((3,), MASK), (Edge(0, first), Edge(2, last)))
@@ -474,7 +504,7 @@ def test_edges_give_the_law_under_their_condition(toy: Transformer, monkeypatch:
     chance = float(begin[1] / (begin[1] + begin[2]))
     share = sum(t[0] == 1 for t in texts) / n
     assert abs(share - chance) < 4 * (chance * (1 - chance) / n) ** 0.5
-    # The probabilities that they were drawn with are told.
+    # The state gives the probabilities with which they were drawn.
     assert final.confidence[0, 0] == pytest.approx(chance if texts[0][0] == 1 else 1 - chance, abs=1e-5)
     assert bool((final.confidence[:, 2] == 1).all())
 
@@ -513,20 +543,23 @@ def test_a_window_holds_its_span_and_as_much_as_it_can(start: int, size: int, be
         assert abs((start - first) - (last - start - size)) <= 1
 
 
-def test_around_a_hole(writer: Writer) -> None:
+def test_a_window_around_gaps(writer: Writer) -> None:
     encode = lambda text: [NUM_RESERVED + ord(c) for c in text]  # noqa: E731
-    draft = draft_of(parse_gaps("abcdefgh ___ijk___lm"), encode, lambda gap: 3)
-    ids, start = around(draft, 1, 1, 9)
-    assert start == 3 and ids == [*encode("fgh"), MASK, MASK, MASK, *encode("ijk")]
-    assert around(draft, 1, 3, 9) == ([MASK] * 3 + encode("ijk") + [MASK] * 3, 0)
-    assert around(draft, 3, 3, 99)[1] == 8 + 3 + 3
+    text = GappedText.of(parse_gaps("abcdefgh ___ijk___lm"), encode, lambda gap: 3)
+    first, second = text.gaps
+    near = text.window(first, first, 9)
+    assert near.spans == ((3, 6),) and near.ids.tolist() == [*encode("fgh"), MASK, MASK, MASK, *encode("ijk")]
+    both = text.window(first, second, 9)
+    assert both.spans == ((0, 3), (6, 9)) and both.ids.tolist() == [MASK] * 3 + encode("ijk") + [MASK] * 3
+    assert text.window(second, second, 99).spans == ((8 + 3 + 3, 8 + 3 + 3 + 3),)
 
 
-def test_sizes_and_tokens_a_word(data: Processed) -> None:
+def test_sizes_and_tokens_per_word(data: Processed) -> None:
     assert spread(3, 6, 4) == [3, 4, 5, 6] and spread(2, 2, 3) == [2, 2, 2] and spread(1, 9, 3) == [2, 5, 8]
     assert (
-        tokens_a_word(["The old", " garden."], data.tokenizer, 5) == len(data.tokenizer.encode(" The old garden.")) / 3
+        tokens_per_word(["The old", " garden."], data.tokenizer, 5)
+        == len(data.tokenizer.encode(" The old garden.")) / 3
     )
     for level in (1, 5):
-        assert 1 <= tokens_a_word([], data.tokenizer, level) < 6
-    assert tokens_a_word([], data.tokenizer, 1) > tokens_a_word([], data.tokenizer, 5)
+        assert 1 <= tokens_per_word([], data.tokenizer, level) < 6
+    assert tokens_per_word([], data.tokenizer, 1) > tokens_per_word([], data.tokenizer, 5)

@@ -8,17 +8,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_diffusion.data.language.language.segmentation import sentence_ends, split_sentences
 
 from tests.copyist import Copyist
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.language.segmentation import sentence_ends, split_sentences
 from tiny_diffusion.data.tokenizer import EOS, MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.evaluation.text_quality.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.training.epochs import StageRows
-from tiny_diffusion.writing.endings import cut_at_sentence
+from tiny_diffusion.writing.finishing import cut_at_sentence
 from tiny_diffusion.writing.layout import BREAK, BookLayout, break_ids
 from tiny_diffusion.writing.results import Run, Written
 from tiny_diffusion.writing.writer import Writer
@@ -75,7 +75,7 @@ def test_states_grow_block_by_block_and_what_stands_stays(writer: Writer, prompt
         assert {len(s.ids) for s in states} == {2}
         for before, after in zip(states, states[1:], strict=False):
             width = before.ids.shape[1]
-            if after.ids.shape[1] > width:  # the next block: all before it is settled for good
+            if after.ids.shape[1] > width:  # the next block: everything before it is final
                 assert (before.ids != MASK).all()
                 done = before.ids
             if width > first:
@@ -128,13 +128,17 @@ def text_of(tokenizer: BookTokenizer, text: str, given: str = "") -> Written:
         ("He came. She went.", "", "He came. She went."),
         ("He came.\n\n“Go,” she said. “Is it", "", "He came.\n\n“Go,” she said."),
         ("He came.\n\n“Go!”\n\nAnd th", "", "He came.\n\n“Go!”"),
-        ("He came to Mr. Hill and then to Mr.", "", "He came to Mr. Hill and then to Mr."),  # no sentence ends: whole
+        (
+            "He came to Mr. Hill and then to Mr.",
+            "",
+            "He came to Mr. Hill and then to Mr.",
+        ),  # no sentence ends: unchanged
         ("He came. I saw Mr.", "", "He came."),
         ("He came. I saw J.", "", "He came."),
         ("no end within", "", "no end within"),
         ("", "", ""),
         ("He came. She went to", "He came. She", "He came. She went to"),  # given text is never cut
-        ("He came. She went to", "He came.", "He came. She went to"),  # and never all that comes back
+        ("He came. She went to", "He came.", "He came. She went to"),  # and the text is never cut to the given part
         ("He came. She went. Then", "He came. She", "He came. She went."),
         ("He came.— She", "", "He came.— She"),
     ],
@@ -184,7 +188,7 @@ def test_the_setting_cuts_what_was_written(data: Processed, causal: bool) -> Non
     assert kept == [cut_at_sentence(text, writer.tokenizer, "en") for text in whole]
     assert {len(text.ids) for text in whole} == {80} and min(len(text.ids) for text in kept) < 80
     assert all(text.text.endswith(".") for text in kept)
-    if not causal:  # a template's end is given
+    if not causal:  # the end of a template is given
         assert writer.infill("It is. The ___ end and", how)[0].text.endswith(" end and")
 
 
@@ -212,7 +216,7 @@ def test_a_model_is_measured_as_it_is(config: ProjectConfig, data: Processed) ->
 
 
 def test_rows_of_paragraphs_begin_anywhere(config: ProjectConfig, data: Processed) -> None:
-    # So a model learns no beginning: a text from nothing begins with a paragraph only behind a break.
+    # So a model learns no beginning: only after a break does a text from nothing begin with a paragraph.
     stage = len(config.curriculum.stages) - 1
     assert config.curriculum.stages[stage].format == "paragraphs"
     rows = StageRows(config, data).epoch(stage, 0)
@@ -255,7 +259,7 @@ def test_a_text_from_nothing_is_written_behind_a_paragraph_break(data: Processed
     ],
 )
 def test_white_space_that_no_book_holds(data: Processed, text: str, wrong: list[str]) -> None:
-    ids = [i for character in text for i in data.tokenizer.encode(character)]  # a token a character
+    ids = [i for character in text for i in data.tokenizer.encode(character)]  # one token per character
     rule = BookLayout(data.tokenizer)
     assert [data.tokenizer.decode(ids[a:b]) for a, b in rule.places(ids, [True] * len(ids))] == wrong
     assert rule.places(ids, [False] * len(ids)) == []

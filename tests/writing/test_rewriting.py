@@ -1,4 +1,4 @@
-"""Rewriting: kept spans never change, so many of the other tokens are hidden as the strength says; and the commands."""
+"""Rewriting: kept spans never change, the strength sets the share of hidden tokens; and the commands."""
 
 import re
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_that_share_of_the_free_tokens_is_written_anew(writer: Writer, text: str
         assert not bool((hidden & ~free).any())
         assert all(a == b for a, b, g in zip(before, each.ids, each.given, strict=True) if g)
         changed = sum(a != b for a, b in zip(before, each.ids, strict=True))
-        assert changed > 0.8 * int(hidden.sum())  # an untrained model seldom draws what stood there
+        assert changed > 0.8 * int(hidden.sum())  # an untrained model seldom draws the same token
         assert each.text == writer.tokenizer.decode(each.ids)
         assert all((c == 1) == g for c, g in zip(each.confidence, each.given, strict=True))
     if strength == 0.4 and text != "Go":
@@ -139,7 +139,7 @@ def run(saved: Path, command: str, *arguments: str, text: bytes = b"") -> Result
 
 @pytest.mark.parametrize("command", ["infill", "rewrite"])
 def test_a_file_goes_in_and_a_file_comes_out(saved: Path, tmp_path: Path, command: str) -> None:
-    # Old encodings and Windows line ends are read; what is outside the gaps comes out as it was, in UTF-8.
+    # Old encodings and Windows line ends are read; text outside the gaps comes out unchanged, in UTF-8.
     text = "Le vieux ___ né\r\nici.\r\n[[fin]]\r\n"
     (tmp_path / "in.txt").write_bytes(text.encode("cp1252"))
     place = tmp_path / "new" / "out.txt"
@@ -168,7 +168,7 @@ def test_texts_are_printed_and_flags_are_heard(saved: Path) -> None:
     words = set(PLAIN.split())
     assert little != PLAIN + "\n" and len(words & set(little.split())) > len(words & set(much.split()))
     piped = run(saved, "rewrite", "--file", "-", "--strength", "0.1", "--seed", "1", text=PLAIN.encode())
-    assert piped.stdout == little.removesuffix("\n")  # of a file each byte is as it was, and none is added
+    assert piped.stdout == little.removesuffix("\n")  # each byte of a file is unchanged, and none is added
 
 
 @pytest.mark.parametrize(

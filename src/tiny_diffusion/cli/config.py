@@ -1,16 +1,16 @@
-"""``tiny-diffusion config``: print what a run would use."""
+"""``tiny-diffusion config``: print the settings that a run would use."""
 
 import textwrap
 
 import click
 
-from ..config import ProjectConfig
-from ..config.reference import Row, describe
+from ..config import ProjectConfig, Row
 from ..errors import UserError
+from .console import console
 from .help import examples
-from .options import config_flags, console, resolve
+from .settings import ROWS, SETTINGS, config_flags, resolve
 
-WIDEST = 100  # columns of the reference's lines; a narrower terminal has its own width
+WIDEST = 100  # columns of the reference; a narrower terminal uses its own width
 
 
 @examples(
@@ -23,17 +23,17 @@ WIDEST = 100  # columns of the reference's lines; a narrower terminal has its ow
 @click.option(
     "--reference", is_flag=True, help="List every setting, or those with NAME in their key: type, default, meaning."
 )
-@config_flags()
+@config_flags(also=SETTINGS)
 @click.pass_context
 def command(ctx: click.Context, name: str | None, reference: bool) -> None:
-    """Print the resolved configuration NAME (a preset or a file; default if none is given) as TOML.
+    """Print the resolved configuration NAME, a preset or a file, as TOML that --config reads.
 
-    --config reads it back.
+    Without NAME it is the preset default.
     """
     if not reference:
         click.echo(resolve(ctx, ProjectConfig.preset(name or "default")).to_toml())
         return
-    rows = [row for row in describe(ProjectConfig) if name is None or name in row.key]
+    rows = [row for key, row in ROWS.items() if name is None or name in key]
     if not rows:
         raise UserError(f"no setting has {name!r} in its key; tiny-diffusion config --reference lists them all")
     width = min(WIDEST, console.width)
@@ -41,7 +41,7 @@ def command(ctx: click.Context, name: str | None, reference: bool) -> None:
 
 
 def entry(row: Row, width: int) -> str:
-    """A setting's key in a line of its own; below it, indented, its type, its default and its meaning."""
+    """A setting's key on a line of its own; below it, indented, its type, its default and its meaning."""
     default = f"default {row.default}" if row.default else "no default"
     lines = [
         textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)

@@ -15,35 +15,36 @@ import click
 from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
 from ..version import PROGRAM_VERSION
-from .notes import show_notes
+from . import console
 from .stopping import EXIT_INTERRUPTED, discard_output, end_quietly
 
-# Name of each command, its module and its function: loaded only when asked for, so that help comes at once.
+# Each command: its module, which holds a click command named ``command``, and its line in the help. The module is
+# imported when the command is used, so that help comes at once.
 COMMANDS = {
     "prepare": ("prepare", "Read a book and make training data of it."),
     "train": ("training.train", "Train a model on a prepared book."),
     "generate": ("writing.generate", "Write text with a trained model."),
     "infill": ("writing.infill", "Fill the gaps of a text with a trained model."),
-    "rewrite": ("writing.rewrite", "Write variants of a text, spans of your choice kept."),
+    "rewrite": ("writing.rewrite", "Write variants of a text and keep the spans of your choice."),
     "evaluate": ("evaluation.evaluate", "Measure a trained model on held-out text."),
-    "blind-test": ("evaluation.blind_test", "Ask people which passages are the book's and which are a model's."),
-    "twin": ("studies.twin", "Train the autoregressive twin at its best, by a sweep of its own."),
-    "compare": ("studies.compare", "Find where diffusion passes its twin, over lengths, sizes and seeds."),
-    "ablation": ("studies.ablation", "Compare the curriculum's schedules at equal compute."),
-    "score": ("evaluation.score", "Tell how surprising any text is to a model, word by word."),
-    "runs": ("training.runs", "List the runs that were made, compare two, remove earlier ones."),
-    "demo": ("demo.command", "The whole road on one book, ending on one screen: about seven minutes on two cores."),
-    "doctor": ("studies.doctor", "What this machine can do, what each preset takes here, and what is wrong."),
-    "config": ("config", "Print a resolved configuration, or all settings."),
+    "blind-test": ("evaluation.blind_test", "Ask people which passages are the book's and which the model's."),
+    "twin": ("studies.twin", "Find the best autoregressive twin of a model by a sweep."),
+    "compare": ("studies.compare", "Find when diffusion passes its twin, over lengths, sizes and seeds."),
+    "ablation": ("studies.ablation", "Compare schedules of the curriculum at equal compute."),
+    "score": ("evaluation.score", "Show how surprising a text is to a model, word by word."),
+    "runs": ("training.runs", "List training runs, compare two, remove old ones."),
+    "demo": ("demo.command", "Prepare, train, write and measure on one book: about seven minutes on two cores."),
+    "doctor": ("studies.doctor", "Show what this machine can do, what each preset takes here, and what is wrong."),
+    "config": ("config", "Print a resolved configuration, or explain the settings."),
 }
 EXIT_WORLD, EXIT_USER = 1, 2
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used."""
+    """A group that imports each command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands, in the order of use."""
+        """Names of the commands, in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -56,9 +57,11 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that ``args`` begin with; an unknown one is refused with the nearest name.
+        """The command that ``args`` begin with.
 
-        Raises UserError for an option of one value that is given twice.
+        Raises:
+            UsageError: there is no such command; the message names the nearest one.
+            UserError: an option of one value is given twice.
         """
         wanted = args[0]
         if wanted not in COMMANDS and not wanted.startswith("-"):
@@ -67,11 +70,11 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"No such command {wanted!r}: {hint}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
-            _refuse_repeated(command, rest)
+            _refuse_repeated(ctx, command, rest)
         return name, command, rest
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the group's own options, which may print help."""
+        """Read the group's own options, one of which prints help."""
         with _broken_pipes():
             return super().make_context(*args, **kwargs)
 
@@ -86,9 +89,10 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _refuse_repeated(command: click.Command, arguments: list[str]) -> None:
-    """Raise UserError where ``arguments`` give an option twice of which only the last one would be used."""
-    with click.Context(command, resilient_parsing=True) as probe:  # other mistakes are told by the parsing proper
+def _refuse_repeated(ctx: click.Context, command: click.Command, arguments: list[str]) -> None:
+    """Raise UserError if an option is given twice and click would use only the last value."""
+    # Other mistakes are reported when the command is parsed.
+    with click.Context(command, parent=ctx, resilient_parsing=True) as probe:
         _, _, given = command.make_parser(probe).parse_args(list(arguments))
     for parameter, times in Counter(given).items():
         if isinstance(parameter, click.Option) and times > 1 and not (parameter.multiple or parameter.count):
@@ -99,7 +103,7 @@ def _refuse_repeated(command: click.Command, arguments: list[str]) -> None:
 
 @contextmanager
 def _broken_pipes() -> Iterator[None]:
-    """End well when the reader of our output has gone away (| head), which click would count as a failure."""
+    """End with exit code 0 when the reader of our output has gone away (| head); click would end with 1."""
     try:
         yield
     except BrokenPipeError:
@@ -118,17 +122,17 @@ def _broken_pipes() -> Iterator[None]:
 def app(ctx: click.Context, debug_errors: bool) -> None:
     """Train a masked diffusion language model on one book; then write, continue and fill gaps in its style."""
     ctx.obj = debug_errors
-    if ctx.invoked_subcommand is None:  # as click does it for a group: the help, and the exit code of wrong usage
+    if ctx.invoked_subcommand is None:  # like click's own groups: the help, and the exit code of wrong usage
         click.echo(ctx.get_help(), err=True)
         ctx.exit(EXIT_USER)
     keep_freed_memory()
-    show_notes()
+    console.show_notes()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 fine, 1 the world failed, 2 wrong usage or input, 130 after Ctrl-C."""
-    # Threads that spin for long while they wait crawl as soon as another program runs; those that sleep at once are a
-    # fifth slower on a quiet machine (docs/performance.md). Read by GCC's OpenMP when torch loads.
+    # Waiting threads that spin for long crawl as soon as another program runs; threads that sleep at once are a fifth
+    # slower on a quiet machine (docs/performance.md). GCC's OpenMP reads the variable when torch loads.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -148,21 +152,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _say("out of memory; take a smaller model or training.micro_batch_size", EXIT_WORLD, debug)
     except (KeyboardInterrupt, click.Abort):
         code = _say("interrupted", EXIT_INTERRUPTED, debug)
-    except BrokenPipeError:  # from the flush: whatever was printed before has ended the command already
+    except BrokenPipeError:  # from the flush: an earlier one has ended the command already
         end_quietly()
     except OSError as error:
         code = _say(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", EXIT_WORLD, debug)
-        discard_output()  # what still waits to be written would fail again
+        discard_output()  # what is still to be written would fail again
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    # Of several processes, as torchrun starts them, each tells its own error: one alone may be out of memory.
+    # Each process that torchrun started reports its own error: a single one may be out of memory.
     rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
     whose = "" if rank == "0" else f"process {rank}: "
-    from .options import errors, say
-
-    say(f"error: {whose}{' '.join(message.split())}", to=errors)
+    console.say(f"error: {whose}{' '.join(message.split())}", to=console.errors)
     return code

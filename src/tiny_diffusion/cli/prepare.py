@@ -1,22 +1,24 @@
-"""``tiny-diffusion prepare``: a book becomes training data."""
+"""``tiny-diffusion prepare``: make training data from a book."""
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 from rich.text import Text
 
-from ..config import ProjectConfig
+from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
 from ..files import check_folder
+from .console import console, errors, print_table, say, warn
 from .help import examples
-from .options import CONFIG_OPTION, config_flags, console, errors, resolve, say
+from .options import config_option
+from .settings import config_flags, resolve
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
 
-FEW, MANY = 3, 10  # easiest and hardest sentences shown, and with --verbose
+FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --verbose
 
 
 @examples(
@@ -27,13 +29,13 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown, and with --verbose
 @click.command("prepare")
 @click.option("--book", required=True, help="The book: .txt (any encoding), .epub, .html, .gz, a URL, or gutenberg:ID.")
 @click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
-@click.option("--force", is_flag=True, help="Prepare again, even when nothing has changed.")
-@click.option("--verbose", is_flag=True, help="Print the stages of training and more sentences too.")
-@CONFIG_OPTION
-@config_flags("pipeline")
+@click.option("--force", is_flag=True, help="Prepare again, even if nothing has changed.")
+@click.option("--verbose", is_flag=True, help="Print the stages of training too, and more sentences.")
+@config_option("default")
+@config_flags(PipelineConfig, also=keys_of(CurriculumConfig))  # --verbose shows the stages
 @click.pass_context
 def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bool, config_name: str) -> None:
-    """Read a book, split it into training and held-out passages, fit tokenizer and scores on the training part."""
+    """Read a book, split it into training and held-out passages, and fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
     check_folder(Path(output))
     if not run(book, Path(output), config, force=force):
@@ -42,7 +44,7 @@ def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bo
 
 
 def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> bool:
-    """Prepare, and tell whether there was anything to do."""
+    """Prepare, and return whether there was anything to do."""
     from ..data.pipeline import prepare
 
     steps = 0
@@ -54,7 +56,7 @@ def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> bool:
 
 
 def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
-    """Print what lies in a prepared folder, for a person to check."""
+    """Print the contents of a prepared folder, for a person to check."""
     from ..data.artefacts import load_processed
     from ..data.tokenizer import LEVELS
 
@@ -62,26 +64,27 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
     say(f"{data.source}: language {data.language}, tokenizer {data.tokenizer.kind}")
     splits = ("train", "validation", "test")
     texts = {split: data.texts(split) for split in splits}
-    table = Table("", *splits)
-    table.add_row("passages", *[f"{len(texts[s]):,}" for s in splits])
-    table.add_row("words", *[f"{sum(len(t.split()) for t in texts[s]):,}" for s in splits])
-    table.add_row("bytes", *[f"{sum(len(t.encode('utf-8')) for t in texts[s]):,}" for s in splits])
+    counts: dict[str, Callable[[str], int]] = {
+        "passages": lambda text: 1,
+        "words": lambda text: len(text.split()),
+        "bytes": lambda text: len(text.encode("utf-8")),
+    }
     for level in LEVELS:
         name = f"tokens, level {level} ({data.tokenizer.level_size(level):,} of them)"
-        counts = [sum(len(data.tokenizer.encode(t, level)) for t in texts[s]) for s in splits]
-        table.add_row(name, *[f"{count:,}" for count in counts])
-    console.print(table)
+        counts[name] = lambda text, level=level: len(data.tokenizer.encode(text, level))  # type: ignore[misc]
+    rows = [(name, *(f"{sum(map(count, texts[split])):,}" for split in splits)) for name, count in counts.items()]
+    print_table(("", *splits), rows)
     if verbose:
         _show_stages(data, config)
     order = data.difficulty.combined.argsort(kind="stable").tolist()
     for title, chosen in (("easiest", order), ("hardest", order[::-1])):
-        # One that the book repeats is shown once.
+        # A sentence that the book repeats is shown once.
         once = dict.fromkeys(" ".join(data.sentences[i].text.split()) for i in chosen)
         say(f"{title} sentences:")
         for sentence in islice(once, MANY if verbose else FEW):
             console.print(Text(f"  {sentence}"), no_wrap=True, overflow="ellipsis")
     for note in data.difficulty.notes:
-        say(f"note: {note}", style="yellow")
+        warn(f"note: {note}")
 
 
 def _show_stages(data: "Processed", config: ProjectConfig) -> None:
@@ -89,12 +92,12 @@ def _show_stages(data: "Processed", config: ProjectConfig) -> None:
     from ..errors import UserError
 
     paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
-    stages = Table("stage", "format", "epochs", "mask rates", "examples", title=f"{len(data.sentences):,} sentences")
+    rows = []
     for stage in config.curriculum.stages:
         try:
             count = f"{len(build_stage(stage, data.sentences, data.difficulty, paragraphs)):,}"
         except UserError as error:
             count = str(error)
         low, high = stage.mask_range
-        stages.add_row(stage.name, stage.format, str(stage.epochs), f"{low:.0%}-{high:.0%}", count)
-    console.print(stages)
+        rows.append((stage.name, stage.format, stage.epochs, f"{low:.0%}-{high:.0%}", count))
+    print_table(("stage", "format", "epochs", "mask rates", "examples"), rows, f"{len(data.sentences):,} sentences")

@@ -1,4 +1,4 @@
-"""Ends that are no failures: Ctrl-C in long work, with all saved and said at once, and a reader that went away."""
+"""Ends that are no failures: Ctrl-C during long work, which saves everything, and a reader that went away."""
 
 import os
 import signal
@@ -14,16 +14,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stoppable(Protocol):
-    """What ends soon when asked to."""
+    """Work that ends soon after ``stop_requested`` is set."""
 
     stop_requested: bool
 
 
 @contextmanager
 def graceful_stop(process: Stoppable, acknowledge: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks for a stop with all saved; a second one stops at once.
+    """The first Ctrl-C (or SIGTERM) asks ``process`` to save and stop; a second one stops at once.
 
-    ``acknowledge`` is called when the first one comes, from another thread.
+    The first one also calls ``acknowledge``, from another thread.
     """
 
     def ask(signum: int, frame: FrameType | None) -> None:
@@ -44,7 +44,7 @@ def graceful_stop(process: Stoppable, acknowledge: Callable[[], None]) -> Iterat
 
 @contextmanager
 def _at_signal(act: Callable[[], None]) -> Iterator[None]:
-    """Call ``act`` when the first of SIGNALS comes, in a thread: the main one may be in torch's code for seconds."""
+    """Call ``act`` at the first of SIGNALS, in a thread: the main thread may be inside torch for seconds."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
 
@@ -67,13 +67,13 @@ def _at_signal(act: Callable[[], None]) -> Iterator[None]:
 
 
 def discard_output() -> None:
-    """Send what is printed from now on, and what waits to be, into the void."""
+    """Discard what is printed from now on, and what is still buffered."""
     void = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(void, stream)
 
 
 def end_quietly() -> NoReturn:
-    """End with exit code 0: the reader of the output went away, as ``| head`` does, and has what it wanted."""
+    """End with exit code 0: the reader of the output has what it wanted and went away, as ``| head`` does."""
     discard_output()
     raise SystemExit(0)

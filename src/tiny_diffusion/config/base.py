@@ -1,4 +1,4 @@
-"""What all config classes share: frozen, checked, and documented field by field."""
+"""The base of all config classes: frozen, checked, and documented field by field."""
 
 from typing import Any
 
@@ -9,16 +9,15 @@ from tiny_diffusion.errors import UserError
 from .messages import describe_errors
 
 LARGEST_SEED = 2**63 - 1
-"""Of torch's generators."""
+"""The largest seed of torch's generators."""
 LARGEST_NUMPY_SEED = 2**32 - 1
-"""Of scikit-learn's estimators."""
+"""The largest seed of scikit-learn's estimators."""
 
 
 class Config(BaseModel):
-    """A frozen group of settings. Unknown keys and values of the wrong type are refused.
+    """A frozen group of settings that refuses unknown keys and values of the wrong type.
 
-    Each field carries its help text in ``Field(description=...)``: the command line's ``--help`` and the
-    generated reference read it there.
+    The docstring of each field is its help text, in ``--help`` and in the reference.
     """
 
     model_config = ConfigDict(
@@ -27,7 +26,7 @@ class Config(BaseModel):
         validate_default=True,
         revalidate_instances="always",
         allow_inf_nan=False,
-        use_attribute_docstrings=False,
+        use_attribute_docstrings=True,
         protected_namespaces=(),
     )
 
@@ -35,14 +34,14 @@ class Config(BaseModel):
         """Check ``data`` and build the group.
 
         Raises:
-            UserError: a key is unknown or missing, or a value is wrong; one line with the dotted key.
+            UserError: a key is unknown or missing, or a value is wrong; the line names the dotted key.
         """
         try:
             super().__init__(**data)
         except ValidationError as error:
             raise UserError(describe_errors(type(self), error)) from None
 
-    # Nested groups do not pass through this __init__ then, so that errors keep their full key.
+    # Nested groups then skip this __init__, so that errors keep their full key.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @field_validator("*", mode="before")

@@ -1,4 +1,4 @@
-"""The stages of training: what is shown, how much of it is masked, for how long."""
+"""The stages of training: their text, their mask rates, their length."""
 
 from typing import Literal, Self
 
@@ -12,14 +12,22 @@ Format = Literal["sentences", "pairs", "paragraphs"]
 class StageConfig(Config):
     """One stage of the curriculum."""
 
-    name: str = Field(description="the stage's name in logs")
-    epochs: int = Field(ge=1, description="passes over the stage's data")
-    mask_range: tuple[float, float] = Field(description="lowest and highest mask rate of the stage")
-    format: Format = Field(description="rows made of sentences, of evidence-claim pairs, or of paragraphs")
-    max_complexity: float = Field(1.0, gt=0, le=1, description="highest syntactic-complexity percentile taken")
-    min_centrality: float = Field(0.0, ge=0, lt=1, description="lowest thematic-centrality percentile taken")
-    max_rarity: float = Field(1.0, gt=0, le=1, description="highest lexical-rarity percentile taken")
-    vocab_level: int = Field(5, ge=1, le=5, description="vocabulary level the stage's text is written in")
+    name: str
+    """The stage's name in logs."""
+    epochs: int = Field(ge=1)
+    """Passes over the stage's data."""
+    mask_range: tuple[float, float]
+    """Lowest and highest mask rate of the stage."""
+    format: Format
+    """What a row holds: sentences, evidence-claim pairs, or paragraphs."""
+    max_complexity: float = Field(1.0, gt=0, le=1)
+    """Highest syntactic-complexity percentile taken."""
+    min_centrality: float = Field(0.0, ge=0, lt=1)
+    """Lowest thematic-centrality percentile taken."""
+    max_rarity: float = Field(1.0, gt=0, le=1)
+    """Highest lexical-rarity percentile taken."""
+    vocab_level: int = Field(5, ge=1, le=5)
+    """Vocabulary level of the stage's text."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -43,28 +51,20 @@ REFINEMENT = StageConfig(name="refinement", epochs=150, mask_range=(0.10, 0.30),
 
 
 class CurriculumConfig(Config):
-    """Stages in order, and how one passes into the next."""
+    """The stages in order, and the transitions between them."""
 
-    stages: tuple[StageConfig, ...] = Field(
-        (FOUNDATIONAL, STRUCTURAL, REFINEMENT), min_length=1, description="the stages, in order"
-    )
-    full_range_share: float = Field(
-        0.25, ge=0, le=1, description="share of rows in every stage masked at any rate from 0 to 1"
-    )
-    transition_share: float = Field(
-        0.1,
-        ge=0,
-        lt=1,
-        description="first share of a stage over which the earlier stage's rows and rates fade out",
-    )
-    rehearsal_share: float = Field(
-        0.0, ge=0, lt=1, description="share of a stage's rows that come from all earlier stages, lest they be forgotten"
-    )
-    dynamic_scoring: bool = Field(
-        False,
-        description="re-score sentences by the model's own loss after each epoch and take the easier first",
-    )
-    dynamic_weight: float = Field(0.5, ge=0, le=1, description="weight of the model's loss in the dynamic score")
+    stages: tuple[StageConfig, ...] = Field((FOUNDATIONAL, STRUCTURAL, REFINEMENT), min_length=1)
+    """The stages, in order."""
+    full_range_share: float = Field(0.25, ge=0, le=1)
+    """Share of rows in every stage whose mask rate is drawn from 0 to 1."""
+    transition_share: float = Field(0.1, ge=0, lt=1)
+    """Share of a stage, at its start, over which the earlier stage's rows and rates fade out."""
+    rehearsal_share: float = Field(0.0, ge=0, lt=1)
+    """Share of a stage's rows that repeat earlier stages, against forgetting."""
+    dynamic_scoring: bool = False
+    """Score sentences by the model's own loss after each epoch and take the easier ones first."""
+    dynamic_weight: float = Field(0.5, ge=0, le=1)
+    """Weight of the model's loss in the dynamic score."""
 
     @property
     def epochs(self) -> int:

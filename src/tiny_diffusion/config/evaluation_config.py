@@ -1,6 +1,6 @@
-"""What is measured, and how closely."""
+"""What is measured, and how closely: settings in groups, of which each command takes some."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -10,70 +10,93 @@ from .generation_config import LEAST_TEMPERATURE
 SCORING = ("split", "windows", "draws", "bootstrap", "seed")  # the settings that move the held-out likelihood
 
 
-class EvaluationConfig(Config):
-    """Held-out likelihood, baselines, style, coherence, novelty and the blind test."""
+class Passes(Config):
+    """Forward passes over held-out text: read wherever a likelihood is measured."""
 
-    draws: int = Field(64, ge=1, description="masks for each window in the likelihood bound")
-    batch_size: int = Field(32, ge=1, description="windows in one forward pass")
-    windows: int = Field(0, ge=0, description="score at most so many test windows; 0: all")
-    samples: int = Field(16, ge=1, description="texts to write for style and novelty")
-    sample_tokens: int = Field(
-        256, ge=8, description="length of those texts, in tokens; figures of sentences apart need several sentences"
-    )
-    bootstrap: int = Field(1000, ge=100, description="resamples behind the 95 % interval")
-    chain_rule: bool = Field(
-        True, description="the exact left-to-right likelihood of a diffusion model too: a forward pass a token"
-    )
-    breakdown_draws: int = Field(
-        8,
-        ge=0,
-        description="masks a window at each mask rate, and an example of the stages' formats; 0: neither",
-    )
-    ngram_orders: tuple[int, ...] = Field(
-        (1, 2, 3, 4, 5, 6), min_length=1, description="orders of the n-gram baselines: Kneser-Ney from 3 on"
-    )
-    ppm_order: int = Field(8, ge=0, le=64, description="order of PPMd, primed with the training text; 0: none")
-    split: str = Field("test", pattern="^(test|validation)$", description="passages to score: test or validation")
-    book_pieces: int = Field(
-        40, ge=10, description="pieces of the book, made like the samples, that tell how much it differs from itself"
-    )
-    delta_words: int = Field(100, ge=1, description="commonest words, and word pairs, that Burrows' Delta counts")
-    type_token_window: int = Field(100, ge=1, description="words within which distinct ones are counted")
-    rare_zipf: float = Field(
-        3.0, ge=0, le=8, description="a word is rare below this frequency: log10 of occurrences in 10^9 words"
-    )
-    novelty_orders: tuple[int, ...] = Field(
-        tuple(range(2, 13)), min_length=1, description="lengths n of the n-grams looked up in the training text"
-    )
-    copied_sentence_words: int = Field(8, ge=1, description="shortest sentence that can count as copied, in words")
-    novelty_steps: tuple[int, ...] = Field(
-        (8, 32), description="denoising steps at which novelty is measured too; empty: none"
-    )
-    sentence_gap: int = Field(5, ge=2, description="sentences apart, for likeness at a distance and names carried over")
-    coherence_dim: int = Field(64, ge=2, description="dimensions of the sentence embedding")
-    distinct_orders: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="orders n of distinct-n")
-    repeat_order: int = Field(4, ge=1, description="length of the n-grams that count as repeated within a text")
-    temperatures: tuple[float, ...] = Field(
-        (0.6, 0.8, 1.0, 1.2), description="temperatures of the frontier of quality and diversity; empty: none"
-    )
-    judge_order: int = Field(5, ge=1, description="order of the n-gram model behind generative perplexity")
-    max_leaked_share: float = Field(
-        0.02,
-        ge=0,
-        le=1,
-        description="quality threshold: held-out sentences found in training at most, as a share",
-    )
-    surprising_share: float = Field(0.1, gt=0, lt=1, description="share of a text's words that score marks")
-    max_bits_per_byte: float = Field(1.75, gt=0, description="quality threshold: bits per byte at most")
-    max_sentence_length_distance: float = Field(
-        5.0, gt=0, description="quality threshold: Wasserstein distance of sentence lengths at most, in words"
-    )
-    max_copied_words: int = Field(15, ge=1, description="quality threshold: longest run copied from the book, in words")
-    blind_passages: int = Field(
-        20, ge=2, multiple_of=2, description="passages of the blind test, half of them the book's"
-    )
-    blind_words: int = Field(60, ge=5, description="words in each passage of the blind test")
-    seed: int = Field(0, ge=0, le=LARGEST_NUMPY_SEED, description="seed of masks, samples and bootstrap")
+    draws: int = Field(64, ge=1)
+    """Random masks per window in the likelihood bound."""
+    batch_size: int = Field(32, ge=1)
+    """Windows in one forward pass."""
+    seed: int = Field(0, ge=0, le=LARGEST_NUMPY_SEED)
+    """Seed of masks, samples and bootstrap."""
+
+
+class HeldOut(Config):
+    """The held-out text that is scored, and the interval of its figure."""
+
+    split: Literal["test", "validation"] = "test"
+    """Passages to score."""
+    windows: int = Field(0, ge=0)
+    """Largest number of windows to score; 0: all."""
+    bootstrap: int = Field(1000, ge=100)
+    """Resamples for the 95 % interval."""
+
+
+class Marks(Config):
+    """What the command ``score`` marks."""
+
+    surprising_share: float = Field(0.1, gt=0, lt=1)
+    """Share of a text's words that score marks."""
+
+
+class BlindTest(Config):
+    """The passages of a blind test."""
+
+    blind_passages: int = Field(20, ge=2, multiple_of=2)
+    """Passages of the blind test, half of them from the book."""
+    blind_words: int = Field(60, ge=5)
+    """Words in each passage of the blind test."""
+
+
+class ReportSettings(Config):
+    """Baselines, style, coherence, novelty and thresholds: what ``evaluate`` alone reports."""
+
+    samples: int = Field(16, ge=1)
+    """Texts to write for style and novelty."""
+    sample_tokens: int = Field(256, ge=8)
+    """Length of these texts in tokens; figures over sentence_gap need several sentences."""
+    chain_rule: bool = True
+    """Measure a diffusion model's exact left-to-right likelihood too: one forward pass per token."""
+    breakdown_draws: int = Field(8, ge=0)
+    """Masks per window at each mask rate, and per example of each stage's format; 0: neither."""
+    ngram_orders: tuple[int, ...] = Field((1, 2, 3, 4, 5, 6), min_length=1)
+    """Orders of the n-gram baselines: Kneser-Ney from 3 on."""
+    ppm_order: int = Field(8, ge=0, le=64)
+    """Order of PPMd, primed with the training text; 0: no PPMd."""
+    book_pieces: int = Field(40, ge=10)
+    """Pieces of the book, of the samples' length, that show how much the book varies."""
+    delta_words: int = Field(100, ge=1)
+    """Number of commonest words, and of commonest word pairs, in Burrows' Delta."""
+    type_token_window: int = Field(100, ge=1)
+    """Words within which distinct ones are counted."""
+    rare_zipf: float = Field(3.0, ge=0, le=8)
+    """A word below this frequency is rare: log10 of occurrences per 10^9 words."""
+    novelty_orders: tuple[int, ...] = Field(tuple(range(2, 13)), min_length=1)
+    """Lengths n of the n-grams looked up in the training text."""
+    copied_sentence_words: int = Field(8, ge=1)
+    """Shortest sentence that can count as copied, in words."""
+    novelty_steps: tuple[int, ...] = (8, 32)
+    """Other numbers of denoising steps at which novelty is measured; empty: none."""
+    sentence_gap: int = Field(5, ge=2)
+    """Distance in sentences at which likeness and the return of names are measured."""
+    coherence_dim: int = Field(64, ge=2)
+    """Dimensions of the sentence embedding."""
+    distinct_orders: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    """Orders n of distinct-n."""
+    repeat_order: int = Field(4, ge=1)
+    """Length of the n-grams that count as repeated within a text."""
+    temperatures: tuple[float, ...] = (0.6, 0.8, 1.0, 1.2)
+    """Temperatures of the frontier of quality and diversity; empty: none."""
+    judge_order: int = Field(5, ge=1)
+    """Order of the n-gram model that computes generative perplexity."""
+    max_leaked_share: float = Field(0.02, ge=0, le=1)
+    """Quality threshold: largest share of held-out sentences that are also in the training text."""
+    max_bits_per_byte: float = Field(1.75, gt=0)
+    """Quality threshold: largest bits per byte."""
+    max_sentence_length_distance: float = Field(5.0, gt=0)
+    """Quality threshold: largest Wasserstein distance of sentence lengths, in words."""
+    max_copied_words: int = Field(15, ge=1)
+    """Quality threshold: longest allowed run of words copied from the book."""
 
     @field_validator("temperatures")
     @classmethod
@@ -93,8 +116,12 @@ class EvaluationConfig(Config):
     @classmethod
     def _check_order(cls, value: int) -> int:
         if value == 1:
-            raise ValueError("ppm_order=1 is none that PPMd has; take 2 to 64, or 0 for none")
+            raise ValueError("ppm_order=1 does not exist in PPMd: take 2 to 64, or 0 for no PPMd")
         return value
+
+
+class EvaluationConfig(ReportSettings, BlindTest, Marks, HeldOut, Passes):
+    """Held-out likelihood, baselines, style, coherence, novelty and the blind test. The groups above are its parts."""
 
     @classmethod
     def default(cls) -> Self:
@@ -105,7 +132,7 @@ class EvaluationConfig(Config):
     def fast(cls) -> Self:
         """Under a minute for 2M parameters: 16 draws, at most 100 windows, four texts, three n-grams.
 
-        No chain rule, PPMd, numbers of steps, or temperatures but the usual one; one draw a mask rate.
+        One draw per mask rate. Left out: chain rule, PPMd, other numbers of steps, and other temperatures.
         """
         return cls(
             draws=16,
@@ -121,7 +148,7 @@ class EvaluationConfig(Config):
 
     @classmethod
     def comprehensive(cls) -> Self:
-        """All of the default, closer: 256 draws, 64 a mask rate, 64 texts, more numbers of steps and temperatures."""
+        """The default, more closely: 256 draws, 64 per mask rate, 64 texts, more step counts and temperatures."""
         return cls(
             draws=256,
             breakdown_draws=64,
@@ -132,5 +159,5 @@ class EvaluationConfig(Config):
 
     @classmethod
     def memory_efficient(cls) -> Self:
-        """All of the default in batches of four: less memory, more time; figures differ by chance alone."""
+        """The default in batches of four: less memory, more time. Figures differ only by chance."""
         return cls(batch_size=4)

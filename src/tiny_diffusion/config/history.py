@@ -1,25 +1,25 @@
-"""Settings that are gone: checkpoints, run states and config files written before may still hold them."""
+"""Removed settings: older checkpoints, run states and config files may still hold them."""
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.version import PROGRAM_VERSION
 
-from .messages import Token, child_annotation, is_group, join_key
+from .messages import join_key
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Gone:
-    """A setting that does not exist any more: since which version, and the key that its value has now, if any."""
+    """A removed setting: the version that removed it, and the key that holds its value now, if any."""
 
     since: str
     now: str | None = None
@@ -29,7 +29,7 @@ GONE = {"study.twin_patience": Gone("0.1.0")}
 
 
 def up_to_date(data: Mapping[str, Any], gone: Mapping[str, Gone] = GONE) -> dict[str, Any]:
-    """A copy of nested settings without those that are ``gone``; a renamed one keeps its value. Each is logged."""
+    """A copy of nested settings without the ones in ``gone``. A renamed one keeps its value. Each is logged."""
     result = copy.deepcopy(dict(data))
     for key, what in gone.items():
         group, name = _parent(result, key)
@@ -47,7 +47,7 @@ def up_to_date(data: Mapping[str, Any], gone: Mapping[str, Gone] = GONE) -> dict
 
 
 def _parent(data: dict[str, Any], key: str, create: bool = False) -> tuple[dict[str, Any] | None, str]:
-    """The group that holds a dotted ``key``, and the key's last part; None without such a group."""
+    """The group that holds a dotted ``key``, or None, and the key's last part."""
     *groups, name = key.split(".")
     node: Any = data
     for group in groups:
@@ -58,30 +58,18 @@ def _parent(data: dict[str, Any], key: str, create: bool = False) -> tuple[dict[
 
 
 def check_known(cls: type[BaseModel], data: Mapping[str, Any], path: Path, written_by: str | None) -> None:
-    """Refuse settings saved in ``path`` that this version does not have; ``written_by`` is the version that saved them.
+    """Refuse settings saved in ``path`` by version ``written_by`` that this version does not have.
 
     Raises:
         UserError: a setting is unknown; the line names it and both versions.
     """
-    for key in _unknown(cls, data, ()):
-        writer = f"version {written_by}" if written_by else "a version that did not say its number"
-        raise UserError(
-            f"{path} was written by {writer} and holds the setting {key}, which this version ({PROGRAM_VERSION}) does "
-            "not have: read it with the version that wrote it, or a newer one"
-        )
-
-
-def _unknown(cls: Any, data: Mapping[str, Any], prefix: tuple[Token, ...]) -> Iterator[str]:
-    for name, value in data.items():
-        path = (*prefix, name)
-        if name not in cls.model_fields:
-            yield join_key(path)
-            continue
-        annotation = cls.model_fields[name].annotation
-        if is_group(annotation) and isinstance(value, Mapping):
-            yield from _unknown(annotation, value, path)
-        element = child_annotation(annotation, 0)
-        if is_group(element) and isinstance(value, list):
-            for index, item in enumerate(value):
-                if isinstance(item, Mapping):
-                    yield from _unknown(element, item, (*path, index))
+    try:
+        cls.model_validate(data)
+    except ValidationError as error:
+        unknown = [join_key(tuple(item["loc"])) for item in error.errors() if item["type"] == "extra_forbidden"]
+        if unknown:
+            writer = f"version {written_by}" if written_by else "a version that did not say its number"
+            raise UserError(
+                f"{path} was written by {writer} and holds the setting {unknown[0]}, which this version "
+                f"({PROGRAM_VERSION}) does not have: read it with the version that wrote it, or a newer one"
+            ) from None

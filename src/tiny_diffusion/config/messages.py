@@ -1,4 +1,4 @@
-"""Dotted keys of nested config classes, and pydantic's complaints said in one line."""
+"""Dotted keys of nested config classes, and pydantic's complaints in one line."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -18,7 +18,7 @@ def is_group(annotation: Any) -> bool:
 
 
 def child_annotation(annotation: Any, token: Token) -> Any:
-    """Type of the child ``token`` (a field's name or an index) of a type; None if there is no such child."""
+    """Type of a type's child ``token``, a field's name or an index; None if there is no such child."""
     if isinstance(token, str):
         field = annotation.model_fields.get(token) if is_group(annotation) else None
         return field.annotation if field is not None else None
@@ -37,7 +37,7 @@ def join_key(tokens: tuple[Token, ...]) -> str:
 
 
 def all_keys(cls: type[BaseModel], prefix: tuple[Token, ...] = ()) -> Iterator[tuple[Token, ...]]:
-    """Every key of ``cls`` and of its groups as tokens; lists of groups are walked at index 0."""
+    """Every key of ``cls`` and of its groups, as tokens; a list of groups counts at index 0."""
     for name, field in cls.model_fields.items():
         path: tuple[Token, ...] = (*prefix, name)
         yield path
@@ -74,9 +74,10 @@ def show_value(value: Any) -> str:
 
 
 def describe_errors(cls: type[BaseModel], error: ValidationError) -> str:
-    """Say what is wrong in one line: key, value, and what would be right; at most three complaints."""
+    """Say in one line what is wrong: key, value, and what would be right; at most SHOWN_ERRORS complaints."""
     details = error.errors(include_url=False)
-    details.sort(key=lambda item: item["type"] != "extra_forbidden")  # a misspelt key explains a missing one
+    # A misspelt key is often the reason for a missing one.
+    details.sort(key=lambda item: item["type"] != "extra_forbidden")
     lines = [_describe(cls, item) for item in details[:SHOWN_ERRORS]]
     if len(details) > SHOWN_ERRORS:
         lines.append(f"and {len(details) - SHOWN_ERRORS} more")
@@ -107,7 +108,7 @@ def _describe(root: type[BaseModel], item: ErrorDetails) -> str:
 
 
 def _own_message(root: type[BaseModel], tokens: tuple[Token, ...], item: ErrorDetails) -> str:
-    """The line of a validator of ours. A group's validator names its field first: put the group before it."""
+    """The line of one of our validators. A group's validator begins with its field: put the group before it."""
     message = item["msg"].removeprefix("Value error, ")
     group = _annotation(root, tokens)
     if not tokens:
@@ -125,9 +126,9 @@ def _annotation(root: Any, tokens: tuple[Token, ...]) -> Any:
 
 
 def _meaning(root: type[BaseModel], tokens: tuple[Token, ...]) -> str:
-    """The help text of a field, to tell what is missing."""
+    """The description of a field, to explain what is missing."""
     if not tokens or not isinstance(tokens[-1], str):
         return ""
     group = _annotation(root, tokens[:-1])
     field = group.model_fields.get(tokens[-1]) if is_group(group) else None
-    return f" ({field.description})" if field is not None and field.description else ""
+    return f" ({field.description.rstrip('.')})" if field is not None and field.description else ""

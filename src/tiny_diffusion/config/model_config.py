@@ -7,48 +7,48 @@ from pydantic import Field, model_validator
 from .base import Config
 from .controls import CONTROL_ROWS
 
-HEAD_SIZE = 64  # width of a head where the number of heads follows the model's width
+HEAD_SIZE = 64  # width of a head when the number of heads follows from ``d_model``
 
 
 class ModelConfig(Config):
     """Architecture: a bidirectional (or causal) transformer with RoPE, RMSNorm and SwiGLU."""
 
-    d_model: int = Field(768, ge=8, description="width of the residual stream")
-    n_layers: int = Field(12, ge=1, description="number of transformer blocks")
-    n_heads: int = Field(
-        0,
-        ge=0,
-        description="attention heads; 0: one for every 64 of d_model, or the number that divides another d_model into "
-        "heads of an even size nearest to 64",
-    )
-    d_ff: int = Field(2816, ge=8, description="width of the SwiGLU feed-forward layer")
-    context: int = Field(512, ge=8, description="longest sequence, in tokens")
-    vocab_level: int = Field(
-        5,
-        ge=1,
-        le=5,
-        description="vocabulary level the model reads and writes: 1-4 hold 512 to 4,096 tokens, 5 all",
-    )
-    dropout: float = Field(0.1, ge=0, le=0.99, description="dropout on each block's two outputs and on the embedding")
-    rope_base: float = Field(10_000.0, gt=1, description="base of the rotary frequencies")
-    qk_norm: bool = Field(False, description="normalise queries and keys (steadier with large learning rates)")
-    value_residual: bool = Field(False, description="mix the first block's values into each later block's")
-    tie_embeddings: bool = Field(True, description="one matrix for the embedding and the output head")
-    causal: bool = Field(False, description="causal mask: the autoregressive twin instead of diffusion")
-    dual: bool = Field(
-        False,
-        description="two readings in one network, masked and causal, both of which predict the next token",
-    )
-    controls: bool = Field(
-        False, description="learn controls of sentence length, dialogue, difficulty and stage, for generation"
-    )
-    init_std: float = Field(0.02, gt=0, description="standard deviation of the initial weights")
+    d_model: int = Field(768, ge=8)
+    """Width of the residual stream."""
+    n_layers: int = Field(12, ge=1)
+    """Number of transformer blocks."""
+    n_heads: int = Field(0, ge=0)
+    """Attention heads; 0: d_model / 64, rounded so that all heads have one even size."""
+    d_ff: int = Field(2816, ge=8)
+    """Width of the SwiGLU feed-forward layer."""
+    context: int = Field(512, ge=8)
+    """Longest sequence, in tokens."""
+    vocab_level: int = Field(5, ge=1, le=5)
+    """Vocabulary level the model reads and writes: 1-4 hold 512 to 4,096 tokens, 5 all."""
+    dropout: float = Field(0.1, ge=0, le=0.99)
+    """Dropout on each block's two outputs and on the embedding."""
+    rope_base: float = Field(10_000.0, gt=1)
+    """Base of the rotary frequencies."""
+    qk_norm: bool = False
+    """Normalise queries and keys (steadier with large learning rates)."""
+    value_residual: bool = False
+    """Mix the first block's values into those of each later block."""
+    tie_embeddings: bool = True
+    """One matrix for the embedding and the output head."""
+    causal: bool = False
+    """Causal mask: the autoregressive twin instead of diffusion."""
+    dual: bool = False
+    """Two readings in one network, masked and causal, both of which predict the next token."""
+    controls: bool = False
+    """Learn controls of sentence length, dialogue, difficulty and stage, for generation."""
+    init_std: float = Field(0.02, gt=0)
+    """Standard deviation of the initial weights."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.d_model % 2:
             raise ValueError(
-                f"d_model={self.d_model} is odd, so heads of an even size cannot divide it; take an even one"
+                f"d_model={self.d_model} is odd and cannot be divided into heads of an even size: take an even one"
             )
         if self.n_heads and (self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2):
             raise ValueError(
@@ -63,7 +63,7 @@ class ModelConfig(Config):
 
     @property
     def heads(self) -> int:
-        """Number of attention heads: ``n_heads`` where it is set, else the number that follows from ``d_model``."""
+        """Number of attention heads: ``n_heads`` if set, else the number that follows from ``d_model``."""
         if self.n_heads:
             return self.n_heads
         sizes = [size for size in range(2, self.d_model + 1, 2) if self.d_model % size == 0]
@@ -96,7 +96,7 @@ class ModelConfig(Config):
 
     @classmethod
     def experimental_125m(cls) -> Self:
-        """Tries normalised queries and keys, value residuals and more depth: 18 layers of 640."""
+        """Normalised queries and keys, value residuals and more depth: 18 layers of 640."""
         return cls(d_model=640, n_layers=18, d_ff=2304, qk_norm=True, value_residual=True)
 
     @classmethod
@@ -111,7 +111,7 @@ class ModelConfig(Config):
 
     @classmethod
     def cpu_10m(cls) -> Self:
-        """About 10M parameters; with less dropout one book is learnt by heart before it is learnt (docs/results.md)."""
+        """About 10M parameters; with less dropout the model memorises one book (docs/results.md)."""
         return cls(
             d_model=384,
             n_layers=6,

@@ -1,24 +1,19 @@
-"""Changes to a config by dotted keys: from code, from files, from the command line."""
+"""Changes to a config by dotted keys, from code or from the command line."""
 
 import argparse
-import ast
 import inspect
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_origin
 
-import yaml
 from pydantic import BaseModel
 
 from tiny_diffusion.errors import UserError
 
 from .messages import Token, all_keys, child_annotation, is_group, join_key, show_value, unknown_key
 
-SUFFIXES = (".py", ".toml", ".yaml", ".yml", ".json")
 _PART = re.compile(r"([^\W\d]\w*)((?:\[\d+\])*)")
 
 
@@ -26,7 +21,7 @@ def parse_key(key: str) -> tuple[Token, ...]:
     """Split ``curriculum.stages[0].epochs`` into ``("curriculum", "stages", 0, "epochs")``.
 
     Raises:
-        UserError: the key is no dotted path.
+        UserError: the key is not a dotted path.
     """
     tokens: list[Token] = []
     for part in key.split("."):
@@ -50,15 +45,15 @@ def flatten(data: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def group_presets(cls: type[BaseModel]) -> list[str]:
-    """Names of the class's presets: its own classmethods that need no argument."""
+    """Names of the class's presets: its own classmethods without arguments."""
     names = [name for name, member in vars(cls).items() if isinstance(member, classmethod)]
     return [name for name in names if not name.startswith("_") and not inspect.signature(getattr(cls, name)).parameters]
 
 
 def apply_overrides(cls: type[BaseModel], data: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``data`` (the JSON form of a ``cls``) with the overrides in it, in order; not yet validated.
+    """Return ``data``, the JSON form of a ``cls``, with the overrides applied in order; not yet validated.
 
-    A group takes a mapping (changes only what it names), a preset's name, or a config object.
+    A group takes a mapping, which changes only what it names, a preset's name, or a config object.
 
     Raises:
         UserError: a key does not exist (the nearest one is named), or an index is out of range.
@@ -91,7 +86,7 @@ def _set(root: type[BaseModel], data: dict[str, Any], tokens: tuple[Token, ...],
 
 
 def _child(root: type[BaseModel], annotation: Any, node: Any, path: tuple[Token, ...]) -> Any:
-    """Type of ``path`` whose parent has the type ``annotation`` and the data ``node``."""
+    """The type of ``path``, whose parent has the type ``annotation`` and the data ``node``."""
     token, where = path[-1], join_key(path[:-1])
     if isinstance(token, str):
         if not is_group(annotation):
@@ -124,16 +119,14 @@ def _read_group(cls: type[BaseModel], key: str, value: Any) -> Any:
 
 
 def read_value(annotation: Any, value: Any) -> Any:
-    """Read a text by the field's type: text fields take it as it is, all others as JSON where it is JSON."""
+    """Read a text by the field's type: text fields take it unchanged, all others as JSON if it is JSON."""
     if not isinstance(value, str) or annotation is str:
-        return value
-    if get_origin(annotation) is Literal and all(isinstance(choice, str) for choice in get_args(annotation)):
         return value
     return _from_json(value)
 
 
 def _from_json(text: str) -> Any:
-    """The JSON value of ``text``, or ``text`` itself for the validation to read or refuse."""
+    """The JSON value of ``text``, or ``text`` itself, which the validation reads or refuses."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -143,13 +136,13 @@ def _from_json(text: str) -> Any:
 def arguments_to_overrides(
     cls: type[BaseModel], args: argparse.Namespace | Mapping[str, Any] | Sequence[str]
 ) -> dict[str, Any]:
-    """Overrides from the command line; values that are None (not given) are left out.
+    """Overrides from the command line; None counts as not given.
 
     A list holds ``key=value`` texts, a mapping holds keys and values. A Namespace may also hold plain names, such as
     ``n_layers`` for ``model.n_layers``.
 
     Raises:
-        UserError: a text is not of the form ``key=value``, or a plain name is no setting or that of several.
+        UserError: a text is not of the form ``key=value``, or a plain name is no setting or fits several.
     """
     if isinstance(args, argparse.Namespace):
         given = {key: value for key, value in vars(args).items() if value is not None}
@@ -169,83 +162,18 @@ def arguments_to_overrides(
 
 
 def full_key(cls: type[BaseModel], name: str) -> str:
-    """The dotted key that ``name`` stands for: a key is taken as it is, a plain name as the one setting called so.
+    """The dotted key of ``name``, which is a key already or the last part of exactly one.
 
     Raises:
-        UserError: no setting is called so, or several are.
+        UserError: no setting has that name, or several have it.
     """
     if "." in name or name in cls.model_fields:
         return name
     keys = [path for path in all_keys(cls) if path[-1] == name]
     if not keys:
         near = get_close_matches(name, sorted({str(path[-1]) for path in all_keys(cls)}), n=1, cutoff=0.7)
-        hint = f"did you mean {near[0]}?" if near else "pass the arguments that are settings alone"
+        hint = f"did you mean {near[0]}?" if near else "pass only arguments that are settings"
         raise UserError(f"{name} is no setting: {hint}")
     if len(keys) > 1 or any(isinstance(token, int) for token in keys[0]):
         raise UserError(f"{name} may be a setting of several groups: write {' or '.join(map(join_key, keys))}")
     return join_key(keys[0])
-
-
-def read_overrides(path: str | Path) -> dict[str, Any]:
-    """Read overrides from a .py, .toml, .yaml or .json file.
-
-    A ``.py`` file is read, not run: it holds assignments of literals, ``model = {"d_model": 512}`` or
-    ``overrides = {"model.d_model": 512}``.
-
-    Raises:
-        UserError: the file cannot be read, has another suffix, or is not well formed.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"config file {path} should end in one of {', '.join(SUFFIXES)}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read config file {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"config file {path} should be text in UTF-8") from None
-    try:
-        content = _parse(text, suffix)
-    except (ValueError, SyntaxError, yaml.YAMLError, RecursionError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"config file {path} is not well formed: {reason or type(error).__name__}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"config file {path} should hold keys and values, not {show_value(content)}")
-    return content
-
-
-def _parse(text: str, suffix: str) -> Any:
-    if suffix == ".py":
-        return _parse_python(text)
-    if suffix == ".toml":
-        return tomllib.loads(text)
-    if suffix == ".json":
-        return json.loads(text)
-    content = yaml.safe_load(text)
-    return {} if content is None else content
-
-
-def _parse_python(text: str) -> dict[str, Any]:
-    """Top-level assignments of literals; ``overrides = {...}`` stands for its items."""
-    result: dict[str, Any] = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue
-        if isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target, expression = node.targets[0], node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            target, expression = node.target, node.value
-        else:
-            raise ValueError(f"line {node.lineno}: only assignments such as model = {{'d_model': 512}} are read")
-        if not isinstance(target, ast.Name):
-            raise ValueError(f"line {node.lineno}: assign to a name, such as model or overrides")
-        try:
-            value = ast.literal_eval(expression)
-        except (ValueError, TypeError):
-            raise ValueError(f"line {node.lineno}: {target.id} should be a literal; the file is not run") from None
-        if target.id == "overrides" and isinstance(value, dict):
-            result.update(value)
-        else:
-            result[target.id] = value
-    return result

@@ -6,43 +6,56 @@ from pydantic import Field
 
 from .base import LARGEST_NUMPY_SEED, Config
 
-NUM_RESERVED = 16  # ids before the text tokens: the five in use, and spares that keep the text's ids where they are
+NUM_RESERVED = 16  # ids before the text tokens: five in use, the others spare, so that text ids never move
 GPT2_TOKENS = 50_257
-# Text tokens of the vocabulary levels below the last, which holds all.
+# Number of text tokens per vocabulary level. Level 5 holds all.
 LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
 
 
 class DifficultyWeights(Config):
     """Weight of each score in the combined difficulty."""
 
-    lexical_rarity: float = Field(0.3, ge=0, description="weight of rare words")
-    syntactic_complexity: float = Field(0.4, ge=0, description="weight of long and nested sentences")
-    argument_structure: float = Field(0.1, ge=0, description="weight of discourse connectives and roles")
-    thematic_centrality: float = Field(0.2, ge=0, description="weight of being far from the book's themes")
+    lexical_rarity: float = Field(0.3, ge=0)
+    """Weight of rare words."""
+    syntactic_complexity: float = Field(0.4, ge=0)
+    """Weight of long and nested sentences."""
+    argument_structure: float = Field(0.1, ge=0)
+    """Weight of discourse connectives and roles."""
+    thematic_centrality: float = Field(0.2, ge=0)
+    """Weight of being far from the book's themes."""
 
 
 class PipelineConfig(Config):
     """Cleaning, splitting, tokenizing, scoring."""
 
-    strip_gutenberg: bool = Field(True, description="remove Project Gutenberg's head and foot")
-    unwrap: bool = Field(True, description="join hard-wrapped lines into paragraphs")
-    drop_headings: bool = Field(True, description="remove chapter headings and tables of contents")
-    language: str = Field("auto", description="two-letter language code, or auto: found out from the text")
-    passage_chars: int = Field(4000, ge=200, description="least length of a passage, the unit of the split")
-    tokenizer: Literal["bpe", "gpt2"] = Field(
-        "bpe",
-        description="bpe: byte-level BPE trained on the book; gpt2: GPT-2's vocabulary pruned to the book",
-    )
-    gpt2_vocab: str = Field("gpt2", description="for tokenizer=gpt2: a file, a folder, or the hub's name")
-    vocab_size: int = Field(25_000, ge=512, description="text tokens of the largest vocabulary level")
-    min_sentence_words: int = Field(2, ge=1, description="shorter sentences make no example of their own")
-    difficulty: DifficultyWeights = Field(DifficultyWeights(), description="weights of the difficulty scores")
-    embedding: Literal["tfidf", "sentence-transformers"] = Field(
-        "tfidf", description="sentence embeddings for centrality; the second needs the embeddings extra"
-    )
-    embedding_dim: int = Field(64, ge=2, description="dimensions of the tfidf embedding")
-    clusters: int = Field(12, ge=1, description="themes (clusters of sentence embeddings)")
-    seed: int = Field(0, ge=0, le=LARGEST_NUMPY_SEED, description="seed of the embedding and the clusters")
+    strip_gutenberg: bool = True
+    """Remove Project Gutenberg's head and foot."""
+    unwrap: bool = True
+    """Join hard-wrapped lines into paragraphs."""
+    drop_headings: bool = True
+    """Remove chapter headings and tables of contents."""
+    language: str = "auto"
+    """Two-letter language code, or auto: detected from the text."""
+    passage_chars: int = Field(4000, ge=200)
+    """Smallest passage in characters; passages are the units of the split."""
+    tokenizer: Literal["bpe", "gpt2"] = "bpe"
+    """bpe: byte-level BPE trained on the book; gpt2: GPT-2's vocabulary pruned to the book."""
+    gpt2_vocab: str = "gpt2"
+    """For tokenizer=gpt2: a file, a folder, or a name on the hub."""
+    vocab_size: int = Field(25_000, ge=512)
+    """Text tokens of the largest vocabulary level."""
+    min_sentence_words: int = Field(2, ge=1)
+    """Shortest sentence that is an example of its own, in words."""
+    difficulty: DifficultyWeights = DifficultyWeights()
+    """Weights of the difficulty scores."""
+    embedding: Literal["tfidf", "sentence-transformers"] = "tfidf"
+    """Sentence embeddings for centrality; the second needs the embeddings extra."""
+    embedding_dim: int = Field(64, ge=2)
+    """Dimensions of the tfidf embedding."""
+    clusters: int = Field(12, ge=1)
+    """Themes (clusters of sentence embeddings)."""
+    seed: int = Field(0, ge=0, le=LARGEST_NUMPY_SEED)
+    """Seed of the embedding and the clusters."""
 
     @classmethod
     def default(cls) -> Self:

@@ -1,4 +1,4 @@
-"""All settings of a project in one object, its presets, and the rules between its groups."""
+"""All settings of a project in one object: its presets, and the rules between its sections."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -6,47 +6,40 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tiny_diffusion.errors import UserError
 
 from .base import Config
 from .curriculum_config import CurriculumConfig
-from .dump import to_toml, to_yaml
 from .evaluation_config import EvaluationConfig
+from .files import SUFFIXES, read_overrides, to_toml
 from .generation_config import GenerationConfig
 from .history import check_known, up_to_date
 from .model_config import ModelConfig
-from .overrides import SUFFIXES, apply_overrides, arguments_to_overrides, flatten, read_overrides
+from .overrides import apply_overrides, arguments_to_overrides, flatten, group_presets
 from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineConfig
 from .study_config import StudyConfig
 from .training_config import TrainingConfig
 
-PRESETS = (
-    "default",
-    "debug",
-    "comprehensive",
-    "memory_efficient",
-    "experimental",
-    "cpu_1m",
-    "cpu_2m",
-    "cpu_10m",
-    "cpu_30m",
-    "demo",
-    "smoke",
-)
-
 
 class ProjectConfig(Config):
-    """Everything that a run or a study depends on. Later changes win: file, then command line, then code, as called."""
+    """Everything that a run or a study depends on. Of several changes the one that is called last wins."""
 
-    model: ModelConfig = Field(ModelConfig(), description="the network's shape")
-    training: TrainingConfig = Field(TrainingConfig(), description="how the weights are learnt")
-    curriculum: CurriculumConfig = Field(CurriculumConfig(), description="the stages of training")
-    generation: GenerationConfig = Field(GenerationConfig(), description="how text is drawn")
-    pipeline: PipelineConfig = Field(PipelineConfig(), description="from a book to training rows")
-    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="what is measured")
-    study: StudyConfig = Field(StudyConfig(), description="what the studies of many runs try")
+    model: ModelConfig = ModelConfig()
+    """The network's shape."""
+    training: TrainingConfig = TrainingConfig()
+    """How the weights are learnt."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """The stages of training."""
+    generation: GenerationConfig = GenerationConfig()
+    """How text is drawn."""
+    pipeline: PipelineConfig = PipelineConfig()
+    """From a book to training rows."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """What is measured."""
+    study: StudyConfig = StudyConfig()
+    """What the studies of many runs try."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -66,7 +59,7 @@ class ProjectConfig(Config):
 
     @property
     def vocab_size(self) -> int:
-        """Token ids at most: the text tokens asked for and the reserved ids. A small book may give fewer."""
+        """Largest number of token ids: text tokens of the level and reserved ids. A small book may give fewer."""
         level = LEVEL_SIZES.get(self.model.vocab_level, self.pipeline.vocab_size)
         return NUM_RESERVED + min(level, self.pipeline.vocab_size)
 
@@ -77,7 +70,7 @@ class ProjectConfig(Config):
 
     @classmethod
     def debug(cls) -> Self:
-        """A run of seconds over real data, to see that all parts work together."""
+        """A run of seconds over real data, to check that all parts work together."""
         return cls(
             model=ModelConfig.smoke(),
             training=TrainingConfig.fast_debug(),
@@ -123,7 +116,7 @@ class ProjectConfig(Config):
 
     @classmethod
     def cpu_10m(cls) -> Self:
-        """About 10M parameters and 2,048 tokens: the best that two cores learn of one book in about half an hour."""
+        """About 10M parameters and 2,048 tokens: the best model of one book that two cores train in half an hour."""
         return cls._cpu(ModelConfig.cpu_10m(), CurriculumConfig.cpu(3, 3, 100))
 
     @classmethod
@@ -133,7 +126,7 @@ class ProjectConfig(Config):
 
     @classmethod
     def demo(cls) -> Self:
-        """The smallest run worth reading, for ``tiny-diffusion demo``: what learns most in a few hundred slow steps."""
+        """The smallest run worth reading, for ``tiny-diffusion demo``: learns most in a few hundred slow steps."""
         return cls.cpu_1m().override(
             curriculum=CurriculumConfig.cpu(1, 1, 24).model_dump(mode="json"),
             training={"batch_size": 8, "eval_every_epochs": 4, "sample_every_epochs": 0},
@@ -180,10 +173,10 @@ class ProjectConfig(Config):
         return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
 
     def override_from_file(self, path: str | Path) -> Self:
-        """A copy with the changes of a .py (read, not run), .toml, .yaml or .json file.
+        """A copy with the changes of a .py (parsed, never run), .toml or .yaml file.
 
         Raises:
-            UserError: the file cannot be read, or holds what ``override`` refuses.
+            UserError: the file cannot be read, or ``override`` refuses a change.
         """
         changes = up_to_date(read_overrides(path))
         try:
@@ -194,19 +187,19 @@ class ProjectConfig(Config):
     def override_from_args(self, args: argparse.Namespace | Mapping[str, Any] | Sequence[str]) -> Self:
         """A copy with the command line's changes: a Namespace, a mapping, or a list of ``key=value``.
 
-        Values that are None count as not given. A Namespace may name a setting by its last part, where that is
-        unique: ``n_layers`` for ``model.n_layers``. Every other name in it is an error, so a program with arguments
-        of its own passes only those that are settings: ``Namespace(n_layers=args.n_layers)``.
+        Values that are None count as not given. A Namespace may name a setting by its last part if that is unique:
+        ``n_layers`` for ``model.n_layers``. Any other name is an error, so a program with arguments of its own passes
+        only its settings: ``Namespace(n_layers=args.n_layers)``.
 
         Raises:
-            UserError: what ``override`` refuses, a text that is not ``key=value``, or a plain name in a Namespace that
-                is no setting or that of several.
+            UserError: ``override`` refuses a change, a text is not ``key=value``, or a plain name in a Namespace
+                is no setting or fits several.
         """
         changes = arguments_to_overrides(type(self), args)
         return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
 
     def differences(self, other: "ProjectConfig") -> dict[str, tuple[Any, Any]]:
-        """Settings that differ in effect, by dotted key: this config's value and the other's."""
+        """Settings whose effect differs, by dotted key: this config's value and the other's."""
         own, others = flatten(self.to_dict_in_full()), flatten(other.to_dict_in_full())
         keys = [*own, *(key for key in others if key not in own)]
         return {key: (own.get(key), others.get(key)) for key in keys if own.get(key) != others.get(key)}
@@ -216,7 +209,7 @@ class ProjectConfig(Config):
         return self.model_dump(mode="json")
 
     def to_dict_in_full(self) -> dict[str, Any]:
-        """``to_dict`` with the settings that follow from others filled in: equal for two configs of equal effect."""
+        """``to_dict`` with derived settings filled in: equal for two configs of equal effect."""
         data = self.to_dict()
         data["model"]["n_heads"] = self.model.heads
         return data
@@ -234,7 +227,7 @@ class ProjectConfig(Config):
 
     @classmethod
     def from_saved(cls, data: Mapping[str, Any], path: Path, written_by: str | None) -> Self:
-        """Read what an earlier version may have saved in ``path``; settings that are gone are dropped with a note.
+        """Read settings that an earlier version may have saved in ``path``; removed ones are dropped with a note.
 
         Raises:
             UserError: a setting is unknown (the line names it, this version and ``written_by``), or a value is wrong.
@@ -247,6 +240,5 @@ class ProjectConfig(Config):
         """The resolved config as TOML; ``override_from_file`` reads it."""
         return to_toml(self.to_dict())
 
-    def to_yaml(self) -> str:
-        """The resolved config as YAML; ``override_from_file`` reads it."""
-        return to_yaml(self.to_dict())
+
+PRESETS = tuple(group_presets(ProjectConfig))

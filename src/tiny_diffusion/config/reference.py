@@ -1,4 +1,4 @@
-"""The settings as a table: one source for ``--help`` and for the documentation."""
+"""The settings as a table, for ``--help`` and for the documentation."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -7,13 +7,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from .messages import child_annotation, is_group
+from .project import ProjectConfig
 
 _BOUNDS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One setting: its dotted key, type with bounds, default as text (empty if it must be given), meaning."""
+    """One setting: its dotted key, type with bounds, default as text (empty if required), and meaning."""
 
     key: str
     type: str
@@ -21,40 +22,43 @@ class Row:
     description: str
 
 
-def describe(cls: type[BaseModel], prefix: str = "") -> list[Row]:
-    """Rows for every setting of ``cls``, groups unfolded to dotted keys; lists of groups as ``[i]``."""
+def describe(cls: type[BaseModel], prefix: str = "", values: BaseModel | None = None) -> list[Row]:
+    """Rows for every setting of ``cls``; nested groups become dotted keys, lists of groups ``[i]``.
+
+    The defaults are those in ``values``, an object of ``cls``, or the class's own.
+    """
     rows: list[Row] = []
     for name, field in cls.model_fields.items():
         key = f"{prefix}{name}"
+        default = field.get_default(call_default_factory=True) if values is None else getattr(values, name)
         if is_group(field.annotation):
-            rows += _with_defaults(describe(field.annotation, f"{key}."), key, field)  # type: ignore[arg-type]
+            rows += describe(field.annotation, f"{key}.", default)  # type: ignore[arg-type]
             continue
-        rows.append(Row(key, _type_text(field), _default_text(field), field.description or ""))
+        shown = "" if values is None and field.is_required() else value_text(default)
+        rows.append(Row(key, _type_text(field), shown, " ".join((field.description or "").split())))
         element = child_annotation(field.annotation, 0)
         if is_group(element):
             rows += describe(element, f"{key}[i].")
     return rows
 
 
-def _with_defaults(rows: list[Row], key: str, field: FieldInfo) -> list[Row]:
-    """Put the parent's own default for the group, where it has one, in place of the group's."""
-    group = field.get_default(call_default_factory=True)
-    if not isinstance(group, BaseModel):
-        return rows
-    result = []
-    for row in rows:
-        value: Any = group
-        parts = row.key.removeprefix(f"{key}.").split(".")
-        if "[i]" not in row.key:
-            for part in parts:
-                value = getattr(value, part)
-            row = Row(row.key, row.type, value_text(value), row.description)
-        result.append(row)
-    return result
+def keys_of(*groups: type[BaseModel]) -> list[str]:
+    """Dotted keys, such as ``generation.steps``, of the settings that ``groups`` declare or inherit."""
+    return [
+        f"{section}.{name}"
+        for section, field in ProjectConfig.model_fields.items()
+        for name in field.annotation.model_fields  # type: ignore[union-attr]
+        if any(issubclass(group, _declaring(field.annotation, name)) for group in groups)  # type: ignore[arg-type]
+    ]
+
+
+def _declaring(section: type[BaseModel], name: str) -> type[BaseModel]:
+    """The class that declares the field ``name``: the first group of ``section`` to have it, or ``section`` itself."""
+    return next(cls for cls in reversed(section.__mro__) if name in getattr(cls, "model_fields", ()))
 
 
 def value_text(value: Any) -> str:
-    """A value as one would write it in an override; groups in lists by their names."""
+    """A value as it is written in an override; groups in lists by their names."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -62,10 +66,6 @@ def value_text(value: Any) -> str:
     if isinstance(value, BaseModel):
         return str(getattr(value, "name", type(value).__name__))
     return str(value)
-
-
-def _default_text(field: FieldInfo) -> str:
-    return "" if field.is_required() else value_text(field.get_default(call_default_factory=True))
 
 
 def _type_text(field: FieldInfo) -> str:

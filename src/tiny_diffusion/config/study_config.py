@@ -10,15 +10,20 @@ from .base import Config
 class StudyConfig(Config):
     """Grids of the studies: the autoregressive twin's sweep, the crossover, the curriculum ablation."""
 
-    seeds: int = Field(1, ge=1, description="runs of each setting, with seeds from training.seed on")
-    epochs: tuple[int, ...] = Field(
-        (5, 10, 20, 40), min_length=1, description="compare: lengths of training, each a run with its own schedule"
-    )
-    sizes: tuple[str, ...] = Field((), description="compare: presets of the model; none given: the config's own model")
-    ablation_epochs: int = Field(20, ge=1, description="ablation: compute of each schedule, in epochs of paragraphs")
-    twin_epochs: tuple[int, ...] = Field((6, 12, 24), min_length=1, description="the twin's sweep: lengths of training")
-    twin_dropouts: tuple[float, ...] = Field((0.0, 0.1), min_length=1, description="the twin's sweep: dropout rates")
-    twin_weight_decays: tuple[float, ...] = Field((0.1,), min_length=1, description="the twin's sweep: weight decays")
+    seeds: int = Field(1, ge=1)
+    """Runs per setting, with seeds from training.seed on."""
+    epochs: tuple[int, ...] = Field((5, 10, 20, 40), min_length=1)
+    """Epochs of training in compare, each a run with its own schedule."""
+    sizes: tuple[str, ...] = ()
+    """Presets of the model in compare; none: the config's own model."""
+    ablation_epochs: int = Field(20, ge=1)
+    """Compute of each schedule in ablation, in epochs of paragraphs."""
+    twin_epochs: tuple[int, ...] = Field((6, 12, 24), min_length=1)
+    """Epochs of training in the twin's sweep."""
+    twin_dropouts: tuple[float, ...] = Field((0.0, 0.1), min_length=1)
+    """Dropout rates in the twin's sweep."""
+    twin_weight_decays: tuple[float, ...] = Field((0.1,), min_length=1)
+    """Weight decays in the twin's sweep."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -33,5 +38,5 @@ class StudyConfig(Config):
         for name in ("sizes", "twin_dropouts", "twin_weight_decays"):
             value = getattr(self, name)
             if len(set(value)) < len(value):
-                raise ValueError(f"{name}={list(value)} holds a value twice")
+                raise ValueError(f"{name}={list(value)} names a value twice")
         return self

@@ -1,4 +1,4 @@
-"""What preparation leaves in a folder: JSON (lines) and safetensors, the same bytes for the same input."""
+"""What preparation leaves in a folder: JSON, JSON lines and safetensors; the same input gives the same bytes."""
 
 import json
 from contextlib import ExitStack
@@ -36,12 +36,12 @@ class Processed:
 
     @property
     def settings_hash(self) -> str:
-        """Hash of the settings that made this."""
+        """Hash of the preparation's settings."""
         return settings_hash(self.pipeline)
 
     @property
     def identity(self) -> str:
-        """Hash of text and settings together: equal exactly for equal data."""
+        """Hash of text and settings together: equal if and only if the data are equal."""
         return identity(self.text_hash, self.pipeline)
 
     def texts(self, split: str) -> list[str]:
@@ -52,8 +52,8 @@ class Processed:
 def save_processed(folder: Path, data: Processed) -> None:
     """Write all artefacts, or leave the folder as it was.
 
-    All are on the disk before the first takes its place, and ``meta.json`` takes it last: a folder without it counts
-    as unfinished.
+    All files are on disk before the first is moved to its place, and ``meta.json`` is moved last: a folder without it
+    counts as unfinished.
     """
     meta = {
         "version": VERSION,
@@ -71,7 +71,7 @@ def save_processed(folder: Path, data: Processed) -> None:
         SENTENCES: _lines([asdict(s) for s in data.sentences]),
         SCORES: save_arrays({**data.difficulty.scores, "combined": data.difficulty.combined}),
     }
-    with ExitStack() as stack:  # files take their places in the reverse order
+    with ExitStack() as stack:  # leaving it moves the files to their places in reverse order
         for name, content in contents.items():
             file = stack.enter_context(atomic_write(folder / name))
             file.write(content)
@@ -80,7 +80,7 @@ def save_processed(folder: Path, data: Processed) -> None:
 
 
 def load_processed(folder: Path) -> Processed:
-    """Read a prepared book; raises UserError when nothing is there or a file is damaged."""
+    """Read a prepared book; raises UserError if there is none or a file is damaged."""
     meta = require_meta(folder)
     try:
         passages = read_passages(folder)

@@ -1,4 +1,4 @@
-"""Copies: an index of the training text's words that tells how far any text runs along with it."""
+"""An index of the words of the training text that finds how long any text runs along with it."""
 
 import re
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ BOUNDARY, UNKNOWN, PAST = 0, -1, -2
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """For each word of a text, W in all: the longest run from it on that stands in the source, and where.
+    """For each of the W words of a text: the longest run, starting there, that also occurs in the source, and where.
 
-    words: W folded words; length: [W] in words; place: [W] position in the index, meaningless at length 0.
+    words: W folded words. length: [W] in words. place: [W] position in the index, meaningless where length is 0.
     """
 
     words: list[str]
@@ -34,13 +34,13 @@ class Matches:
 
 
 class CopyIndex:
-    """A suffix array over the words of some texts, built once and asked for any number of others.
+    """A suffix array over the words of some texts, built once and queried with any number of other texts.
 
-    No run crosses from one text of the source into the next. Building takes O(n log n) and 40 bytes a word.
+    No run crosses from one source text into the next. Building takes O(n log n) time and 40 bytes per word.
     """
 
     def __init__(self, source: Sequence[str]) -> None:
-        """Index the texts of `source`; they may hold no word at all."""
+        """Index the texts of ``source``; they may contain no word at all."""
         self.source = source
         self._identity: dict[str, int] = {}
         ids: list[int] = []
@@ -54,7 +54,7 @@ class CopyIndex:
         self._order = np.asarray(divsufsort(self._ids), dtype=np.int64) if ids else self._ids
 
     def match(self, texts: Sequence[str]) -> list[Matches]:
-        """Run each word of each text along the source as far as it goes. Case, punctuation and breaks do not matter."""
+        """Find for each word of each text how far the source continues alike, ignoring case, punctuation and breaks."""
         words = [split_words(text) for text in texts]
         # An unknown word between two texts ends every run.
         ids = np.array(
@@ -69,7 +69,7 @@ class CopyIndex:
         ]
 
     def _match(self, ids: IntArray) -> tuple[IntArray, IntArray]:
-        """Length and place of the longest run from each of `ids` on; the last of them is unknown."""
+        """Length and place of the longest run from each of ``ids`` on; the last id must be unknown."""
         length, place = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=np.int64)
         active = np.arange(len(ids))
         first, end = np.zeros(len(ids), dtype=np.int64), np.full(len(ids), len(self._order), dtype=np.int64)
@@ -86,11 +86,11 @@ class CopyIndex:
         return length, place
 
     def _bisect(self, low: IntArray, high: IntArray, depth: int, wanted: IntArray, after: bool) -> IntArray:
-        """First suffix of each range whose word at `depth` is not below (`after`: is above) the wanted one."""
+        """First suffix of each range whose word at ``depth`` is not below (with ``after``: is above) the wanted one."""
         while (open_ := low < high).any():
             middle = (low + high) // 2
             at = self._order[np.minimum(middle, len(self._order) - 1)] + depth
-            # A suffix that ended sorts first; only the last boundary of the source can be run past.
+            # A suffix that has ended sorts first; only the last boundary of the source can be passed.
             found = np.where(at < len(self._ids), self._ids[np.minimum(at, len(self._ids) - 1)], PAST)
             below = open_ & ((found <= wanted) if after else (found < wanted))
             low = np.where(below, middle + 1, low)
@@ -98,9 +98,9 @@ class CopyIndex:
         return low
 
     def passage(self, place: int, words: int, margin: int) -> tuple[int, str]:
-        """The source around `words` words from the position `place` on: number of the text, and an excerpt of it.
+        """Return the number of the source text at position ``place``, and an excerpt of ``words`` words from there on.
 
-        The excerpt has up to `margin` more words on either side, in the source's own writing.
+        The excerpt includes up to ``margin`` more words on either side, as the source spells them.
         """
         owner = int(np.searchsorted(self._starts, place, side="right")) - 1
         start = place - int(self._starts[owner])
@@ -108,7 +108,7 @@ class CopyIndex:
 
 
 def excerpt(text: str, start: int, end: int) -> str:
-    """The part of `text` that holds its words `start` to `end` (exclusive), as written."""
+    """The part of ``text`` that contains its words ``start`` to ``end`` (exclusive), as written."""
     first, last, count = None, 0, 0
     for token in _TOKEN.finditer(text):
         if count >= end:

@@ -1,20 +1,19 @@
-"""The examples of each stage: easy sentences, evidence-claim pairs, whole passages."""
+"""The examples of each stage: easy sentences, evidence-claim pairs, or whole passages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tiny_diffusion.config.curriculum_config import StageConfig
-from tiny_diffusion.errors import UserError
-
+from ..config.curriculum_config import StageConfig
+from ..errors import UserError
 from .difficulty import Difficulty
 from .language.connectives import ROLES, count_roles
 from .sentences import Sentence
 from .tokenizer import SEP, BookTokenizer
 
 Example = tuple[str, ...]
-"""Segments of one example: one text, or an evidence and its claim (later joined by SEP)."""
+"""The segments of one example: one text, or an evidence and its claim (joined by SEP when encoded)."""
 
 _QUOTES = frozenset('"“”„«»‹›「」『』‘')
 _SPEECH_DASHES = ("—", "–", "―", "- ")
@@ -41,7 +40,7 @@ def _limits(stage: StageConfig, scores: Mapping[str, np.ndarray]) -> list[_Limit
 
 
 def _select(stage: StageConfig, what: str, limits: list[_Limit]) -> np.ndarray:
-    """Positions of the candidates within all limits; with none, a UserError naming the strictest limit."""
+    """Positions of the candidates within all limits; raises UserError, naming the strictest limit, if there is none."""
     kept = np.flatnonzero(np.logical_and.reduce([limit.passed for limit in limits]))
     if kept.size == 0:
         strictest = min(limits, key=lambda limit: int(limit.passed.sum()))
@@ -57,7 +56,7 @@ def _is_speech(text: str) -> bool:
 
 
 def _follows(first: Sentence, second: Sentence) -> bool:
-    """Whether two neighbours belong together: one paragraph, or an exchange of speech in one passage."""
+    """Whether two neighbours belong together: in one paragraph, or in an exchange of speech within one passage."""
     if first.passage != second.passage:
         return False
     if first.paragraph == second.paragraph:
@@ -74,8 +73,8 @@ def _build_sentences(stage: StageConfig, sentences: Sequence[Sentence], difficul
 def _build_pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> list[Example]:
     """Neighbouring sentences as (evidence, claim).
 
-    The claim is the one with more connectives of consequence than of cause; where both are alike, the more
-    general one, that is the more central; where that is alike too, the second. Limits hold for the mean.
+    The claim is the sentence with more connectives of consequence than of cause. If both are equal, it is the more
+    general one, measured by centrality; if that is equal too, the second. Limits apply to the mean of the pair.
     """
     first = np.array([i for i in range(len(sentences) - 1) if _follows(sentences[i], sentences[i + 1])], dtype=np.int64)
     if first.size == 0:
@@ -103,7 +102,7 @@ def _build_paragraphs(
     difficulty: Difficulty,
     paragraphs_by_passage: Mapping[int, Sequence[str]],
 ) -> list[Example]:
-    """Whole passages; limits hold for the mean over a passage's sentences."""
+    """Whole passages; limits apply to the mean over the sentences of a passage."""
     passages = [index for index in sorted(paragraphs_by_passage) if paragraphs_by_passage[index]]
     if not passages:
         raise UserError(f"stage {stage.name!r} is empty: there are no passages; lower passage_chars or give more text")
@@ -115,7 +114,7 @@ def _build_paragraphs(
         mean = {}
         for name, values in difficulty.scores.items():
             total = np.bincount(place, weights=values[known], minlength=len(passages))
-            # A passage without a scored sentence has no mean: NaN is within no limit.
+            # A passage without a scored sentence has the mean NaN, which is within no limit.
             mean[name] = np.divide(total, count, out=np.full(len(passages), np.nan), where=count > 0)
         passages = [passages[i] for i in _select(stage, "passages", _limits(stage, mean))]
     return [("\n\n".join(paragraphs_by_passage[index]),) for index in passages]
@@ -127,11 +126,11 @@ def build_stage(
     difficulty: Difficulty,
     paragraphs_by_passage: Mapping[int, Sequence[str]],
 ) -> list[Example]:
-    """The stage's examples in book order, made of training text only.
+    """Return the stage's examples in book order, made from training text only.
 
-    `sentences` are the training sentences in book order, `difficulty` their scores in the same order,
-    `paragraphs_by_passage` the training passages' paragraphs by passage index. Raises UserError for a stage
-    that would be empty, ValueError when sentences and scores differ in number.
+    ``sentences`` are the training sentences in book order, ``difficulty`` their scores in the same order, and
+    ``paragraphs_by_passage`` the paragraphs of the training passages by passage index. Raises UserError for a stage
+    that would be empty, and ValueError if the numbers of sentences and scores differ.
     """
     if len(sentences) != len(difficulty.combined):
         raise ValueError(f"{len(sentences)} sentences but scores of {len(difficulty.combined)}")
@@ -143,7 +142,7 @@ def build_stage(
 
 
 def encode_examples(examples: Sequence[Example], tokenizer: BookTokenizer, level: int) -> Iterator[list[int]]:
-    """Ids of each example in turn, its segments joined by SEP."""
+    """Yield the ids of each example, its segments joined by SEP."""
     for segments in examples:
         ids: list[int] = []
         for i, segment in enumerate(segments):

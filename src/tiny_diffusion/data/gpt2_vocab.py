@@ -1,6 +1,6 @@
-"""GPT-2's merges from a file, a folder or the hub, and their pruning to the tokens that a book needs.
+"""Reads GPT-2's merges from a file, a folder or the hub, and prunes them to the tokens that a book needs.
 
-A merge is a pair of byte strings `(left, right)` whose token is `left + right`; merges are ordered by rank.
+A merge is a pair of byte strings ``(left, right)`` whose token is ``left + right``. Merges are ordered by rank.
 """
 
 import base64
@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tiny_diffusion.errors import UserError
+from ..errors import UserError
 
 ByteMerge = tuple[bytes, bytes]
 IdMerge = tuple[int, int]
 
 
 def _byte_alphabet() -> tuple[str, ...]:
-    """GPT-2's printable stand-in for each of the 256 bytes, at that byte's index."""
+    """GPT-2's printable character for each of the 256 bytes, at that byte's index."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     shifted = [byte for byte in range(256) if byte not in set(printable)]
     characters = {byte: chr(byte) for byte in printable}
@@ -30,12 +30,12 @@ _CHARACTER_BYTES = {character: byte for byte, character in enumerate(BYTE_CHARAC
 
 
 def to_byte_level(token: bytes) -> str:
-    """Spell bytes in GPT-2's printable alphabet (a space is `Ġ`)."""
+    """Spell bytes in GPT-2's printable alphabet (a space is ``Ġ``)."""
     return "".join(BYTE_CHARACTERS[byte] for byte in token)
 
 
 def from_byte_level(token: str) -> bytes:
-    """Undo `to_byte_level`; raises UserError for a character outside the byte alphabet."""
+    """Undo ``to_byte_level``; raises UserError for a character outside the byte alphabet."""
     try:
         return bytes(_CHARACTER_BYTES[character] for character in token)
     except KeyError as error:
@@ -46,7 +46,7 @@ def from_byte_level(token: str) -> bytes:
 
 
 def parse_merges(entries: Sequence[Any], where: str) -> list[ByteMerge]:
-    """Read merges spelled `"a b"` or `["a", "b"]` in the byte alphabet; `where` names them in errors."""
+    """Read merges spelled ``"a b"`` or ``["a", "b"]`` in the byte alphabet; errors call their source ``where``."""
     merges = []
     for entry in entries:
         pair = entry.split(" ") if isinstance(entry, str) else entry
@@ -57,10 +57,10 @@ def parse_merges(entries: Sequence[Any], where: str) -> list[ByteMerge]:
 
 
 def read_merges(path: str | Path) -> list[ByteMerge]:
-    """GPT-2's merges in rank order.
+    """Return GPT-2's merges in rank order.
 
-    `path` is a tiktoken rank file, a folder with `vocab.json` + `merges.txt` or with `tokenizer.json`, one
-    of these files, or a model's name on the Hugging Face hub. Raises UserError when it cannot be read as one.
+    ``path`` is a tiktoken rank file, a folder with ``vocab.json`` and ``merges.txt`` or with ``tokenizer.json``, one of
+    these files, or the name of a model on the Hugging Face hub. Raises UserError if it cannot be read as any of them.
     """
     place = Path(path)
     if not place.exists():
@@ -81,20 +81,20 @@ def read_merges(path: str | Path) -> list[ByteMerge]:
 
 
 def _download(name: str) -> Path:
-    """Fetch `vocab.json` and `merges.txt` of a hub model; return their folder."""
+    """Fetch ``vocab.json`` and ``merges.txt`` of a hub model; return their folder."""
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
         raise UserError(
-            f"GPT-2 vocabulary {name!r} is no local file; for the hub: pip install 'tiny-diffusion[hub]'"
+            f"GPT-2 vocabulary {name!r} is not a local file; for the hub: pip install 'tiny-diffusion[hub]'"
         ) from error
     try:
         hf_hub_download(name, "vocab.json")
         return Path(hf_hub_download(name, "merges.txt")).parent
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise UserError(
-            f"GPT-2 vocabulary {name!r} is no local file, and the hub did not give it "
+            f"GPT-2 vocabulary {name!r} is not a local file, and the hub did not give it "
             f"({type(error).__name__}); give the path of gpt2.tiktoken or of vocab.json and merges.txt"
         ) from error
 
@@ -149,7 +149,7 @@ def _read_tiktoken_ranks(path: Path) -> dict[bytes, int]:
         except (ValueError, binascii.Error) as error:
             raise UserError(f"{path}, line {number}: wanted 'base64 rank', got {line[:60]!r}") from error
         if token in ranks:
-            raise UserError(f"{path}, line {number}: token {token!r} stands twice")
+            raise UserError(f"{path}, line {number}: token {token!r} appears twice")
         ranks[token] = value
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if missing:
@@ -158,7 +158,7 @@ def _read_tiktoken_ranks(path: Path) -> dict[bytes, int]:
 
 
 def _recover_merges(ranks: Mapping[bytes, int], path: Path) -> list[ByteMerge]:
-    """The merges behind tiktoken ranks: a token's last merge joins the two parts that lower ranks leave."""
+    """The merges behind tiktoken ranks: a token's last merge joins the two parts that all lower ranks leave."""
     merges = []
     for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
         if len(token) == 1:
@@ -176,9 +176,10 @@ def _recover_merges(ranks: Mapping[bytes, int], path: Path) -> list[ByteMerge]:
 
 
 def index_merges(merges: Sequence[ByteMerge], where: str) -> list[IdMerge]:
-    """Merges as pairs of text ids: 0..255 are the bytes, then each new token in the order of its first merge.
+    """Return merges as pairs of text ids: 0..255 are the bytes, then each new token in the order of its first merge.
 
-    Raises UserError when a part is used before it is made, or when a pair stands twice; `where` names them.
+    Raises UserError if a part is used before it is made, or if a pair appears twice; messages call the source
+    ``where``.
     """
     ids = {bytes([byte]): byte for byte in range(256)}
     indexed: list[IdMerge] = []
@@ -189,15 +190,15 @@ def index_merges(merges: Sequence[ByteMerge], where: str) -> list[IdMerge]:
         indexed.append((ids[left], ids[right]))
         ids.setdefault(left + right, len(ids))
     if len(set(indexed)) != len(indexed):
-        raise UserError(f"{where}: a merge stands twice")
+        raise UserError(f"{where}: a merge appears twice")
     return indexed
 
 
 def prune_merges(merges: Sequence[ByteMerge], counts: Mapping[bytes, int], vocab_size: int) -> list[ByteMerge]:
-    """Keep the merges of the most frequent tokens (by `counts`) and of all that these are built from.
+    """Keep the merges of the most frequent tokens (by ``counts``) and of all tokens that these are built from.
 
-    The bytes always stay, and at most `vocab_size` tokens do; a token whose pieces no longer fit is left out
-    and a rarer one may take the room. The original order stays, so that whatever is kept merges as before.
+    The 256 bytes always stay, and at most ``vocab_size`` tokens do. A token whose parts no longer fit is left out, and
+    a rarer one may take its place. The original order is kept, so that the kept merges work as before.
     """
     recipe: dict[bytes, ByteMerge] = {}
     rank: dict[bytes, int] = {}

@@ -1,4 +1,4 @@
-"""The recipe from a book to training data, in order: read, clean, SPLIT, then fit everything on the training part."""
+"""The steps from a book to training data: read, clean, SPLIT, then fit everything on the training part."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import PipelineConfig
 from ..errors import UserError
-from .artefacts import Processed, load_processed, save_processed
+from .artefacts import Processed, save_processed
 from .difficulty import score_sentences
 from .folder import digest, read_meta, settings_hash
 from .language.language import detect_language
@@ -19,15 +19,15 @@ from .tokenizer import BookTokenizer
 
 @dataclass(frozen=True)
 class Step:
-    """A step of preparation that now begins, for a progress display."""
+    """A step of preparation that begins now, for a progress display."""
 
     name: str
 
 
 def prepare(source: str | Path, folder: Path, settings: PipelineConfig, *, force: bool = False) -> Iterator[Step]:
-    """Prepare a book into ``folder``, yielding each step as it begins; an unchanged book and settings do nothing.
+    """Prepare a book into ``folder`` and yield each step as it begins; an unchanged book and settings do nothing.
 
-    Raises UserError for a book or settings that cannot be used; ``folder`` is then as it was.
+    Raises UserError for a book or settings that cannot be used; ``folder`` is then left as it was.
     """
     yield Step("reading")
     book = read_book(source)
@@ -75,9 +75,9 @@ def _prepare(book: Book, folder: Path, settings: PipelineConfig) -> Iterator[Ste
 
 
 def training_sentences(passages: list[Passage], language: str, min_words: int) -> list[Sentence]:
-    """Sentences of the training passages of at least ``min_words`` words, without those that stand in held-out text.
+    """Sentences of the training passages with at least ``min_words`` words that do not also occur in held-out text.
 
-    Raises UserError when none is left.
+    Raises UserError if none is left.
     """
     training = sentences_of([p for p in passages if p.split == "train"], language)
     found = [s for s in training if long_enough(s.text, min_words)]
@@ -89,6 +89,3 @@ def training_sentences(passages: list[Passage], language: str, min_words: int) -
             f"no sentence of {min_words} words or more in the training text; lower pipeline.min_sentence_words"
         )
     return kept
-
-
-__all__ = ["Step", "load_processed", "prepare", "training_sentences"]

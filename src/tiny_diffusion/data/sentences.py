@@ -9,7 +9,7 @@ from .splitting import Passage, drop_leaking
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and its place: passage, paragraph and position, each counted upwards through the book."""
+    """A sentence and its numbers: of its passage, of its paragraph in the passage, and its own in the paragraph."""
 
     text: str
     passage: int
@@ -28,9 +28,9 @@ def sentences_of(passages: Sequence[Passage], language: str) -> list[Sentence]:
 
 
 def without_leaks(passages: Sequence[Passage], language: str) -> list[Passage]:
-    """The passages, the training ones without the sentences that also stand in a held-out one (see `sentence_key`).
+    """Remove from the training passages the sentences that also occur in held-out ones (compared by ``sentence_key``).
 
-    A training passage of which nothing is left goes.
+    A training passage with nothing left is removed.
     """
     held_out = [s.text for s in sentences_of([p for p in passages if p.split != "train"], language)]
     training = sentences_of([p for p in passages if p.split == "train"], language)
@@ -50,7 +50,7 @@ def without_leaks(passages: Sequence[Passage], language: str) -> list[Passage]:
 
 
 def _kept_text(paragraph: str, sentences: Sequence[tuple[str, bool]]) -> str:
-    """``paragraph`` less its sentences that are not kept, and the space behind them; unchanged when all are."""
+    """``paragraph`` without the sentences that are not kept and the space after them; unchanged if all are kept."""
     if all(kept for _, kept in sentences):
         return paragraph
     starts, end = [], 0
@@ -62,5 +62,5 @@ def _kept_text(paragraph: str, sentences: Sequence[tuple[str, bool]]) -> str:
 
 
 def long_enough(text: str, min_words: int) -> bool:
-    """Whether a sentence has ``min_words`` words; in scripts that may lack spaces all are long enough."""
+    """Whether a sentence has ``min_words`` words; text beyond ASCII always has, since its script may lack spaces."""
     return len(text.split()) >= min_words or not text.isascii()

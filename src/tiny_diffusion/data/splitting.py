@@ -1,12 +1,12 @@
-"""Passages and their split into training, validation and test text, made before all else."""
+"""Passages and their split into training, validation and test text, which comes before everything else."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..errors import UserError
 from .language.segmentation import split_sentences
+from .language.words import SIGN, split_words
 
 CYCLE = 20
 TEST_PLACES = (5, 15)
@@ -18,15 +18,10 @@ DUPLICATE_SHARE = 0.5
 LEAK_WORDS = 8
 LEAK_SIGNS = 16
 
-HAN = "\u3040-\u30ff\u3400-\u9fff"  # kana and Han signs, for a character class: each counts as a word
-_UNIT = re.compile(rf"[{HAN}]|[^\W_{HAN}]+")
-_HAN_SIGN = re.compile(f"[{HAN}]")
-_APOSTROPHE = re.compile("['’ʼ]")
-
 
 @dataclass(frozen=True)
 class Passage:
-    """Consecutive paragraphs that fall on one side: `split` is "train", "validation" or "test"."""
+    """Consecutive paragraphs that belong to one split: ``split`` is "train", "validation" or "test"."""
 
     index: int
     split: str
@@ -34,16 +29,16 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """The paragraphs, a blank line between."""
+        """The paragraphs with a blank line between them."""
         return "\n\n".join(self.paragraphs)
 
 
 def make_passages(paragraphs: list[str], language: str, min_chars: int) -> list[Passage]:
-    """Pack paragraphs into passages of at least `min_chars` characters and split them by position.
+    """Pack paragraphs into passages of at least ``min_chars`` characters and split them by position.
 
-    A book too short for 20 such passages gets shorter ones. Training passages that nearly repeat a held-out
-    one move to its side. Raises UserError for a book that cannot give 20 passages of about 300 characters,
-    for `min_chars` < 1, and when nothing is left to train on because the book repeats itself.
+    A book too short for 20 such passages gets shorter ones. Training passages that nearly repeat a held-out one move to
+    its split. Raises UserError for a book that does not yield 20 passages of about 300 characters, for ``min_chars`` <
+    1, and if nothing is left for training because the book repeats itself.
     """
     if min_chars < 1:
         raise UserError(f"passages need at least 1 character, not min_chars={min_chars}")
@@ -59,9 +54,9 @@ def make_passages(paragraphs: list[str], language: str, min_chars: int) -> list[
 
 
 def drop_leaking(sentences: list[str], held_out: list[str]) -> list[bool]:
-    """Return which training `sentences` to keep: False for those that also stand among `held_out` sentences.
+    """Return which training ``sentences`` to keep: False for those that also occur among the ``held_out`` ones.
 
-    What counts and how it is compared: `sentence_key`.
+    ``sentence_key`` says which sentences count and how they are compared.
     """
     banned = {key for sentence in held_out if (key := sentence_key(sentence)) is not None}
     return [(key := sentence_key(sentence)) is None or key not in banned for sentence in sentences]
@@ -75,14 +70,14 @@ def _split_of(index: int) -> str:
 
 
 def _pack_enough(paragraphs: list[str], language: str, min_chars: int) -> list[list[str]]:
-    """Pack at `min_chars`, or at the largest smaller size that gives enough passages."""
+    """Pack at ``min_chars``, or at the largest smaller size that yields enough passages."""
     total = sum(len(p) for p in paragraphs)
     smallest = min(min_chars, SMALLEST_PASSAGE)
     sentences: dict[int, list[str]] = {}
     size = min_chars
     packed = _pack(paragraphs, language, size, sentences)
     while len(packed) < MIN_PASSAGES and size > smallest:
-        # Passages come out longer than asked for, so the next size starts below the mean and walks down.
+        # Passages come out longer than asked for, so the next size starts below the mean and decreases.
         size = max(smallest, min(int(0.9 * size), total // MIN_PASSAGES))
         packed = _pack(paragraphs, language, size, sentences)
     if len(packed) < MIN_PASSAGES:
@@ -95,7 +90,7 @@ def _pack_enough(paragraphs: list[str], language: str, min_chars: int) -> list[l
 
 
 def _pack(paragraphs: list[str], language: str, size: int, sentences: dict[int, list[str]]) -> list[list[str]]:
-    """Greedy packing; `sentences` remembers the sentences of long paragraphs by paragraph number."""
+    """Greedy packing; ``sentences`` caches the sentences of long paragraphs by paragraph number."""
     passages: list[list[str]] = []
     current: list[str] = []
     length = 0
@@ -119,7 +114,7 @@ def _pack(paragraphs: list[str], language: str, size: int, sentences: dict[int, 
 
 
 def _cut_paragraph(paragraph: str, sentences: list[str], size: int) -> list[str]:
-    """Cut a paragraph at sentence ends into pieces of at least `size` characters (the last: fewer)."""
+    """Cut a paragraph at sentence ends into pieces of at least ``size`` characters (the last may be shorter)."""
     pieces: list[str] = []
     start = end = 0
     for sentence in sentences:
@@ -132,7 +127,7 @@ def _cut_paragraph(paragraph: str, sentences: list[str], size: int) -> list[str]
 
 
 def _cut_run(piece: str, size: int) -> list[str]:
-    """Cut a piece that one overlong sentence makes far longer than `size`, at spaces where there are any."""
+    """Cut a piece that an overlong sentence makes much longer than ``size``, at spaces where there are any."""
     pieces: list[str] = []
     start = 0
     while len(piece) - start > 2 * size:
@@ -143,31 +138,27 @@ def _cut_run(piece: str, size: int) -> list[str]:
     return [*pieces, piece[start:].strip()]
 
 
-def _units(text: str) -> list[str]:
-    """Words in lower case, without punctuation; each Han sign and kana is a word."""
-    return _UNIT.findall(_APOSTROPHE.sub("", text.casefold()))
-
-
 def _shingles(passage: Passage) -> set[str]:
-    words = _units(passage.text)
+    words = split_words(passage.text)
     return {" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
 
 
 def sentence_key(sentence: str) -> str | None:
-    """The sentence's words as one string, without case, punctuation and spacing; None when too short to be a copy.
+    """The sentence's words as one string, without case, punctuation and spacing; None if it is too short to be a copy.
 
-    Long enough are eight words, or 16 signs in Chinese and Japanese.
+    A sentence counts from eight words on, or from 16 characters in Chinese and Japanese.
     """
-    units = _units(sentence)
-    signs = sum(1 for unit in units if _HAN_SIGN.match(unit))
-    needed = LEAK_SIGNS if 2 * signs > len(units) else LEAK_WORDS
-    return " ".join(units) if len(units) >= needed else None
+    words = split_words(sentence)
+    signs = sum(SIGN.match(word) is not None for word in words)
+    needed = LEAK_SIGNS if 2 * signs > len(words) else LEAK_WORDS
+    return " ".join(words) if len(words) >= needed else None
 
 
 def _move_duplicates(passages: list[Passage]) -> list[Passage]:
-    """Move each training passage that shares over half its shingles with a held-out one to that one's split.
+    """Move each training passage that shares over half its shingles with a held-out one to that passage's split.
 
-    A moved passage is held out itself from then on, so the search repeats until nothing moves."""
+    A moved passage is held out from then on, so the search repeats until nothing moves.
+    """
     shingles = [_shingles(passage) for passage in passages]
     result = list(passages)
     fresh = [i for i, passage in enumerate(result) if passage.split != "train"]
@@ -189,7 +180,7 @@ def _move_duplicates(passages: list[Passage]) -> list[Passage]:
 
 
 def _closest(i: int, shingles: list[set[str]], index: dict[str, list[int]]) -> int | None:
-    """The held-out passage that shares most with passage `i`, if it shares more than DUPLICATE_SHARE."""
+    """The held-out passage that shares most with passage ``i``, if it shares more than DUPLICATE_SHARE."""
     shared = Counter(_holders(shingles[i], index))
     best, share = None, DUPLICATE_SHARE
     for other, count in sorted(shared.items()):

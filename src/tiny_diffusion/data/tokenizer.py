@@ -1,7 +1,7 @@
-"""The book's tokenizer: byte-level BPE whose vocabulary levels nest. It alone says what an id means.
+"""The book's tokenizer: byte-level BPE with nested vocabulary levels. Only this module knows what an id means.
 
-Ids: 0..15 are reserved, then come the text tokens: 256 bytes in byte order, then merged tokens in the order
-in which they were learnt. A level is a prefix of the ids, encoded with a prefix of the merges.
+Ids 0..15 are reserved. Text tokens follow: the 256 bytes in byte order, then merged tokens in the order in which they
+were learnt. A level is a prefix of the ids, encoded with a prefix of the merges.
 """
 
 import json
@@ -16,8 +16,9 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from tiny_diffusion.config.pipeline_config import LEVEL_SIZES, NUM_RESERVED
-from tiny_diffusion.data.gpt2_vocab import (
+from ..config.pipeline_config import LEVEL_SIZES, NUM_RESERVED
+from ..errors import UserError
+from .gpt2_vocab import (
     BYTE_CHARACTERS,
     IdMerge,
     index_merges,
@@ -26,7 +27,6 @@ from tiny_diffusion.data.gpt2_vocab import (
     read_merges,
     to_byte_level,
 )
-from tiny_diffusion.errors import UserError
 
 MASK, PAD, BOS, EOS, SEP = range(5)
 LEVELS = (1, 2, 3, 4, 5)
@@ -35,42 +35,42 @@ _KINDS = ("bpe", "gpt2")
 _FORMAT = "tiny_diffusion.tokenizer/1"
 _NUM_BYTES = 256
 _MIN_FREQUENCY = 2
-_WORD_BREAK = re.compile(r"(?<=\S) (?=\S)")  # no unit that the pattern cuts goes across such a space
+_WORD_BREAK = re.compile(r"(?<=\S) (?=\S)")  # no unit of the pre-tokenizer's pattern crosses such a space
 _IDEOGRAPH_LEAD_BYTES = range(0xE3, 0xEA)  # U+3000..U+9FFF: kana and ideographs, written without spaces
 
 
 class BookTokenizer:
-    """Lossless byte-level BPE with nested levels; make one by `train`, `from_gpt2` or `from_json`."""
+    """Lossless byte-level BPE with nested levels; made by ``train``, ``from_gpt2`` or ``from_json``."""
 
     def __init__(self, merges: Sequence[IdMerge], kind: str) -> None:
-        """`merges`: pairs of text ids (before the offset) in rank order; `kind`: "bpe" or "gpt2".
+        """``merges``: pairs of text ids (before the offset) in rank order; ``kind``: "bpe" or "gpt2".
 
-        Raises ValueError for an unknown kind, a pair that uses an id not made yet, or a pair given twice.
+        Raises ValueError for an unknown kind, a pair that uses an id before it is made, or a pair given twice.
         """
         if kind not in _KINDS:
             raise ValueError(f"tokenizer kind {kind!r} is not one of {', '.join(_KINDS)}")
         self.kind = kind
         self._merges = tuple(merges)
         self._tokens = [bytes([byte]) for byte in range(_NUM_BYTES)]
-        self._sizes_after: list[int] = []  # text tokens known once merge i is made
+        self._sizes_after: list[int] = []  # number of text tokens after merge i
         known = {token: index for index, token in enumerate(self._tokens)}
         for left, right in self._merges:
             if not (0 <= left < len(self._tokens) and 0 <= right < len(self._tokens)):
                 raise ValueError(f"merge ({left}, {right}) uses an id that no earlier merge makes")
             token = self._tokens[left] + self._tokens[right]
-            if token not in known:  # two merges may spell one token: it keeps the id of the first
+            if token not in known:  # if two merges spell the same token, it keeps the id of the first
                 known[token] = len(self._tokens)
                 self._tokens.append(token)
             self._sizes_after.append(len(self._tokens))
         if len(set(self._merges)) != len(self._merges):
-            raise ValueError("a merge stands twice in the tokenizer")
+            raise ValueError("a merge appears twice in the tokenizer")
         self._encoders: dict[int, Tokenizer] = {}
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> "BookTokenizer":
-        """Learn up to `vocab_size` text tokens (bytes included) from `texts`; pairs met once are not learnt.
+        """Learn up to ``vocab_size`` text tokens (bytes included) from ``texts``; pairs that occur once are not learnt.
 
-        Raises UserError when `vocab_size` is below 256 or `texts` hold no text.
+        Raises UserError if ``vocab_size`` is below 256 or ``texts`` contain no text.
         """
         checked = _checked_texts(texts, vocab_size)
         learner = Tokenizer(BPE())
@@ -88,10 +88,10 @@ class BookTokenizer:
 
     @classmethod
     def from_gpt2(cls, texts: Iterable[str], vocab_size: int, path: str | Path) -> "BookTokenizer":
-        """GPT-2's vocabulary pruned to the tokens of `texts`, what they are built from, and all bytes.
+        """Prune GPT-2's vocabulary to the tokens of ``texts``, the tokens they are built from, and all bytes.
 
-        `path`: see `gpt2_vocab.read_merges`. Text is always cut into words by GPT-2's own pattern.
-        Raises UserError when `vocab_size` is below 256, `texts` hold no text, or `path` cannot be read.
+        ``path`` is as in ``gpt2_vocab.read_merges``. Text is always cut into words by GPT-2's own pattern. Raises
+        UserError if ``vocab_size`` is below 256, ``texts`` contain no text, or ``path`` cannot be read.
         """
         checked = _checked_texts(texts, vocab_size)
         merges = read_merges(path)
@@ -104,28 +104,27 @@ class BookTokenizer:
 
     @property
     def text_vocab_size(self) -> int:
-        """Number of text tokens, the 256 bytes included."""
+        """Number of text tokens, including the 256 bytes."""
         return len(self._tokens)
 
     @property
     def vocab_size(self) -> int:
-        """Number of ids, the reserved ones included."""
+        """Number of ids, including the reserved ones."""
         return NUM_RESERVED + len(self._tokens)
 
     @property
     def word_starts(self) -> np.ndarray:
         """bool [vocab_size]: does this id open a new unit for whole-word masking?
 
-        True for tokens that begin with white space, for those that begin with an ideograph or kana (such
-        text has no spaces), and for reserved ids, which belong to no word. Punctuation goes with the word
-        before it.
+        True for tokens that begin with white space, for tokens that begin with an ideograph or kana (such text has no
+        spaces), and for reserved ids, which belong to no word. Punctuation belongs to the word before it.
         """
         starts = np.ones(self.vocab_size, dtype=bool)
         starts[NUM_RESERVED:] = [_starts_word(token) for token in self._tokens]
         return starts
 
     def level_size(self, level: int) -> int:
-        """Text tokens of a level: 512, 1024, 2048, 4096 or all, and never more than there are.
+        """Number of text tokens of a level: 512, 1024, 2048, 4096 or all, but never more than there are.
 
         Raises UserError for a level outside 1..5.
         """
@@ -134,7 +133,7 @@ class BookTokenizer:
         return min(LEVEL_SIZES.get(level, self.text_vocab_size), self.text_vocab_size)
 
     def encode(self, text: str, level: int = 5) -> list[int]:
-        """Ids of `text`, all in NUM_RESERVED..NUM_RESERVED + level_size(level) - 1.
+        """Ids of ``text``, all in NUM_RESERVED..NUM_RESERVED + level_size(level) - 1.
 
         Raises UserError for a level outside 1..5 and for text with lone surrogates.
         """
@@ -145,7 +144,7 @@ class BookTokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of any sequence of ids: reserved ids are skipped, bytes that are no UTF-8 become U+FFFD.
+        """Text of any sequence of ids: reserved ids are skipped, and bytes that are not UTF-8 become U+FFFD.
 
         Raises ValueError for an id outside 0..vocab_size - 1.
         """
@@ -169,7 +168,7 @@ class BookTokenizer:
 
     @classmethod
     def from_json(cls, serialized: str) -> "BookTokenizer":
-        """Undo `to_json`; raises UserError when the string is not a tokenizer of this format."""
+        """Undo ``to_json``; raises UserError if the string is not a tokenizer of this format."""
         try:
             content = json.loads(serialized)
         except json.JSONDecodeError as error:
@@ -188,7 +187,7 @@ class BookTokenizer:
             raise UserError(f"the tokenizer's JSON is broken: {error}") from error
 
     def _encoder(self, size: int) -> Tokenizer:
-        """The encoder over the first `size` text tokens: the merges before the first that goes beyond."""
+        """The encoder over the first ``size`` text tokens: it has the merges before the first one that exceeds them."""
         if size not in self._encoders:
             count = int(np.searchsorted(self._sizes_after, size, side="right"))
             spelled = [to_byte_level(token) for token in self._tokens[:size]]
@@ -201,9 +200,9 @@ class BookTokenizer:
 
 
 def cut_text(text: str, size: int = 50_000) -> Iterator[str]:
-    """Pieces of `text`: their ids, one after another, are its ids. `size` (at least 1): characters of each, or more.
+    """Yield pieces of ``text`` of ``size`` (at least 1) characters or more; their ids concatenate to the text's ids.
 
-    The encoder takes some 200 bytes a token while it works, so that a long book is better encoded by pieces.
+    The encoder needs some 200 bytes per token while it works, so a long book is better encoded in pieces.
     """
     start = 0
     while (match := _WORD_BREAK.search(text, start + size)) is not None:
@@ -227,7 +226,7 @@ def _checked_text(text: str) -> str:
     except UnicodeEncodeError as error:
         raise UserError(
             f"text holds a lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, "
-            "which no UTF-8 text can: decode the book with its right encoding"
+            "which UTF-8 text cannot: decode the book with its right encoding"
         ) from error
     return text
 

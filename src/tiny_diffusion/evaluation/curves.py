@@ -1,4 +1,4 @@
-"""The curves of the training that made a checkpoint, from the log beside it."""
+"""Reads the training curves of a checkpoint from the log beside it."""
 
 import json
 import math
@@ -14,17 +14,20 @@ POINTS = 120
 
 @dataclass(frozen=True)
 class Curves:
-    """Points of (step, nats a scored token) in training, means over equal spans, and of (step, bits per byte)."""
+    """Points of training (step, nats per scored token) and of validation (step, bits per byte).
+
+    Training points are means over equal spans.
+    """
 
     training: list[tuple[float, float]]
     validation: list[tuple[float, float]]
 
 
 def read_curves(checkpoint: Path) -> Curves | None:
-    """Read ``logs/metrics.jsonl`` beside a checkpoint; None when there is none.
+    """Read ``logs/metrics.jsonl`` beside a checkpoint; None if there is none.
 
-    A last line that a crash cut short does not count, of steps done again after it the later ones do, and a loss
-    that is no number is left out. Raises UserError for another broken line.
+    Ignores a last line that a crash cut short and losses that are not finite. If steps were repeated after a crash, the
+    later ones count. Raises UserError for any other broken line.
     """
     path = checkpoint.parent / "logs" / "metrics.jsonl"
     if not path.is_file():
@@ -44,7 +47,7 @@ def read_curves(checkpoint: Path) -> Curves | None:
                 validation[int(row["step"])] = float(row["bits_per_byte"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UserError(
-                f"{path}:{number} is no event of a training; move the file away to do without it"
+                f"{path}:{number} is not an event of a training run; move the file away to do without it"
             ) from error
     return Curves(_thin(_finite(training)), _finite(validation)) if _finite(training) else None
 

@@ -1,4 +1,4 @@
-"""Finished parts of an evaluation, kept in a file until it is whole, and parts that cannot be measured."""
+"""Keeps finished parts of an evaluation in a file until the evaluation is complete."""
 
 import hashlib
 import json
@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..config import ProjectConfig
-from ..errors import UserError, WorldError
+from ..errors import UserError
 from ..files import fingerprint, write_text
-from ..runtime import memory_errors
 
 Steps = TypeVar("Steps")
 Value = TypeVar("Value")
 
 
 class KeptParts:
-    """Finished parts by their steps' names: plain data, written to ``path`` after each part.
+    """Finished parts by the names of their steps: plain data, written to ``path`` after each part.
 
-    ``key`` tells the evaluation: parts under another key in the file are kept, and not used. Without a path nothing
-    is kept. Raises UserError for a file that holds no such parts.
+    ``key`` identifies the evaluation: parts under another key stay in the file but are not used. Without a path nothing
+    is kept. Raises UserError for a file that does not contain such parts.
     """
 
     def __init__(self, path: Path | None = None, key: str = "") -> None:
@@ -36,7 +35,7 @@ class KeptParts:
             self.names = frozenset()
 
     def part(self, name: str, measure: Generator[Steps, None, Value]) -> Generator[Steps, None, Value]:
-        """What ``measure`` returns, plain data as JSON holds it: from the file if it is there, and put there if not."""
+        """Return what ``measure`` returns, as plain data for JSON: from the file if it is there, otherwise measured."""
         own = self._all.setdefault(self.key, {})
         if name not in own:
             own[name] = yield from measure
@@ -47,9 +46,10 @@ class KeptParts:
 
 
 def evaluation_key(models: Sequence[Path], data: str, config: ProjectConfig, device: str, local: Sequence[Path]) -> str:
-    """What finished parts depend on: equal keys, equal figures.
+    """A hash of everything that finished parts depend on: equal keys, equal figures.
 
-    ``models``: checkpoints, known by their content; ``local``: folders, known by the sizes and times of their files.
+    ``models``: checkpoints, identified by their content; ``local``: folders, identified by the sizes and times of their
+    files.
     """
     files = [file for folder in local for file in sorted(folder.glob("*"))]
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -57,15 +57,3 @@ def evaluation_key(models: Sequence[Path], data: str, config: ProjectConfig, dev
     own = [version("tiny-diffusion"), config.training.precision, device]
     content = json.dumps([own, [fingerprint(path) for path in models], data, settings, stats], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def attempt(
-    name: str, measure: Generator[Steps, None, Value], missing: dict[str, str]
-) -> Generator[Steps, None, Value | None]:
-    """What ``measure`` returns; None, and the reason under ``name`` in ``missing``, where it cannot be measured."""
-    try:
-        with memory_errors():
-            return (yield from measure)
-    except (UserError, WorldError) as error:
-        missing[name] = str(error)
-        return None

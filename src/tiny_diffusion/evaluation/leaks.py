@@ -1,4 +1,4 @@
-"""Held-out sentences that stand in the training text: what makes every figure too good."""
+"""Finds held-out sentences that also occur in the training text, which would make every figure too good."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from ..data.splitting import sentence_key
 
 @dataclass(frozen=True)
 class Leaks:
-    """Held-out sentences long enough to count, those of them in the training text, their share, and the first one."""
+    """Held-out sentences long enough to check, those of them in the training text, their share, and the first one."""
 
     checked: int
     found: int
@@ -19,7 +19,7 @@ class Leaks:
 
 
 def find_leaks(held_out: Sequence[str], training: Sequence[str]) -> Leaks:
-    """Compare sentences without regard to case, punctuation and spacing; only those of eight words or more count."""
+    """Compare sentences without case, punctuation and spacing; ``sentence_key`` says which are long enough to count."""
     known = {sentence_key(text) for text in training}
     counted = [text for text in held_out if sentence_key(text) is not None]
     found = [text for text in counted if sentence_key(text) in known]
@@ -27,7 +27,7 @@ def find_leaks(held_out: Sequence[str], training: Sequence[str]) -> Leaks:
 
 
 def leaks_of(data: Processed, split: str) -> Leaks:
-    """Sentences of ``split``'s passages against those of the training passages."""
+    """Compare the sentences of ``split``'s passages with those of the training passages."""
     held_out, training = (
         [s.text for s in sentences_of([p for p in data.passages if p.split == side], data.language)]
         for side in (split, "train")

@@ -1,4 +1,4 @@
-"""What an evaluation says: the report that ``evaluation.json`` holds, and its schema."""
+"""The result of an evaluation: the report that ``evaluation.json`` holds, and its schema."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 @dataclass(frozen=True)
 class Threshold:
-    """A quality threshold: the figure measured, the most it may be, and whether it is met."""
+    """A quality threshold: the measured figure, its limit, and whether the limit is met."""
 
     name: str
     value: float
@@ -36,16 +36,20 @@ class Threshold:
 class Report:
     """Everything that ``evaluation.json`` holds.
 
-    source: the book. split: which held-out passages were scored, in ``windows`` windows of at most ``window_tokens``
-    tokens out of ``passages`` passages; rough_interval: fewer than ten passages, so that intervals are over windows.
-    draws: masks a window behind the bound. bytes_per_token of the windows, and level_1_bytes_per_token of the same
-    text at vocabulary level 1. likelihood: the table, the model's own row first (the bound, or exact for an
-    autoregressive model). mask_rates and formats: empty when not asked for, mask_rates also for an autoregressive
-    model. leaks: held-out sentences that stand in the training text. style, coherence, novelty, frontier: see their
-    classes. blind: people's answers about this model, None when none were given. samples: the texts that the figures
-    are measured on. evaluation, generation: the settings behind it all. missing: why a row or a part, by its name,
-    could not be measured; style, coherence, novelty or frontier is None then. Files of version 4, without it, are read
-    too.
+    * source: the book. split: which held-out passages were scored, in ``windows`` windows of at most ``window_tokens``
+      tokens from ``passages`` passages.
+    * rough_interval: True for fewer than ten passages, so that intervals are over windows.
+    * draws: masks per window for the bound.
+    * bytes_per_token: of the windows; level_1_bytes_per_token: of the same text at vocabulary level 1.
+    * likelihood: the table, with the model's own row first (the bound, or exact for an autoregressive model).
+    * mask_rates, formats: empty if not asked for; mask_rates also for an autoregressive model.
+    * leaks: held-out sentences that occur in the training text.
+    * style, coherence, novelty, frontier: see their classes; None if ``missing`` says why they could not be measured.
+    * blind: people's answers about this model; None if there are none.
+    * samples: the texts that the figures are measured on.
+    * evaluation, generation: the settings.
+    * missing: for each row or part that could not be measured, by name, the reason. Files of version 4 lack it and can
+      still be read.
     """
 
     version: int
@@ -76,17 +80,17 @@ class Report:
 
     @property
     def leaking(self) -> bool:
-        """True when more of the held-out sentences stand in the training text than the threshold allows."""
+        """Whether a larger share of the held-out sentences occurs in the training text than the threshold allows."""
         return not next(t.met for t in self.thresholds if t.name == LEAK_THRESHOLD)
 
     def write(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write as JSON, completely or not at all."""
         write_json(path, Report, self)
 
 
 @dataclass(frozen=True)
 class SeedFigure:
-    """One figure of each checkpoint, in their order, and its mean and spread; None where a checkpoint lacks it."""
+    """One figure of each checkpoint, in order, with its mean and spread; None where a checkpoint lacks it."""
 
     name: str
     values: list[float | None]
@@ -95,7 +99,7 @@ class SeedFigure:
 
 @dataclass(frozen=True)
 class SeedsReport:
-    """Several checkpoints by the same settings: their paths, the main figures' mean and spread, and their reports."""
+    """Several checkpoints evaluated with the same settings: paths, mean and spread of the main figures, and reports."""
 
     version: int
     checkpoints: list[str]
@@ -103,19 +107,19 @@ class SeedsReport:
     reports: list[Report]
 
     def write(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write as JSON, completely or not at all."""
         write_json(path, SeedsReport, self)
 
 
 def write_json(path: Path, kind: Any, value: Any) -> None:
-    """Write a dataclass by its type's own schema, whole or not at all; a figure that is no number becomes null."""
+    """Write a dataclass by its type's own schema, completely or not at all; NaN becomes null."""
     write_text(path, TypeAdapter(kind).dump_json(value, indent=2).decode("utf-8") + "\n")
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of what ``evaluate`` writes: one checkpoint's report, or several checkpoints'."""
+    """The JSON Schema of what ``evaluate`` writes: the report of one checkpoint, or of several."""
     found: dict[str, Any] = TypeAdapter(Report | SeedsReport).json_schema(mode="serialization")
     for name in (Report.__name__, SeedsReport.__name__):
         found["$defs"][name]["properties"]["version"] = {"const": VERSION, "title": "Version", "type": "integer"}
-        found["$defs"][name]["required"] = list(found["$defs"][name]["properties"])  # all are written always
+        found["$defs"][name]["required"] = list(found["$defs"][name]["properties"])  # all fields are always written
     return {"title": f"Evaluation of tiny-diffusion, version {VERSION}", **found}

@@ -1,4 +1,4 @@
-"""What several seeds say: mean, spread, and paired differences."""
+"""Statistics over several seeds: mean, spread, and paired differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from scipy.stats import t
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean over seeds, their standard deviation (n - 1), and the mean's 95 % interval by Student's t.
+    """Mean over seeds, standard deviation (n - 1), and the mean's 95 % interval by Student's t.
 
-    One seed has no spread: all but the mean are None.
+    For one seed everything but the mean is None.
     """
 
     mean: float
@@ -22,7 +22,7 @@ class Spread:
 
     @property
     def interval(self) -> str:
-        """The mean's interval as text; nothing for one seed."""
+        """The mean's interval as text; empty for one seed."""
         return "" if self.low is None else f"[{self.low:.3f}, {self.high:.3f}]"
 
     def __str__(self) -> str:
@@ -31,7 +31,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Paired:
-    """Mean difference a - b of runs paired by seed, with its 95 % interval by Student's t over seeds."""
+    """Mean difference a - b of runs paired by seed, with its 95 % interval by Student's t over seeds.
+
+    lower: number of seeds for which a is below b.
+    """
 
     mean: float
     low: float | None
@@ -46,7 +49,7 @@ class Paired:
 
 
 def seeds_note(seeds: int) -> str:
-    """How far differences over so many seeds can be trusted, in words."""
+    """A sentence on how far differences over that many seeds can be trusted."""
     if seeds == 1:
         return "one seed: nothing is known of the spread between seeds"
     return f"95 % intervals by Student's t over {seeds} seeds, differences paired by seed; ± is a standard deviation"
@@ -64,7 +67,7 @@ def spread(values: Sequence[float]) -> Spread:
 def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
     """The difference a - b, seed by seed; both in the same order of seeds.
 
-    A bootstrap over so few values as studies have covers far less than it says: Student's t takes their number in.
+    A bootstrap over so few values covers far less than it claims to; Student's t takes their number into account.
     """
     differences = [x - y for x, y in zip(a, b, strict=True)]
     mean, lower, n = fmean(differences), sum(d < 0 for d in differences), len(differences)
@@ -75,5 +78,5 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Paired:
 
 
 def _half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of a mean by Student's t; of two values at least."""
+    """Half of the 95 % interval of a mean by Student's t, for at least two values."""
     return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences of one length: ``rows`` (B, T); ``owner`` (B,) numbers the sequences and ``copy`` (B,) their copies."""
+    """Sequences of one length, ``rows`` (B, T): row i is copy number ``copy[i]`` of sequence number ``owner[i]``."""
 
     owner: Tensor
     copy: Tensor

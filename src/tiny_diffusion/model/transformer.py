@@ -130,8 +130,8 @@ class Transformer(nn.Module):
     """Embedding, blocks, final norm and a head over text tokens only.
 
     The head leaves out the ``reserved`` first ids, so reserved tokens such as MASK and PAD can be neither predicted nor
-    sampled. ``vocab_size`` counts reserved ids and text tokens. ``schedule`` is the noise that the model is trained on;
-    the network does not use it, but losses and samplers find it here.
+    sampled. ``vocab_size`` counts reserved ids and text tokens. ``schedule`` is the noise that the model is trained on,
+    linear if None; the network does not use it, but losses and samplers find it here.
     """
 
     cos: Tensor

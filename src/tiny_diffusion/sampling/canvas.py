@@ -1,6 +1,6 @@
-"""Rows of text that fill up, and what the model says about their positions.
+"""Rows of text that are being filled, and what the model predicts for their positions.
 
-Shapes: B rows, T tokens, N positions that were looked at, V text vocabulary.
+Shapes: B rows, T tokens, N predicted positions, V text vocabulary.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,17 @@ from torch import Generator, Tensor
 
 from ..config import GenerationConfig
 from ..model.diffusion import MASK_ID
-from .draw import Numbers, choose, forbid, uniform
+from .draw import Numbers, choose, forbid, neighbours, penalise, uniform
 from .predictor import Predictor
-from .repetition import around, penalise
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The model's law at the positions ``where`` (B, T): logits (N, V), a penalty for repetition included.
+    """The model's distribution at the positions ``where`` (B, T): logits (N, V), repetition penalty included.
 
-    Temperature, ``top_k``, ``top_p`` and ``min_p`` come later, when tokens are drawn. How sure the model is gets
-    measured before them: after them a low temperature or ``top_k`` 1 makes every position certain, and a sampler
-    that goes by certainty would fill the whole text in one step.
+    Temperature, ``top_k``, ``top_p`` and ``min_p`` are applied only when tokens are drawn. Certainty is measured
+    before them: afterwards a low temperature or ``top_k`` 1 would make every position certain, and a sampler that
+    orders positions by certainty would fill the whole text in one step.
     """
 
     where: Tensor
@@ -29,12 +28,12 @@ class Prediction:
     reserved: int
 
     def probability(self, ids: Tensor) -> Tensor:
-        """The probability (B, T) of the text tokens ``ids`` (B, T) that stand where it was looked; zero elsewhere."""
+        """Probability (B, T) of the text tokens ``ids`` (B, T) at the predicted positions; zero elsewhere."""
         tokens = ids[self.where][:, None] - self.reserved
         return self._spread(self.logits.softmax(-1).gather(1, tokens).squeeze(1))
 
     def margin(self) -> Tensor:
-        """By how much (B, T) the likeliest token is likelier than the second; zero elsewhere."""
+        """Probability (B, T) of the likeliest token minus that of the second; zero elsewhere."""
         first, second = self.logits.softmax(-1).topk(2, dim=-1).values.unbind(-1)
         return self._spread(first - second)
 
@@ -44,22 +43,22 @@ class Prediction:
         return self._spread(-torch.xlogy(chances, chances).sum(-1))
 
     def _spread(self, values: Tensor) -> Tensor:
-        """``values`` (N,) at their places in (B, T)."""
+        """``values`` (N,) at their positions in (B, T)."""
         return values.new_zeros(self.where.shape).masked_scatter(self.where, values)
 
 
 @dataclass(frozen=True)
 class Draft:
-    """Drawn tokens, not settled yet: ids (B, T) and the probability (B, T) with which each was drawn."""
+    """Drawn tokens that are not settled yet: ids (B, T) and the probability (B, T) with which each was drawn."""
 
     ids: Tensor
     chances: Tensor
 
 
 class Canvas:
-    """Ids (B, T) with MASK where unsettled, and for each token the probability that it was drawn with, 1 if given.
+    """Ids (B, T), MASK where unsettled, and the probability (B, T) with which each was drawn, 1 for given tokens.
 
-    ``block`` (B, T) tells which positions a sampler may change now; what was given is never among them.
+    ``block`` (B, T) marks the positions that a sampler may change now; given tokens are never among them.
     """
 
     def __init__(
@@ -86,16 +85,16 @@ class Canvas:
 
     @torch.inference_mode()
     def look(self, where: Tensor) -> Prediction:
-        """What the model says about the positions ``where`` (B, T), at least one: a forward pass."""
+        """The model's prediction for the positions ``where`` (B, T), at least one: one forward pass."""
         logits, reserved = self._predictor.logits(self.ids, where), self._predictor.model.reserved
         if self.settings.repetition_penalty != 1:
-            neighbours = around(self.ids, where, self.settings.repetition_window)
-            logits = penalise(logits, neighbours - reserved, self.settings.repetition_penalty)
+            beside = neighbours(self.ids, where, self.settings.repetition_window)
+            logits = penalise(logits, beside - reserved, self.settings.repetition_penalty)
         return Prediction(where, forbid(logits, self._allowed), reserved)
 
     @torch.inference_mode()
     def draw(self, prediction: Prediction, where: Tensor) -> Draft:
-        """Tokens drawn at the positions ``where`` (B, T), which the prediction must be about."""
+        """Draw tokens at the positions ``where`` (B, T), all of which the prediction must cover."""
         counts = None if isinstance(self.numbers, Generator) else where.sum(1).tolist()
         drawn, chances = choose(prediction.logits[where[prediction.where]], self.settings, self.numbers, counts)
         ids = self.ids.masked_scatter(where, drawn + prediction.reserved)
@@ -112,6 +111,6 @@ class Canvas:
         self.confidence = self.confidence.masked_fill(where, 0.0)
 
     def uniform(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """A uniform random number (B, T), on the CPU, for every position."""
+        """A uniform random number (B, T) for every position, on the CPU."""
         rows, tokens = self.ids.shape
         return uniform(self.numbers, [tokens] * rows, dtype).view(rows, tokens)

@@ -1,45 +1,29 @@
-"""The reverse process: masked positions are settled step by step, as a generator of states.
+"""The reverse process: masked positions settle step by step, as a generator of states.
 
 Shapes: B rows, T tokens.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..config import GenerationConfig
 from ..model.diffusion import MASK_ID
 from ..model.transformer import Transformer
-from . import blocks, order, remasking
 from .canvas import Canvas
 from .draw import Numbers
 from .predictor import Predictor
-
-# By the names of ``generation.sampler``: fills a canvas's block in so many steps; see ``order`` for what it yields.
-SAMPLERS: dict[str, Callable[[Canvas, int], Iterator[int]]] = {
-    "ancestral": order.ancestral,
-    "first_hitting": order.first_hitting,
-    "confidence": order.confidence,
-    "margin": order.margin,
-    "entropy": order.entropy,
-    "entropy_bounded": order.entropy_bounded,
-    "threshold": order.threshold,
-    "remasking": remasking.remasking,
-    "planner": remasking.planner,
-}
-# These take as many steps as they need, at most one a token.
-ADAPTIVE = ("entropy_bounded", "threshold")
-# These settle an equal share a step: with more steps than tokens some would settle none, and are left out.
-EQUAL_SHARES = ("first_hitting", "confidence", "margin", "entropy")
+from .samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
 
 
 @dataclass(frozen=True)
 class DenoisingState:
-    """One moment of the reverse process: ids (B, T) with MASK where unsettled, confidence (B, T), step of steps.
+    """One moment of the reverse process.
 
-    Adaptive samplers do not know their number of steps: ``steps`` is then the most that it can be from here, and
-    the true number in the last state.
+    ids: (B, T), MASK where unsettled. confidence: (B, T), the probability with which each token was drawn, 1 for given
+    tokens. step: steps done. steps: all steps; an adaptive sampler gives an upper bound until the last state.
     """
 
     ids: Tensor
@@ -49,7 +33,7 @@ class DenoisingState:
 
 
 def most_steps(settings: GenerationConfig, tokens: int) -> int:
-    """The most steps that filling so many masked tokens of a row takes."""
+    """The most steps that it takes to fill ``tokens`` masked tokens of a row."""
     if settings.sampler in ADAPTIVE:
         return tokens
     steps = max(settings.steps, -(-tokens // settings.block) if settings.block else 1)
@@ -61,29 +45,29 @@ def denoise(
 ) -> Iterator[DenoisingState]:
     """Fill every MASK of ``ids`` (B, T) with ``settings.sampler``; all other ids stay as they are.
 
-    The samplers are in ``order`` and ``remasking``. With ``settings.block`` they fill the first so many masked
-    positions of each row before the next so many (block-wise, semi-autoregressive: Arriola et al. 2025, whose
-    model is trained so, while this one sees the masks of later blocks as well); the steps are shared over the
-    blocks by their length, at least one each. ``allowed`` is the number of text tokens that may be drawn.
-    ``numbers``: a generator for all rows, or one for each, which makes a row independent of the others.
-    With ``settings.cache_context`` the first ``kept`` tokens of the rows, all settled, and later every finished block
-    are computed no more: their keys and values are those of the first pass over the block behind them, which no
-    sampler changes any more, and later passes run over the tokens behind them only. Where rows differ in which
-    positions are masked, a block counts as finished as far as all rows are settled from their beginning on.
+    With ``settings.block``, each row's first ``block`` masked positions are filled before the next ones
+    (semi-autoregressive, Arriola et al. 2025; unlike their model, this one also sees the masks of later blocks). The
+    steps are shared among the blocks by length, at least one each. Only the first ``allowed`` text tokens are drawn.
+    ``numbers``: one generator for all rows, or one per row, which makes the rows independent of each other.
+
+    With ``settings.cache_context``, keys and values of the first ``kept`` tokens, which must be settled, and later of
+    each finished block are computed once: in the first pass over the block after them. Later passes run over the
+    remaining tokens only. If rows differ in which positions are masked, a block counts as finished up to the first
+    position that some row has not settled. Raises UserError for controls that the model has not learnt.
     """
     model.eval()
     predictor = Predictor(model, settings, kept)
     canvas = Canvas(predictor, ids, settings, numbers, allowed)
-    parts = blocks.split(canvas.masked, settings.block)
-    most = blocks.lengths(parts)  # one token a step
-    shares = most if settings.sampler in ADAPTIVE else blocks.share(settings.steps, most)
+    blocks = split_blocks(canvas.masked, settings.block)
+    most = torch.stack([block.sum(1).max() for block in blocks]).tolist()  # one token per step
+    shares = most if settings.sampler in ADAPTIVE else share_steps(settings.steps, most)
     if settings.sampler in EQUAL_SHARES:
         shares = [min(share, tokens) for share, tokens in zip(shares, most, strict=True)]
     step = 0
-    for i, part in enumerate(parts):
+    for i, block in enumerate(blocks):
         if i:
-            predictor.keep(blocks.settled_prefix(canvas.ids == MASK_ID))
-        canvas.block = part
+            predictor.keep(settled_prefix(canvas.ids == MASK_ID))
+        canvas.block = block
         for left in SAMPLERS[settings.sampler](canvas, shares[i]):
             step += 1
             yield DenoisingState(
@@ -91,3 +75,28 @@ def denoise(
             )
     if step == 0:  # no MASK at all, and a sampler that takes no step then
         yield DenoisingState(canvas.ids.clone(), canvas.confidence.clone(), 0, 0)
+
+
+def split_blocks(masked: Tensor, size: int) -> list[Tensor]:
+    """The ``masked`` positions (B, T) as blocks (B, T) of ``size`` per row, from left to right; size 0: one block."""
+    if size == 0:
+        return [masked]
+    index = (masked.cumsum(1) - 1) // size
+    return [masked & (index == i) for i in range(max(1, int(index.max()) + 1))]
+
+
+def settled_prefix(masked: Tensor) -> int:
+    """How many positions at the beginning are ``masked`` (B, T) in no row."""
+    return int((~masked.any(0)).cumprod(0).sum())
+
+
+def share_steps(steps: int, lengths: list[int]) -> list[int]:
+    """``steps`` shared among blocks of these ``lengths`` in tokens, at least one step each.
+
+    Each step goes to the block that would settle most tokens per step (Adams's apportionment): with as many steps as
+    tokens, each step settles one token.
+    """
+    shares = [1] * len(lengths)
+    for _ in range(steps - len(lengths)):
+        shares[max(range(len(lengths)), key=lambda i: lengths[i] / shares[i])] += 1
+    return shares

@@ -1,4 +1,4 @@
-"""The autoregressive twin's way to write: one token a step, each given those before it.
+"""How the autoregressive twin writes: one token per step, each given those before it.
 
 Shapes: B rows, T tokens, V text vocabulary.
 """
@@ -13,21 +13,19 @@ from ..data.tokenizer import BOS
 from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
-from .controls import wanted_controls
 from .denoise import DenoisingState
-from .draw import Numbers, choose, forbid
-from .predictor import float_logits
-from .repetition import penalise
+from .draw import Numbers, choose, forbid, penalise
+from .predictor import float_logits, wanted_controls
 
 
 def left_to_right(
     model: Transformer, block: Tensor, kept: int, settings: GenerationConfig, numbers: Numbers, allowed: int
 ) -> Iterator[DenoisingState]:
-    """Write ``block`` (B, T) behind its first ``kept`` tokens; a state after each.
+    """Write ``block`` (B, T) after its first ``kept`` tokens; one state per token.
 
-    Keys and values of what stands already are kept, so that a step costs one token's pass. Of the settings that
-    choose an order or a number of steps none applies; a repetition can only be of what stands before. Raises
-    UserError for controls, which a causal model does not learn.
+    Keys and values are cached, so that a step costs a pass over one token. Settings about the order and the number of
+    steps have no effect; the repetition penalty looks at earlier tokens only. Raises UserError for controls, which a
+    causal model does not learn.
     """
     wanted_controls(model, settings)
     model.eval()
@@ -54,9 +52,9 @@ def _next_tokens(
     numbers: Numbers,
     allowed: int,
 ) -> tuple[Tensor, Tensor]:
-    """The token (B,) drawn after the tokens in ``cache`` and ``new``, which are cached too, and its probability.
+    """Tokens (B,) drawn after those in ``cache`` and ``new`` (B, T), and their probabilities (B,); caches ``new``.
 
-    ``before`` (B, W) are the tokens whose repetition is penalised.
+    ``before`` (B, W): the tokens whose repetition is penalised.
     """
     with autocast(new.device, settings.precision):
         hidden = model.hidden(new, cache=cache)[:, -1]

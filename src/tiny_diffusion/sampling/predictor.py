@@ -1,6 +1,7 @@
-"""The network as samplers use it: states only where tokens are wanted, products in the machine's fast precision.
+"""The network as samplers use it: logits at the requested positions only, in the machine's fast precision.
 
-Shapes: B rows, T tokens, M positions asked of each row, N positions asked in all, V text vocabulary, D width.
+Shapes: B rows, T tokens, M positions requested per row, N positions requested in all, V text vocabulary, D width,
+K controls.
 """
 
 import copy
@@ -10,16 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import GenerationConfig
+from ..config.controls import CONTROLS
+from ..errors import UserError
 from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
-from .controls import wanted_controls
 
 
 def cast_once(model: Transformer, precision: str) -> Transformer:
-    """``model`` itself; where its products run in bfloat16, a copy whose blocks' matrices have that type already.
+    """``model`` itself, or a copy with its blocks' matrices in bfloat16 if ``precision`` computes products in it.
 
-    Autocast alone would cast every matrix again at every step.
+    Autocast alone would cast every matrix again in every step.
     """
     device = next(model.parameters()).device
     with autocast(device, precision):
@@ -35,17 +37,16 @@ def cast_once(model: Transformer, precision: str) -> Transformer:
 class Predictor:
     """Logits at chosen positions of rows that fill up step by step.
 
-    Rows without such a position take no forward pass. With ``settings.cache_context`` the keys and values of the
-    first ``kept`` tokens are those of the first pass after ``keep`` was told of them, and later passes run over the
-    other tokens only: an approximation, since a bidirectional model would let the settled tokens see what was written
-    since.
+    Rows without a requested position are skipped. With ``settings.cache_context``, keys and values of the first
+    ``kept`` tokens come from the first pass after ``keep`` was called, and later passes run over the other tokens only.
+    This is an approximation: in a bidirectional model the kept tokens would see what was written since.
 
-    With controls and a ``settings.guidance`` g other than 1, the logits are u + g (c - u), from those with the controls
-    (c) and those without (u): classifier-free guidance (Ho & Salimans 2022; for discrete diffusion Schiff et al. 2024),
-    at twice the cost. Raises UserError for controls that the model has not learnt.
+    With controls and ``settings.guidance`` g other than 1, the logits are u + g (c - u), where c is computed with the
+    controls and u without them: classifier-free guidance (Ho & Salimans 2022; for discrete diffusion Schiff et al.
+    2024), at twice the cost. Raises UserError for controls that the model has not learnt.
     """
 
-    def __init__(self, model: Transformer, settings: GenerationConfig, kept: int) -> None:
+    def __init__(self, model: Transformer, settings: GenerationConfig, kept: int = 0) -> None:
         self.model = model
         self.precision = settings.precision
         self.controls = wanted_controls(model, settings)
@@ -56,16 +57,16 @@ class Predictor:
         self.keep(kept)
 
     def keep(self, count: int) -> None:
-        """From now on the first ``count`` tokens of every row, no fewer than before, stay as they are."""
+        """From now on the first ``count`` tokens of every row stay as they are; ``count`` must never decrease."""
         if self.caching and count:
             self.kept = count
             if self.cache is None:
                 self.cache = KeyValueCache(self.model.config.context)
 
     def logits(self, ids: Tensor, where: Tensor) -> Tensor:
-        """Float32 logits (N, V) of the positions ``where`` (B, T), at least one, of ``ids`` (B, T), in their order.
+        """Float32 logits (N, V) of the positions ``where`` (B, T), at least one, of ``ids`` (B, T), in row-major order.
 
-        None of these may be among the tokens that are kept; the rows must be the same in every pass then.
+        None of these positions may be among the kept tokens; with kept tokens, every pass must have the same rows.
         """
         if self.controls is None or self.guidance == 1:
             return self._logits(ids, where)
@@ -73,7 +74,7 @@ class Predictor:
         return plain + self.guidance * (guided - plain)
 
     def _levels(self, rows: int) -> Tensor | None:
-        """Levels (rows, 1, K) of the controls; under guidance the latter half of the rows goes without."""
+        """Levels (rows, 1, K) of the controls; under guidance the second half of the rows has none."""
         if self.controls is None:
             return None
         levels = self.controls.expand(rows, 1, -1)
@@ -86,11 +87,11 @@ class Predictor:
         if self.cache is None:
             rows = where.any(1)
             ids, where = ids[rows], where[rows]
-        else:  # what was kept since the last pass goes through this one
+        else:  # tokens kept since the last pass are in this one
             ids, where = ids[:, self.cache.length :], where[:, self.cache.length :]
         count = where.sum(1)
         width = int(count.max())
-        positions = (~where).byte().argsort(dim=1, stable=True)[:, :width]  # (B, M), a short row's end means nothing
+        positions = (~where).byte().argsort(dim=1, stable=True)[:, :width]  # (B, M), filled up in rows that have fewer
         asked = torch.arange(width, device=ids.device) < count[:, None]
         with autocast(ids.device, self.precision):
             hidden = self.model.hidden(
@@ -102,5 +103,30 @@ class Predictor:
 
 
 def float_logits(model: Transformer, hidden: Tensor) -> Tensor:
-    """Logits (N, V) of hidden states (N, D) in float32: bfloat16 ones are off by up to 3 % in probability at 8."""
+    """Float32 logits (N, V) of hidden states (N, D): at a logit of 8, bfloat16 is off by up to 3 % in probability."""
     return model.logits(hidden.float())
+
+
+def wanted_controls(model: Transformer, settings: GenerationConfig) -> Tensor | None:
+    """Levels (K,) of the controls that ``settings`` request, on the model's device; None if they request none.
+
+    Raises UserError if the model has not learnt them.
+    """
+    values = (settings.sentence_length, settings.dialogue, settings.difficulty, settings.stage)
+    chosen = dict(zip(CONTROLS, values, strict=True))
+    given = [f"generation.{name}={value}" for name, value in chosen.items() if value != "any"]
+    if not given:
+        return None
+    if model.controls is None:
+        raise UserError(
+            f"this model was trained without controls, {given[0]} needs one trained with model.controls=true"
+        )
+    levels = torch.tensor([0 if v == "any" else 1 + CONTROLS[name].index(v) for name, v in chosen.items()])
+    levels = levels.to(model.device)
+    if missing := model.controls.untrained(levels):
+        name = list(CONTROLS)[missing[0]]
+        raise UserError(
+            f"generation.{name}={chosen[name]}: this model has not learnt it; its book has no such text, or its "
+            "training ended before any came"
+        )
+    return levels

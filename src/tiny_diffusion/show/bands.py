@@ -1,6 +1,6 @@
 """Confidence in four bands, and the colour of each.
 
-Colour never speaks alone: the terminal has a legend, the page tells the number.
+Colour is never the only sign: the terminal has a legend, and the page shows the number.
 """
 
 from bisect import bisect_right
@@ -27,5 +27,5 @@ BANDS = (
 
 
 def band_of(confidence: float) -> int:
-    """The number of the band that a confidence from 0 to 1 falls in, 0 the lowest."""
+    """The number of the band, 0 the lowest, that contains a confidence from 0 to 1."""
     return bisect_right(LIMITS, confidence)

@@ -1,4 +1,4 @@
-"""The animation as a GIF; needs the extra ``gif``."""
+"""The animation as a GIF, with a font that has the text's letters; needs the extra ``gif``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,23 +8,34 @@ from typing import Any
 from ..errors import UserError
 from ..files import atomic_write
 from .bands import BANDS, band_of
-from .fonts import find_font
 from .frames import Frame, Piece
 from .lines import may_part, printable
 
 WIDTH, MARGIN = 720, 24  # pixels
 SIZE, LEADING = 20, 30
 PAPER, INK, SOFT, SHADE, NEW = "#ffffff", "#1d1f21", "#5c6166", "#d9dbd7", "#fff1c2"
-SHADES = 8  # between a letter's colour and what it stands on, for smooth edges
-SHORTEST = 0.02  # seconds: viewers slow shorter frames down to a tenth of a second
+SHADES = 8  # between the colour of a letter and its background, for smooth edges
+SHORTEST = 0.02  # seconds: viewers show shorter frames for a tenth of a second
 HOLD = 3.0  # seconds for the last frame
+# Tried by name if Pillow's own font, which has English letters only, is not enough: free fonts, then those of macOS
+# and Windows. The last three contain Chinese, Japanese and Korean.
+SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "Arial Unicode.ttf",
+    "segoeui.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "PingFang.ttc",
+    "msyh.ttc",
+)
+NO_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True)
 class _Box:
-    """Where a piece stands, in pixels, and how much of it its final text's space before a word takes.
+    """Where a piece is drawn, in pixels, and how much of its width is the space before a word in the final text.
 
-    ``first``: at the beginning of a line, where no space is drawn.
+    first: whether it begins a line, where no space is drawn.
     """
 
     left: float
@@ -35,16 +46,16 @@ class _Box:
 
 
 def check_gif(path: Path, pace: float) -> None:
-    """Raise UserError where a GIF cannot be written: before a text is, rather than after."""
+    """Raise UserError if a GIF cannot be written, before the text is written rather than after."""
     _pillow()
     if pace < SHORTEST:
         raise UserError(f"--gif {path}: a GIF shows a state for {SHORTEST:g} seconds at least; raise --pace to that")
 
 
 def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> str:
-    """Draw each film (frames of the same pieces), one after the other, ``pace`` seconds a frame, the last held longer.
+    """Draw films (frames of the same pieces) one after another, ``pace`` seconds per frame and longer for the last.
 
-    Returns the characters that no font here has: they come out as boxes. Raises UserError when Pillow is missing.
+    Returns the characters that no font here has; they are drawn as boxes. Raises UserError if Pillow is missing.
     """
     image, draw, fonts, colours = _pillow()
     letters = {c for film in films for frame in film for piece in frame.pieces for c in _shown(piece)}
@@ -75,7 +86,7 @@ def _pillow() -> tuple[Any, Any, Any, Any]:
 
 
 def _palette(colours: Any) -> list[int]:
-    """Red, green, blue of all colours that are drawn, and of the shades between letters and what they stand on."""
+    """Red, green and blue of all colours that are drawn, and of the shades between letters and their background."""
     inks = [colours.getrgb(name) for name in (INK, SOFT, *(band.on_light for band in BANDS))]
     values = list(colours.getrgb(SHADE))
     for ink in inks:
@@ -99,7 +110,7 @@ def _lay_out(film: Sequence[Frame], measure: Callable[[str], float]) -> list[_Bo
         if left > MARGIN and left + sum(widths[start:end]) > WIDTH - MARGIN:
             left, top = float(MARGIN), top + LEADING
         for piece, width in zip(film[-1].pieces[start:end], widths[start:end], strict=True):
-            if left > MARGIN and left + width > WIDTH - MARGIN:  # within a word wider than a line
+            if left > MARGIN and left + width > WIDTH - MARGIN:  # inside a word wider than a line
                 left, top = float(MARGIN), top + LEADING
             first = left == MARGIN
             space = measure(" ") if _shown(piece).startswith(" ") else 0.0
@@ -114,7 +125,7 @@ def _lay_out(film: Sequence[Frame], measure: Callable[[str], float]) -> list[_Bo
 
 
 def _words(pieces: Sequence[Piece]) -> Iterator[tuple[int, int]]:
-    """Ranges of pieces that no line should part."""
+    """Ranges of pieces that should stay on one line."""
     start = 0
     for place in range(1, len(pieces)):
         if may_part(pieces[place - 1].text, pieces[place].text):
@@ -145,3 +156,32 @@ def _draw_legend(canvas: Any, top: int, kind: Any) -> None:
     for text, colour in (("confidence:", SOFT), *((band.label, band.on_light) for band in BANDS)):
         canvas.text((left, top), text, fill=colour, font=kind)
         left += kind.getlength(text + "  ")
+
+
+def find_font(fonts: Any, text: str, size: int) -> tuple[Any, str]:
+    """Return the first font that has all characters of ``text``, or the one that has most, and the missing characters.
+
+    fonts: the module ``PIL.ImageFont``, which the caller has imported.
+    """
+    best, lacking = None, text
+    for font in _fonts(fonts, size):
+        missing = _missing(font, text)
+        if best is None or len(missing) < len(lacking):
+            best, lacking = font, missing
+        if not missing:
+            break
+    return best, lacking
+
+
+def _fonts(fonts: Any, size: int) -> Iterator[Any]:
+    yield fonts.load_default(size)
+    for name in SYSTEM_FONTS:
+        try:
+            yield fonts.truetype(name, size)
+        except OSError:  # not on this machine
+            continue
+
+
+def _missing(font: Any, text: str) -> str:
+    box = bytes(font.getmask(NO_CHARACTER))
+    return "".join(c for c in sorted(set(text)) if not c.isspace() and bytes(font.getmask(c)) == box)

@@ -1,4 +1,4 @@
-"""Lines of a fixed width that stay as they are while tokens settle."""
+"""Breaks text into lines of a fixed width that stay as they are while tokens settle."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from .frames import Frame, Piece
 SHADE = "░"
 BREAK = "¶"
 NUM_BYTES = 256
-ROOM = 1.2  # cells for an unsettled token, by those of a typical one: more are steadier, and leave lines shorter
+ROOM = 1.2  # width of an unsettled token relative to a typical one: wider is steadier but leaves lines shorter
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -28,9 +28,9 @@ def may_part(left: str, right: str) -> bool:
 
 
 def unsettled_width(tokenizer: BookTokenizer, allowed: int) -> int:
-    """Cells, the space before included, that stand for one of the first ``allowed`` text tokens before it is known.
+    """Cells, including a leading space, that represent one of the first ``allowed`` text tokens before it is known.
 
-    Frequent tokens are learnt early: by Zipf's law the nth weighs 1 / (n + 10) in the mean of their widths.
+    Frequent tokens are learnt early: by Zipf's law the nth has the weight 1 / (n + 10) in the mean of their widths.
     """
     learnt = range(NUM_RESERVED + NUM_BYTES, NUM_RESERVED + allowed)
     weights = [1 / (n + 10) for n in range(len(learnt))]
@@ -52,21 +52,21 @@ class Cell:
         return self.place + len(self.piece.ids) - 1
 
 
-Word = list[Cell]  # which no line may part
+Word = list[Cell]  # cells that stay on one line
 
 
 class Lines:
     """Breaks one frame after another into lines; a line keeps its tokens as long as they fit.
 
-    An unsettled token has a width of its own. What no longer fits goes to the next line, as does the beginning of
-    a word that turned out to go on there; nothing ever moves up. So most steps change a few lines only, and the
-    number of lines is the same unless the text outgrows them.
+    An unsettled token has a fixed width. What no longer fits moves to the next line, as does the beginning of a word
+    that turns out to continue there; nothing ever moves up. So most steps change only a few lines, and the number of
+    lines stays the same unless the text outgrows them.
     """
 
     def __init__(self, width: int, unsettled: int) -> None:
         self.width = width
         self.unsettled = unsettled
-        self._starts: list[int] = []  # place of each line's first token, but for the first line's
+        self._starts: list[int] = []  # place of the first token of each line after the first
 
     def wrap(self, frame: Frame) -> list[list[Cell]]:
         """The frame's lines, each at most ``width`` cells wide unless a single token is wider."""
@@ -78,7 +78,7 @@ class Lines:
                 del kept[0]
             due = bool(kept) and kept[0] <= last
             if lines[-1] and (due or used + _width(word) > self.width):
-                del kept[:1]  # of a line that is full the rest joins the next one
+                del kept[:1]  # the rest of a full line joins the next one
                 lines.append([])
                 starts.append(first)
                 used = 0
@@ -108,7 +108,7 @@ class Lines:
         return re.sub("\n+", BREAK + " ", printable(piece.text))
 
     def _fitting(self, word: Word) -> Iterator[Word]:
-        """The word, or its cells one by one where it is wider than a line."""
+        """The word, or its cells one by one if it is wider than a line."""
         if _width(word) <= self.width:
             yield word
         else:

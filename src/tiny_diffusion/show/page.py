@@ -1,4 +1,4 @@
-"""The animation as one page that needs nothing else: no network, no library, and for the final text no script."""
+"""The animation as one self-contained page: no network, no library, and no script for the final text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from .frames import Frame, Piece
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,  # what a model wrote stands in the page
+    autoescape=True,  # the page contains what a model wrote
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -20,7 +20,7 @@ PAGES = Environment(
 
 
 def render(films: Sequence[Sequence[Frame]], pace: float) -> str:
-    """The page of some films (frames of the same pieces), which run side by side, ``pace`` seconds a frame."""
+    """The page of some films (frames of the same pieces), which run side by side, ``pace`` seconds per frame."""
     return PAGES.get_template("animation.html.j2").render(
         finals=[film[-1] for film in films],
         data={"pace": pace, "limits": LIMITS, "films": [encode(film) for film in films]},
@@ -31,15 +31,15 @@ def render(films: Sequence[Sequence[Frame]], pace: float) -> str:
 
 
 def write_page(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page, completely or not at all."""
     write_text(path, render(films, pace))
 
 
 def encode(film: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Each frame as its step and what changed in it: ``[piece, confidence, text]``.
+    """Each frame as its step and its changes: ``[piece, confidence, text]``.
 
-    The text is left out where it is the final one, the confidence too where the piece is masked again. The first
-    frame tells what was given; all else is masked at first.
+    The text is left out if it is the final one, and the confidence too if the piece is masked again. The first frame
+    contains what was given; everything else is masked at first.
     """
     final = film[-1].pieces
     before: Sequence[Piece | None] = [None] * len(final)

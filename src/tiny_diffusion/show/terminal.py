@@ -1,4 +1,4 @@
-"""The animation in a terminal: one block of lines at one height, drawn over at each state."""
+"""The animation in a terminal: one block of lines of constant height, redrawn at each state."""
 
 import time
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ from .frames import Frame, Piece
 from .lines import SHADE, Cell, Lines, printable
 
 WIDTH = 80
-AROUND = 4  # rows for the legend, the progress and the space between
+AROUND = 4  # rows for the legend, the progress and the blank lines between
 NARROWEST = 20
 
 
 def can_animate(console: Console) -> bool:
-    """Whether the console is a terminal that draws in place and in colour."""
+    """Whether the console is a terminal that can draw in place and in colour."""
     return console.is_terminal and not console.is_dumb_terminal and not console.no_color
 
 
 def style_of(piece: Piece, *, bold: bool) -> Style:
-    """The style of a piece: what was given is plain, what is to come is dim, what is new may be bold."""
+    """The style of a piece: given text is plain, masked text dim, and new text may be bold."""
     if piece.state == "masked":
         return Style(dim=True)
     bold = bold and piece.new
@@ -43,7 +43,7 @@ def coloured(frame: Frame) -> Text:
 
 
 def legend() -> Text:
-    """What the colours say."""
+    """The meaning of the colours."""
     text = Text("confidence: ", no_wrap=True)
     for band in BANDS:
         text.append("■ ", Style(color=band.terminal)).append(f"{band.label}  ")
@@ -53,9 +53,9 @@ def legend() -> Text:
 class Stage:
     """Where one text is animated; used as a context, it leaves the terminal as it was.
 
-    The height is settled by the first frame, with some lines in reserve; it grows with a text that is written in
-    several blocks, and with one whose tokens are much longer than most. Of a text higher than the terminal the last
-    lines are shown.
+    The first frame sets the height, with some lines in reserve. The height grows with a text that is written in several
+    blocks, and with one whose tokens are much longer than most. Of a text higher than the terminal the last lines are
+    shown.
     """
 
     def __init__(self, console: Console, unsettled: int, title: str = "") -> None:
@@ -76,13 +76,13 @@ class Stage:
         self._live.stop()
 
     def show(self, frame: Frame) -> None:
-        """Draw a frame over the one before."""
+        """Draw a frame over the previous one."""
         self._live.update(self.draw(frame), refresh=True)
 
     def draw(self, frame: Frame) -> Group:
         """A frame as lines: legend, text at its fixed height, progress.
 
-        The last line is short, so that a key pressed meanwhile, which the terminal prints there, breaks no line.
+        The last line is short, so that a key pressed meanwhile, which the terminal echoes there, breaks no line.
         """
         lines = self._lines.wrap(frame)
         tokens = sum(len(piece.ids) for piece in frame.pieces)
@@ -106,7 +106,7 @@ class Stage:
 
 
 def play(stage: Stage, frames: Iterable[Frame], pace: float) -> None:
-    """Show frames as they come, each for ``pace`` seconds or more; making the next one counts into that time."""
+    """Show frames as they come, each for at least ``pace`` seconds, including the time to make the next one."""
     with stage:
         due = time.monotonic()
         for frame in frames:

@@ -1,4 +1,4 @@
-"""What the curriculum is worth: schedules compared after the same number of optimiser steps of the same batches."""
+"""Measures the value of the curriculum: schedules compared after equal numbers of optimiser steps on equal batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ def budget(config: ProjectConfig, lengths: Lengths) -> int:
 
 
 def ablation_runs(config: ProjectConfig, lengths: Lengths) -> dict[str, list[Run]]:
-    """Runs of each schedule, one for each seed. Batches are of equal rows, so equal steps are equal FLOPs.
+    """Runs of each schedule, one for each seed. Batches have equal rows, so equal steps mean equal FLOPs.
 
-    Packed sentences and pairs leave a little padding: tokens differ, and are shown.
-    Raises UserError for a schedule that does not fit into the budget.
+    Packed sentences and pairs leave a little padding, so the numbers of tokens differ; they are reported. Raises
+    UserError for a schedule that does not fit into the budget.
     """
     steps = budget(config, lengths)
     runs: dict[str, list[Run]] = {}
@@ -50,7 +50,7 @@ def ablation_runs(config: ProjectConfig, lengths: Lengths) -> dict[str, list[Run
 
 
 def ablation_plan(runs: Mapping[str, Sequence[Run]]) -> list[Run]:
-    """All runs, seed by seed, so that every prefix of seeds is a whole comparison."""
+    """All runs, seed by seed, so that every prefix of seeds is a complete comparison."""
     return [run for same_seed in zip(*runs.values(), strict=True) for run in same_seed]
 
 

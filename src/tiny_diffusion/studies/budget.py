@@ -1,16 +1,16 @@
-"""Which size, epochs and batch give the lowest expected held-out bits per byte within so many seconds.
+"""Chooses the size, epochs and batch with the lowest expected held-out bits per byte within a time limit.
 
 The law, fitted by ``benchmarks/fit_budget.py`` to the runs in ``benchmarks/budget_runs.jsonl``:
 
     bpb = floor + (start - floor) / (1 + (seen / half(size))^power)
     floor = floor(size) + small_batch * max(0, log2(2,048 / tokens of a batch))
 
-``start`` is what token frequencies alone give. ``seen`` is the text that passes by in the last stage, epochs times the
-training text, in MB, over (tokens of a batch / 2,048)^batch_power; ``half`` is where half the way is done. All are
-positive, so that more epochs never look worse. Small batches learn faster and end higher. The law holds up to
-``most_epochs`` of a size, and no longer run is a candidate: a model that is too large for its book learns it by heart.
-It extrapolates to books far from ``book_bytes`` and to other shapes; what another book's own floor is, it cannot know,
-but that moves all candidates alike.
+``start`` is the figure of token frequencies alone. ``seen`` is the amount of text read in the last stage, epochs times
+the training text, in MB, over (tokens of a batch / 2,048)^batch_power; at ``half`` of it, half the improvement is made.
+All constants are positive, so that more epochs never look worse. Small batches learn faster and end higher. The law
+holds up to ``most_epochs`` of a size, and no longer run is a candidate: a model that is too large for its book
+memorises it. The law extrapolates to books far from ``book_bytes`` and to other shapes. It does not know the floor of
+another book, but that shifts all candidates alike.
 """
 
 import json
@@ -23,7 +23,7 @@ from ..errors import UserError
 from ..training.run_time import Pace
 
 BATCH_TOKENS = 2048
-SHORT_RUN = 20  # epochs of the last stage below which the earlier stages get one epoch each, as in the source runs
+SHORT_RUN = 20  # below so many epochs of the last stage, earlier stages get one epoch each, as in the source runs
 EARLY, EARLY_SHORT = 3, 1
 VALIDATIONS = 8  # in the last stage
 SAMPLES = 2
@@ -31,7 +31,7 @@ SAMPLES = 2
 
 @dataclass(frozen=True)
 class SizeLaw:
-    """The law's constants of one size; of its source runs the most epochs and the batches, in rows."""
+    """The law's constants for one size, and the most epochs and the batches (in rows) of its source runs."""
 
     parameters: int
     floor: float
@@ -42,7 +42,7 @@ class SizeLaw:
 
 @dataclass(frozen=True)
 class Law:
-    """Expected test bits per byte by size, text seen and batch; ``error``: of the fit, root mean square."""
+    """Expected test bits per byte by size, text seen and batch; ``error`` is the root mean square error of the fit."""
 
     sizes: dict[str, SizeLaw]
     start: float
@@ -60,7 +60,7 @@ class Law:
         return cls(**{**data, "sizes": sizes})
 
     def nearest(self, parameters: int) -> SizeLaw:
-        """The fitted size whose number of parameters is nearest by ratio."""
+        """The fitted size whose number of parameters is nearest, by ratio."""
         return min(self.sizes.values(), key=lambda size: abs(math.log(size.parameters / parameters)))
 
     def bits_per_byte(self, parameters: int, text_bytes: int, epochs: int, batch_tokens: int) -> float:
@@ -73,7 +73,7 @@ class Law:
 
 @dataclass(frozen=True)
 class Option:
-    """A size measured here on this book: rows an epoch of each stage, seconds to build it and of its parts."""
+    """A size measured on this book and machine: rows per epoch of each stage, seconds to build it, and its pace."""
 
     name: str
     parameters: int
@@ -86,7 +86,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the user fixed: epochs of every stage, the batch, epochs between validations and between samples."""
+    """What the user fixed: epochs of each stage, the batch, epochs between validations and between samples."""
 
     epochs: tuple[int, ...] | None = None
     batch: int | None = None
@@ -96,7 +96,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that could be made, with what is expected of it."""
+    """A possible run, with its expected result and time."""
 
     option: Option
     epochs: tuple[int, ...]
@@ -129,9 +129,9 @@ def candidate(option: Option, law: Law, limits: Limits, last: int, batch: int) -
 
 
 def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float) -> Candidate:
-    """The run of most epochs within ``seconds`` that the law knows of, or of one when none fits.
+    """The run with the most epochs within ``seconds`` that the law covers, or a run of one epoch if none fits.
 
-    All are looked at: one more epoch can take less time, where it makes validations rarer.
+    All numbers of epochs are tried: one more epoch can take less time if it makes validations rarer.
     """
     most = law.nearest(option.parameters).most_epochs
     for last in range(1 if limits.epochs else most, 1, -1):
@@ -142,9 +142,9 @@ def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float
 
 
 def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: float) -> list[Candidate]:
-    """For each size and batch of its source runs the longest run within ``seconds``, by what is expected of them.
+    """The longest run within ``seconds`` for each size and each batch of its source runs, best expected result first.
 
-    Raises TooShort when none fits, with the quickest of them.
+    Raises TooShort, with the quickest run, if none fits.
     """
     found = [
         longest(option, law, limits, batch, seconds)
@@ -160,9 +160,9 @@ def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: flo
 def hindsight(
     ranked: Sequence[Candidate], law: Law, limits: Limits, slowdown: float, seconds: float
 ) -> Candidate | None:
-    """What would have been chosen of ``ranked`` within ``seconds`` had the machine been measured as slow as it was.
+    """The run that would have been chosen from ``ranked`` within ``seconds`` at the machine's actual speed.
 
-    None where that is the size that was chosen, the first, or where nothing would have fitted.
+    None if that has the same size as the chosen one, which is the first, or if nothing would have fitted.
     """
     options = {c.option.name: c.option for c in ranked}.values()
     slow = [replace(o, pace=o.pace.slowed(slowdown), build=o.build * slowdown) for o in options]

@@ -1,4 +1,4 @@
-"""Where diffusion passes its autoregressive twin: both trained over a grid of lengths, sizes and seeds."""
+"""Finds where diffusion passes its autoregressive twin: both are trained over a grid of lengths, sizes and seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from .twin import Setting, seeds_of, sweep_runs, twin_run, winner
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One length of training over all seeds: planned epochs and FLOPs, best validation and its checkpoint's test."""
+    """One length of training over all seeds: planned epochs and FLOPs, best validation, and that checkpoint's test."""
 
     epochs: int
     flops: float
@@ -28,8 +28,8 @@ class GridPoint:
 class Crossing:
     """Where a curve first goes below another.
 
-    ``at_first``: it was below at the first point already. ``back``: the first point after it where it is not below any
-    more; None when it stays below to the end.
+    at_first: whether it is below at the first point already. back: the first later point where it is not below any
+    more; None if it stays below to the end.
     """
 
     epochs: float
@@ -40,11 +40,11 @@ class Crossing:
 
 @dataclass(frozen=True)
 class SizeResult:
-    """Both curves of one size, where they cross, and what the formula says for this many unique tokens.
+    """Both curves of one size, where they cross, and what the formula predicts for this number of unique tokens.
 
-    ``equal`` and ``best``: where the diffusion curve first goes below the twin after as many epochs, and below the
-    twin at its best. Test figures, diffusion minus twin: ``differences`` after as many epochs, ``at_best`` with each
-    at its best by validation.
+    equal, best: where the diffusion curve first goes below the twin after as many epochs, and below the twin at its
+    best. Test figures, diffusion minus twin: ``differences`` after as many epochs, ``at_best`` with each at its best by
+    validation.
     """
 
     size: str
@@ -78,9 +78,9 @@ def best_point(curve: Sequence[GridPoint]) -> GridPoint:
 def crossover(
     epochs: Sequence[float], flops: Sequence[float], curve: Sequence[float], other: Sequence[float]
 ) -> Crossing | None:
-    """The first place where ``curve`` lies below ``other``, between grid points by interpolation in log epochs.
+    """The first place where ``curve`` is below ``other``, interpolated between grid points in log epochs.
 
-    None when it does so nowhere on the grid.
+    None if that happens nowhere on the grid.
     """
     gaps = [a - b for a, b in zip(curve, other, strict=True)]
     i = next((i for i, gap in enumerate(gaps) if gap < 0), None)
@@ -98,7 +98,7 @@ def crossover(
 
 
 def diffusion_run(config: ProjectConfig, epochs: int, seed: int) -> Run:
-    """A diffusion run on paragraphs alone, at the settings of ``config``."""
+    """A diffusion run on paragraphs alone, with the settings of ``config``."""
     return study_run(f"diffusion {epochs} epochs, seed {seed}", plain(config, epochs, seed))
 
 
@@ -119,7 +119,7 @@ def grid(config: ProjectConfig, find: Lookup, seed: int) -> tuple[dict[int, Run]
 
 
 def compare_plan(sizes: Mapping[str, ProjectConfig], find: Lookup) -> list[Run]:
-    """Sweeps first, then all runs seed by seed, so that a study left early still holds whole curves."""
+    """Sweeps first, then all runs seed by seed, so that a study stopped early still contains whole curves."""
     runs = [(size, run) for size, config in sizes.items() for run in sweep_runs(config).values()]
     for number in range(next(iter(sizes.values())).study.seeds):
         for size, config in sizes.items():

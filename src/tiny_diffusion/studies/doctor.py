@@ -1,4 +1,4 @@
-"""What each preset would take on this machine, and what is wrong with it, with what to do."""
+"""What each preset would need on this machine, and problems of the machine with their remedies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from .measure import in_order, measure_option
 
 NOMINAL_TOKENS = 100_000
 SECONDS = 2.0  # of steps for each preset that is measured
-AFFORDABLE = 8.0  # seconds that measuring a preset may be expected to take
-PROBE_ROWS = 8  # about what measuring a preset takes at least
+AFFORDABLE = 8.0  # a preset is measured only if that should take fewer seconds
+PROBE_ROWS = 8  # rows that measuring a preset processes at least, roughly
 DISK_NEEDED = 2_000_000_000
-BUSY = 0.5  # load a core by others above which figures are too low
+BUSY = 0.5  # load per core by others above which figures are too low
 BINDING = ("OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
 TINY = ("smoke", "debug")  # for trying things out: not worth a line
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a preset takes: bytes at the peak, seconds of the whole run, and whether steps of its own were timed."""
+    """What a preset needs: peak memory in bytes, seconds for the whole run, and whether its own steps were timed."""
 
     preset: str
     parameters: int
@@ -44,8 +44,9 @@ class Problem:
 def presets_here(machine: Machine, data: Processed, tokens: int | None, output: Path) -> Iterator[Need]:
     """Memory and time of each preset, the smallest first.
 
-    Steps are timed on the rows of ``data`` as long as that is quick; larger presets go by the rate of the last one
-    measured. ``tokens``: those of the book to tell the time for; None: the rows of ``data`` itself.
+    Steps are timed on the rows of ``data`` as long as that is quick; larger presets are estimated from the rate of the
+    last one measured. ``tokens``: the size of the book for which the time is estimated; None means the rows of ``data``
+    itself.
     """
     rate = 0.0
     shares: tuple[float, ...] = ()
@@ -66,7 +67,7 @@ def presets_here(machine: Machine, data: Processed, tokens: int | None, output: 
             seconds = scale * option.pace.run(epochs, option.rows, training.batch_size, *every)
             yield Need(name, option.parameters, memory, seconds, True)
         else:
-            # The stages' shares of the text are those of the last preset that was measured.
+            # The stages' shares of the text are taken from the last preset that was measured.
             passes = sum(count * share for count, share in zip(epochs, shares, strict=True))
             seconds = training_flops(config, vocab, passes * (tokens or _tokens(config, data))) / rate
             yield Need(name, config.model.parameters(vocab), memory, seconds, False)
@@ -86,7 +87,7 @@ def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple
     yield (
         not machine.compiles,
         "no C++ compiler (or on CUDA, no Triton) is found, so torch.compile cannot work",
-        "install one (g++ or clang); training goes on without it, more slowly",
+        "install one (g++ or clang); training works without it, but more slowly",
     )
     yield (
         threads > machine.cores,
@@ -102,13 +103,13 @@ def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple
         spins = name == "OMP_WAIT_POLICY" and value.lower() == "active"
         yield (
             spins,
-            f"{name}={value} lets waiting threads spin: slow beside other programs",
+            f"{name}={value} lets waiting threads spin, which is slow beside other programs",
             f"unset {name}",
         )
         bound = name in BINDING and value.lower() not in ("false", "none")
         many = name == "OPENBLAS_NUM_THREADS" and value.isdigit() and int(value) > machine.cores
         yield many, f"{name}={value} is above the {machine.cores} cores, which slows preparing", f"unset {name}"
-        yield bound, f"{name}={value} ties threads to cores, badly so beside other jobs", f"unset {name}"
+        yield bound, f"{name}={value} ties threads to cores, which is slow beside other jobs", f"unset {name}"
     yield (
         not machine.bfloat16,
         f"no bfloat16 in hardware ({peaks.bfloat16 / 1e9:.1f} GFLOP/s, float32 {peaks.float32 / 1e9:.0f})",
@@ -119,19 +120,19 @@ def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple
         yield (
             others > BUSY,
             f"other processes are busy: load {machine.load:.1f} on {machine.cores} cores",
-            "figures above are too low by about that share; close what is not needed",
+            "the figures above are too low by about that share; close programs that you do not need",
         )
     yield (
         machine.disk_free < DISK_NEEDED,
         f"only {machine.disk_free / 1e9:.1f} GB are free on the disk",
-        "make room: a full-size run keeps about 2 GB of checkpoints",
+        "free some space: a full-size run keeps about 2 GB of checkpoints",
     )
     free = machine.gpu_memory_free if machine.gpu else machine.memory_free
     large = [need.preset for need in needs if free is not None and need.memory > free]
     yield (
         bool(large),
         f"too little free memory ({(free or 0) / 1e9:.1f} GB) for {', '.join(large)}",
-        "take a smaller preset, or lower --training.micro_batch_size with --training.gradient_checkpointing true",
+        "use a smaller preset, or lower --training.micro_batch_size with --training.gradient_checkpointing true",
     )
 
 

@@ -1,4 +1,4 @@
-"""The runs that lie in an output folder, present and earlier: found, described without their weights, removed."""
+"""Finds the runs in an output folder, present and earlier, describes them without their weights, and removes them."""
 
 import json
 import math
@@ -19,10 +19,10 @@ BEST, LOG, STATE = "best_model.pt", Path("logs") / "metrics.jsonl", Path("checkp
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A run and its figures; None where neither its log nor its checkpoint tells them. ``size`` is in bytes.
+    """A run and its figures; a figure is None if neither its log nor its checkpoint has it. ``size`` is in bytes.
 
-    ``name`` is its folder, relative to the folder that was searched (``.`` for that one). ``seconds`` is the time of
-    its optimiser steps.
+    ``name`` is the run's folder, relative to the folder that was searched (``.`` for that one). ``seconds`` is the time
+    of its optimiser steps.
     """
 
     name: str
@@ -45,7 +45,7 @@ class KeptRun:
 
 
 def find_runs(root: Path) -> list[KeptRun]:
-    """All runs in ``root`` and below, the newest first. Raises UserError when there is no such folder."""
+    """All runs in ``root`` and below, the newest first. Raises UserError if there is no such folder."""
     if not root.is_dir():
         raise UserError(f"no folder {root}; tiny-diffusion train makes it")
     found = []
@@ -58,7 +58,7 @@ def find_runs(root: Path) -> list[KeptRun]:
 
 
 def read_run(folder: Path, name: str) -> KeptRun:
-    """Describe the run in ``folder``. Raises UserError, naming the file, when one of its files is damaged."""
+    """Describe the run in ``folder``. Raises UserError, naming the file, if one of its files is damaged."""
     files = [path for path in folder.iterdir() if path.is_file()]
     for part in PARTS:
         files += [path for path in (folder / part).rglob("*") if path.is_file()]
@@ -75,7 +75,7 @@ def read_run(folder: Path, name: str) -> KeptRun:
 
 
 def _from_checkpoint(path: Path) -> dict[str, Any]:
-    """Figures of a checkpoint; the weights are mapped, so that only their shapes are read."""
+    """Figures of a checkpoint; the weights are memory-mapped, so that only their shapes are read."""
     data = load_plain(path, mmap=True)
     try:
         config = ProjectConfig.from_saved(data["config"], path, data.get("program"))
@@ -92,7 +92,7 @@ def _from_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _from_log(path: Path) -> dict[str, Any]:
-    """Figures of a log; a last line that a crash cut short does not count."""
+    """Figures of a log; a last line that a crash cut short is ignored."""
     figures: dict[str, Any] = {}
     seconds: dict[int, float] = {}
     bits: list[float] = []
@@ -107,7 +107,7 @@ def _from_log(path: Path) -> dict[str, Any]:
             elif row["event"] == "Finished":
                 figures["finished"] = not row["interrupted"]
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}:{number} is no event of a training; move the file away") from error
+            raise UserError(f"{path}:{number} is not an event of a training run; move the file away") from error
     finite = [value for value in bits if math.isfinite(value)]
     if finite:
         figures["best"] = min(finite)
@@ -115,7 +115,7 @@ def _from_log(path: Path) -> dict[str, Any]:
 
 
 def named(runs: list[KeptRun], name: str) -> KeptRun:
-    """The run of that name. Raises UserError, with the names that exist, when there is none."""
+    """The run with that name. Raises UserError, listing the names that exist, if there is none."""
     for run in runs:
         if run.name == name.rstrip("/"):
             return run
@@ -123,10 +123,9 @@ def named(runs: list[KeptRun], name: str) -> KeptRun:
 
 
 def removable(runs: list[KeptRun], keep: int | None, names: tuple[str, ...]) -> list[KeptRun]:
-    """The earlier runs called ``names``, and all but the ``keep`` newest ones where that is not None.
+    """The earlier runs in ``names``, and all but the ``keep`` newest ones unless that is None.
 
-    Raises:
-        UserError: a name is no run, or not an earlier one.
+    Raises UserError if a name is not a run, or not an earlier one.
     """
     chosen = [named(runs, name) for name in names]
     for run in chosen:
@@ -138,7 +137,7 @@ def removable(runs: list[KeptRun], keep: int | None, names: tuple[str, ...]) -> 
 
 
 def remove_run(run: KeptRun) -> None:
-    """Delete an earlier run's folder. Raises WorldError when the disk refuses."""
+    """Delete the folder of an earlier run. Raises WorldError if the disk refuses."""
     if not run.earlier or run.folder.is_symlink():
         raise UserError(f"{run.folder} is not an earlier run")
     try:

@@ -1,4 +1,4 @@
-"""What this machine is and what it can do: cores, memory, disk, and the speed of products and copies."""
+"""What this machine is and what it can do: cores, memory, disk, and the speed of matrix products and copies."""
 
 import os
 import platform
@@ -12,8 +12,8 @@ import torch
 from ..runtime import can_compile, fast_bfloat16, find_device
 from ..training.memory import Device
 
-PRODUCT = 1024  # rows and columns of the products that are timed
-SMALL_PRODUCT = 256  # for bfloat16 where it is emulated, some hundred times slower
+PRODUCT = 1024  # rows and columns of the matrix products that are timed
+SMALL_PRODUCT = 256  # for bfloat16 if it is emulated, which is some hundred times slower
 COPY_BYTES = 64_000_000
 ROUNDS = 5
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
@@ -21,7 +21,7 @@ LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_by
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine, and what the build uses of it. Bytes; None: not to be found out here."""
+    """The machine, and what the program uses of it. Sizes are in bytes; None means unknown."""
 
     system: str
     processor: str
@@ -43,18 +43,18 @@ class Machine:
 
     @property
     def kind(self) -> Device:
-        """What the memory estimate calls the place where training runs."""
+        """The memory estimate's name for the place where training runs."""
         return "cuda" if self.gpu else "cpu"
 
     @property
     def training_memory(self) -> int | None:
-        """Bytes free where training runs: the GPU's own, else the machine's."""
+        """Free bytes where training runs: of the GPU, otherwise of the machine."""
         return self.gpu_memory_free if self.gpu else self.memory_free
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Measured: operations a second of products, bytes a second read and written by a copy."""
+    """Measured: operations per second of matrix products, and bytes per second read and written by a copy."""
 
     float32: float
     bfloat16: float
@@ -62,7 +62,7 @@ class Peaks:
 
 
 def look(folder: Path) -> Machine:
-    """Find out about the machine; ``folder``: whose disk counts (its nearest parent that exists)."""
+    """Find out about the machine; the disk is the one that holds ``folder`` or its nearest existing parent."""
     device, folder = find_device("auto"), folder.resolve()
     gpu = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
     total, free = read_memory()
@@ -89,7 +89,7 @@ def look(folder: Path) -> Machine:
 
 
 def read_memory() -> tuple[int | None, int | None]:
-    """Bytes of memory in all and free, within the limit of a container if there is one; None where unknown."""
+    """Total and free bytes of memory, within the limit of a container if there is one; None if unknown."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return None, None
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -106,7 +106,7 @@ def read_memory() -> tuple[int | None, int | None]:
 
 
 def measure_peaks(device: torch.device) -> Peaks:
-    """Time products and copies, about a second in all; bfloat16 on small ones where it is emulated."""
+    """Time matrix products and copies, about a second in all; bfloat16 on small ones if it is emulated."""
     return Peaks(
         float32=_product_rate(device, torch.float32, PRODUCT),
         bfloat16=_product_rate(device, torch.bfloat16, PRODUCT if fast_bfloat16(device) else SMALL_PRODUCT),
@@ -119,7 +119,7 @@ def _product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        (a @ a)[0, 0].item()  # a GPU is waited for
+        (a @ a)[0, 0].item()  # .item() waits for a GPU
         best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best
 

@@ -1,4 +1,4 @@
-"""Measuring the sizes that a time budget may choose from, on the book itself and on this machine."""
+"""Measures the sizes that a time budget may choose from, on the book itself and on this machine."""
 
 import math
 import time
@@ -18,14 +18,14 @@ from ..training.trainer import Trainer
 from .budget import Option
 from .machine import Machine
 
-SHARE = 0.02  # of the budget for the steps of one size
-HOPELESS = 2.0  # a size is not tried when its shortest run is expected to take so many times what is left
+SHARE = 0.02  # share of the budget for timing the steps of one size
+HOPELESS = 2.0  # a size is not tried if its shortest run should take more than this multiple of the time left
 
 
 def measure_option(name: str, config: ProjectConfig, data: Processed, output: Path, limit: float) -> Option:
-    """Build ``config``'s run, time some of its steps, and give it up again; nothing is written to ``output``.
+    """Build ``config``'s run, time some of its steps, and discard it; nothing is written to ``output``.
 
-    Blocks are compiled only where the settings say ``on``.
+    Blocks are compiled only if the settings say ``on``.
     """
     began = time.monotonic()
     if config.training.compile == "auto":
@@ -51,9 +51,9 @@ def measure_options(
     left: Callable[[], float],
     machine: Machine,
 ) -> Iterator[Option | str]:
-    """The options of ``configs``, from the smallest; a line instead for one that is not worth the time of measuring.
+    """Yield the options of ``configs``, the smallest first, or a line of text for one that is not worth measuring.
 
-    ``left`` tells the seconds left of ``budget``.
+    ``left`` returns the seconds left of ``budget``.
     """
     memory = machine.training_memory
     before: Option | None = None
@@ -77,7 +77,7 @@ def measure_options(
 def word_pair_bits(data: Processed, level: int) -> float:
     """Bits per byte of the validation passages under counts of token pairs (a bigram) of the training text.
 
-    Far below what a time budget lets a model reach, the model is not worth its time.
+    If that is far below what a time budget lets a model reach, the model is not worth its time.
     """
     texts = {split: data.texts(split) for split in ("train", "validation")}
     ids = {split: [np.array(data.tokenizer.encode(text, level)) for text in texts[split]] for split in texts}

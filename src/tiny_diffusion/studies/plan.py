@@ -1,4 +1,4 @@
-"""A study as a plan: the list of its runs, as a pure function of what is known; so it can be left and taken up."""
+"""A study as a plan: a list of runs, computed purely from what is known, so that it can be stopped and resumed."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from ..training.trainer import Trainer
 from .runs import Interrupted, Run, RunResult, Scoring, Store
 
 Lookup = Callable[[Run], RunResult | None]
-# Later runs may depend on the results of earlier ones: until these are known they stand with likely settings.
+# Later runs may depend on the results of earlier ones; until these are known, the plan has likely settings for them.
 Plan = Callable[[Lookup], list[Run]]
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Run number ``index`` (from 1) of the plan's distinct runs begins, or goes on."""
+    """Run number ``index`` (from 1) of the plan's distinct runs begins or continues."""
 
     index: int
     runs: tuple[Run, ...]
@@ -31,7 +31,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class RunDone:
-    """A run is finished and kept."""
+    """A run is finished and stored."""
 
     run: Run
     result: RunResult
@@ -41,7 +41,7 @@ StudyEvent = Event | Scoring | RunStarted | RunDone
 
 
 def distinct(runs: list[Run], store: Store) -> list[Run]:
-    """The plan's runs, each once: two labels may stand for the same settings."""
+    """The plan's runs, each once: two labels may have the same settings."""
     first: dict[str, Run] = {}
     for run in runs:
         first.setdefault(store.key(run), run)
@@ -49,9 +49,9 @@ def distinct(runs: list[Run], store: Store) -> list[Run]:
 
 
 def execute(plan: Plan, store: Store) -> Generator[StudyEvent, None, None]:
-    """Do the plan's runs that are not kept yet, in order.
+    """Do the plan's runs that are not stored yet, in order.
 
-    Raises Interrupted when ``store.stop_requested`` was set, with everything saved.
+    Raises Interrupted if ``store.stop_requested`` was set, with everything saved.
     """
     while True:
         runs = distinct(plan(store.find), store)
@@ -85,7 +85,7 @@ class Lengths:
         return self._rows[key]
 
     def steps_per_epoch(self, config: ProjectConfig) -> list[int]:
-        """Optimiser steps in an epoch of each stage."""
+        """Optimiser steps per epoch of each stage."""
         batch = config.training.batch_size
         return [-(-rows // batch) for rows in self.rows(config).rows_per_epoch]
 
@@ -94,11 +94,11 @@ class Lengths:
         return sum(stage_steps(config, self.rows(config).rows_per_epoch))
 
     def flops(self, config: ProjectConfig, steps: int) -> float:
-        """Training FLOPs of so many steps."""
+        """Training FLOPs of ``steps`` steps."""
         return run_flops(config, NUM_RESERVED + self.data.tokenizer.level_size(config.model.vocab_level), steps)
 
     def work(self, run: Run, store: Store) -> float:
-        """FLOPs of training and test scoring together: a forward pass is a third of a step."""
+        """FLOPs of training and test scoring together: a forward pass costs a third of a step."""
         config, settings = run.config, store.evaluation
         windows = self._tokens(settings.split, config.model.vocab_level) / config.model.context
         rows = min(windows, settings.windows or windows) * (1 if config.model.causal else settings.draws)
@@ -113,7 +113,7 @@ class Lengths:
 
 
 def speed(runs: list[Run], store: Store) -> float:
-    """Training FLOPs a second on this machine: as the kept runs went, else from some steps of the first."""
+    """Training FLOPs per second on this machine: from the stored runs, otherwise from some steps of the first run."""
     known = [result for run in runs if (result := store.find(run)) is not None]
     if known:
         return median(result.flops / result.seconds for result in known)

@@ -1,4 +1,4 @@
-"""The crossover as a drawing; needs the extra ``report``."""
+"""Draws the crossover; needs the extra ``report``."""
 
 import io
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 9.0, 3.6  # inches
 
 
 def new_figure() -> Any:
-    """An empty matplotlib figure; raises UserError when matplotlib is missing."""
+    """An empty matplotlib figure; raises UserError if matplotlib is missing."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -22,9 +22,9 @@ def new_figure() -> Any:
 
 
 def draw_compare(results: Sequence[SizeResult], target: Path) -> None:
-    """Validation bits per byte against epochs and against FLOPs, into an SVG or PNG file.
+    """Draw validation bits per byte against epochs and against FLOPs, into an SVG or PNG file.
 
-    Bars are one standard deviation over seeds; the dotted line is the twin at its best, the grey one the formula.
+    Bars are one standard deviation over seeds; the dotted line is the twin at its best, the grey line the formula.
     """
     figure = new_figure()
     axes = figure.subplots(1, 2, sharey=True)
@@ -55,7 +55,7 @@ def draw_compare(results: Sequence[SizeResult], target: Path) -> None:
 
 
 def _save(figure: Any, target: Path) -> None:
-    """Without a date, and with ids from a fixed salt, the same study gives the same bytes."""
+    """Save without a date and with ids from a fixed salt, so that the same study gives the same bytes."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()

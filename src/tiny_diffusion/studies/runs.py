@@ -1,7 +1,7 @@
-"""One training run of a study, kept: found again by its settings, resumed where it was interrupted.
+"""One training run of a study, stored: found again by its settings, and resumed where it was interrupted.
 
-Each run has a folder of its own, named by a hash of the data and of all settings but those that say where it runs.
-``logs/metrics.jsonl`` and the trainer's state hold an unfinished run; ``result.json`` a finished one.
+Each run has its own folder, named by a hash of the data and of all settings except those that say where it runs.
+``logs/metrics.jsonl`` and the trainer's state hold an unfinished run, ``result.json`` a finished one.
 """
 
 import json
@@ -29,16 +29,16 @@ from ..training.output_folder import CONFIG_FILE, locked
 from ..training.run_state import PLACE
 from ..training.trainer import Trainer
 
-VERSION = 1  # of result.json, and of what its figures mean: part of a run's hash
+VERSION = 1  # of result.json and of the meaning of its figures; part of a run's hash
 
 
 class Interrupted(Exception):
-    """The study was asked to stop; what is done so far is saved, and the same call goes on from there."""
+    """The study was asked to stop; everything done so far is saved, and the same call continues from there."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training to be done: its name in tables, and its whole configuration, made by ``study_run``."""
+    """One training run to be done: its name in tables, and its whole configuration, made by ``study_run``."""
 
     label: str
     config: ProjectConfig
@@ -46,14 +46,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Training of a run is over; its best checkpoint is now scored on held-out text."""
+    """The training of a run is over; its best checkpoint is now scored on held-out text."""
 
     run: Run
 
 
 @dataclass(frozen=True)
 class Point:
-    """A validation: optimiser steps, epochs begun (of all stages), bits per byte, training FLOPs so far."""
+    """A validation: optimiser steps, epochs begun (of all stages), bits per byte, and training FLOPs so far."""
 
     step: int
     epoch: int
@@ -63,7 +63,7 @@ class Point:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run came to. ``tokens`` are real tokens shown, ``seconds`` those of the optimiser steps."""
+    """The result of a finished run. ``tokens`` counts real tokens shown, ``seconds`` is the optimiser steps' time."""
 
     steps: int
     epochs: int
@@ -78,13 +78,13 @@ class RunResult:
 
 
 def study_run(label: str, config: ProjectConfig, **changes: Any) -> Run:
-    """A run of ``config`` with ``changes``; settings that do not move its training stand at their defaults."""
+    """A run of ``config`` with ``changes``; settings that do not affect its training have their defaults."""
     neutral = {"study": StudyConfig(), "evaluation": EvaluationConfig(), "training.sample_every_epochs": 0}
     return Run(label, config.override(**neutral, **changes))
 
 
 class Store:
-    """The folder of kept runs on one prepared book. Set ``stop_requested`` to end the run, with its state saved."""
+    """Stored runs on one prepared book. Set ``stop_requested`` to end the current run with its state saved."""
 
     def __init__(self, root: Path, data: Processed, evaluation: EvaluationConfig) -> None:
         self.root, self.data, self.evaluation = root, data, evaluation
@@ -94,7 +94,7 @@ class Store:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the study was asked to stop; the run under way hears of it at once."""
+        """Whether the study was asked to stop; setting it tells the current run at once."""
         return self._stop_requested
 
     @stop_requested.setter
@@ -104,9 +104,9 @@ class Store:
             self._trainer.stop_requested = asked
 
     def key(self, run: Run) -> str:
-        """The run's hash: equal exactly for equal data and settings, but for those that do not move its training.
+        """The run's hash: equal if and only if the data and all settings that affect its training are equal.
 
-        They are left out, not only set to their defaults: a setting of generation that is new would make all runs anew.
+        Other settings are left out: even at its default, a new one would change the hash of every run.
         """
         unread = ("study.", "evaluation.", *(() if run.config.training.self_training_share else ("generation.",)))
         flat = flatten(run.config.to_dict_in_full())
@@ -114,11 +114,11 @@ class Store:
         return digest(json.dumps([VERSION, self.data.identity, settings], sort_keys=True))[:16]
 
     def folder(self, run: Run) -> Path:
-        """Where the run is kept."""
+        """Where the run is stored."""
         return self.root / self.key(run)
 
     def find(self, run: Run) -> RunResult | None:
-        """The result of a run that is finished and scored as ``evaluation`` asks; None when there is none."""
+        """The result of a run that is finished and scored as ``evaluation`` asks; None if there is none."""
         key = self.key(run)
         if key not in self._known:
             record = self._read(run)
@@ -130,8 +130,8 @@ class Store:
     def train(self, run: Run) -> Generator[Event | Scoring, None, RunResult]:
         """Train and score a run, or what is left of it; yields the trainer's events.
 
-        Raises Interrupted, with the state saved, when ``stop_requested`` was set; DivergedError when
-        its figures are no finite numbers.
+        Raises Interrupted, with the state saved, if ``stop_requested`` was set; DivergedError if its figures are not
+        finite.
         """
         folder = self.folder(run)
         with locked(folder):
@@ -142,7 +142,7 @@ class Store:
             yield Scoring(run)
             record |= {"scoring": self._scoring(), "test": asdict(self._score(run))}
             write_text(folder / "result.json", json.dumps(record, indent=1) + "\n")
-            (folder / "checkpoints" / "last.pt").unlink(missing_ok=True)  # no resuming any more: save the disk
+            (folder / "checkpoints" / "last.pt").unlink(missing_ok=True)  # not needed to resume any more
         self._known[self.key(run)] = self._result(run, record)
         return self._known[self.key(run)]
 
@@ -153,7 +153,7 @@ class Store:
         self._trainer = trainer = Trainer(run.config, self.data, folder, resume=resume)
         trainer.stop_requested = self.stop_requested
         write_text(folder / CONFIG_FILE, run.config.to_toml())
-        if resume:  # steps after the saved state are done again
+        if resume:  # steps after the saved state are repeated
             rows = [r for r in _read_log(log, trainer.progress.step) if r["step"] <= trainer.progress.step]
             write_text(log, "".join(json.dumps(r) + "\n" for r in rows))
         with RunLog(folder, tensorboard=False, append=resume) as writer:
@@ -176,7 +176,7 @@ class Store:
         return self.evaluation.model_dump(mode="json", include=set(SCORING))
 
     def _score(self, run: Run) -> Likelihood:
-        """Protocol 1 on the held-out text, by the best checkpoint."""
+        """Score the best checkpoint on the held-out text by protocol 1."""
         settings = self.evaluation
         device = find_device(run.config.training.device)
         checkpoint = load_checkpoint(self.folder(run) / "best_model.pt")
@@ -210,18 +210,18 @@ class Store:
 
 
 def _damaged(path: Path) -> UserError:
-    return UserError(f"{path} is damaged; delete the folder {path.parent}, and the run is done again")
+    return UserError(f"{path} is damaged; delete the folder {path.parent}, and the run is repeated")
 
 
 def _read_log(path: Path, steps: int) -> list[dict[str, Any]]:
-    """Rows of a run's log, without a last line cut short by a crash; raises UserError when one of ``steps`` lacks."""
+    """Rows of a run's log without a last line cut short by a crash; raises UserError if one of ``steps`` is missing."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         whole = {r["step"] for r in rows if r["event"] == "StepDone"} >= set(range(1, steps + 1))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise UserError(f"{path} is not whole: delete the folder {path.parents[1]}, and the run is done again")
+        raise UserError(f"{path} is incomplete: delete the folder {path.parents[1]}, and the run is repeated")
     return rows
 
 

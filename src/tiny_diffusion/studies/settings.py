@@ -1,4 +1,4 @@
-"""The configurations that studies compare, each made from one base so that nothing else differs."""
+"""The configurations that studies compare, each derived from one base so that nothing else differs."""
 
 from ..config import CurriculumConfig, ProjectConfig
 from ..errors import UserError
@@ -7,10 +7,10 @@ SINGLE = CurriculumConfig.single_stage()
 
 
 def plain(config: ProjectConfig, epochs: int, seed: int) -> ProjectConfig:
-    """Diffusion on paragraphs alone at all mask rates, ``epochs`` long, never ended early, without learnt controls.
+    """Diffusion on paragraphs alone at all mask rates for ``epochs``, without early stopping and learnt controls.
 
-    The learning-rate schedule belongs to the length: a run of 40 epochs looked at after 10 has not decayed yet and
-    is worse than one of 10, so each length is a run of its own.
+    The learning-rate schedule belongs to the length: after 10 of 40 epochs the rate has not decayed yet, and the model
+    is worse than one trained for 10 epochs. So each length is a run of its own.
     """
     return config.override(
         curriculum=scaled(SINGLE, (epochs,)),
@@ -22,8 +22,8 @@ def plain(config: ProjectConfig, epochs: int, seed: int) -> ProjectConfig:
 def twin_of(config: ProjectConfig, dropout: float, weight_decay: float) -> ProjectConfig:
     """The autoregressive twin of a diffusion run: another objective, a causal mask, and its own regularisation.
 
-    It is validated after each epoch, since on one book it is best after a few, and its best epoch is kept. No run is
-    ended early: before the learning rate decays its best is not its best yet.
+    It is validated after each epoch, because on one book it is best after a few epochs, and its best epoch is kept.
+    There is no early stopping: before the learning rate decays, the best checkpoint so far is not the best of the run.
     """
     return config.override(
         training={
@@ -44,8 +44,8 @@ def scaled(curriculum: CurriculumConfig, epochs: tuple[int, ...]) -> CurriculumC
 def fitted(curriculum: CurriculumConfig, steps_per_epoch: list[int], steps: int) -> CurriculumConfig:
     """``curriculum`` with its epochs scaled alike to about ``steps`` optimiser steps, never fewer.
 
-    ``training.max_steps`` cuts the last stage to the exact number. Raises UserError when the stages before it
-    leave nothing for it.
+    ``training.max_steps`` cuts the last stage to the exact number. Raises UserError if the stages before it leave
+    nothing for it.
     """
     stages = curriculum.stages
     scale = steps / sum(n * s.epochs for n, s in zip(steps_per_epoch, stages, strict=True))

@@ -28,25 +28,25 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """As a pipe table under its title."""
+        """The table as a pipe table under its title."""
         lines = [self.head, ("---",) * len(self.head), *self.rows]
         return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A table and what is to be said about it."""
+    """A table and remarks about it."""
 
     table: Table
     lines: tuple[str, ...]
 
     def markdown(self) -> str:
-        """The table, then a list of the lines."""
+        """The table, then a list of the remarks."""
         return f"{self.table.markdown()}\n" + "".join(f"- {line}\n" for line in self.lines)
 
 
 def twin_table(title: str, runs: Sequence[Run], find: Lookup) -> Table:
-    """Each twin with its settings, best epoch, compute taken, and both bits per byte; best validation first."""
+    """Each twin with its settings, best epoch, compute, and both bits per byte; best validation first."""
     done = [(run.config, result) for run in runs if (result := find(run)) is not None]
     done.sort(key=lambda pair: pair[1].best.bits_per_byte)
     head = ("epochs", "drop", "decay", "seed", "best", "FLOPs", "valid.", "test")
@@ -69,7 +69,7 @@ def _twin_row(config: ProjectConfig, result: RunResult) -> tuple[str, ...]:
 
 
 def twin_seeds_table(rows: Sequence[TwinOverSeeds]) -> Table:
-    """One line for each length of the twin that was trained on all seeds."""
+    """One row for each length of the twin that was trained on all seeds."""
     title = f"the twin over {rows[0].test.seeds} seeds, bits per byte"
     head = ("twin", "epochs", "valid.", "95 %", "test", "95 %", "test minus winner")
     cells = [
@@ -94,9 +94,9 @@ def twin_seeds_lines(config: ProjectConfig) -> list[str]:
 
 
 def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
-    """A warning where the sweep's winner lies at the grid's edge: beyond it the twin may be better still.
+    """Warnings if the sweep's winner is at the edge of the grid: beyond it the twin may be better still.
 
-    Nothing lies below 0, and a grid of one value was not meant to be swept.
+    Nothing is below 0, and a grid of one value was not meant to be swept.
     """
     tried = {
         "study.twin_dropouts": (setting.dropout, config.study.twin_dropouts),
@@ -113,8 +113,8 @@ def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
 
 
 def ablation_table(rows: Sequence[AblationRow]) -> Table:
-    """One line a schedule."""
-    title = f"curriculum at equal compute: {rows[0].steps:,} steps, {rows[0].flops:.1e} FLOPs a run"
+    """One row per schedule."""
+    title = f"curriculum at equal compute: {rows[0].steps:,} steps, {rows[0].flops:.1e} FLOPs per run"
     head = ("schedule", "tokens", "valid. bpb", "test bpb", "test minus described", "lower in")
     cells = [
         (
@@ -131,7 +131,7 @@ def ablation_table(rows: Sequence[AblationRow]) -> Table:
 
 
 def compare_table(result: SizeResult) -> Table:
-    """Validation and test of both by epochs."""
+    """Validation and test figures of both by epochs."""
     diffusion = {p.epochs: p for p in result.diffusion}
     twin = {p.epochs: p for p in result.twin}
     rows = []
@@ -146,7 +146,7 @@ def compare_table(result: SizeResult) -> Table:
 
 
 def compare_lines(config: ProjectConfig, result: SizeResult) -> list[str]:
-    """Where the curves cross, measured and by the formula; who is better at the end, and each at its best."""
+    """Where the curves cross, measured and by the formula, and which model is better at the end and at its best."""
     last, best, twin = result.diffusion[-1], result.best_diffusion, result.best_twin
     after = {p.epochs: p for p in result.twin}
     kept = f"dropout {result.setting.dropout:g}, weight decay {result.setting.weight_decay:g}"
@@ -170,7 +170,7 @@ def compare_lines(config: ProjectConfig, result: SizeResult) -> list[str]:
 
 
 def _sign(difference: Paired) -> int:
-    """-1 where diffusion is better, 1 where the twin is, 0 where the interval (or one seed's tie) leaves it open."""
+    """-1 if diffusion is better, 1 if the twin is, 0 if the interval (or a tie on one seed) leaves it open."""
     low, high = (difference.mean if end is None else end for end in (difference.low, difference.high))
     return -1 if high < 0 else 1 if low > 0 else 0
 
@@ -188,7 +188,7 @@ def _beaten(difference: Paired) -> str:
 
 
 def _crossing(found: Crossing | None, gaps: Sequence[tuple[int, float]], critical_flops: float) -> str:
-    """``gaps``: diffusion minus twin at each length of the grid."""
+    """Describe a crossing. ``gaps``: diffusion minus twin at each length of the grid."""
     if found is None:
         epochs, gap = min(gaps, key=lambda pair: pair[1])
         grid = f"{gaps[0][0]} to {gaps[-1][0]} epochs" if len(gaps) > 1 else f"{gaps[0][0]} epochs"

@@ -1,7 +1,7 @@
 """The autoregressive twin at its best: its own sweep, then the compute of a diffusion run.
 
-On a small book a causal model overfits within a few epochs unless it is regularised: compared at a diffusion
-model's own settings it would look far worse than it is.
+On a small book a causal model overfits within a few epochs unless it is regularised. At a diffusion model's own
+settings it would look much worse than it is.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def seeds_of(config: ProjectConfig) -> range:
 
 
 def twin_run(config: ProjectConfig, setting: Setting, seed: int) -> Run:
-    """The twin of ``config`` at one setting, on paragraphs alone as the diffusion runs of ``compare``."""
+    """The twin of ``config`` at one setting, on paragraphs alone, like the diffusion runs of ``compare``."""
     label = f"twin {setting.epochs} epochs, dropout {setting.dropout:g}, decay {setting.weight_decay:g}, seed {seed}"
     return study_run(label, twin_of(plain(config, setting.epochs, seed), setting.dropout, setting.weight_decay))
 
@@ -59,7 +59,7 @@ def sweep_runs(config: ProjectConfig) -> dict[Setting, Run]:
 
 
 def winner(config: ProjectConfig, find: Lookup) -> Setting:
-    """The sweep's best setting by validation; among the runs done so far, the first of the grid when there is none."""
+    """The sweep's best setting by validation among the runs done so far; the first of the grid if there are none."""
     sweep = sweep_runs(config)
     done = {setting: result for setting, run in sweep.items() if (result := find(run)) is not None}
     if not done:
@@ -68,7 +68,7 @@ def winner(config: ProjectConfig, find: Lookup) -> Setting:
 
 
 def equal_run(config: ProjectConfig, setting: Setting, steps: int, lengths: Lengths, seed: int) -> Run:
-    """The twin with a schedule of ``steps`` optimiser steps, the compute of the diffusion run beside it."""
+    """The twin with a schedule of ``steps`` optimiser steps, the compute of the diffusion run it is compared with."""
     (per_epoch,) = lengths.steps_per_epoch(plain(config, 1, seed))
     longer = Setting(setting.dropout, setting.weight_decay, -(-steps // per_epoch))
     run = twin_run(config, longer, seed)
@@ -106,7 +106,7 @@ def over_seeds(config: ProjectConfig, steps: int, lengths: Lengths, find: Lookup
 
 
 def steps_within(config: ProjectConfig, flops: float, lengths: Lengths) -> int:
-    """Optimiser steps that cost about ``flops``; raises UserError when that is less than one."""
+    """Optimiser steps that cost about ``flops``; raises UserError if that is less than one."""
     steps = round(flops / lengths.flops(config, 1))
     if steps < 1:
         raise UserError(f"{flops:.1e} FLOPs are less than one training step of this twin")
@@ -120,10 +120,10 @@ def best_of(runs: Sequence[Run], find: Lookup) -> tuple[Run, RunResult]:
 
 
 def publish(result: RunResult, target: Path) -> None:
-    """Copy a run's best checkpoint to ``target``, whole or not at all; raises UserError when it is gone."""
+    """Copy a run's best checkpoint to ``target``, completely or not at all; raises UserError if it is gone."""
     if not result.checkpoint.exists():
         raise UserError(
-            f"{result.checkpoint} is gone: delete the folder {result.checkpoint.parent}, and it is made again"
+            f"{result.checkpoint} is gone: delete the folder {result.checkpoint.parent}, and the run is repeated"
         )
     with atomic_write(target) as file:
         file.write(result.checkpoint.read_bytes())

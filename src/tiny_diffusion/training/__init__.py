@@ -4,16 +4,6 @@ It may import everything below it, from ``config`` to ``writing``, but not ``eva
 Start reading with ``trainer`` (the loop) and ``step`` (one optimiser step).
 """
 
-from .events import CoolingDown, Event, Finished, RunLog, RunningMetrics, Sampled, StageEnded, StepDone, Validated
+from .events import CoolingDown, Event, Finished, Sampled, StageEnded, StepDone, Validated
 
-__all__ = [
-    "CoolingDown",
-    "Event",
-    "Finished",
-    "RunLog",
-    "RunningMetrics",
-    "Sampled",
-    "StageEnded",
-    "StepDone",
-    "Validated",
-]
+__all__ = ["CoolingDown", "Event", "Finished", "Sampled", "StageEnded", "StepDone", "Validated"]

@@ -1,28 +1,34 @@
-"""The book's layout: between words one space, between paragraphs one blank line, and no other white space."""
+"""The book's layout: one space between words, one blank line between paragraphs, and no other white space.
 
+Also where tokens stand in the text that they spell, since a token may hold only a part of a character.
+"""
+
+import codecs
 import re
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..data.tokenizer import BookTokenizer
-from .spans import Span, token_spans, tokens_of
 
+Span = tuple[int, int]
+"""The first character (or token) and the one after the last."""
 BREAK = "\n\n"
-"""What stands between paragraphs in passages and training rows."""
+"""What separates paragraphs in passages and training rows."""
 _WHITE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
 class BookLayout:
-    """A rule for ``mend``: preparation folds all white space to a space or a blank line, so other runs are slips."""
+    """A rule for ``repair``: preparation leaves spaces and blank lines only, so other white space is a mistake."""
 
     tokenizer: BookTokenizer
-    patience: int = 4  # a lone line feed may well become a blank line
+    patience: int = 4  # a single line feed may well become a blank line
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Runs of white space that no book holds, as far as their tokens are ``free``.
 
-        At either end of the text a part of a blank line may stand.
+        At either end of the text, part of a blank line is accepted.
         """
         text = self.tokenizer.decode(ids)
         runs = [match.span() for match in _WHITE.finditer(text) if not _as_in_book(text, *match.span())]
@@ -30,7 +36,7 @@ class BookLayout:
         return [(min(own), max(own) + 1) for places in tokens if (own := [i for i in places if free[i]])]
 
     def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
-        """A run of more tokens at the end of ``ids`` (``behind``: at their beginning) breaks the rule by itself."""
+        """4 tokens: a longer run of white space at the edge of ``ids`` breaks the rule by itself."""
         return min(4, len(ids))
 
     def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
@@ -38,8 +44,28 @@ class BookLayout:
 
 
 def break_ids(tokenizer: BookTokenizer) -> list[int]:
-    """``BREAK`` as it is encoded between two paragraphs: there the tokenizer's pattern cuts it into two line feeds."""
+    """Ids of ``BREAK`` between two paragraphs, where the tokenizer's pattern splits it into two line feeds."""
     return 2 * tokenizer.encode(BREAK[0])
+
+
+def token_spans(tokenizer: BookTokenizer, ids: Iterable[int]) -> list[Span]:
+    """The characters of ``tokenizer.decode(ids)`` that each token contributes to.
+
+    Both ends rise from token to token. A token that ends within a character includes it, and the next one begins there.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    spans, done = [], 0
+    for index in ids:
+        start = done
+        done += len(decoder.decode(tokenizer.token_bytes(index)))
+        spans.append((start, done + bool(decoder.getstate()[0])))
+    return spans
+
+
+def tokens_of(spans: Sequence[Span], places: Iterable[Span]) -> list[range]:
+    """The tokens, given by their ``token_spans``, that contribute to each of ``places`` of the text."""
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
+    return [range(bisect_right(ends, start), bisect_left(starts, end)) for start, end in places]
 
 
 def _as_in_book(text: str, start: int, end: int) -> bool:

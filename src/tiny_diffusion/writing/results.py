@@ -1,7 +1,10 @@
-"""What writing gives: finished texts, and how they are taken from a run of states."""
+"""What writing gives: states that say which text they belong to, and finished texts.
+
+Shapes: B rows, T tokens.
+"""
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -10,15 +13,46 @@ from ..sampling.denoise import DenoisingState
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """The part of a text that one row of a state writes.
+
+    text: number of the text, from 0. start: where the part begins in the finished text, in tokens. first, last: its
+    first place in the row and the one after its last. draw: number of the attempt; later states of the same text and
+    draw show the same attempt.
+    """
+
+    text: int
+    start: int
+    first: int
+    last: int
+    draw: int = 0
+
+    @classmethod
+    def whole(cls, rows: int, length: int) -> "tuple[Stretch, ...]":
+        """For each row: the whole of its own text of ``length`` tokens."""
+        return tuple(cls(row, 0, 0, length) for row in range(rows))
+
+
+@dataclass(frozen=True)
+class WritingState(DenoisingState):
+    """A moment of writing. Its reader may write into ids and confidence.
+
+    given: bool (B, T), the tokens that were there before. stretches: for each of the B rows, which text it writes.
+    """
+
+    given: Tensor
+    stretches: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True)
 class Written:
     """A finished text.
 
-    ids: its tokens. confidence: for each token the probability that it had when it was drawn, 1 where it was given.
-    given: which tokens were there before. steps: denoising steps that led to it (all of its block or batch, which may
-    have waited for another text), and of mending those that settled something.
-    longest_copied_words: words of the longest run that stands in the training text, given words too; None: the text is
-    not at hand. sample: its number among the texts that were asked for, from 1. cut: tokens that were written too, but
-    cut off behind the last whole sentence.
+    ids: its tokens. confidence: the probability with which each token was drawn, 1 if it was given. given: which
+    tokens were there before. steps: denoising steps of its block or batch, plus steps of repair that settled something.
+    longest_copied_words: words in the longest run that also occurs in the training text, given words included; None if
+    the training text is not at hand. sample: its number among the requested texts, from 1. cut: tokens that were cut
+    off after the last whole sentence. stretches: where the states of the run show it.
     """
 
     text: str
@@ -29,12 +63,13 @@ class Written:
     longest_copied_words: int | None = None
     sample: int = 1
     cut: int = 0
+    stretches: tuple[Stretch, ...] = field(default=(), compare=False, repr=False)
 
 
 class Refused(UserError):
-    """Some of the texts that were asked for could not be written as the settings want them.
+    """Some of the requested texts could not be written as the settings require.
 
-    texts: the others, in their order. reasons: why, by the number of the text, from 1.
+    texts: the others, in order. reasons: why, by the number of the text, from 1.
     """
 
     def __init__(self, reasons: Mapping[int, str], texts: list[Written]) -> None:
@@ -47,34 +82,26 @@ class Refused(UserError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of each row: its text, or why it is refused."""
+    """The texts by number, from 0, and the reasons for those that are refused."""
 
     texts: Mapping[int, Written]
     refused: Mapping[int, str]
 
-
-# Every moment of a run, and its finished texts at the end; raises Refused then where some are not to be had.
-Run = Generator[DenoisingState, None, list[Written]]
-# The same within this package, before the texts are measured.
-Process = Generator[DenoisingState, None, Outcome]
-
-
-def finish(run: Run) -> list[Written]:
-    """The texts of a run, its states not looked at."""
-    while True:
-        try:
-            next(run)
-        except StopIteration as done:
-            texts: list[Written] = done.value
-            return texts
+    @classmethod
+    def of(cls, texts: list[str], last: WritingState, refused: Mapping[int, str]) -> "Outcome":
+        """The outcome of a run whose ``last`` state has one row per text and counts all steps."""
+        rows = zip(texts, last.ids.tolist(), last.confidence.tolist(), last.given.tolist(), last.stretches, strict=True)
+        return cls(
+            {
+                stretch.text: Written(text, tuple(ids), tuple(sure), tuple(given), last.steps, stretches=(stretch,))
+                for text, ids, sure, given, stretch in rows
+                if stretch.text not in refused
+            },
+            refused,
+        )
 
 
-def outcome(
-    texts: list[str], ids: Tensor, confidence: Tensor, given: Tensor, steps: int, refused: Mapping[int, str]
-) -> Outcome:
-    """What came of rows of ids, confidence and what was given, each (B, T), of which some are ``refused``."""
-    rows = zip(texts, ids.tolist(), confidence.tolist(), given.tolist(), strict=True)
-    kept = {row: columns for row, columns in enumerate(rows) if row not in refused}
-    return Outcome(
-        {row: Written(text, tuple(i), tuple(c), tuple(g), steps) for row, (text, i, c, g) in kept.items()}, refused
-    )
+Run = Generator[WritingState, None, list[Written]]
+"""Every moment of a run, then its finished texts; raises ``Refused`` at the end if some texts are missing."""
+Process = Generator[WritingState, None, Outcome]
+"""The same within this package, before the texts are measured."""

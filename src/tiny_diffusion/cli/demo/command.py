@@ -1,4 +1,4 @@
-"""``tiny-diffusion demo``: the whole road on one book, and at its end one screen of what came of it."""
+"""``tiny-diffusion demo``: all steps on one book, and at the end one screen of results."""
 
 import time
 from collections.abc import Iterator
@@ -8,32 +8,44 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...config import ProjectConfig
+from ...config import (
+    CurriculumConfig,
+    EvaluationConfig,
+    GenerationConfig,
+    ModelConfig,
+    PipelineConfig,
+    ProjectConfig,
+    TrainingConfig,
+)
 from ...errors import WorldError
+from ..console import console, say
+from ..durations import duration
 from ..help import examples
-from ..options import OVERRIDES, config_flags, console, duration, resolve, say
+from ..settings import changes, config_flags, resolve
 from ..training.budget import Budget
 
 if TYPE_CHECKING:
     from ...data.artefacts import Processed
     from ...evaluation.result import Report
 
-TRAINING_SECONDS = 300.0  # on a slower machine the run gets shorter, on a faster one longer
+TRAINING_SECONDS = 300.0  # a slower machine takes fewer steps in this time, a faster one more
 PATIENCE = 5.0  # seconds within which Project Gutenberg must begin to answer
 GUTENBERG_BOOK, TITLE = "gutenberg:84", "Frankenstein"
 
 
 @examples("tiny-diffusion demo", "tiny-diffusion demo --book mybook.epub", "tiny-diffusion demo --folder outputs/try")
 @click.command("demo")
-@click.option("--book", help="The book, as prepare takes it.  [default: Frankenstein, or Python's own reference]")
-@click.option("--folder", default="outputs/demo", show_default=True, help="Folder for everything that the demo makes.")
-@config_flags("model", "training", "curriculum", "generation", "evaluation")
+@click.option(
+    "--book", help="The book, in any form that prepare reads.  [default: Frankenstein, or Python's reference]"
+)
+@click.option("--folder", default="outputs/demo", show_default=True, help="Folder for all files of the demo.")
+@config_flags(ModelConfig, TrainingConfig, CurriculumConfig, GenerationConfig, EvaluationConfig, PipelineConfig)
 @click.pass_context
 def command(ctx: click.Context, book: str | None, folder: str) -> None:
-    """Prepare a book, train for a few minutes, write, fill a gap, and measure; then show it on one screen.
+    """Prepare a book, train for a few minutes, write, fill a gap, measure, and show the results on one screen.
 
-    Without --book it takes Frankenstein from Project Gutenberg, or Python's own language reference when the network
-    does not answer within five seconds. A demo that was stopped goes on when it is started again.
+    Without --book it takes Frankenstein from Project Gutenberg, or Python's own language reference if the network does
+    not answer within five seconds. The same command continues a stopped demo.
     """
     from ...data.artefacts import load_processed
     from .. import prepare
@@ -41,18 +53,18 @@ def command(ctx: click.Context, book: str | None, folder: str) -> None:
 
     config = resolve(ctx, ProjectConfig.preset("demo"))
     root = Path(folder)
-    source, told = find_book(book, root)
-    say(f"book: {told}")
+    source, title = find_book(book, root)
+    say(f"book: {title}")
     say(f"preparing {root / 'processed'}")
     prepare.run(source, root / "processed", config, force=False)
     data = load_processed(root / "processed")
-    _train(config, data, root, ctx.meta.get(OVERRIDES, []))
+    _train(config, data, root, changes(ctx))
     report = _evaluate(config, root)
     show(report, data, root, config)
 
 
 def find_book(given: str | None, folder: Path) -> tuple[str, str]:
-    """The source of the book, and which it is and why: the one given, else Frankenstein, else Python's reference."""
+    """The source of the book, and a line about it: the given one, else Frankenstein, else Python's reference."""
     from ...data.reading.example import write_reference_text
     from ...data.reading.loading import OutOfReach, read_book
     from ...files import write_text
@@ -74,34 +86,33 @@ def find_book(given: str | None, folder: Path) -> tuple[str, str]:
 
 
 def _train(config: ProjectConfig, data: "Processed", root: Path, overrides: list[str]) -> None:
-    """Train, or go on with a training that was stopped."""
+    """Train, or continue a training that was stopped."""
     from ...training.run_state import unfinished
-    from ..training import train
+    from ..training import job
 
-    config = config.override(pipeline=data.pipeline.model_dump(mode="json"))
+    config = config.override(pipeline=data.pipeline)
     resume = unfinished(root / "run" / "checkpoints" / "last.pt", config, data)
-    # A run that was stopped knows the time that it has left.
+    # A stopped run knows how much time it has left.
     budget = None if resume else Budget(TRAINING_SECONDS, time.monotonic(), "demo", overrides)
-    say("training goes on where it was stopped" if resume else f"training for about {duration(TRAINING_SECONDS)}")
+    say("training continues where it was stopped" if resume else f"training for about {duration(TRAINING_SECONDS)}")
     again = "the same command"
     with _silent():
-        train.train(config, root / "processed", root / "run", resume=resume, dry_run=False, budget=budget, again=again)
+        job.run(job.Job(config, data, root / "processed", root / "run", resume, budget=budget, again=again))
 
 
 def _evaluate(config: ProjectConfig, root: Path) -> "Report":
-    """Evaluate and write the report; raises WorldError when the model has learnt nothing."""
+    """Evaluate and write the report; raises WorldError if the model has learnt nothing."""
     from ...evaluation.curves import read_curves
     from ...evaluation.report.verdict import learnt_nothing
-    from ..evaluation import evaluate
+    from ..evaluation import run as evaluation
 
     path = root / "run" / "best_model.pt"
-    report = evaluate.run(path, root / "processed", config, config.training.device)
-    with _silent():
-        evaluate.write(root / "run" / "evaluation.json", report, read_curves(path))
+    report = evaluation.run(path, root / "processed", config, config.training.device)
+    evaluation.save(root / "run" / "evaluation.json", report, read_curves(path))
     if learnt_nothing(report):
         raise WorldError(
-            f"the model has learnt nothing: {report.likelihood[0].bits_per_byte:.3f} bits per byte of new text are no "
-            "fewer than a count of single words needs. It took too few training steps: start the demo again while "
+            f"the model has learnt nothing: it needs {report.likelihood[0].bits_per_byte:.3f} bits per byte, "
+            "no fewer than a count of single words. It took too few training steps: start the demo again while "
             f"nothing else keeps the machine busy (figures: {root / 'run' / 'report.html'})"
         )
     return report
@@ -109,7 +120,7 @@ def _evaluate(config: ProjectConfig, root: Path) -> "Report":
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what a command says on the standard output off the screen; bars and warnings still show."""
+    """Hide what a command prints on the standard output; bars and warnings still show."""
     console.quiet = True
     try:
         yield

@@ -1,4 +1,4 @@
-"""The demo's last screen: text, a filled gap, the likelihood with bars, the verdict, and what to type next."""
+"""The demo's last screen: text, a filled gap, the likelihood with bars, the verdict, and the next commands."""
 
 import re
 import shlex
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ...show.lines import printable
+from ..console import console, errors, program
 from ..evaluation.report_tables import sample_lines
-from ..options import console, errors, program
 
 if TYPE_CHECKING:
     from ...config import ProjectConfig
@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"[^\W\d_a-zß-ÿ](?:[^\W\d_]|[ ,;:'’-])+[.!?]")  # a capi
 
 @dataclass(frozen=True)
 class Hidden:
-    """A sentence with some words hidden: what stands before them, they themselves, and what stands behind."""
+    """A sentence with some words hidden: the text before them, the words, and the text after them."""
 
     before: str
     words: str
@@ -37,7 +37,7 @@ class Hidden:
 
 
 def show(report: "Report", data: "Processed", root: Path, config: "ProjectConfig") -> None:
-    """Print the screen; between its parts stand blank lines where there is room for them."""
+    """Print the screen, with blank lines between its parts if there is room for them."""
     from ...evaluation.report.verdict import plainly
 
     sample = sample_lines(next(iter(report.samples), ""), 3, COLUMNS - 2)
@@ -58,9 +58,10 @@ def show(report: "Report", data: "Processed", root: Path, config: "ProjectConfig
 
 
 def hide_words(data: "Processed") -> Hidden | None:
-    """A short, plain held-out sentence, two of whose words are hidden; None where there is no such sentence.
+    """A short, plain held-out sentence with two hidden words; None if there is no such sentence.
 
-    Of all that fit, the one whose hidden long word is the commonest in the training text: a word that can be known.
+    Among the sentences that fit, the one whose hidden long word is the commonest in the training text is chosen: a
+    word that the model can know.
     """
     from ...data.language.words import split_words
     from ...data.sentences import sentences_of
@@ -81,7 +82,7 @@ def hide_words(data: "Processed") -> Hidden | None:
 
 
 def _gap(data: "Processed", root: Path, config: "ProjectConfig") -> list[Text]:
-    """A held-out sentence with a gap that the model fills, and what the author wrote there."""
+    """A held-out sentence with a gap that the model filled, and the author's own words."""
     from ...checkpoint import load_checkpoint
     from ...runtime import find_device
     from ...writing.results import Refused
@@ -104,14 +105,14 @@ def _gap(data: "Processed", root: Path, config: "ProjectConfig") -> list[Text]:
     line = Text.assemble("  ", hidden.before, marked, hidden.after)
     line.truncate(COLUMNS, overflow="ellipsis")
     return [
-        Text("How it fills a gap, in a sentence of the book that it has never seen:"),
+        Text("How it fills a gap in a sentence of the book that it has never seen:"),
         line,
         Text(f"  (the author wrote: {hidden.words})", style="dim"),
     ]
 
 
 def _table(report: "Report") -> list[Text]:
-    """The model among what it is measured against, best first, each with a bar."""
+    """The model and its baselines, best first, each with a bar."""
     rows = sorted(_rows(report), key=lambda pair: pair[1].bits_per_byte)
     wide = max(len(name) for name, _ in rows)
     room = COLUMNS - wide - len("  0.000 ")
@@ -126,7 +127,7 @@ def _table(report: "Report") -> list[Text]:
 
 
 def _rows(report: "Report") -> list[tuple[str, "Likelihood"]]:
-    """The rows for a person, by what they are called here: at most six."""
+    """The rows to show, at most six, with their names for this screen."""
     from ...evaluation.report.verdict import NGRAMS, PPM, rivals
 
     measured, best = {row.name: row for row in report.likelihood[1:]}, rivals(report)
@@ -140,7 +141,7 @@ def _rows(report: "Report") -> list[tuple[str, "Likelihood"]]:
 
 
 def _next(root: Path) -> list[Text]:
-    """Where the report lies, and three commands to go on with."""
+    """The path of the report, and three commands to try next."""
     here, path = program(), shlex.quote(str(root / "run" / "best_model.pt"))
     commands = (
         (f"{here} generate", "--interactive", f"--checkpoint {path}"),
@@ -148,7 +149,7 @@ def _next(root: Path) -> list[Text]:
         (f"{here} train", "--time-budget 30m", f"--data-dir {shlex.quote(str(root / 'processed'))}"),
     )
     lines = textwrap.wrap(
-        f"All figures: {root / 'run' / 'report.html'}. To go on, type one of these:",
+        f"All figures: {root / 'run' / 'report.html'}. Next, type one of these:",
         COLUMNS,
         break_long_words=False,
         break_on_hyphens=False,
@@ -159,7 +160,7 @@ def _next(root: Path) -> list[Text]:
 
 
 def _continued(parts: tuple[str, ...]) -> list[str]:
-    """A command's parts on as many lines as it takes, in the way that a shell reads as one."""
+    """A command's parts on as many lines as needed, joined so that a shell reads one command."""
     lines = [parts[0]]
     for number, part in enumerate(parts[1:], start=2):
         room = COLUMNS if number == len(parts) else COLUMNS - len(" \\")

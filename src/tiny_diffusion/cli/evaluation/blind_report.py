@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from ..options import console, say
+from ..console import print_table, say
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.statistics import BlindReport
@@ -32,28 +30,28 @@ def show_report(found: "BlindReport") -> None:
     origin = found.origin
     say(f"{origin.book} against {Path(origin.checkpoint).name}, passages of {origin.made}")
     if found.scores:
-        columns = ("rater", "right", "accuracy", "95 % interval", "model taken for book", "book taken for model")
-        table = Table(*columns, title="who tells the book from the model")
+        rows = []
         for s in found.scores:
-            shares = (f"{s.accuracy:.0%}", f"{s.interval[0]:.0%} to {s.interval[1]:.0%}")
-            table.add_row(escape(s.rater), f"{s.right} of {s.answers}", *shares, f"{s.fooled:.0%}", f"{s.doubted:.0%}")
-        console.print(table)
+            interval = f"{s.interval[0]:.0%} to {s.interval[1]:.0%}"
+            shares = (f"{s.accuracy:.0%}", interval, f"{s.fooled:.0%}", f"{s.doubted:.0%}")
+            rows.append((s.rater, f"{s.right} of {s.answers}", *shares))
+        head = ("rater", "right", "accuracy", "95 % interval", "model taken for book", "book taken for model")
+        print_table(head, rows, "who can tell the book from the model")
         say("intervals: Wilson; guessing is 50 %")
     if found.resampled_accuracy is not None:
         low, high = found.resampled_accuracy
-        say(f"all raters, over other raters and passages too (bootstrap): {low:.0%} to {high:.0%}")
+        say(f"all raters, also over other raters and passages (bootstrap): {low:.0%} to {high:.0%}")
     if found.differences:
-        table = Table("aspect", "raters", "book", "model", "book less model", "95 % interval", title="ratings, 1 to 5")
+        ratings = []
         for d in found.differences:
-            cells = (f"{d.real:.2f}", f"{d.generated:.2f}", f"{d.difference:+.2f}")
-            table.add_row(d.aspect, str(d.raters), *cells, f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}")
-        console.print(table)
+            means = (f"{d.real:.2f}", f"{d.generated:.2f}", f"{d.difference:+.2f}")
+            ratings.append((d.aspect, d.raters, *means, f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}"))
+        head = ("aspect", "raters", "book", "model", "book minus model", "95 % interval")
+        print_table(head, ratings, "ratings, 1 to 5")
     if found.agreement:
-        table = Table("question", "raters", "alpha", title="Krippendorff's alpha")
-        for a in found.agreement:
-            table.add_row(a.question, str(a.raters), "undefined" if a.alpha is None else f"{a.alpha:.2f}")
-        console.print(table)
-        say("agreement between raters: 1 perfect, 0 no better than chance")
+        alphas = [(a.question, a.raters, "undefined" if a.alpha is None else f"{a.alpha:.2f}") for a in found.agreement]
+        print_table(("question", "raters", "alpha"), alphas, "Krippendorff's alpha")
+        say("agreement between raters: 1 is perfect, 0 is chance")
     for p in found.progress:
         if p.done < p.total:
             say(f"{p.rater}: {p.done} of {p.total} passages, not finished, not counted")

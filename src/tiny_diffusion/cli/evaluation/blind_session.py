@@ -1,4 +1,4 @@
-"""One rater before the terminal: passages, answers by one key each, and the score at the end."""
+"""One rater at the terminal: passages, answers by one key each, and the score at the end."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
-from ..options import console, say
+from ..console import console, print_table, say
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.records import Question
@@ -24,11 +23,11 @@ ASKED = {
     "fluency": "fluency: 1 stumbles ... 5 reads with ease (1-5)",
     "sense": "sense: 1 none ... 5 wholly clear (1-5)",
 }
-BEGINNING = 44  # characters of a passage in the table of those that fooled the rater
+BEGINNING = 44  # characters of each passage in the table of those that fooled the rater
 
 
 def ask_all(store: "AnswerStore", rater: str) -> bool:
-    """Ask until all is answered (True) or the rater stops (False). Each answer is kept before the next question."""
+    """Ask until all is answered (True) or the rater stops (False). Each answer is saved before the next question."""
     shown = 0
     while (question := store.next_question(rater)) is not None:
         if question.position != shown:
@@ -49,7 +48,7 @@ def ask_all(store: "AnswerStore", rater: str) -> bool:
 
 
 def show(question: "Question") -> None:
-    """Print a passage under its number; nothing of where it comes from."""
+    """Print a passage under its number, without its origin."""
     width = min(console.width, WIDTH)
     console.print()
     console.print(Rule(f"passage {question.position} of {question.total}", align="left", style="dim"), width=width)
@@ -86,9 +85,9 @@ def show_score(store: "AnswerStore", rater: str) -> None:
     wrong = [a for a in answers if a.said_real != a.real]
     if not wrong:
         return
-    table = Table("no.", "truth", "you said", "begins with", title="what fooled you")
+    rows = []
     for answer in wrong:
         said = [VERDICTS["r"] if kind else VERDICTS["g"] for kind in (answer.real, answer.said_real)]
         beginning = answer.text if len(answer.text) <= BEGINNING else answer.text[: BEGINNING - 3].rstrip() + "..."
-        table.add_row(str(answer.position), *said, Text(beginning))
-    console.print(table)
+        rows.append((answer.position, *said, beginning))
+    print_table(("no.", "truth", "you said", "begins with"), rows, "what fooled you")

@@ -7,52 +7,40 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ...config import EvaluationConfig, GenerationConfig, ProjectConfig
+from ...config import BlindTest, Controls, Drawing, HeldOut, Order, Passes, ProjectConfig, keys_of
 from ...errors import UserError
 from ...files import check_file, fingerprint
+from ..console import errors, say
 from ..help import examples
-from ..options import config_flags, errors, resolve, say
-from ..writing.generate import CHECKPOINT_OPTION, FILLING, FINISHING, PRESET_OPTION
+from ..options import CHECKPOINT, DATA_DIR, DEVICE, DRAW_PRESET
+from ..settings import config_flags, resolve, short_flag
 from .blind_report import print_report
 from .blind_session import ask_all, show_score
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.store import AnswerStore
 
-# Passages are of the test's own number, length and seed, and as the model draws them.
-UNUSED = tuple(
-    f"generation.{name}" for name in ("length", "num_samples", "seed", "max_copied_words", *FILLING, *FINISHING)
-)
-SHORT = {"passages": "blind_passages", "words": "blind_words", "seed": "seed"}
-KEPT = (
-    *(f"evaluation.{name}" for name in SHORT.values()),
-    *(key for key in (f"generation.{name}" for name in GenerationConfig.model_fields) if key not in UNUSED),
-)
-
-
-def short_flags(function: Any) -> Any:
-    """Add a short flag for each evaluation setting that makes the passages."""
-    for flag, name in reversed(SHORT.items()):
-        text = f"{EvaluationConfig.model_fields[name].description}; the same as --set evaluation.{name}=N."
-        function = click.option(f"--{flag}", type=int, default=None, help=text[0].upper() + text[1:])(function)
-    return function
+# The settings that make the passages. Their number, length and seed are the test's, and they stay as drawn.
+KEPT = (*keys_of(BlindTest), "evaluation.seed", *keys_of(Drawing, Order, Controls))
 
 
 @examples("tiny-diffusion blind-test --rater anna", "tiny-diffusion blind-test --report")
 @click.command("blind-test")
-@click.option("--rater", default=None, metavar="NAME", help="Who answers; the same name goes on where it stopped.")
-@CHECKPOINT_OPTION
-@click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
+@click.option("--rater", default=None, metavar="NAME", help="Who answers; the same name continues where it stopped.")
+@CHECKPOINT
+@DATA_DIR
+@click.option("--answers", default="outputs/blind_test.sqlite", show_default=True, help="File of passages and answers.")
+@click.option("--rate/--no-rate", default=None, help="Rate style, fluency and sense too, 1 to 5. Default: no.")
 @click.option(
-    "--answers", default="outputs/blind_test.sqlite", show_default=True, help="Where passages and answers are."
+    "--report", "only_report", is_flag=True, help="Print the figures of all who have finished, and ask nothing."
 )
-@click.option("--rate/--no-rate", default=None, help="Rate style, fluency and sense too, 1 to 5; off if not given.")
-@click.option("--report", "only_report", is_flag=True, help="Print the figures of all who have finished; ask nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print those figures as JSON.")
-@short_flags
-@PRESET_OPTION
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("generation", without=UNUSED)
+@short_flag("--passages", "evaluation.blind_passages")
+@short_flag("--words", "evaluation.blind_words")
+@short_flag("--seed", "evaluation.seed")
+@DRAW_PRESET
+@DEVICE
+@config_flags(Drawing, Order, Controls, also=keys_of(BlindTest, Passes, HeldOut))
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -65,29 +53,23 @@ def command(
     as_json: bool,
     preset: str | None,
     device: str,
-    **short: int | None,
 ) -> None:
-    """Show passages of the book and of a model in random order and ask which is which, one key an answer.
+    """Show passages of the book and of a model in random order, and ask which is which, one key per answer.
 
-    The first call makes the passages (from the test split, and by the checkpoint) and keeps them with the answers: all
-    raters see the same ones, and later calls need no model.
+    The first call makes the passages, from the test split and by the checkpoint, and keeps them with the answers. So
+    all raters see the same passages, and later calls need no model.
     """
     from ...evaluation.blind_test.answers_file import begun
     from ...evaluation.blind_test.store import AnswerStore, checked_name
 
-    changes: dict[str, Any] = {}
-    if preset is not None:
-        chosen: GenerationConfig = getattr(GenerationConfig, preset)()
-        changes = {f"generation.{k}": v for k, v in chosen.model_dump(mode="json").items()}
-    shortly = {f"evaluation.{SHORT[flag]}": value for flag, value in short.items() if value is not None}
-    changes |= shortly
-    resolve(ctx, ProjectConfig.default().override(**changes), tuple(shortly))  # before anything is read
+    changes = {} if preset is None else {"generation": preset}
+    resolve(ctx, ProjectConfig.default())  # wrong flags are refused before anything is read
     if only_report or as_json:
         with AnswerStore(Path(answers)) as store:
             print_report(store, resolve(ctx, ProjectConfig.default()).evaluation.bootstrap, as_json)
         return
     if rater is None:
-        raise UserError("who answers? give --rater NAME, or --report for the figures")
+        raise UserError("give --rater NAME to answer, or --report for the figures")
     name = checked_name(rater)
     path = Path(answers)
     check_file(path)
@@ -98,9 +80,9 @@ def command(
 
 
 def make(
-    ctx: click.Context, path: Path, checkpoint: str, data_dir: str, changes: dict[str, Any], device: str
+    ctx: click.Context, path: Path, checkpoint: str, data_dir: str, changes: dict[str, str], device: str
 ) -> "AnswerStore":
-    """Begin a test: passages of the test split, and as many by the checkpoint."""
+    """Begin a test: passages of the test split, and as many written by the checkpoint."""
     from rich.progress import track
 
     from ...checkpoint import check_same_data, load_checkpoint
@@ -118,7 +100,7 @@ def make(
     settings = config.evaluation
     half = settings.blind_passages // 2
     real = real_passages(data.texts("test"), data.language, settings.blind_words, half, settings.seed)
-    check_writable(path)  # before the writing, which takes long
+    check_writable(path)  # before the passages are written, which takes long
     writer = Writer(loaded.build(find_device(device)), loaded.tokenizer)
     pieces = write_passages(writer, data, settings, config.generation)
     generated = list(track(pieces, "writing passages", total=half, console=errors, transient=True))
@@ -140,16 +122,18 @@ def kept_settings(config: ProjectConfig) -> dict[str, Any]:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file; raises UserError when it is not there."""
+    """SHA-256 of a file; raises UserError if it does not exist."""
     if not path.exists():
-        raise UserError(f"no file at {path}: the passages are in the answers file, leave --checkpoint out to go on")
+        raise UserError(
+            f"no file at {path}: the passages are in the answers file, so leave --checkpoint out to continue"
+        )
     return fingerprint(path)
 
 
 def check_unchanged(
-    ctx: click.Context, store: "AnswerStore", checkpoint: str, data_dir: str, changes: dict[str, Any]
+    ctx: click.Context, store: "AnswerStore", checkpoint: str, data_dir: str, changes: dict[str, str]
 ) -> None:
-    """Raise UserError when a flag asks for other passages than the test has; flags not given ask for nothing."""
+    """Raise UserError if a given flag asks for other passages than the test has."""
     from ...data.artefacts import load_processed
 
     origin = store.origin
@@ -162,8 +146,8 @@ def check_unchanged(
         differing.append(f"another book or preparation than {data_dir} ({origin.book})")
     if differing:
         raise UserError(
-            f"the passages in {store.path} were made with {'; '.join(differing)}: leave that out to go on with them, "
-            "or give another file by --answers to begin another test"
+            f"the passages in {store.path} were made with {'; '.join(differing)}: leave that out to continue, "
+            "or name another file with --answers to begin another test"
         )
 
 
@@ -179,7 +163,7 @@ def run(store: "AnswerStore", rater: str, rate: bool | None) -> None:
         settings, origin = store.origin.settings, store.origin
         say(f"{question.total} passages of {settings['evaluation.blind_words']} words each, of two kinds:")
         say(f"some from {origin.book}, some written by a model ({Path(origin.checkpoint).name}, {origin.made})")
-        say("one key an answer; u takes the last one back; q stops: go on any time", style="dim")
+        say("one key per answer; u takes the last one back; q stops, and you can continue any time", style="dim")
         if not ask_all(store, rater):
             left = next(p for p in store.progress() if p.rater == rater)
             say(f"\n{left.done} of {left.total} passages done; the answers are kept in {store.path}")

@@ -1,36 +1,24 @@
 """``tiny-diffusion evaluate``: measure a model, or several of one kind."""
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
-from rich.text import Text
 
-from ...config import EvaluationConfig, PipelineConfig, ProjectConfig
+from ...config import Controls, Drawing, EvaluationConfig, HeldOut, Order, Passes, ProjectConfig, ReportSettings
+from ...config.overrides import group_presets
 from ...errors import UserError
-from ...files import check_file
+from ...files import check_file, fingerprint
+from ..console import say
 from ..help import examples
-from ..options import config_flags, duration, errors, resolve, say
-from ..writing.generate import CHECKPOINT_OPTION, FILLING, FINISHING
-from .blind_test import file_hash
+from ..options import CHECKPOINT, DATA_DIR, DEVICE
+from ..settings import config_flags, resolve, short_flag
+from .run import page_of, run, save
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.statistics import BlindReport
-    from ...evaluation.curves import Curves
-    from ...evaluation.likelihood.comparison import Step
-    from ...evaluation.report.time_estimate import Remaining
-    from ...evaluation.result import Report, SeedsReport
-
-
-UNUSED = (
-    "evaluation.blind_passages",
-    "evaluation.blind_words",
-    # The model is measured as it is, on texts whose number, length and seed are the evaluation's.
-    *(f"generation.{name}" for name in ("length", "num_samples", "seed", "max_copied_words", *FILLING, *FINISHING)),
-)
 
 
 def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -48,17 +36,16 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
 )
 @click.command("evaluate")
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...")
-@CHECKPOINT_OPTION
-@click.option("--data-dir", default="data/processed", show_default=True, help="Folder that prepare wrote.")
-@click.option("--output", default=None, help="The JSON file, the page beside it; beside the checkpoint if not given.")
+@CHECKPOINT
+@DATA_DIR
+@click.option("--output", default=None, help="The JSON file; the page goes beside it. Default: beside the checkpoint.")
 @click.option(
     "--preset",
-    type=click.Choice(["default", "fast", "comprehensive", "memory_efficient"]),
-    default=None,
+    type=click.Choice(group_presets(EvaluationConfig)),
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
 @click.option("--fast", is_flag=True, help="The same as --preset fast: under a minute for a model of 2M parameters.")
-@click.option("--verbose", is_flag=True, help="Print all tables; without it the verdict and the two that matter most.")
+@click.option("--verbose", is_flag=True, help="Print all tables, not only the verdict and the two main ones.")
 @click.option(
     "--schema",
     is_flag=True,
@@ -67,21 +54,27 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     callback=_print_schema,
     help="Print the JSON Schema of evaluation.json and exit.",
 )
-@click.option("--twin", default=None, metavar="CHECKPOINT", help="Its autoregressive twin, to set beside it.")
-@click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to set beside; may be given often.")
-@click.option("--eval-batch-size", type=int, default=None, help="Windows in one forward pass.")
-@click.option("--eval-samples", type=int, default=None, help="Windows scored and texts written at most.")
+@click.option("--twin", default=None, metavar="CHECKPOINT", help="The model's autoregressive twin, for comparison.")
+@click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model, for comparison; may be repeated.")
+@short_flag("--eval-batch-size", "evaluation.batch_size")
+@short_flag(
+    "--eval-samples",
+    "evaluation.windows",
+    "evaluation.samples",
+    help="Largest number of windows to score, and of texts to write",
+)
 @click.option(
-    "--other-books", multiple=True, metavar="BOOK", help="Hold the style against this book too; may be given often."
+    "--other-books", multiple=True, metavar="BOOK", help="Another book to compare the style with; may be repeated."
 )
 @click.option(
     "--blind-answers",
     default=None,
     metavar="FILE",
-    help="Show what people answered in a blind-test of this checkpoint.",
+    help="Report the answers of a blind-test of this checkpoint.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("evaluation", "generation", without=UNUSED)
+@DEVICE
+# The model is measured as it is, on texts whose number, length and seed belong to the evaluation.
+@config_flags(ReportSettings, HeldOut, Passes, Drawing, Order, Controls)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -94,28 +87,21 @@ def command(
     verbose: bool,
     twin: str | None,
     hf: tuple[str, ...],
-    eval_batch_size: int | None,
-    eval_samples: int | None,
     other_books: tuple[str, ...],
     blind_answers: str | None,
     device: str,
 ) -> None:
-    """Held-out bits per byte beside n-grams, style, coherence and copying; writes evaluation.json and report.html.
+    """Measure held-out bits per byte, style, coherence and copying, and write evaluation.json and report.html.
 
-    Several CHECKPOINTs (seeds of one run) are measured by the first one's settings; mean and spread are written to
-    evaluation_seeds.json and report_seeds.html beside the first.
+    N-gram models and PPMd are measured on the same text. Several CHECKPOINTs (seeds of one run) are measured with the
+    first one's settings; their mean and spread go to evaluation_seeds.json and report_seeds.html beside the first.
     """
     from ...checkpoint import load_checkpoint
     from ...evaluation.curves import read_curves
     from ...evaluation.report.several import combine
     from .report_tables import show, show_seeds
 
-    sizes: dict[str, int] = {}
-    if eval_batch_size is not None:
-        sizes["evaluation.batch_size"] = eval_batch_size
-    if eval_samples is not None:
-        sizes |= {"evaluation.windows": eval_samples, "evaluation.samples": eval_samples}
-    resolve(ctx, ProjectConfig.default().override(**sizes), tuple(sizes))  # before the model is read
+    resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
     if checkpoints and ctx.get_parameter_source("checkpoint") is not ParameterSource.DEFAULT:
         raise UserError("give checkpoints either as arguments or by --checkpoint, not both")
     if fast and preset not in (None, "fast"):
@@ -127,20 +113,19 @@ def command(
     check_file(target)
     check_file(page_of(target))
     if blind_answers is not None and len(paths) > 1:
-        raise UserError("--blind-answers are about one model: give one checkpoint")
+        raise UserError("--blind-answers belongs to one model: give one checkpoint")
     config = load_checkpoint(paths[0]).config
     preset = "fast" if fast else preset
     if preset is not None:
-        chosen: EvaluationConfig = getattr(EvaluationConfig, preset)()
-        config = config.override(evaluation=chosen.model_dump(mode="json"))
-    config = resolve(ctx, config.override(**sizes))
+        config = config.override(evaluation=preset)
+    config = resolve(ctx, config)
     curves = read_curves(paths[0])
     beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
     parts = target.with_suffix(".parts.json")
     reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind, parts) for path in paths]
     seeds = combine([str(path) for path in paths], reports) if len(reports) > 1 else None
-    page = save(target, reports[0], curves, seeds)  # before it is shown: the reader may go away (| head)
+    page = save(target, reports[0], curves, seeds)  # before printing: the reader may go away (| head)
     parts.unlink(missing_ok=True)
     if seeds is None:
         show(reports[0], verbose=verbose)
@@ -158,99 +143,6 @@ def _target(paths: list[Path], output: str | None) -> Path:
     return Path(output)
 
 
-def page_of(target: Path) -> Path:
-    """The page beside the JSON: report.html for evaluation.json, else by the same name."""
-    own = target.stem.startswith("evaluation")
-    return target.with_name(f"{target.stem.replace('evaluation', 'report', 1) if own else target.stem}.html")
-
-
-def save(target: Path, report: "Report", curves: "Curves | None", seeds: "SeedsReport | None" = None) -> Path:
-    """Write the JSON to ``target`` and the page beside it, whose path is returned."""
-    from ...evaluation.report.page import write_html
-
-    page = page_of(target)
-    (seeds or report).write(target)
-    write_html(page, report, curves, seeds)
-    return page
-
-
-def write(target: Path, report: "Report", curves: "Curves | None") -> None:
-    """Write the JSON to ``target`` and the page beside it, and say so."""
-    say(f"written to {target} and {save(target, report, curves)}")
-
-
-class ProgressLine:
-    """The step and the time left, told anew whenever the terminal is drawn."""
-
-    def __init__(self) -> None:
-        self.remaining: Remaining | None = None
-        self._step: Step | None = None
-
-    def step(self, step: "Step") -> None:
-        """A step begins or goes on."""
-        if self.remaining is not None and (self._step is None or self._step.name != step.name):
-            self.remaining.begin(step.name, time.perf_counter())
-        self._step = step
-
-    def __rich__(self) -> Text:
-        step = self._step
-        if step is None:
-            return Text("")
-        done = f": {step.done:,} of {step.total:,}" if step.total else ""
-        if self.remaining is None:
-            return Text(step.name + done)
-        left = self.remaining.left(step.done, step.total, time.perf_counter())
-        return Text(f"{step.name}{done}; {duration(left)} left in all")
-
-
-def run(
-    checkpoint: Path,
-    data_dir: Path,
-    config: ProjectConfig,
-    device: str,
-    twin: Path | None = None,
-    local: tuple[Path, ...] = (),
-    other_books: tuple[str, ...] = (),
-    blind: "BlindReport | None" = None,
-    parts: Path | None = None,
-) -> "Report":
-    """Say how long it should take, and evaluate with a line that tells the step and the time left of all.
-
-    ``parts``: the file of finished parts, which an evaluation that was cut off left, and this one goes on with.
-    """
-    from ...checkpoint import load_checkpoint
-    from ...data.artefacts import load_processed
-    from ...evaluation.kept import KeptParts, evaluation_key
-    from ...evaluation.likelihood.comparison import Rivals
-    from ...evaluation.report.evaluate import Report, evaluate
-    from ...evaluation.report.time_estimate import Expected, Remaining
-    from ...runtime import find_device, memory_errors
-
-    with memory_errors(), errors.status("reading") as status:
-        loaded, data = load_checkpoint(checkpoint), load_processed(data_dir)
-        others = {name: _cleaned(name, data.pipeline) for name in other_books}
-        rivals = Rivals(None if twin is None else load_checkpoint(twin), local)
-        line = ProgressLine()
-        place = find_device(device)
-        kept = KeptParts()
-        if parts is not None:
-            models = [path for path in (checkpoint, twin) if path is not None]
-            kept = KeptParts(parts, evaluation_key(models, data.identity, config, place.type, local))
-        if kept.names:
-            say(f"{checkpoint}: {len(kept.names)} finished parts are taken from {parts}")
-        how = (config.evaluation, config.generation, place, rivals, others, blind, kept)
-        for event in evaluate(loaded, data, *how):
-            if isinstance(event, Report):
-                return event
-            if isinstance(event, Expected):
-                say(f"evaluating {checkpoint}: about {duration(event.seconds)} on this machine")
-                line.remaining = Remaining(event)
-            else:
-                line.step(event)
-                status.update(line)
-    raise AssertionError("an evaluation ends with its report")
-
-
 def _people(answers: Path, checkpoint: Path, resamples: int) -> "BlindReport":
     """The figures of a blind test; raises UserError unless its passages were written by ``checkpoint``."""
     from ...evaluation.blind_test.statistics import report
@@ -258,23 +150,9 @@ def _people(answers: Path, checkpoint: Path, resamples: int) -> "BlindReport":
 
     with AnswerStore(answers) as store:
         origin = store.origin
-        if origin.checkpoint_hash != file_hash(checkpoint):
+        if origin.checkpoint_hash != fingerprint(checkpoint):
             raise UserError(
                 f"{answers} holds answers about another model than {checkpoint}: its passages were written by "
                 f"{origin.checkpoint} on {origin.made}"
             )
         return report(store, resamples)
-
-
-def _cleaned(book: str, pipeline: PipelineConfig) -> str:
-    """The text of another book, cleaned as the model's own was."""
-    from ...data.reading.cleaning import clean_book
-    from ...data.reading.loading import read_book
-
-    paragraphs = clean_book(
-        read_book(book).text,
-        strip_gutenberg=pipeline.strip_gutenberg,
-        unwrap=pipeline.unwrap,
-        drop_headings=pipeline.drop_headings,
-    )
-    return "\n\n".join(paragraphs)

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from ...show.lines import printable
-from ..options import console, say
+from ..console import console, print_table, say
 from .blind_report import show_report
 
 if TYPE_CHECKING:
@@ -20,12 +17,12 @@ if TYPE_CHECKING:
     from ...evaluation.text_quality.frontier import Frontier
     from ...evaluation.text_quality.novelty import NoveltyReport
 
-WIDTH = 80  # a sample is no wider, however wide the terminal is
+WIDTH = 80  # columns of a sample at most, however wide the terminal is
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=\S)")
 
 
 def show(report: "Report", *, verbose: bool = False) -> None:
-    """Print the verdict, the table of likelihoods, the thresholds and some text; with ``verbose`` all tables too."""
+    """Print the verdict, the likelihoods, the thresholds and some text; with ``verbose`` all other tables too."""
     from ...evaluation.report.verdict import details, headline, not_measured, plainly, warning
 
     leak = warning(report)
@@ -41,12 +38,8 @@ def show(report: "Report", *, verbose: bool = False) -> None:
     _show_likelihood(report)
     if verbose:
         _show_conditions(report)
-    checks = Table("figure", "measured", "at most", "met", title="thresholds")
-    for threshold in report.thresholds:
-        checks.add_row(
-            threshold.name, f"{threshold.value:.4g}", f"{threshold.limit:g}", "yes" if threshold.met else "no"
-        )
-    console.print(checks)
+    checks = [(t.name, f"{t.value:.4g}", f"{t.limit:g}", "yes" if t.met else "no") for t in report.thresholds]
+    print_table(("figure", "measured", "at most", "met"), checks, "thresholds")
     for part, show_part in PARTS.items():
         found = getattr(report, part)
         if found is None:
@@ -59,113 +52,111 @@ def show(report: "Report", *, verbose: bool = False) -> None:
         say(people(report.blind))
         show_report(report.blind)
     if report.samples:
-        say("The model writes, beginning anywhere in the book:")
+        say("The model writes, starting anywhere in the book:")
     for line in sample_lines(next(iter(report.samples), ""), 3, min(console.width, WIDTH) - 2):
         say(f"  {line}", style="italic")
 
 
 def sample_lines(text: str, most: int, width: int) -> list[str]:
-    """At most ``most`` lines of ``width`` of a text that begins in mid-sentence, from its first whole sentence on."""
+    """At most ``most`` lines of ``width`` columns of a text, from its first whole sentence on."""
     start = _SENTENCE_END.search(text)
     words = printable(" ".join((text[start.end() :] if start else text).split()))
     return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
 
 
 def _show_likelihood(report: "Report") -> None:
-    title = f"held-out {report.split} text: fewer bits are better"
-    table = Table("model", "bits/byte", "95 % interval", "perplexity", "level 1", title=title)
-    for row in sorted(report.likelihood, key=lambda r: r.bits_per_byte):
-        interval = f"{row.low:.3f}-{row.high:.3f}"
+    likelihood = sorted(report.likelihood, key=lambda row: row.bits_per_byte)
+    rows = []
+    for row in likelihood:
         perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
-        style = "bold" if row is report.likelihood[0] else None
-        table.add_row(escape(row.name), f"{row.bits_per_byte:.3f}", interval, *perplexities, style=style)
-    console.print(table)
+        rows.append((row.name, f"{row.bits_per_byte:.3f}", f"{row.low:.3f}-{row.high:.3f}", *perplexities))
+    head = ("model", "bits/byte", "95 % interval", "perplexity", "level 1")
+    title = f"held-out {report.split} text: fewer bits are better"
+    print_table(head, rows, title, bold=likelihood.index(report.likelihood[0]))
 
 
 def _show_conditions(report: "Report") -> None:
-    """Say how the likelihood was measured, and what it is by difficulty, mask rate and format."""
+    """Say how the likelihood was measured, and show it by difficulty, mask rate and format."""
     rough = "; few passages: intervals are over windows, and rough" if report.rough_interval else ""
     say(
-        f"{report.windows} windows of up to {report.window_tokens} tokens, {report.bytes_per_token:.2f} bytes a token, "
-        f"{report.draws} draws a window{rough}; level 1: as perplexity of a token of "
-        f"{report.level_1_bytes_per_token:.2f} bytes"
+        f"{report.windows} windows of up to {report.window_tokens} tokens, "
+        f"{report.bytes_per_token:.2f} bytes per token, {report.draws} draws per window{rough}; "
+        f"level 1: perplexity per token of {report.level_1_bytes_per_token:.2f} bytes"
     )
     if report.likelihood[0].thirds:
         easy, middle, hard = report.likelihood[0].thirds
         say(f"bits per byte by difficulty of the text: easy {easy:.3f}, middle {middle:.3f}, hard {hard:.3f}")
     if report.mask_rates:
         curve = ", ".join(f"{r.nats_per_token:.2f} at {r.rate:.1f}" for r in report.mask_rates)
-        say(f"nats a hidden token by mask rate: {curve}")
+        say(f"nats per hidden token by mask rate: {curve}")
     if report.formats:
         say("bits per byte by format: " + ", ".join(f"{f.format} {f.bits_per_byte:.3f}" for f in report.formats))
 
 
 def _cell(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value}" if isinstance(value, int) else f"{value:.{digits}f}"
 
 
 def _show_style(style: "StyleReport") -> None:
     from ...evaluation.style.style_report import DELTA
 
-    table = Table("part", "distance", "book's own", "score", "held-out text", title="style, 0 to 100")
-    for part in style.parts:
-        held = style.held_out_parts[part.name]
-        table.add_row(part.name, f"{part.distance:.2f}", f"{part.own:.2f}", f"{part.score:.0f}", f"{held:.0f}")
-    table.add_row("all", "", "", f"{style.score:.0f}", f"{style.held_out_score:.0f}")
-    console.print(table)
-    figures = Table("figure", "generated", "held-out text")
-    for key, value in vars(style.generated).items():
-        cells = [f"{v}" if isinstance(v, int) else _cell(v) for v in (value, getattr(style.held_out, key))]
-        figures.add_row(key.replace("_", " "), *cells)
-    console.print(figures)
+    rows = [
+        (p.name, f"{p.distance:.2f}", f"{p.own:.2f}", f"{p.score:.0f}", f"{style.held_out_parts[p.name]:.0f}")
+        for p in style.parts
+    ]
+    rows.append(("all", "", "", f"{style.score:.0f}", f"{style.held_out_score:.0f}"))
+    print_table(("part", "distance", "book's own", "score", "held-out text"), rows, "style, 0 to 100")
+    both = [
+        (key.replace("_", " "), _cell(v), _cell(getattr(style.held_out, key)))
+        for key, v in vars(style.generated).items()
+    ]
+    print_table(("figure", "generated", "held-out text"), both)
     if not style.other_books:
         return
-    columns = ("text", "score", "by Delta", "Delta to generated", "to held-out text")
-    others = Table(*columns, title="the scale of style: other books, 0 to 100")
     own = (f"{style.held_out_score:.0f}", f"{style.held_out_parts[DELTA]:.0f}")
-    others.add_row("this book, held out", *own, f"{style.delta:.2f}", f"{style.held_out_delta:.2f}")
     generated = next(part.score for part in style.parts if part.name == DELTA)
-    others.add_row("generated", f"{style.score:.0f}", f"{generated:.0f}", "", "")
+    others = [
+        ("this book, held out", *own, f"{style.delta:.2f}", f"{style.held_out_delta:.2f}"),
+        ("generated", f"{style.score:.0f}", f"{generated:.0f}", "", ""),
+    ]
     for book in style.other_books:
         deltas = (f"{book.delta_to_generated:.2f}", f"{book.delta_to_held_out:.2f}")
-        scores = (f"{book.score:.0f}", f"{book.parts[DELTA]:.0f}")
-        others.add_row(escape(Path(book.name).name), *scores, *deltas)
-    console.print(others)
+        others.append((Path(book.name).name, f"{book.score:.0f}", f"{book.parts[DELTA]:.0f}", *deltas))
+    head = ("text", "score", "by Delta", "Delta to generated", "to held-out text")
+    print_table(head, others, "the scale of style: other books, 0 to 100")
 
 
 def _show_coherence(coherence: "CoherenceReport") -> None:
-    table = Table("figure", "generated", "held-out text", "its spread", title="coherence")
-    for figure in coherence.figures:
-        table.add_row(figure.name, _cell(figure.generated), _cell(figure.held_out), _cell(figure.spread))
-    console.print(table)
+    rows = [(f.name, _cell(f.generated), _cell(f.held_out), _cell(f.spread)) for f in coherence.figures]
+    print_table(("figure", "generated", "held-out text", "its spread"), rows, "coherence")
     loop = coherence.loop
     if loop.words:
-        say(f"longest loop: {loop.words} words go round in {loop.period}: {loop.phrase!r}")
+        say(f"longest loop: {loop.words} words repeat every {loop.period}: {loop.phrase!r}")
 
 
 def _show_novelty(novelty: "NoveltyReport") -> None:
-    table = Table("found in the training text", *novelty.columns, title="novelty")
-    table.add_row("longest run (words)", *[str(copying.longest_words) for copying in novelty.columns.values()])
+    copying = novelty.columns.values()
+    rows = [("longest run (words)", *(each.longest_words for each in copying))]
     for i, gram in enumerate(novelty.held_out.ngrams):
-        table.add_row(f"{gram.n}-grams", *[_cell(copying.ngrams[i].share) for copying in novelty.columns.values()])
-    table.add_row("whole sentences", *[_cell(copying.copied_sentence_share) for copying in novelty.columns.values()])
-    console.print(table)
+        rows.append((f"{gram.n}-grams", *(_cell(each.ngrams[i].share) for each in copying)))
+    rows.append(("whole sentences", *(_cell(each.copied_sentence_share) for each in copying)))
+    print_table(("found in the training text", *novelty.columns), rows, "novelty")
     nearest = novelty.nearest
     if nearest is not None:
-        side = Table("most copied sample", "training text", title=f"longest copied run: {nearest.words} words")
-        side.add_row(*[escape(printable(" ".join(t.split()))) for t in (nearest.sample_text, nearest.training_text)])
-        console.print(side)
+        texts = [printable(" ".join(text.split())) for text in (nearest.sample_text, nearest.training_text)]
+        print_table(("most copied sample", "training text"), [texts], f"longest copied run: {nearest.words} words")
 
 
 def _show_frontier(frontier: "Frontier") -> None:
-    table = Table("temperature", "perplexity (n-gram)", "entropy (nats)", "distinct-2", title="generative perplexity")
+    rows = []
     for point in (*frontier.points, frontier.held_out):
         name = "held-out text" if point.temperature is None else f"{point.temperature:g}"
-        table.add_row(name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2))
-    console.print(table)
+        rows.append((name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2)))
+    head = ("temperature", "perplexity (n-gram)", "entropy (nats)", "distinct-2")
+    print_table(head, rows, "generative perplexity")
 
 
-# How each part that is measured on texts of the model is shown.
+# How each part that is measured on the model's texts is shown.
 PARTS: dict[str, Callable[[Any], None]] = {
     "style": _show_style,
     "coherence": _show_coherence,
@@ -175,7 +166,7 @@ PARTS: dict[str, Callable[[Any], None]] = {
 
 
 def show_seeds(seeds: "SeedsReport") -> None:
-    """Say what several checkpoints say together, and print their mean and spread."""
+    """Print the common verdict on several checkpoints, and the mean and spread of their figures."""
     from ...evaluation.report.verdict import headline, warning
 
     for leak in dict.fromkeys(filter(None, map(warning, seeds.reports))):
@@ -183,9 +174,9 @@ def show_seeds(seeds: "SeedsReport") -> None:
     say(headline(seeds.reports), style="bold")
     for number, path in enumerate(seeds.checkpoints, 1):
         say(f"{number}: {path}")
-    columns = [str(i + 1) for i in range(len(seeds.checkpoints))]
-    table = Table("figure", "mean", "±", *columns, title=f"{len(columns)} checkpoints")
+    rows = []
     for row in seeds.figures:
-        mean, deviation = (None, None) if row.spread is None else (row.spread.mean, row.spread.deviation)
-        table.add_row(escape(row.name), _cell(mean), _cell(deviation), *[_cell(value) for value in row.values])
-    console.print(table)
+        spread = (None, None) if row.spread is None else (row.spread.mean, row.spread.deviation)
+        rows.append((row.name, *map(_cell, (*spread, *row.values))))
+    numbers = [str(number) for number, _ in enumerate(seeds.checkpoints, 1)]
+    print_table(("figure", "mean", "±", *numbers), rows, f"{len(numbers)} checkpoints")

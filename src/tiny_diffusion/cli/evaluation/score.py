@@ -9,36 +9,36 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
-from ...config import EvaluationConfig, ProjectConfig
+from ...config import Marks, Passes, PipelineConfig, ProjectConfig, keys_of
 from ...errors import UserError
+from ..console import console, errors, print_table, print_text, say
+from ..durations import duration
 from ..help import examples
-from ..options import config_flags, console, duration, errors, print_text, resolve, say
-from ..writing.generate import CHECKPOINT_OPTION
+from ..options import CHECKPOINT, DEVICE
+from ..settings import config_flags, resolve
+from .run import cleaned
 
 if TYPE_CHECKING:
     from ...evaluation.likelihood.surprisal import Surprisal
 
-USED = ("draws", "batch_size", "surprising_share", "seed")
-UNUSED = tuple(f"evaluation.{name}" for name in EvaluationConfig.model_fields if name not in USED)
-LONG = 20.0  # seconds from which on the time is said beforehand
-TOP = 10  # words in the table of the most surprising
+LONG = 20.0  # seconds; a longer scoring announces its time
+TOP = 10  # words in the table of the most surprising words
 
 
 @examples("tiny-diffusion score chapter.txt", 'echo "He opened the door." | tiny-diffusion score - --json')
 @click.command("score")
 @click.argument("file")
-@CHECKPOINT_OPTION
+@CHECKPOINT
 @click.option("--json", "as_json", is_flag=True, help="Print all figures and words as JSON.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@config_flags("evaluation", without=UNUSED)
+@DEVICE
+@config_flags(Passes, Marks, also=(*keys_of(PipelineConfig), "training.precision"))
 @click.pass_context
 def command(ctx: click.Context, file: str, checkpoint: str, as_json: bool, device: str) -> None:
-    """Bits per byte of FILE under a model, and its surprising words, marked [so] or in colour.
+    """Print the bits per byte of FILE under a model, and the text with surprising words in colour or [brackets].
 
-    FILE is read and cleaned like a book; - reads the standard input, which is taken as it stands.
+    FILE is read and cleaned like a book; - reads the standard input, which is not cleaned.
     """
     from ...checkpoint import load_checkpoint
     from ...evaluation.likelihood.surprisal import Scored, score_text
@@ -68,24 +68,16 @@ def command(ctx: click.Context, file: str, checkpoint: str, as_json: bool, devic
 
 
 def read(file: str, config: ProjectConfig) -> str:
-    """The text of a file cleaned like a book, or the standard input as it stands."""
-    from ...data.reading.cleaning import clean_book
+    """The text of a file, cleaned like a book, or the standard input, not cleaned."""
     from ...data.reading.encoding import decode
-    from ...data.reading.loading import read_book
 
     if file == "-":
         text, _ = decode(sys.stdin.buffer.read(), "the standard input")
         return text.replace("\r\n", "\n").strip()
-    how = config.pipeline
-    paragraphs = clean_book(
-        read_book(file).text,
-        strip_gutenberg=how.strip_gutenberg,
-        unwrap=how.unwrap,
-        drop_headings=how.drop_headings,
-    )
-    if not paragraphs:
-        raise UserError(f"{file}: nothing is left of the text after cleaning; pipe it in (-) to score it as it stands")
-    return "\n\n".join(paragraphs)
+    text = cleaned(file, config.pipeline)
+    if not text:
+        raise UserError(f"{file}: cleaning leaves nothing of the text; pipe it in (-) to score it without cleaning")
+    return text
 
 
 def show(result: "Surprisal") -> None:
@@ -94,16 +86,14 @@ def show(result: "Surprisal") -> None:
         console.print(coloured(result), soft_wrap=True)
     else:
         print_text(bracketed(result))
-    table = Table("surprising word", "bits")
-    for word in sorted(result.words, key=lambda w: -w.bits)[:TOP]:
-        table.add_row(Text(word.text.strip()), f"{word.bits:.1f}")
-    console.print(table)
+    top = sorted(result.words, key=lambda word: -word.bits)[:TOP]
+    print_table(("surprising word", "bits"), [(word.text.strip(), f"{word.bits:.1f}") for word in top])
     exact = "exact" if result.bound_bits_per_byte is None else "chain rule"
     bound = "" if result.bound_bits_per_byte is None else f", {result.bound_bits_per_byte:.3f} (bound)"
     mean = sum(w.bits for w in result.words) / len(result.words)
     say(
         f"{result.bits_per_byte:.3f} bits per byte ({exact}){bound}; {result.bytes:,} bytes, {result.tokens:,} tokens "
-        f"in {result.windows} windows of up to {result.window_tokens}, {mean:.1f} bits a word"
+        f"in {result.windows} windows of up to {result.window_tokens}, {mean:.1f} bits per word"
     )
 
 
@@ -118,7 +108,7 @@ def _marked(text: str) -> str:
 
 
 def coloured(result: "Surprisal") -> Text:
-    """The text in colours: red for surprising words, yellow for those above twice the mean of the other words."""
+    """The text in colours: red for surprising words, yellow for words above twice the mean of the others."""
     rest = [w.bits for w in result.words if not w.surprising]
     high = 2 * sum(rest) / max(1, len(rest))
     found = Text()

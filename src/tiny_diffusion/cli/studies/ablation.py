@@ -2,26 +2,28 @@
 
 import click
 
-from ...config import ProjectConfig
+from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ..help import examples
-from ..options import config_flags
-from .shared import DATA_DIR, DRY_RUN, OUTPUT, STUDY_CONFIG, UNREAD, open_study, study_flag
+from ..options import DATA_DIR, config_option
+from ..settings import config_flags, short_flag
+from .study import DRY_RUN, OUTPUT, open_study
 
 
 @examples("tiny-diffusion ablation --epochs 20 --dry-run", "tiny-diffusion ablation --config cpu_1m --seeds 3")
 @click.command("ablation")
 @DATA_DIR
 @OUTPUT
-@STUDY_CONFIG
-@study_flag("--epochs", "study.ablation_epochs")
-@study_flag("--seeds", "study.seeds")
+@config_option("cpu_2m")
+@short_flag("--epochs", "study.ablation_epochs", default=True)
+@short_flag("--seeds", "study.seeds", default=True)
 @DRY_RUN
-@config_flags("model", "training", "evaluation", without=UNREAD)
+@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal",), also=keys_of(StudyConfig))
 @click.pass_context
 def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dry_run: bool) -> None:
-    """Train the described schedule, the same with full-range masks, reversed, none, and its last stage alone.
+    """Compare five schedules: three stages, the same with full-range masks, reversed, the last stage alone, and none.
 
-    All take the same number of optimiser steps of the same batches. Ctrl-C at any time: the same command goes on.
+    All take the same number of optimiser steps of the same batch size. Press Ctrl-C at any time: the same command
+    continues.
     """
     from ...evaluation.seeds import seeds_note
     from ...studies.ablation import ablation_plan, ablation_rows, ablation_runs

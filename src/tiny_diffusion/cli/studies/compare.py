@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
-from ...config import ProjectConfig
+from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ...files import check_file
+from ..console import say
 from ..help import examples
-from ..options import config_flags, say
-from .shared import DATA_DIR, DRY_RUN, OUTPUT, STUDY_CONFIG, UNREAD, open_study, study_config, study_flag
+from ..options import DATA_DIR, config_option
+from ..settings import config_flags, short_flag
+from .study import DRY_RUN, OUTPUT, open_study, study_config
 
 
 @examples(
@@ -18,24 +20,27 @@ from .shared import DATA_DIR, DRY_RUN, OUTPUT, STUDY_CONFIG, UNREAD, open_study,
 @click.command("compare")
 @DATA_DIR
 @OUTPUT
-@STUDY_CONFIG
-@study_flag("--epochs", "study.epochs")
-@study_flag("--sizes", "study.sizes")
-@study_flag("--seeds", "study.seeds")
-@study_flag("--dropouts", "study.twin_dropouts")
-@study_flag("--weight-decays", "study.twin_weight_decays")
-@study_flag("--twin-epochs", "study.twin_epochs")
-@click.option("--plot", "kind", type=click.Choice(["svg", "png"]), default="svg", show_default=True, help="Drawing.")
-@click.option("--no-plot", is_flag=True, help="Draw nothing; else the extra 'report' is needed.")
+@config_option("cpu_2m")
+@short_flag("--epochs", "study.epochs", default=True)
+@short_flag("--sizes", "study.sizes", default=True)
+@short_flag("--seeds", "study.seeds", default=True)
+@short_flag("--dropouts", "study.twin_dropouts", default=True)
+@short_flag("--weight-decays", "study.twin_weight_decays", default=True)
+@short_flag("--twin-epochs", "study.twin_epochs", default=True)
+@click.option(
+    "--plot", "kind", type=click.Choice(["svg", "png"]), default="svg", show_default=True, help="Format of the drawing."
+)
+@click.option("--no-plot", is_flag=True, help="Draw nothing. Drawing needs the extra 'report'.")
 @DRY_RUN
-@config_flags("model", "training", "evaluation", without=UNREAD)
+@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal",), also=keys_of(StudyConfig))
 @click.pass_context
 def command(
     ctx: click.Context, data_dir: str, output: str, config_name: str, kind: str, no_plot: bool, dry_run: bool
 ) -> None:
     """Train diffusion and its twin on paragraphs for each number of epochs, and find where the curves cross.
 
-    The twin's dropout and weight decay come from a sweep of its own. Ctrl-C at any time: the same command goes on.
+    The twin's dropout and weight decay come from a sweep of its own. Press Ctrl-C at any time: the same command
+    continues.
     """
     from ...studies.compare import compare_plan, size_result
     from ...studies.plots import draw_compare, new_figure
@@ -43,7 +48,7 @@ def command(
 
     drawing = Path(output) / f"compare.{kind}"
     if not (no_plot or dry_run):
-        new_figure()  # a missing extra is told now, not after hours
+        new_figure()  # a missing extra is reported now, not after hours
         check_file(drawing)
     base = ProjectConfig.preset(config_name)
     study = open_study(ctx, base, data_dir, output)

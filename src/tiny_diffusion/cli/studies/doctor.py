@@ -1,4 +1,4 @@
-"""``tiny-diffusion doctor``: the machine, what the build uses of it, what each preset takes, and what is wrong."""
+"""``tiny-diffusion doctor``: the machine, what torch uses of it, what each preset takes, and what is wrong."""
 
 import json
 import tempfile
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
+from ..console import errors, print_table, say
+from ..durations import duration
 from ..help import examples
-from ..options import console, duration, errors, say
 
 if TYPE_CHECKING:
     from ...data.artefacts import Processed
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 @examples("tiny-diffusion doctor", "tiny-diffusion doctor --data-dir data/processed --json")
 @click.command("doctor")
-@click.option("--data-dir", default="data/processed", show_default=True, help="Prepared book to tell the times for.")
-@click.option("--output", default="outputs", show_default=True, help="Folder whose disk is looked at.")
+@click.option(
+    "--data-dir", default="data/processed", show_default=True, help="Prepared book for which the times are estimated."
+)
+@click.option("--output", default="outputs", show_default=True, help="Folder whose disk is checked.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(data_dir: str, output: str, as_json: bool) -> None:
     """Print what this machine can do, what each preset would take here, and what is wrong.
 
-    Without a prepared book the times are for one of 100,000 tokens. Takes about half a minute.
+    Without a prepared book the times are for a book of 100,000 tokens. Takes about half a minute.
     """
     import torch
 
@@ -62,7 +64,7 @@ def command(data_dir: str, output: str, as_json: bool) -> None:
 
 
 def _stand_in(folder: Path) -> "Processed":
-    """A text that every Python carries, prepared, to take steps on."""
+    """A prepared text that every Python carries, for timing steps."""
     from ...config import PipelineConfig
     from ...data.artefacts import load_processed
     from ...data.pipeline import prepare
@@ -95,12 +97,11 @@ def _show(machine: "Machine", peaks: "Peaks", book: str, needs: "list[Need]", wr
         f"measured: products {peaks.float32 / 1e9:,.0f} GFLOP/s in float32, {bfloat16} in bfloat16; "
         f"memory {peaks.bandwidth / 1e9:.1f} GB/s"
     )
-    table = Table("preset", "parameters", "memory", "time", "", title=f"training on {book}")
+    rows = []
     for need in needs:
-        how = "timed here" if need.measured else "by the rate"
-        row = f"{need.parameters / 1e6:.1f}M", gb(need.memory), duration(need.seconds), how
-        table.add_row(need.preset, *row)
-    console.print(table)
+        how = "timed here" if need.measured else "estimated"
+        rows.append((need.preset, f"{need.parameters / 1e6:.1f}M", gb(need.memory), duration(need.seconds), how))
+    print_table(("preset", "parameters", "memory", "time", ""), rows, f"training on {book}")
     if not wrong:
         say("nothing is wrong", style="green")
     for problem in wrong:

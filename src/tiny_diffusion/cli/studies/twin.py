@@ -1,18 +1,20 @@
-"""``tiny-diffusion twin``: the autoregressive twin at its best."""
+"""``tiny-diffusion twin``: the best autoregressive twin of a diffusion model."""
 
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from ...config import ProjectConfig
+from ...config import CurriculumConfig, HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ...errors import UserError
 from ...files import check_file
 from ..help import examples
-from ..options import config_flags
-from .shared import DATA_DIR, DRY_RUN, OUTPUT, STUDY_CONFIG, SWEPT, UNREAD, OpenStudy, open_study, study_flag
+from ..options import DATA_DIR, config_option
+from ..settings import changes, config_flags, refuse, short_flag
+from .study import DRY_RUN, OUTPUT, OpenStudy, open_study
 
 BEST = "best_model.pt"
+SETS = ("model.causal", "model.dropout", "training.weight_decay", "training.eval_every_epochs")  # what the sweep sets
 
 
 @examples("tiny-diffusion twin --checkpoint outputs/best_model.pt", "tiny-diffusion twin --config cpu_2m --dry-run")
@@ -20,14 +22,14 @@ BEST = "best_model.pt"
 @DATA_DIR
 @OUTPUT
 @click.option("--twin-output", default="outputs/twin", show_default=True, help="Folder of best_model.pt and the table.")
-@STUDY_CONFIG
-@click.option("--checkpoint", default=None, help="Diffusion model whose settings and compute the twin takes.")
-@study_flag("--seeds", "study.seeds")
-@study_flag("--dropouts", "study.twin_dropouts")
-@study_flag("--weight-decays", "study.twin_weight_decays")
-@study_flag("--epochs", "study.twin_epochs")
+@config_option("cpu_2m")
+@click.option("--checkpoint", default=None, help="Diffusion model whose settings and compute the twin gets.")
+@short_flag("--seeds", "study.seeds", default=True)
+@short_flag("--dropouts", "study.twin_dropouts", default=True)
+@short_flag("--weight-decays", "study.twin_weight_decays", default=True)
+@short_flag("--epochs", "study.twin_epochs", default=True)
 @DRY_RUN
-@config_flags("model", "training", "curriculum", "evaluation", without=(*UNREAD, *SWEPT))
+@config_flags(ModelConfig, Optimisation, CurriculumConfig, Passes, HeldOut, sets=SETS, also=keys_of(StudyConfig))
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -38,10 +40,10 @@ def command(
     checkpoint: str | None,
     dry_run: bool,
 ) -> None:
-    """Sweep the twin's dropout, weight decay and epochs; then train it with the compute of the diffusion run.
+    """Sweep the twin's dropout, weight decay and epochs, then train it with the compute of the diffusion run.
 
-    The best one by validation goes to best_model.pt, for: tiny-diffusion evaluate --twin. Ctrl-C at any time: the
-    same command goes on.
+    The best twin by validation goes to best_model.pt, for tiny-diffusion evaluate --twin. Press Ctrl-C at any time:
+    the same command continues.
     """
     from ...studies.plan import distinct
     from ...studies.tables import Section, edge_lines, twin_seeds_lines, twin_seeds_table, twin_table
@@ -71,18 +73,18 @@ def command(
 def _open(
     ctx: click.Context, data_dir: str, output: str, config_name: str, checkpoint: str | None
 ) -> tuple[OpenStudy, float]:
-    """The study, and the training FLOPs of the diffusion run whose compute the twin takes."""
+    """The study, and the training FLOPs of the diffusion run, which the twin gets too."""
     from ...checkpoint import check_same_data, load_checkpoint
 
-    unread = (*UNREAD, *SWEPT)
     if checkpoint is None:
-        study = open_study(ctx, ProjectConfig.preset(config_name), data_dir, output, unread)
+        study = open_study(ctx, ProjectConfig.preset(config_name), data_dir, output)
         diffusion = study.config
     else:
         if ctx.get_parameter_source("config_name") is not ParameterSource.DEFAULT:
             raise UserError("give --checkpoint or --config, not both: a checkpoint holds its own configuration")
         trained = load_checkpoint(Path(checkpoint))
-        study = open_study(ctx, trained.config, data_dir, output, (*unread, "curriculum"))
+        refuse(ctx, keys_of(CurriculumConfig), changes(ctx))  # the checkpoint was trained by its own
+        study = open_study(ctx, trained.config, data_dir, output)
         check_same_data(trained, study.data)
         diffusion = trained.config
     return study, study.lengths.flops(diffusion, study.lengths.steps(diffusion))

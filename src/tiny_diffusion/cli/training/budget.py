@@ -5,22 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from ...config import ProjectConfig
 from ...config.overrides import arguments_to_overrides
 from ...errors import UserError
-from ..options import console, duration, errors, say
+from ..console import errors, print_table, say, warn
+from ..durations import duration
 
 if TYPE_CHECKING:
     from ...data.artefacts import Processed
-    from ...studies.budget import Candidate, Law, Limits
+    from ...studies.budget import Candidate, Law, Limits, Option
     from ...training.run_time import Pace
     from ...training.trainer import Trainer
 
-MARGIN = 0.03  # of the budget left free by the plan: stretching a run costs nothing, cutting it some quality
-SLOWER = 0.7  # share of the planned steps below which the choice is looked at again when the run is over
-PATIENCE = 4  # validations without a better one that end a run which may go beyond the epochs that were tried
+MARGIN = 0.03  # share of the budget that the plan leaves free: extending a run costs nothing, cutting one quality
+SLOWER = 0.7  # share of the planned steps below which the choice is reviewed after the run
+PATIENCE = 4  # validations without a new best that end a run longer than those the law was fitted to
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,17 @@ class Budget:
 
     @property
     def fixes_epochs(self) -> bool:
-        """Whether the user gave epochs of any stage."""
-        whole = ("curriculum", "curriculum.stages")
-        stages = [key for key in self.keys if key.startswith("curriculum.stages[")]
-        return any(key in whole for key in self.keys) or any(key.endswith((".epochs", "]")) for key in stages)
+        """Whether the user gave epochs for any stage."""
+        return any(
+            key in ("curriculum", "curriculum.stages")
+            or (key.startswith("curriculum.stages[") and key.endswith((".epochs", "]")))
+            for key in self.keys
+        )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen to train, and the candidates that it was chosen from, the chosen one first."""
+    """The chosen config, and the candidates it was chosen from, best first."""
 
     config: ProjectConfig
     ranked: "list[Candidate]"
@@ -60,7 +61,7 @@ class Choice:
     seconds: float
 
     def tell_if_wrong(self, steps: int, planned: int) -> None:
-        """Say so where the run took far fewer ``steps`` than ``planned``, and what would have suited its pace."""
+        """If the run took far fewer ``steps`` than ``planned``, say so, and which size would have suited its pace."""
         from ...studies.budget import hindsight
 
         if steps >= SLOWER * planned:
@@ -72,65 +73,99 @@ class Choice:
 
 
 def choose(budget: Budget, data: "Processed", output: Path) -> Choice:
-    """Measure the sizes, print what could be trained, and choose the best; raises UserError when nothing fits."""
-    from ...studies.budget import Law, Option, TooShort, candidates
-    from ...studies.machine import look
-    from ...studies.measure import in_order, measure_options, word_pair_bits
+    """Measure the sizes on this machine, print what could be trained, and choose the best.
 
-    law, machine = Law.load(), look(output)
-    names = tuple(law.sizes) if budget.preset is None else (budget.preset,)
-    pipeline = data.pipeline.model_dump(mode="json")
-    configs = {
-        name: config.override(pipeline=pipeline).override_from_args(budget.overrides)
-        for name, config in in_order(names).items()
-    }
-    options: list[Option] = []
-    untried: list[str] = []
-    with errors.status("measuring this machine"):
-        for found in measure_options(configs, data, output, budget.seconds, budget.left, machine):
-            if isinstance(found, Option):
-                options.append(found)
-            else:
-                untried.append(found)
-    if not options:
-        raise UserError(f"--time-budget: {untried[0]}; close what is not needed, or take a smaller --config")
+    Raises:
+        UserError: no size fits into the memory, or the budget is too short for any.
+    """
+    from ...studies.budget import Law
+
+    law = Law.load()
+    configs = _configs(budget, data, tuple(law.sizes))
+    options, untried = _measure(budget, configs, data, output)
     limits = _limits(budget, configs[options[0].name])
-    used = budget.seconds - budget.left()
     seconds = budget.left() - MARGIN * budget.seconds
+    ranked = _rank(budget, options, law, limits, seconds)
+    _show(ranked, law, budget.left())
+    for line in untried:
+        say(line)
+    best = ranked[0]
+    config = configs[best.option.name].override(**_settings(best, configs[best.option.name], law))
+    _warn_of_pairs(best, config, data)
+    return Choice(config, ranked, law, limits, seconds)
+
+
+def _configs(budget: Budget, data: "Processed", sizes: tuple[str, ...]) -> dict[str, ProjectConfig]:
+    """The presets to try, with the user's settings."""
+    from ...studies.measure import in_order
+
+    return {
+        name: config.override(pipeline=data.pipeline).override_from_args(budget.overrides)
+        for name, config in in_order(sizes if budget.preset is None else (budget.preset,)).items()
+    }
+
+
+def _measure(
+    budget: Budget, configs: dict[str, ProjectConfig], data: "Processed", output: Path
+) -> "tuple[list[Option], list[str]]":
+    """The sizes with their measured pace, and a line about each that was not tried; raises UserError without any."""
+    from ...runtime import memory_errors
+    from ...studies.budget import Option
+    from ...studies.machine import look
+    from ...studies.measure import measure_options
+
+    machine = look(output)
+    with memory_errors(), errors.status("measuring this machine"):
+        found = list(measure_options(configs, data, output, budget.seconds, budget.left, machine))
+    options = [each for each in found if isinstance(each, Option)]
+    untried = [each for each in found if not isinstance(each, Option)]
+    if not options:
+        raise UserError(f"--time-budget: {untried[0]}; close other programs, or take a smaller --config")
+    return options, untried
+
+
+def _rank(budget: Budget, options: "list[Option]", law: "Law", limits: "Limits", seconds: float) -> "list[Candidate]":
+    """What could be trained in ``seconds``, best first; raises UserError with the least time that works."""
+    from ...studies.budget import TooShort, candidates
+
+    used = budget.seconds - budget.left()
     try:
-        ranked = candidates(options, law, limits, seconds)
+        return candidates(options, law, limits, seconds)
     except TooShort as error:
         least = (used + error.least.seconds + 1) / (1 - MARGIN)
         raise UserError(
             f"--time-budget {duration(budget.seconds)} is too short here: the least that works is about "
             f"{duration(least + 1)} ({error.least.option.name}, {error.least.epochs[-1]} epoch of paragraphs)"
         ) from error
-    _show(ranked, law, budget.left())
-    for line in untried:
-        say(line)
-    best = ranked[0]
-    config = configs[best.option.name]
-    # The steps were timed without compilation, which would take its own share of the time.
+
+
+def _settings(best: "Candidate", config: ProjectConfig, law: "Law") -> dict[str, object]:
+    """What the choice changes in the config of its size."""
     settings: dict[str, object] = dict(best.settings())
+    # The steps were timed without compilation, which would take its own share of the time.
     settings["training.compile"] = "off" if config.training.compile == "auto" else config.training.compile
     longest = best.epochs[-1] >= law.nearest(best.option.parameters).most_epochs
     if longest and not config.training.early_stopping_patience:
         settings["training.early_stopping_patience"] = PATIENCE
+    return settings
+
+
+def _warn_of_pairs(best: "Candidate", config: ProjectConfig, data: "Processed") -> None:
+    """Warn if the model is not expected to pass counts of word pairs."""
+    from ...studies.measure import word_pair_bits
+
     pairs = word_pair_bits(data, config.model.vocab_level)
     if best.bits_per_byte > pairs:
-        say(
-            f"in this time the model is expected to stay behind counts of word pairs, which reach {pairs:.3f} bits per "
-            f"byte on this book's validation text; give it more time",
-            style="yellow",
-            to=errors,
+        warn(
+            "in this time the model is expected to stay behind counts of word pairs, which reach "
+            f"{pairs:.3f} bits per byte on this book's validation text; give it more time"
         )
-    return Choice(config.override(**settings), ranked, law, limits, seconds)
 
 
 def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
-    """Have ``trainer`` end within ``budget``; with more epochs than planned where there is time, unless they are fixed.
+    """Make ``trainer`` end within ``budget``, with more epochs than planned if time allows and they are not fixed.
 
-    A resumed run knows the time that it has used: the budget is for what is left of it.
+    A resumed run knows how much time it has used; the budget counts from there.
     """
     from ...training.course import Deadline
 
@@ -142,41 +177,44 @@ def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
 
 
 def _limits(budget: Budget, config: ProjectConfig) -> "Limits":
+    """What the user fixed, so that the choice leaves it as it is."""
     from ...studies.budget import Limits
 
     training, keys = config.training, {*budget.keys}
-    whole = "training" in keys
+
+    def given(name: str) -> int | None:
+        return getattr(training, name) if keys & {"training", f"training.{name}"} else None
+
     return Limits(
         epochs=tuple(stage.epochs for stage in config.curriculum.stages) if budget.fixes_epochs else None,
-        batch=training.batch_size if whole or "training.batch_size" in keys else None,
-        eval_every=training.eval_every_epochs if whole or "training.eval_every_epochs" in keys else None,
-        sample_every=training.sample_every_epochs if whole or "training.sample_every_epochs" in keys else None,
+        batch=given("batch_size"),
+        eval_every=given("eval_every_epochs"),
+        sample_every=given("sample_every_epochs"),
     )
 
 
 def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     """Print the candidates, the chosen one first, and why."""
     best = ranked[0]
-    table = Table("size", "epochs", "batch", "expected bpb", "expected time", title="what could be trained")
+    rows = []
     for each in ranked:
-        time_of = duration(each.seconds) if each.seconds <= left else f"{duration(each.seconds)}: too long"
-        bits = f"{each.bits_per_byte:.3f}"
-        style = "bold" if each is best else None
-        table.add_row(each.option.name, str(each.epochs[-1]), str(each.batch), bits, time_of, style=style)
-    console.print(table)
+        time_of = duration(each.seconds) + (": too long" if each.seconds > left else "")
+        rows.append((each.option.name, each.epochs[-1], each.batch, f"{each.bits_per_byte:.3f}", time_of))
+    head = ("size", "epochs", "batch", "expected bpb", "expected time")
+    print_table(head, rows, "what could be trained", bold=0)
     size = law.nearest(best.option.parameters)
     if best.epochs[-1] >= size.most_epochs:
         say(
-            f"{best.option.name} was tried for at most {size.most_epochs} epochs: it goes on while its validation gets "
-            "better, and may end before its time"
+            f"{best.option.name} was tested for at most {size.most_epochs} epochs: it continues while its validation "
+            "improves, and may end early"
         )
     say(
         f"chosen: {best.option.name}, about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
-        "the lowest bits per byte expected of the test text"
+        "the lowest expected bits per byte on the test text"
     )
     beyond = abs(size.parameters / best.option.parameters - 1) > 0.2
     say(
         f"these figures come from a book of {law.book_bytes / 1e6:.2f} MB"
         + (" and from another size" if beyond else "")
-        + "; another book moves them all"
+        + "; on another book they all differ"
     )

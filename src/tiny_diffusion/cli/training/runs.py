@@ -1,4 +1,4 @@
-"""``tiny-diffusion runs``: list the runs of an output folder, compare two, remove earlier ones."""
+"""``tiny-diffusion runs``: list the runs of an output folder, compare two, remove old ones."""
 
 import math
 import sys
@@ -9,10 +9,11 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from ...config.reference import value_text
+from ...config import value_text
 from ...errors import UserError
+from ..console import console, print_table, say
+from ..durations import duration
 from ..help import examples
-from ..options import console, duration, say
 
 if TYPE_CHECKING:
     from ...studies.kept import KeptRun
@@ -25,18 +26,22 @@ if TYPE_CHECKING:
 )
 @click.command("runs")
 @click.argument("folder", default="outputs")
-@click.option("--compare", nargs=2, metavar="RUN RUN", help="Show figures and differing settings of two listed runs.")
-@click.option("--prune", is_flag=True, help="Remove earlier runs: those that --keep or --run says, after asking.")
-@click.option("--keep", type=click.IntRange(min=0), help="With --prune: remove all earlier runs but so many newest.")
-@click.option("--run", "names", multiple=True, metavar="RUN", help="With --prune: remove this one; may be given often.")
+@click.option(
+    "--compare", nargs=2, metavar="RUN RUN", help="Show the figures of two listed runs, and the settings that differ."
+)
+@click.option("--prune", is_flag=True, help="Remove the earlier runs that --keep or --run names, after asking.")
+@click.option(
+    "--keep", type=click.IntRange(min=0), help="With --prune: remove all earlier runs but this many newest ones."
+)
+@click.option("--run", "names", multiple=True, metavar="RUN", help="With --prune: remove this run; may be repeated.")
 @click.option("--yes", is_flag=True, help="With --prune: remove without asking.")
 def command(
     folder: str, compare: tuple[str, str] | None, prune: bool, keep: int | None, names: tuple[str, ...], yes: bool
 ) -> None:
-    """List the present and earlier runs in FOLDER: when, size, steps, best validation and disk space of each.
+    """List the current run in FOLDER and earlier ones, with date, size, steps, best validation and disk space.
 
-    The run in FOLDER itself is called "." here. A run that was moved aside for a later one lies in earlier/; only
-    such runs can be removed.
+    The run in FOLDER itself is called ".". A run that was moved aside for a later one is in earlier/, and only such
+    runs can be removed.
     """
     from ...studies.kept import find_runs, named
 
@@ -54,7 +59,7 @@ def command(
 
 
 def show_runs(runs: "list[KeptRun]", folder: str) -> None:
-    """Print a table of the runs for each book, and the disk space of all."""
+    """Print a table of runs per book, and their disk space."""
     if not runs:
         say(f"no runs in {folder}")
         return
@@ -78,7 +83,7 @@ def _figures(run: "KeptRun") -> tuple[str, str, str, str]:
 
 
 def steps(run: "KeptRun") -> str:
-    """How far the run came: all its steps when it is finished, else those done of those planned."""
+    """The steps of a run: all of them if it is finished, else "done of planned"."""
     if run.step is None:
         return "-"
     return f"{run.step:,}" if run.finished or run.total is None else f"{run.step:,} of {run.total:,}"
@@ -91,28 +96,28 @@ def disk(size: int) -> str:
 
 def show_comparison(first: "KeptRun", second: "KeptRun") -> None:
     """Print the figures of two runs side by side, then the settings that differ."""
-    table = Table("", escape(first.name), escape(second.name), box=None, pad_edge=False)
-
-    def row(name: str, *values: Any) -> None:
-        table.add_row(name, *(escape("-" if value is None else value_text(value)) for value in values))
-
-    pair = (first, second)
-    row("book", *(run.source for run in pair))
-    row("ended", *(f"{run.ended:%Y-%m-%d %H:%M}" for run in pair))
-    row("finished", *(run.finished for run in pair))
-    row("parameters", *(None if run.parameters is None else f"{run.parameters:,}" for run in pair))
-    row("steps", *map(steps, pair))
-    row("time of the steps", *(None if run.seconds is None else duration(run.seconds) for run in pair))
-    row("best bits per byte", *(None if run.best is None else f"{run.best:.3f}" for run in pair))
-    row("disk", *(disk(run.size) for run in pair))
+    pairs = {name: (value, _compared(second)[name]) for name, value in _compared(first).items()}
     if first.config is not None and second.config is not None:
-        for key, values in first.config.differences(second.config).items():
-            row(key, *values)
-    console.print(table)
+        pairs |= first.config.differences(second.config)
+    rows = [(name, *("-" if v is None else value_text(v) for v in values)) for name, values in pairs.items()]
+    print_table(("", first.name, second.name), rows, boxed=False)
+
+
+def _compared(run: "KeptRun") -> dict[str, Any]:
+    return {
+        "book": run.source,
+        "ended": f"{run.ended:%Y-%m-%d %H:%M}",
+        "finished": run.finished,
+        "parameters": None if run.parameters is None else f"{run.parameters:,}",
+        "steps": steps(run),
+        "time of the steps": None if run.seconds is None else duration(run.seconds),
+        "best bits per byte": None if run.best is None else f"{run.best:.3f}",
+        "disk": disk(run.size),
+    }
 
 
 def remove(runs: "list[KeptRun]", keep: int | None, names: tuple[str, ...], yes: bool) -> None:
-    """Name the runs that go, ask unless ``yes``, and remove them."""
+    """Print the runs to remove, ask unless ``yes``, and remove them."""
     from ...studies.kept import removable, remove_run
 
     chosen = removable(runs, keep, names)
@@ -123,7 +128,7 @@ def remove(runs: "list[KeptRun]", keep: int | None, names: tuple[str, ...], yes:
         say(f"{run.folder}  {disk(run.size)}")
     total = disk(sum(run.size for run in chosen))
     if not (yes or sys.stdin.isatty()):
-        raise UserError("nobody can answer whether to remove them: give --yes to remove them without asking")
+        raise UserError("nobody is here to confirm: give --yes to remove them without asking")
     if not yes and not click.confirm(f"remove {'this run' if len(chosen) == 1 else 'these runs'}, {total}?"):
         say("nothing was removed")
         return

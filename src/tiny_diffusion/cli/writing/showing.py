@@ -1,4 +1,4 @@
-"""What writing commands share: texts shown as they come, saved as an animation, printed plain or as JSON lines."""
+"""How texts are shown: as they come, saved as an animation, printed plain, or as JSON lines."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ import click
 
 from ...errors import UserError
 from ...files import check_file, fingerprint
+from ..console import console, errors, print_text, say
 from ..help import RareOption
-from ..options import console, errors, print_text, say
 
 if TYPE_CHECKING:
     from ...config import GenerationConfig
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Showing:
-    """How texts reach the user; ``watch`` asks for an animation, which only a terminal with colours gets."""
+    """How texts reach the user. ``watch`` asks for an animation, which only a terminal with colours can show."""
 
     watch: bool
     pace: float
@@ -34,13 +34,13 @@ class Showing:
 
     @property
     def animated(self) -> bool:
-        """Whether texts are shown as they come, and in colour."""
+        """Whether texts are shown as they come, in colour."""
         from ...show.terminal import can_animate
 
         return self.watch and can_animate(console)
 
     def check(self) -> None:
-        """Raise UserError where an animation cannot be saved: before a text is written, rather than after."""
+        """Raise UserError if an animation could not be saved: before a text is written, not after."""
         for flag, path, suffixes in (("--gif", self.gif, (".gif",)), ("--html", self.html, (".html", ".htm"))):
             if path is not None:
                 if path.suffix.lower() not in suffixes:
@@ -54,13 +54,13 @@ class Showing:
     def write(
         self, run: "Run", writer: "Writer", settings: "GenerationConfig"
     ) -> "tuple[list[Written], Refused | None]":
-        """The texts of a run, animated and saved where that is wanted, and why some are missing, if any.
+        """The texts of a run, animated and saved if wanted, and the reason why some are missing, if any are.
 
-        Of several texts, which are written at once, the first is animated as it comes and the others after it.
+        Several texts are written at once: the first is animated as it comes, the others after it.
         """
-        from ...show.film import film
-        from ...show.frames import Recording, frames
-        from ...writing.results import Refused, finish
+        from ...show.frames import Recording, film, frames
+        from ...writing.results import Refused
+        from ...writing.writer import finish
 
         animated = self.animated
         if not (animated or self.gif or self.html):
@@ -95,9 +95,9 @@ class Showing:
         exact: bool = False,
         **source: Any,
     ) -> None:
-        """Print texts: as JSON lines that begin with ``source``, in colour after an animation, else plain.
+        """Print texts: as JSON lines that begin with ``source``, in colour after an animation, or plain.
 
-        ``exact``: a single text that does not go to a terminal gets no line end of ours.
+        With ``exact`` a single text that does not go to a terminal is printed without a line end after it.
         """
         from ...show.frames import final_frame
         from ...show.terminal import coloured, legend
@@ -139,26 +139,26 @@ class Showing:
 
 
 def _tell_cuts(texts: "Sequence[Written]", settings: "GenerationConfig") -> None:
-    """Say which texts lost more than half of the tokens that were asked for, to end with a whole sentence."""
+    """Say which texts lost more than half of their tokens in order to end with a whole sentence."""
     for text in texts:
         if 2 * text.cut > settings.length:
             which = f"text {text.sample}: " if settings.num_samples > 1 else ""
             say(
-                f"{which}{text.cut} of {settings.length} tokens were cut, as they came after the last whole sentence; "
+                f"{which}{text.cut} of {settings.length} tokens after the last whole sentence were cut; "
                 "--generation.ending token keeps them",
                 to=errors,
             )
 
 
 def origin(checkpoint: str, showing: Showing) -> dict[str, Any]:
-    """What a JSON line tells of the model, so that its text can be had again; nothing for other output."""
+    """The model, for JSON lines: with it a text can be reproduced. Empty for other output."""
     if not showing.jsonl:
         return {}
     return {"checkpoint": checkpoint, "checkpoint_sha256": fingerprint(Path(checkpoint))}
 
 
 def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
-    """A text as a row of JSON lines; the texts of its tokens make up the whole text."""
+    """A text as a row of JSON lines; the texts of its tokens add up to the whole text."""
     from ...show.frames import final_frame
 
     return {
@@ -187,7 +187,7 @@ def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> d
 def show_flags(function: Any) -> Any:
     """Add --watch, --pace, --gif, --html and --jsonl, which reach the command as ``showing``."""
 
-    @click.option("--watch", is_flag=True, help="Show the text as it comes out of the noise, if this is a terminal.")
+    @click.option("--watch", is_flag=True, help="Show how the text comes out of the noise, in a terminal.")
     @click.option(
         "--pace",
         cls=RareOption,
@@ -195,11 +195,11 @@ def show_flags(function: Any) -> Any:
         default=0.1,
         show_default=True,
         metavar="SECONDS",
-        help="For how long each state is shown, by --watch, --gif and --html.",
+        help="Time for which --watch, --gif and --html show each state.",
     )
     @click.option("--gif", type=click.Path(dir_okay=False, path_type=Path), help="Save the animation as a GIF.")
     @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Save the animation as one page.")
-    @click.option("--jsonl", is_flag=True, help="Print a JSON object a text, with each token's confidence.")
+    @click.option("--jsonl", is_flag=True, help="Print one JSON object per text, with each token's confidence.")
     @wraps(function)
     def command(
         *args: Any, watch: bool, pace: float, gif: Path | None, html: Path | None, jsonl: bool, **rest: Any

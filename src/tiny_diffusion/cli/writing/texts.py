@@ -1,15 +1,14 @@
-"""Texts in and out of the commands that work on a given text: an argument, a file, or a pipe."""
+"""Given texts and where their variants go: an argument, a file, or a pipe."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from ...errors import UserError
 from ...files import check_file
-from ..options import check_utf8
+from ..console import check_utf8
 from .showing import Showing
 
 if TYPE_CHECKING:
@@ -18,50 +17,33 @@ if TYPE_CHECKING:
     from ...writing.writer import Writer
 
 PIPE = "-"
-NUMBERED = "{stem}.{number}{suffix}"
+FILE = click.option("--file", type=click.File("rb"), help="Read the text from a file; - is the standard input.")
+OUTPUT = click.option(
+    "--output",
+    default=PIPE,
+    help="Write to this file, as UTF-8, instead of printing. Several samples go to NAME.1.txt, NAME.2.txt ...",
+)
 
 
-def text_options(function: Any) -> Any:
-    """Add ``--file`` and ``--output``."""
-    options: list[Callable[[Any], Any]] = [
-        click.option("--file", default=None, help="Read the text from a file; - reads the standard input."),
-        click.option(
-            "--output",
-            default=PIPE,
-            help="Write to this file, as UTF-8, instead of printing; several samples go to NAME.1.txt, NAME.2.txt ...",
-        ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+def read_text(argument: str | None, file: BinaryIO | None, name: str) -> str:
+    """The given text with its line ends unchanged; a file may be in any encoding.
 
-
-def read_text(argument: str | None, file: str | None, name: str) -> str:
-    """The text that was given, its line ends untouched; a file may be in any encoding.
-
-    Raises UserError unless it is either the argument, called ``name``, or a file that can be read as text.
+    Raises:
+        UserError: both the argument, which the message calls ``name``, and a file are given, or neither, or the file
+            holds no text.
     """
     from ...data.reading.encoding import decode
 
-    if (argument is None) == (file is None):
+    if file is not None and argument is None:
+        return decode(file.read(), file.name)[0]
+    if argument is None or file is not None:
         raise UserError(f"give {name} or --file, and not both")
-    if argument is not None:
-        check_utf8(argument, name)
-        return argument
-    assert file is not None
-    if file == PIPE:
-        return decode(sys.stdin.buffer.read(), "the standard input")[0]
-    try:
-        data = Path(file).read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(f"no file {file}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
-    return decode(data, file)[0]
+    check_utf8(argument, name)
+    return argument
 
 
 def check_output(output: str, showing: Showing) -> None:
-    """Raise UserError for JSON lines that were to go to a file of plain text, and for a file that cannot be."""
+    """Raise UserError if JSON lines would go to a file of plain text, or if the file cannot be written."""
     if output == PIPE:
         return
     if showing.jsonl:
@@ -79,7 +61,7 @@ def deliver(
     exact: bool,
     **source: Any,
 ) -> None:
-    """Print the texts as ``showing`` says, or write each to a file of its own; then raise why others are missing.
+    """Print the texts as ``showing`` says, or write each to its own file; then raise the reason for missing ones.
 
     ``exact``: see ``Showing.echo``.
     """
@@ -91,8 +73,8 @@ def deliver(
     else:
         path = Path(output)
         for text in texts:
-            numbered = NUMBERED.format(stem=path.stem, number=text.sample, suffix=path.suffix)
-            target = path.with_name(numbered if settings.num_samples > 1 else path.name)
+            numbered = settings.num_samples > 1
+            target = path.with_name(f"{path.stem}.{text.sample}{path.suffix}") if numbered else path
             write_text(target, text.text)
             click.echo(f"written: {target}", err=True)
     if refused is not None:

@@ -1,11 +1,11 @@
-"""Dialogue: which characters of a paragraph are spoken, by the quotation marks of several languages."""
+"""Finds the spoken characters of a paragraph by the quotation marks of several languages."""
 
 import re
 
 import numpy as np
 import numpy.typing as npt
 
-# A mark that opens a quotation, and the marks that close it: English, German, French, Danish, Polish, Japanese.
+# Each opening quotation mark with the marks that close it: English, German, French, Danish, Polish, Japanese.
 _CLOSERS = {
     '"': '"',
     "“": "”",
@@ -18,25 +18,25 @@ _CLOSERS = {
     "『": "』",
     "‘": "’",
 }
-# A quotation between straight single marks.
+# A quotation in straight single quotes.
 _STRAIGHT = re.compile(r"(?<![^\s(\[—–-])'(?=[^\W_]|\").*?(?<=[.,;:!?…—–\"-])'(?!\w)", re.DOTALL)
 _DASHES = ("—", "–", "―", "--")
 
 
 def spoken(paragraph: str) -> npt.NDArray[np.bool_]:
-    """Return for each character whether it stands within a quotation, its marks included.
+    """Return for each character whether it is inside a quotation, quotation marks included: bool [characters].
 
-    The outermost quotation counts; one left open ends with the paragraph, as where speech goes on in the next.
-    A paragraph that begins with a dash is speech as a whole (French, Spanish, Russian), the narrator's words in it
-    too. A ’ before a letter is an apostrophe. The straight ' opens a quotation only at the beginning, or behind white
-    space or a dash, before a letter, and where one closes it in the same paragraph, behind a stop and before no
-    letter: else it is an apostrophe, as in 'tis and the boys' house.
+    The outermost quotation counts; one left open ends with the paragraph, as when speech continues in the next one. A
+    paragraph that begins with a dash counts as speech throughout (French, Spanish, Russian), including the narrator's
+    words in it. A ’ before a letter is an apostrophe. The straight ' opens a quotation only at the beginning or after
+    white space or a dash, before a letter, and only if one closes it in the same paragraph, after punctuation and not
+    before a letter. Otherwise it is an apostrophe, as in 'tis and the boys' house.
     """
     inside = np.zeros(len(paragraph), dtype=bool)
     if paragraph.startswith(_DASHES):
         inside[:] = True
         return inside
-    start, closers, end = 0, "", 0  # end: of a quotation between straight single marks
+    start, closers, end = 0, "", 0  # end: of a quotation in straight single quotes
     for i, character in enumerate(paragraph):
         if i < end:
             continue
@@ -55,7 +55,7 @@ def spoken(paragraph: str) -> npt.NDArray[np.bool_]:
 
 
 def _opens(paragraph: str, i: int) -> bool:
-    """Whether a mark may open: a closing one left over from before the text began stands after a letter or stop."""
+    """Whether a mark may open a quotation; after a letter or punctuation it closes one begun before the text."""
     if paragraph[i] in "「『":
         return True
     before = paragraph[i - 1 : i]

@@ -1,8 +1,8 @@
-"""Splitting paragraphs into sentences by rules, for old and new prose in many scripts.
+"""Splits paragraphs into sentences by rules, for old and new prose in many scripts.
 
-A terminator ends a sentence unless what stands before it is an abbreviation or an initial, or what follows it
-goes on in lower case. Closing quotes and brackets stay with the sentence they close. Every pattern is possessive
-or bounded, so that the work grows with the length of the paragraph, whatever it holds.
+A terminator ends a sentence unless an abbreviation or an initial precedes it, or lower case follows it. Closing quotes
+and brackets stay with the sentence that they close. Every pattern is possessive or bounded, so that the work grows
+linearly with the length of any paragraph.
 """
 
 import re
@@ -10,34 +10,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-ENGLISH = "en"  # its rules serve where the language is not known
+from .tables import word_lists
+
+ENGLISH = "en"  # its rules apply when the language is unknown
 _TERMINATORS = ".!?…。！？．｡؟।॥۔։።"
 _WIDE = "。！？．｡"
-_UNSPACED = "؟।॥۔።"  # may stand without a space after them
+_UNSPACED = "؟।॥۔።"  # need no space after them
 _CLOSERS = "\"'”’»›)]}」』）】》〉"
-_GERMAN_CLOSERS = "“«‹"  # they open a quotation elsewhere, and a word follows at once
+_GERMAN_CLOSERS = "“«‹"  # elsewhere they open a quotation, and a word follows directly
 _ALL_CLOSERS = _CLOSERS + _GERMAN_CLOSERS
 _OPENERS = "\"'”“‘„‚«»‹›([{¿¡—–-「『（【《〈_£$€§*#"
-_SPACE = "[ \u00a0\u202f]"  # French sets a narrow space that does not break before » and !
+_SPACE = "[ \u00a0\u202f]"  # French puts a narrow no-break space before » and !
 _DASHES = ("—", "–", "--")
-_QUOTE_GOES_ON = ("と", "って", "、", "，")  # Japanese and Chinese: the sentence goes on after its quotation
+_QUOTE_GOES_ON = ("と", "って", "、", "，")  # Japanese and Chinese: the sentence continues after the quotation
 
 _NEXT = re.compile(rf"[{re.escape(_OPENERS)}\s]*+(\S)")
 _NEXT_WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)?")
 _WORD_BEFORE = re.compile(rf"[^\s{re.escape('([{“”‘„‚«»‹¿¡—–_')}\"]*$")
-_TAIL = 40  # characters before a full stop that can matter to whether it ends a sentence
+_TAIL = 40  # characters before a full stop that are looked at
 _HAS_TEXT = re.compile(r"[^\W_]")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?){0,4}[^\W\d_]")
 _ROMAN = re.compile(r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _SPEECH = re.compile(
     r" (?:I|(?:(?:Mr|Mrs|Ms|Dr|Miss|Lady|Lord|Sir)\.? )?([A-Z][\w’'-]{1,30})) "
-    r"(?:said|cried|asked|exclaimed|shouted|whispered|inquired|demanded|murmured)\b"  # who replies did not ask
+    r"(?:said|cried|asked|exclaimed|shouted|whispered|inquired|demanded|murmured)\b"  # "replied" asks nothing
     r"(?! (?:nothing|that|for|no|to|from)\b)"
 )
 
 
 def _end_pattern(terminators: str) -> re.Pattern[str]:
-    """A run of terminators, dots with spaces between them, closers, and a guillemet set off by a space."""
+    """Match a run of terminators, dots with spaces between them, closers, and a guillemet after a space."""
     marks = f"[{re.escape(terminators)}]"
     closers = rf"(?:[{re.escape(_CLOSERS)}]|[{_GERMAN_CLOSERS}](?!\w))*+"
     return re.compile(rf"{marks}++(?:{_SPACE}\.)*+{closers}(?:{_SPACE}[»”](?!\w))?")
@@ -46,63 +48,18 @@ def _end_pattern(terminators: str) -> re.Pattern[str]:
 _END = _end_pattern(_TERMINATORS)
 _END_GREEK = _end_pattern(_TERMINATORS + ";\u037e")
 
-# Before a name: never the end of a sentence.
-_TITLES = {
-    "en": "mr mrs ms messrs mme mlle dr prof rev hon ste capt col gen lt lieut sgt maj adm cmdr gov sen rep pres "
-    "viz cf vs i.e e.g mt ft eds",
-    "fr": "m mm mme mmes mlle mlles mgr dr me st ste cf ex",
-    "de": "dr prof hr fr frl st z d h u a m o i v s z.b d.h u.a bzw ca vgl hrsg geb gest evtl ggf sog hl",
-    "ru": "г-н г-жа тт им-ни св ул и.о т.е проф акад ср напр",
-    "es": "sr sra srta d dña dr dra ud uds vd vds",
-    "it": "sig sigg sig.ra dott prof avv ing",
-    "pt": "sr sra srta d dr dra prof v.exa",
-    "nl": "dhr mevr mr dr drs prof bijv d.w.z st",
-}
-# The end of a sentence only before a word that often begins one.
-_MAY_END = {
-    "en": "st ave rd esq sr jr co inc ltd bros ult prox inst etc &c trans",
-    "fr": "etc av apr liv éd",
-    "de": "usw u.s.w str abs jh jhdt",
-    "ru": "г гг д им др пр гр кн т.д т.п в вв обл",
-    "es": "etc núm av",
-    "it": "ecc",
-    "pt": "etc",
-    "nl": "enz",
-}
-# Before a number: the end of a sentence unless one follows.
-_NUMBERED = {
-    "en": "no nos p pp vol vols chap chaps ch fig figs sec art ed c b d ver",
-    "fr": "p pp chap vol art no nos fig n t",
-    "de": "nr s bd bde kap abb art §",
-    "ru": "стр с т гл рис №",
-    "es": "pág págs cap vol n núm art",
-    "it": "pag pagg cap vol n art",
-    "pt": "pág cap vol n art",
-    "nl": "nr blz hfst art",
-}
-_WORDS_TOO = frozenset("no nos art sec fig ed".split())  # the pronoun I after these is no numeral
+_WORDS_TOO = frozenset("no nos art sec fig ed".split())  # the pronoun I after these is not a numeral
 _CALENDAR = frozenset(
     "Jan Feb Mar Apr Jun Jul Aug Sept Sep Oct Nov Dec Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun".split()
 )
 _MONTHS = frozenset("January February March April May June July August September October November December".split())
-_STARTERS = {
-    "en": "the he she it they we you his her its their my our this that these those there then but and yet when "
-    "where why how what who if as at in on after before now here a an nobody everyone everybody someone somebody none "
-    "neither nothing another",
-    "fr": "il elle ils elles je nous vous tu on ce cette ces mais et puis alors les un une dans après quand ainsi",
-    "de": "er sie es ich wir ihr der die das ein eine und aber da dann doch als nun so wenn dieser diese dieses "
-    "man nur niemand seine ihre mein jetzt",
-    "ru": "он она оно они я мы вы ты это этот эта но и а тогда потом когда в на не его её их как вдруг никто",
-    "es": "él ella ellos yo nosotros pero y entonces cuando los las un una no se después",
-    "it": "egli ella essi io noi ma e poi quando gli un una non allora",
-    "pt": "ele ela eles eu nós mas e então quando os as um uma não depois",
-    "nl": "hij zij het wij de een en maar toen dan als er ik",
-}
+_TITLES, _MAY_END = word_lists("titles"), word_lists("may_end")
+_NUMBERED, _STARTERS = word_lists("numbered"), word_lists("starters")
 
 
 @dataclass(frozen=True)
 class _Rules:
-    """The word lists of one language; titles of English stand in every other language's books too."""
+    """The word lists of one language, including English titles, which occur in books of every language."""
 
     language: str
     titles: frozenset[str]
@@ -111,18 +68,14 @@ class _Rules:
     starters: frozenset[str]
 
 
-def _words(table: dict[str, str], language: str) -> frozenset[str]:
-    return frozenset(table.get(language, "").split())
-
-
 def _rules(language: str) -> _Rules:
     known = language if language in _TITLES else "en"
     return _Rules(
         language,
-        _words(_TITLES, known) | _words(_TITLES, "en"),
-        _words(_MAY_END, known),
-        _words(_NUMBERED, known),
-        _words(_STARTERS, known),
+        _TITLES[known] | _TITLES["en"],
+        _MAY_END.get(known, frozenset()),
+        _NUMBERED.get(known, frozenset()),
+        _STARTERS.get(known, frozenset()),
     )
 
 
@@ -130,9 +83,9 @@ _RULES = {language: _rules(language) for language in _TITLES}
 
 
 def split_sentences(paragraph: str, language: str = ENGLISH) -> list[str]:
-    """Sentences of ``paragraph``, stripped, in order; together they hold all of its text but white space.
+    """Return the sentences of ``paragraph`` in order, stripped; together they contain all its text except white space.
 
-    ``language`` is a two-letter code. One without lists of its own is split by the English lists.
+    ``language`` is a two-letter code. A language without word lists of its own is split by the English ones.
     """
     bounds = [0, *sentence_ends(paragraph, language), len(paragraph)]
     pieces = (paragraph[start:end].strip() for start, end in pairwise(bounds))
@@ -140,9 +93,9 @@ def split_sentences(paragraph: str, language: str = ENGLISH) -> list[str]:
 
 
 def sentence_ends(text: str, language: str = ENGLISH) -> Iterator[int]:
-    """Where the sentences of ``text`` end, behind their terminators and closing quotes, in order.
+    """Yield where the sentences of ``text`` end, after their terminators and closing quotes, in order.
 
-    The last sentence has an end only if it is finished. ``language``: as in ``split_sentences``.
+    The last sentence has an end only if it is finished. ``language`` is as in ``split_sentences``.
     """
     rules = _RULES.get(language) or _rules(language)
     start = 0
@@ -153,7 +106,7 @@ def sentence_ends(text: str, language: str = ENGLISH) -> Iterator[int]:
 
 
 def _ends(text: str, match: re.Match[str], start: int, rules: _Rules) -> bool:
-    """Whether the terminators of ``match`` end the sentence that began at ``start``."""
+    """Whether the terminators in ``match`` end the sentence that began at ``start``."""
     end = match.end()
     mark = match.group()
     following = _NEXT.match(text, end)
@@ -166,7 +119,7 @@ def _ends(text: str, match: re.Match[str], start: int, rules: _Rules) -> bool:
     if not (first.isupper() or first.isdigit() or _caseless(first)) or not _parted(mark, gap, first):
         return False
     if mark[-1] == "." and any(c.isspace() for c in mark):
-        # A spaced ellipsis is a pause in the sentence, but a fourth dot at its front is the sentence's own end.
+        # A spaced ellipsis is a pause within the sentence, but a fourth dot in front of it is a full stop.
         return mark.startswith(".") and mark.count(".") >= 4 and text[match.start() - 1 : match.start()].isalnum()
     if mark[0] == "." and mark[1:2] != "." and not any(c.isspace() for c in mark[:2]):
         next_word = _NEXT_WORD.match(text, following.start(1))
@@ -177,7 +130,7 @@ def _ends(text: str, match: re.Match[str], start: int, rules: _Rules) -> bool:
 
 
 def _parted(mark: str, gap: str, first: str) -> bool:
-    """Whether ``gap`` sets the next sentence off: by a space, a dash after a quotation, or nothing where none is."""
+    """Whether ``gap`` separates the next sentence: a space, a dash after a quotation, or nothing in some scripts."""
     if gap[:1].isspace():
         return True
     if gap.startswith(_DASHES):
@@ -192,7 +145,7 @@ def _speech_follows(text: str, end: int, rules: _Rules) -> bool:
 
 
 def _full_stop_ends(text: str, match: re.Match[str], start: int, rules: _Rules, next_word: str, gap: str) -> bool:
-    """Whether one full stop ends a sentence rather than an abbreviation, an initial or a number."""
+    """Whether one full stop ends a sentence, rather than an abbreviation, an initial or a number."""
     before = _WORD_BEFORE.search(text, max(start, match.start() - _TAIL), match.start())
     word = before.group().lstrip("'’") if before else ""
     if match.group()[-1] in _ALL_CLOSERS or not word:
@@ -208,7 +161,7 @@ def _full_stop_ends(text: str, match: re.Match[str], start: int, rules: _Rules, 
     if plain in rules.may_end:
         return starts
     if word.isdigit() and before is not None and not text[start : before.start()].strip():
-        return False  # 1. The number of an item in a list
+        return False  # the number of an item in a list: "1. Bread"
     if rules.language == "de" and (_ROMAN.fullmatch(word) or word.isdigit() and len(word) < 4):
         return starts  # an ordinal: am 3. Mai, im XIX. Jahrhundert
     if _INITIALS.fullmatch(word) and not _caseless(word[0]):
@@ -217,17 +170,17 @@ def _full_stop_ends(text: str, match: re.Match[str], start: int, rules: _Rules, 
 
 
 def _initials_end(word: str, starts: bool) -> bool:
-    """Whether the stop after an initial, a chain of them or a one-letter word ends a sentence."""
+    """Whether the full stop after an initial, a chain of initials or a one-letter word ends a sentence."""
     if "." in word:
         return starts or not word.isupper()  # M.D., U.S. before a name; 7 a.m. before a capital
     return starts or word in ("I", "Я") or word.islower()
 
 
 def _is_number(word: str, pronoun: bool) -> bool:
-    """Whether ``word`` is a number in figures or Roman; ``pronoun``: a lone I is no numeral."""
+    """Whether ``word`` is a number in figures or Roman numerals; ``pronoun``: a single I is not a numeral."""
     return word[:1].isdigit() or (_ROMAN.fullmatch(word) is not None and not (pronoun and word == "I"))
 
 
 def _caseless(character: str) -> bool:
-    """Letters of scripts without case (Chinese, Arabic, Devanagari) count as a beginning."""
+    """Whether a letter's script has no case (Chinese, Arabic, Devanagari), so that it can begin a sentence."""
     return character.isalpha() and character.lower() == character.upper()

@@ -1,22 +1,48 @@
-"""Words: the folded word list that style, coherence and novelty all count by."""
+"""What counts as a word: every definition that the program uses, with its reason.
+
+Comparing texts needs words without case and punctuation (``split_words``): style, coherence, novelty, copies and leaks
+all count by it. The other definitions differ because they serve another purpose:
+
+* ``spelled_words`` keeps apostrophes, because frequency lists and tables of connectives hold ``don't`` and ``qu'``.
+* ``LETTER_RUN`` cuts at apostrophes too, because the tables of function words hold the parts (``l``, ``d``, ``qu``).
+* ``LONG_LETTER_RUN`` also drops single letters, which say nothing about names or rarity.
+* ``HYPHENATED_WORD`` keeps hyphens, because cleaning has to tell a hyphen in a word from one at the end of a line.
+* ``PRINTED_WORD`` is what a reader would count on the page: everything between two spaces, punctuation included.
+
+Lengths that a user asks for (``pipeline.min_sentence_words``, the words of a gap) are counted between spaces, with
+``str.split``: the user who writes ``{3 words}`` sees three.
+"""
 
 import re
 import unicodedata
 
+# Kana, Han and their extensions: one character counts as one word. For use in a character class.
+SIGNS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+SIGN = re.compile(f"[{SIGNS}]")
+LETTER_RUN = re.compile(r"[^\W\d_]+")
+LONG_LETTER_RUN = re.compile(r"[^\W\d_]{2,}")
+HYPHENATED_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+PRINTED_WORD = re.compile(rf"[{SIGNS}]|[^\s{SIGNS}]+")
+
 _APOSTROPHES = "'\u2018\u2019\u02bc"
-# Scripts written without spaces, where one character stands for one word: kana, Han and their extensions.
-_UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_STRETCH = re.compile(r"\S+")
+# Thai, Lao, Burmese and Khmer have no spaces either; only lists of words need to know, so ``SIGNS`` leaves them out.
+_SPACELESS = f"{SIGNS}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+# ``re`` does not count combining marks (vowel signs of Devanagari, Arabic points) as part of a word.
+_MARKS = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
+_LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"
+_SPELLED = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|'(?={_LETTER}))*")
 
 
 class _WordCharacters(dict[int, str]):
-    """A table for `str.translate` that fills itself: keeps word characters, turns the rest into spaces."""
+    """A table for ``str.translate`` that fills itself: it keeps word characters and turns the rest into spaces."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
         category = unicodedata.category(character)
         if character in _APOSTROPHES or category == "Cf":
             value = ""
-        elif any(low <= code <= high for low, high in _UNSPACED):
+        elif SIGN.match(character):
             value = f" {character} "
         else:
             value = character if category[0] in "LMN" else " "
@@ -25,13 +51,12 @@ class _WordCharacters(dict[int, str]):
 
 
 _TABLE = _WordCharacters()
-_STRETCH = re.compile(r"\S+")
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of `text`, NFC, case-folded and without punctuation.
+    """Return the words of ``text``: NFC, case-folded, without punctuation.
 
-    Apostrophes vanish ("don't" is "dont"), other punctuation parts words; each Han or kana character is
+    Apostrophes vanish ("don't" becomes "dont"), other punctuation separates words, and each Han or kana character is
     a word.
     """
     folded = unicodedata.normalize("NFC", text.casefold())
@@ -39,9 +64,9 @@ def split_words(text: str) -> list[str]:
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Where each of the words that ``split_words`` finds stands in ``text``: its first character, and behind its last.
+    """Return the character span (start, end) in ``text`` of each word that ``split_words`` finds.
 
-    Marks within a word ("don't") lie in its span, marks around it do not. The time grows with the square of the
+    A span includes marks inside the word ("don't") but not those around it. The time grows with the square of the
     longest stretch without white space.
     """
     spans: list[tuple[int, int]] = []
@@ -49,7 +74,7 @@ def word_spans(text: str) -> list[tuple[int, int]]:
         before, owned = len(spans), 0
         found: list[str] = []
         for end in range(1, len(stretch.group()) + 1):
-            # Folding and composing look at neighbours: a character belongs to the word that it changes.
+            # Folding and composing depend on neighbours: a character belongs to the word that it changes.
             words = split_words(stretch.group()[:end])
             if words != found:
                 place = stretch.start() + end
@@ -58,3 +83,11 @@ def word_spans(text: str) -> list[tuple[int, int]]:
                 spans[before + len(words) - 1] = (spans[before + len(words) - 1][0], place)
                 found = words
     return spans
+
+
+def spelled_words(text: str) -> list[str]:
+    """Return the case-folded words of ``text`` as lists of words spell them: with the apostrophes inside them.
+
+    In scripts without spaces each character is a word.
+    """
+    return _SPELLED.findall(text.casefold().replace("’", "'"))

@@ -1,9 +1,10 @@
-"""From a book's raw text to its paragraphs: frame, headings, page furniture and hard line wraps removed."""
+"""From a book's raw text to its paragraphs: removes the licence frame, headings, page furniture and line wraps."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 
+from ..language.words import HYPHENATED_WORD
 from .gutenberg import strip_frame
 from .headings import Block, contents_span, is_contents_list, is_numbered_heading, mark_headings
 
@@ -18,19 +19,18 @@ _NOTE_MARK = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])?\[(?P<
 _LONE_NUMBER = re.compile(r"[-–—.\[(\s]*(?:\d{1,4}|[ivxl]{2,7})[-–—.\])\s]*")
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
-_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_HYPHENATED = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)-$")
+_HYPHENATED = re.compile(f"({HYPHENATED_WORD.pattern})-$")
 _BROKEN_WORD = re.compile(r"[^\W\d_]+-[ \t]*\n[ \t]*[^\W\d_]+")
 _CLOSERS = "\"'”’»)]_*"
 _SENTENCE_END = ".!?…。！？:："
 
 
 def clean_book(text: str, *, strip_gutenberg: bool, unwrap: bool, drop_headings: bool) -> list[str]:
-    """Return the paragraphs of a book, each on one line, in NFC, runs of white space folded to one space.
+    """Return the paragraphs of a book: each on one line, in NFC, with runs of white space folded to one space.
 
-    `strip_gutenberg` drops the licence frame, credits and transcribers' notes; `unwrap` joins hard-wrapped
-    lines (otherwise every line is a paragraph); `drop_headings` drops chapter headings and the title page.
-    Tables of contents, page numbers, illustration and footnote marks and separators always go.
+    ``strip_gutenberg`` drops the licence frame, credits and transcribers' notes. ``unwrap`` joins hard-wrapped lines;
+    without it every line is a paragraph. ``drop_headings`` drops chapter headings and the title page. Tables of
+    contents, page numbers, illustration and footnote marks, and separators are always dropped.
     """
     text = unicodedata.normalize("NFC", re.sub(r"\r\n?|[\u2028\u2029\x85]", "\n", text))
     text = _INVISIBLE.sub("", text).replace("\f", "\n\n").replace("\v", "\n")
@@ -49,7 +49,7 @@ def clean_book(text: str, *, strip_gutenberg: bool, unwrap: bool, drop_headings:
         paragraph = _join_lines(block.lines, known)
         paragraph = _fold(_ITALICS.sub(lambda m: m[1] if m[1] is not None else m[2], paragraph))
         if paragraph.count("_") == 1 and paragraph.strip("_") and not paragraph.startswith("_ "):
-            paragraph = paragraph.strip("_")  # italics that run over several paragraphs
+            paragraph = paragraph.strip("_")  # italics that span several paragraphs
         if not paragraph:
             continue
         if open_ended and id(block) in cut and paragraph[0].islower() and not _ends_sentence(paragraphs[-1]):
@@ -61,8 +61,8 @@ def clean_book(text: str, *, strip_gutenberg: bool, unwrap: bool, drop_headings:
 
 
 def _known_words(text: str) -> frozenset[str]:
-    """The words and hyphenated words of the text, halves at line ends left out."""
-    return frozenset(word.casefold() for word in _WORD.findall(_BROKEN_WORD.sub(" ", text)))
+    """The words and hyphenated words of the text, without the halves of words that a line end breaks."""
+    return frozenset(word.casefold() for word in HYPHENATED_WORD.findall(_BROKEN_WORD.sub(" ", text)))
 
 
 def _fold(text: str) -> str:
@@ -70,13 +70,13 @@ def _fold(text: str) -> str:
 
 
 def _drop_marks(text: str) -> str:
-    """Drop page, illustration and footnote marks; the footnotes' own words stay."""
+    """Drop page, illustration and footnote marks, but keep the text of the footnotes."""
     text = _FOOTNOTE.sub(r"\1", _ILLUSTRATION.sub("", _PAGE_MARK.sub("", text)))
     bodies = set(_NOTE_BODY.findall(text))
 
     def without(match: re.Match[str]) -> str:
         before = match["before"] or ""
-        # An index such as x[1] is no footnote mark: a mark follows a word or has a note that starts with it.
+        # An index such as x[1] is not a footnote mark: a mark follows a word, or a note starts with it.
         if match["key"] in bodies or (before and match["key"].isdigit() and match["key"] != "0"):
             return before
         return match[0]
@@ -85,7 +85,7 @@ def _drop_marks(text: str) -> str:
 
 
 def _make_blocks(lines: list[str], unwrap: bool) -> list[Block]:
-    """Group lines into blocks: by blank lines where lines are wrapped, else one block a line."""
+    """Group lines into blocks: at blank lines if the text is wrapped, otherwise one block per line."""
     filled = [line.strip() for line in lines if line.strip()]
     if not filled:
         return []
@@ -120,12 +120,12 @@ def _trim(lines: list[str]) -> list[str]:
 
 
 def _split_block(block: Block, width: int, gapless: bool) -> list[Block]:
-    """Split a block that no single paragraph can be, at indents and after short closing lines."""
+    """Split a block that is too long for one paragraph, at indents and after short closing lines."""
     lines = block.lines
     if len(lines) <= _LONG_BLOCK and not gapless and not is_numbered_heading(lines[0]):
         return [block]
     if len(lines) <= _LONG_BLOCK and not gapless:
-        # "CHAPTER I." with its prose right below, no blank line between.
+        # "CHAPTER I." with its prose directly below it, without a blank line.
         if len(lines) == 1 or is_numbered_heading(lines[1]) or not any(_is_wide(x, width) for x in lines[1:]):
             return [block]
         return [Block(lines[:1], block.blanks, 1), Block(lines[1:], 1, block.after)]
@@ -168,7 +168,7 @@ def _drop_contents(blocks: list[Block]) -> list[Block]:
 
 
 def _drop_furniture(blocks: list[Block]) -> tuple[list[Block], set[int]]:
-    """Drop separators and page numbers; also the ids of the blocks right after a page number."""
+    """Drop separators and page numbers; also return the ids of the blocks right after a page number."""
     kept: list[Block] = []
     cut: set[int] = set()
     page, blanks = False, 0
@@ -192,7 +192,7 @@ def _without_headings(blocks: Iterable[Block]) -> list[Block]:
 
 
 def _join_lines(lines: list[str], known: frozenset[str]) -> str:
-    """Join wrapped lines: no space inside a hyphenated word, after a dash or between Han signs."""
+    """Join wrapped lines, without a space inside a hyphenated word, after a dash or between Han characters."""
     out = [lines[0].strip()]
     for line in lines[1:]:
         line, before = line.strip(), out[-1]
@@ -208,8 +208,8 @@ def _join_lines(lines: list[str], known: frozenset[str]) -> str:
 
 
 def _keeps_hyphen(left: str, line: str, known: frozenset[str]) -> bool:
-    """Whether a hyphen at a line's end belongs to the word, judged by the words that the book itself uses."""
-    match = _WORD.match(line)
+    """Whether a hyphen at the end of a line belongs to the word, judged by the words that the book itself uses."""
+    match = HYPHENATED_WORD.match(line)
     if match is None or line[0].isupper():
         return True
     left, right = left.casefold(), match[0].casefold()

@@ -1,4 +1,4 @@
-"""Finding out how a text is encoded: by its mark, its bytes, what it declares, or the letters that come out."""
+"""Detects how a text is encoded: by its byte order mark, its bytes, its declaration, or the letters that result."""
 
 import codecs
 import re
@@ -9,8 +9,8 @@ from charset_normalizer import from_bytes
 
 from ...errors import UserError
 
-SAMPLE = 200_000  # bytes of a text that the encoding is judged by
-MARGIN = 0.005  # share of characters by which another encoding must beat Windows-1252
+SAMPLE = 200_000  # bytes of a text from which the encoding is judged
+MARGIN = 0.005  # share of characters by which another encoding must exceed Windows-1252
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -18,14 +18,14 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_WHITE = "\t\n\x0b\r\f\x1a\x1b"  # control characters that texts do hold
+_WHITE = "\t\n\x0b\r\f\x1a\x1b"  # control characters that occur in texts
 _FREQUENT = frozenset(" \n\r,.\u3000\u3001\u3002\uff0c")
 _TYPOGRAPHIC = frozenset(
     "\u2018\u2019\u201c\u201d\u201e\u2013\u2014\u2026\u2020\u2021\u2022\u2039\u203a«»\xa0\xad°§£©·€¡¿"
 )
-# Non-ASCII letters of the languages that a one-byte encoding may hold. The first joins five languages, as a book may
-# quote its neighbours; English has its fractions apart, for ISO-8859-15 has French letters in their places.
-_FRACTION = re.compile(rb"[0-9][\xbc-\xbe]|[\xbc-\xbe](?![A-Za-z\xc0-\xff])")  # where no letter can be
+# Non-ASCII letters of the languages that use each one-byte encoding. The first entry joins five languages, because a
+# book may quote its neighbours. English fractions have an entry of their own: ISO-8859-15 has French letters there.
+_FRACTION = re.compile(rb"[0-9][\xbc-\xbe]|[\xbc-\xbe](?![A-Za-z\xc0-\xff])")  # where a letter is impossible
 _ALPHABETS = {
     "cp1252": (
         "àâäæçéèêëîïôöœùûüÿßáíóúñìòªº",
@@ -43,9 +43,9 @@ _ALPHABETS = {
 
 
 def decode(data: bytes, name: str) -> tuple[str, str]:
-    """Text and encoding of ``data``; ``name`` is what the messages call it.
+    """Return the text of ``data`` and its encoding; ``name`` is how messages refer to it.
 
-    Raises UserError for bytes that are no text, and for a Unicode text with damaged bytes.
+    Raises UserError for bytes that are not text, and for Unicode text with damaged bytes.
     """
     text, encoding = _decode(data, name)
     sample = text[:SAMPLE]
@@ -72,7 +72,7 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
         raise UserError(f"{name} holds NUL bytes: it is binary, not text")
     encoding = _declared(data) or _legacy(data)
     if encoding == "cp1252" and re.search(rb"[\x81\x8d\x8f\x90\x9d]", data):
-        encoding = "latin-1"  # these bytes mean nothing in Windows-1252
+        encoding = "latin-1"  # these bytes are undefined in Windows-1252
     return _strict(data, encoding, name), encoding
 
 
@@ -86,7 +86,7 @@ def _strict(data: bytes, encoding: str, name: str) -> str:
 
 
 def _mostly_utf8(data: bytes) -> bool:
-    """Whether damaged bytes are rare among proper UTF-8 sequences: no other encoding looks so by chance."""
+    """Whether damaged bytes are rare among valid UTF-8 sequences: no other encoding looks like that by chance."""
     text = data.decode("utf-8", errors="replace")
     damaged = text.count("\ufffd")
     proper = len(data) - len(data.translate(None, bytes(range(0xC2, 0xF5)))) - damaged
@@ -94,7 +94,7 @@ def _mostly_utf8(data: bytes) -> bool:
 
 
 def _utf16_without_mark(data: bytes) -> str | None:
-    """utf-16-le or -be when all decodes to assigned characters, frequent ones such as spaces among them."""
+    """Return utf-16-le or utf-16-be if the bytes decode to assigned characters, some of them frequent like spaces."""
     best, best_share = None, 0.01
     for encoding in ("utf-16-le", "utf-16-be"):
         sample = data[:SAMPLE].decode(encoding, errors="replace")
@@ -108,7 +108,7 @@ def _utf16_without_mark(data: bytes) -> str | None:
 
 
 def _declared(data: bytes) -> str | None:
-    """The encoding that an HTML or XML page declares, if Python knows it and the page keeps to it."""
+    """The encoding that an HTML or XML page declares, if Python knows it and the page can be decoded with it."""
     head = data[:2048]
     if not head.lstrip().startswith(b"<"):
         return None
@@ -124,15 +124,15 @@ def _declared(data: bytes) -> str | None:
 
 
 def _legacy(data: bytes) -> str:
-    """The likeliest encoding of a text that is no Unicode, judged from its first byte beyond ASCII on.
+    """The most likely encoding of a text that is not Unicode, judged from its first non-ASCII byte on.
 
-    Texts of mainly Latin letters are read as Windows-1252, which holds Latin-1's letters and the typographic
-    quotes, unless the letters of one language speak for another encoding.
+    Texts of mainly Latin letters are read as Windows-1252, which contains Latin-1's letters and the typographic quotes,
+    unless the letters of one language point to another encoding.
     """
     first = re.search(rb"[\x80-\xff]", data)
-    start = max(0, first.start() - 1) if first else 0  # with the character before it, as a fraction needs
+    start = max(0, first.start() - 1) if first else 0  # one character earlier: a fraction needs its digit
     sample = data[start : start + SAMPLE]
-    if len(data) > start + SAMPLE:  # end between characters
+    if len(data) > start + SAMPLE:  # end the sample between two characters
         sample = sample[: max(sample.rfind(b"\n"), sample.rfind(b" ")) + 1] or sample
     beyond = sum(byte >= 0x80 for byte in sample)
     ascii_letters = len(re.findall(rb"[A-Za-z]", sample))
@@ -147,7 +147,7 @@ def _legacy(data: bytes) -> str:
 
 
 def _latin(sample: bytes) -> str:
-    """The encoding that leaves the largest share of characters in the alphabet of one language."""
+    """The encoding that puts the largest share of non-ASCII characters into the alphabet of one language."""
     best, best_share = "cp1252", -1.0
     for encoding, alphabets in _ALPHABETS.items():
         if encoding == "iso8859_15" and _FRACTION.search(sample):

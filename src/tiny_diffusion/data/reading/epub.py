@@ -1,4 +1,4 @@
-"""The text of an EPUB in reading order, read with distrust: it is a zip from anywhere."""
+"""Reads the text of an EPUB in reading order. The file is a zip from an unknown source, so nothing in it is trusted."""
 
 import io
 import lzma
@@ -18,9 +18,9 @@ from .markup import html_text
 
 MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000
-MAX_RATIO = 200  # prose packs three or four times; a bomb a thousand times and more
+MAX_RATIO = 200  # prose compresses three- or fourfold, a zip bomb a thousandfold and more
 CONTAINER = "META-INF/container.xml"
-# What zipfile raises, besides its own error, for damaged sizes, offsets, names and streams.
+# Errors that zipfile raises, besides its own, for damaged sizes, offsets, names and streams.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError,
     OverflowError,
@@ -28,10 +28,10 @@ _DAMAGE = (
 
 
 def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
-    """Text and title of an EPUB, its chapters in the order of the spine.
+    """Return the text and title of an EPUB, with the chapters in the order of the spine.
 
-    Raises UserError when it is no EPUB, is damaged, unpacks to too much, names paths outside itself, or holds
-    XML with entities.
+    Raises UserError if the file is not an EPUB, is damaged, unpacks to too many bytes, names paths outside itself, or
+    holds XML with entities.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -48,9 +48,9 @@ def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
                 _refuse_entities(page, path, name)
                 chapters.append(html_text(page)[0])
     except UserError:
-        raise  # one of the refusals below; as a ValueError it would be caught by the next line
+        raise  # a refusal from below; UserError is a ValueError, so the next line would catch it
     except _DAMAGE as error:
-        raise UserError(f"{name} is no EPUB, or a damaged one ({error})") from error
+        raise UserError(f"{name} is not an EPUB, or it is damaged ({error})") from error
     text = "\n\n".join(chapter for chapter in chapters if chapter)
     if not text:
         raise UserError(f"{name}: the EPUB holds no text")
@@ -58,7 +58,7 @@ def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
 
 
 def _check(archive: zipfile.ZipFile, name: str) -> None:
-    """Refuse bombs and paths that climb out, by what the zip's directory says."""
+    """Refuse zip bombs and paths outside the archive, by the sizes and names in the zip's directory."""
     files = archive.infolist()
     total = sum(f.file_size for f in files)
     packed = sum(f.compress_size for f in files)
@@ -79,7 +79,7 @@ def _member(archive: zipfile.ZipFile, path: str, name: str) -> bytes:
     try:
         info = archive.getinfo(path)
     except KeyError as error:
-        raise UserError(f"{name} is no complete EPUB: {path} is missing") from error
+        raise UserError(f"{name} is not a complete EPUB: {path} is missing") from error
     with archive.open(info) as file:
         data = file.read(info.file_size + 1)
     if len(data) > info.file_size:
@@ -98,7 +98,7 @@ def _xml(archive: zipfile.ZipFile, path: str, name: str) -> Element:
 
 
 def _refuse_entities(page: str, path: str, name: str) -> None:
-    """A chapter that declares entities is refused too, though the HTML parser would not expand them."""
+    """Refuse a chapter that declares entities too, although the HTML parser would not expand them."""
     if "<!ENTITY" in page[:100_000].upper():
         raise UserError(f"{name}: {path} holds XML entities: refused")
 
@@ -107,7 +107,7 @@ def _package_path(archive: zipfile.ZipFile, name: str) -> str:
     root = _xml(archive, CONTAINER, name).find(".//{*}rootfile")
     path = root.get("full-path") if root is not None else None
     if not path:
-        raise UserError(f"{name} is no EPUB: {CONTAINER} names no package")
+        raise UserError(f"{name} is not an EPUB: {CONTAINER} names no package")
     return _safe(path, name)
 
 
@@ -121,5 +121,5 @@ def _spine(package: Element, package_path: str, name: str) -> list[str]:
             path = urllib.parse.unquote(href.split("#")[0])
             paths.append(_safe(posixpath.normpath(posixpath.join(folder, path)), name))
     if not paths:
-        raise UserError(f"{name} is no complete EPUB: its spine is empty")
-    return list(dict.fromkeys(paths))  # a chapter counts once, however often a forged spine repeats it
+        raise UserError(f"{name} is not a complete EPUB: its spine is empty")
+    return list(dict.fromkeys(paths))  # each chapter once, even if a forged spine repeats it

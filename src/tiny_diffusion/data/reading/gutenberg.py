@@ -1,4 +1,4 @@
-"""The frame that Project Gutenberg puts around a book: licence, credits, transcribers' notes."""
+"""Removes the frame that Project Gutenberg puts around a book: licence, credits and transcribers' notes."""
 
 import re
 
@@ -31,9 +31,10 @@ _CREDIT_CHARS = 1500
 
 
 def strip_frame(text: str) -> str:
-    """Return `text` (lines ended by \\n) without Gutenberg's head, foot, credits and transcribers' notes.
+    """Return ``text`` (with line feeds as line ends) without Gutenberg's head, foot, credits and transcribers' notes.
 
-    A text without any such frame comes back unchanged but for bracketed transcribers' notes."""
+    A text without such a frame comes back unchanged, except for bracketed transcribers' notes.
+    """
     start, end = 0, len(text)
     found = False
     if match := _START.search(text):
@@ -54,7 +55,7 @@ def strip_frame(text: str) -> str:
 
 
 def _drop_credits(body: str) -> str:
-    """Drop credit paragraphs among the first few: only there do such words not belong to the book."""
+    """Drop credit paragraphs among the first few paragraphs: further in, such words may belong to the book."""
     blocks = re.split(r"(\n[ \t]*\n\s*)", body.lstrip("\n"), maxsplit=_CREDIT_BLOCKS)
     for i in range(0, min(len(blocks), 2 * _CREDIT_BLOCKS), 2):
         block = blocks[i]
@@ -64,7 +65,7 @@ def _drop_credits(body: str) -> str:
 
 
 def _drop_notes(body: str) -> str:
-    """Drop unbracketed transcribers' notes: one block, or all that follows when it closes the book."""
+    """Drop transcribers' notes without brackets: one block, or all text from the note on if it is at the book's end."""
     parts = re.split(r"(\n[ \t]*\n\s*)", body)
     position, kept = 0, []
     for part in parts:

@@ -1,33 +1,13 @@
-"""Which blocks of a book are headings, tables of contents or title pages rather than prose."""
+"""Decides which blocks of a book are headings, tables of contents or title pages rather than prose."""
 
 import re
 from dataclasses import dataclass, field
 
+from ..language.tables import heading_pattern
+
 ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
-_KEYWORDS = (
-    r"chapter|chap|letter|book|part|volume|vol|section|act|scene|canto|stave|"
-    r"chapitre|livre|tome|partie|lettre|acte|scène|"
-    r"kapitel|buch|teil|theil|band|brief|akt|"
-    r"capítulo|capitulo|libro|parte|tomo|carta|acto|capitolo|lettera|atto|"
-    r"livro|volume|hoofdstuk|deel|boek|del|bok|bind|luku|osa|rozdział|"
-    r"глава|часть|книга|том|письмо|розділ|κεφάλαιο|κεφάλαιον|βιβλίο|μέρος|الفصل|الجزء|פרק|חלק"
-)
-_ORDINALS = (
-    r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|"
-    r"nine)teen|"
-    r"(?:twenty|thirty|forty|fifty)(?:[- ]\w+)?|(?:the )?(?:first|second|third|fourth|fifth|sixth|seventh|"
-    r"eighth|"
-    r"ninth|tenth|last)|"
-    r"premi\w+|deuxi\w+|second\w?|troisi\w+|quatri\w+|cinqui\w+|sixi\w+|septi\w+|huiti\w+|neuvi\w+|"
-    r"dixi\w+|derni\w+|"
-    r"erste[rs]?|zweite[rs]?|dritte[rs]?|vierte[rs]?|fünfte[rs]?|sechste[rs]?|sieb\w*te[rs]?|achte[rs]?|"
-    r"neunte[rs]?|"
-    r"zehnte[rs]?|primer[oa]?|segund[oa]|tercer[oa]?|cuart[oa]|quint[oa]|prim[oa]|second[oa]|terz[oa]|"
-    r"quart[oa]|"
-    r"primeir[oa]|terceir[oa]|eerste|tweede|derde|första|andra|tredje|første|anden|"
-    r"перв\w+|втор\w+|треть\w+|четв[её]рт\w+|пят\w+|шест\w+|седьм\w+|восьм\w+|девят\w+|десят\w+|последн\w+"
-)
 _NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
+_KEYWORDS, _ORDINALS = heading_pattern("keywords"), heading_pattern("ordinals")
 _HEADING = re.compile(
     rf"(?:(?:{_KEYWORDS})\.? (?:{_NUMBER}|{_ORDINALS})|(?:{_ORDINALS}|\d{{1,3}}\.) (?:{_KEYWORDS}))"
     r"(?!\w)(?P<tail>.*)",
@@ -36,19 +16,8 @@ _HEADING = re.compile(
 _HAN_HEADING = re.compile(
     r"(?:第[0-9０-９一二三四五六七八九十百千零〇两兩]{1,7}[章回节節卷部篇話话幕]|제 ?\d{1,3} ?[장부편])"
 )
-_NAMED = re.compile(
-    r"(?:the )?(?:preface|foreword|introduction|prologue|epilogue|the end|end|finis|appendix|dedication|fin|"
-    r"préface|avant-propos|épilogue|vorwort|einleitung|nachwort|ende|prólogo|epílogo|prefacio|prefazione|"
-    r"fine|"
-    r"предисловие|эпилог|пролог|конец|序|序言|前言|后记|後記|跋|終|完)[.:]?",
-    re.IGNORECASE,
-)
-_CONTENTS = re.compile(
-    r"(?:table of )?contents|table(?: des (?:matières|chapitres))?|inhalt(?:sverzeichnis)?|índice|indice|"
-    r"inhoud|"
-    r"innehåll|indhold|sommaire|sommario|оглавление|содержание|目录|目錄|目次|차례",
-    re.IGNORECASE,
-)
+_NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
+_CONTENTS = re.compile(heading_pattern("contents"), re.IGNORECASE)
 _LEADER = re.compile(r"(?:[ .…·]*\.{2,}|\s{2,}|[ .…·]{3,}|\t)[ .…·]*(?:\d{1,4}|[ivxlc]{1,7})\s*$")
 _PAGE_WORD = re.compile(r"(?:chap\w*\.?|page)(?:\s+page)?", re.IGNORECASE)
 _TERMINAL = ".!?…。！？»”\"’'"
@@ -58,7 +27,10 @@ _MAX_TITLE = 120
 
 @dataclass
 class Block:
-    """Lines that stand together: `lines` unstripped, `blanks` how many blank lines stood before."""
+    """Consecutive lines of a book.
+
+    lines: not stripped. blanks, after: number of blank lines before and after the block.
+    """
 
     lines: list[str]
     blanks: int = 0
@@ -67,12 +39,12 @@ class Block:
 
     @property
     def flat(self) -> str:
-        """The block on one line, spaces folded, italics marks dropped."""
+        """The block on one line, with spaces folded and italics marks removed."""
         return " ".join(" ".join(self.lines).replace("_", " ").split())
 
 
 def is_numbered_heading(line: str) -> bool:
-    """True for one line such as "CHAPTER I", "Letter 4.", "Zweites Kapitel"; never for a sentence."""
+    """True for one line such as "CHAPTER I", "Letter 4." or "Zweites Kapitel"; never for a sentence."""
     line = " ".join(line.replace("_", " ").split()).strip("*=~ ")
     if not line or len(line) > _MAX_TITLE:
         return False
@@ -94,12 +66,12 @@ def is_numbered_heading(line: str) -> bool:
 
 
 def is_named_heading(text: str) -> bool:
-    """True for "PREFACE", "Epilogue.", "The End" and the like standing alone."""
+    """True for a line that consists of "PREFACE", "Epilogue.", "The End" or the like."""
     return _NAMED.fullmatch(text.strip("*=~ ")) is not None
 
 
 def is_capitals(text: str) -> bool:
-    """True for a short line without lower-case letters that is neither speech nor a cry."""
+    """True for a short line without lower-case letters that is neither speech nor an exclamation."""
     text = text.replace("º", "").replace("ª", "")
     letters = [c for c in text if c.isalpha()]
     if len(letters) < 2 or len(text) > 80 or not text.isupper():
@@ -110,12 +82,12 @@ def is_capitals(text: str) -> bool:
 
 
 def is_title_line(block: Block) -> bool:
-    """True for one short line without a sentence's end."""
+    """True for one short line that does not end like a sentence."""
     return len(block.lines) == 1 and 0 < len(block.flat) <= 80 and block.flat[-1] not in _TERMINAL
 
 
 def contents_span(blocks: list[Block], at: int) -> int:
-    """The index after the table of contents whose title is block `at`; `at` itself when there is none."""
+    """Return the index after the table of contents whose title is block ``at``; ``at`` itself if there is none."""
     lines = blocks[at].lines
     if _CONTENTS.fullmatch(lines[0].replace("_", " ").strip(" .:*\t")) is None:
         return at
@@ -139,12 +111,12 @@ def contents_span(blocks: list[Block], at: int) -> int:
         for line in blocks[stop].lines
     ):
         stop += 1
-    # The last entry may already be the first real heading: it is dropped or kept with the table alike.
+    # The last entry may already be the first real heading; it is then dropped with the table.
     return stop
 
 
 def is_contents_list(block: Block) -> bool:
-    """True for three lines or more that are all chapter headings or end in a page number after leaders."""
+    """True for three or more lines that are all chapter headings or end in a page number after leaders."""
     if len(block.lines) < 3:
         return False
     return all(is_numbered_heading(line) or _LEADER.search(line) for line in block.lines)
@@ -165,9 +137,9 @@ def _same_start(one: list[str], other: list[str]) -> bool:
 
 
 def mark_headings(blocks: list[Block]) -> None:
-    """Set `heading` on each block that is a heading or belongs to the title page."""
+    """Set ``heading`` on each block that is a heading or belongs to the title page."""
     capitals = [is_capitals(block.flat) for block in blocks]
-    # A book written in capitals throughout has no headings that capitals could tell.
+    # In a book printed in capitals throughout, capitals do not tell headings apart.
     by_capitals = sum(capitals) <= max(3, 0.3 * len(blocks))
     spaced = any(block.blanks >= 2 for block in blocks[1:])
     for i, block in enumerate(blocks):
@@ -186,7 +158,7 @@ def mark_headings(blocks: list[Block]) -> None:
 
 
 def _is_titled(line: str) -> bool:
-    """True for a title: capitals, or most long words capitalised and no sentence's end."""
+    """True for a title: capitals, or mostly capitalised long words and no sentence end."""
     text = line.replace("_", " ").strip()
     if text.isupper():
         return True
@@ -196,7 +168,7 @@ def _is_titled(line: str) -> bool:
 
 
 def _mark_title_page(blocks: list[Block]) -> None:
-    """Short lines before the first heading are a title page, when nothing else stands before that heading."""
+    """Mark the short lines before the first heading as a title page, if nothing else precedes that heading."""
     for i, block in enumerate(blocks[:60]):
         if is_numbered_heading(block.lines[0]) or is_named_heading(block.flat):
             for before in blocks[:i]:

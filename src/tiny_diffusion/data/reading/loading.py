@@ -1,4 +1,4 @@
-"""Reading a book, whatever it comes as: text in any encoding, HTML, EPUB, gzip, a URL, a Gutenberg number."""
+"""Reads a book from any source: text in any encoding, HTML, EPUB, gzip, a URL or a Project Gutenberg number."""
 
 import gzip
 import http.client
@@ -34,7 +34,7 @@ _HTML = re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>\s*)?(?:<!doctype html|<html)", re
 
 @dataclass(frozen=True)
 class Book:
-    """A book's text with ``\\n`` line ends, where it came from, and how it was encoded."""
+    """A book's text with ``\\n`` line ends, its source, and its encoding."""
 
     text: str
     source: str
@@ -43,7 +43,7 @@ class Book:
 
 
 class OutOfReach(UserError):
-    """The network does not give a book. reason: why, in some words."""
+    """The book cannot be fetched from the network; ``reason`` says why in a few words."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.reason = reason
@@ -51,9 +51,10 @@ class OutOfReach(UserError):
 
 
 def read_book(source: str | Path, patience: float = TIMEOUT) -> Book:
-    """Read a book from a path, a URL or ``gutenberg:ID``; a server must begin to answer within ``patience`` seconds.
+    """Read a book from a path, a URL or ``gutenberg:ID``; a server must start to answer within ``patience`` seconds.
 
-    Raises UserError, in one line, for what is missing, empty, binary, damaged, unsafe or out of reach.
+    Raises UserError, with a message of one line, for a source that is missing, empty, binary, damaged, unsafe or out of
+    reach.
     """
     name = str(source)
     if re.match(r"gutenberg:", name):
@@ -74,7 +75,7 @@ def _read(path: Path) -> bytes:
         if path.is_dir():
             raise UserError(f"{path} is a folder; give the book's file")
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # a device or a pipe tells no size beforehand
+            data = file.read(MAX_BYTES + 1)  # a device or a pipe has no size to check beforehand
     except FileNotFoundError as error:
         raise UserError(f"no file at {path}") from error
     except PermissionError as error:
@@ -82,9 +83,9 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # a NUL in the name
-        raise UserError(f"{str(path)!r} is no file name ({error})") from error
+        raise UserError(f"{str(path)!r} is not a file name ({error})") from error
     if len(data) > MAX_BYTES:
-        raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes, the most that a book may have")
+        raise UserError(f"{path} is larger than {MAX_BYTES:,} bytes, the limit for a book")
     return data
 
 
@@ -102,9 +103,9 @@ def _download(url: str, name: str, patience: float) -> bytes:
 
 
 def _answer(request: urllib.request.Request, patience: float) -> Any:
-    """The open response; raises OSError, HTTPException or ValueError when none begins within ``patience`` seconds.
+    """Return the open response; raises OSError, HTTPException or ValueError if none starts within ``patience`` seconds.
 
-    It is waited for in a thread: looking up a host's name has no time-out of its own.
+    A thread does the waiting, because looking up a host name has no time-out of its own.
     """
     answer: Future[Any] = Future()
 
@@ -128,7 +129,7 @@ def _book(data: bytes, name: str) -> Book:
     if data[:2] == b"\x1f\x8b":
         data = _gunzip(data, name)
     elif suffixes[-1:] == [".gz"]:
-        raise UserError(f"{name} is called .gz but is no gzip file")
+        raise UserError(f"{name} is called .gz but is not a gzip file")
     if data[:4] == b"PK\x03\x04" or suffixes[-1:] == [".epub"]:
         text, title = epub_text(data, name)
         return Book(_normalise(text, name), name, "epub", title)

@@ -1,4 +1,4 @@
-"""The text of an HTML page, with a blank line between blocks."""
+"""Extracts the text of an HTML page, with a blank line between blocks."""
 
 import re
 from html.parser import HTMLParser
@@ -20,12 +20,12 @@ class _TextParser(HTMLParser):
         self._pre = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open a block, a skipped part, or the title."""
+        """Open a block, a skipped part or the title."""
         if tag == "title":
-            self._in_title = not self._skip or self._skip == ["head"]  # a picture's title is not the page's
+            self._in_title = not self._skip or self._skip == ["head"]  # the title of a picture is not the page's
         elif tag in SKIPPED:
             self._skip.append(tag)
-        elif tag == "body":  # a head that was never closed ends here
+        elif tag == "body":  # an unclosed head ends here
             self._skip.clear()
         if tag == "br":
             self.parts.append("\n")
@@ -36,7 +36,7 @@ class _TextParser(HTMLParser):
         self._pre += tag == "pre"
 
     def handle_endtag(self, tag: str) -> None:
-        """Close what was opened."""
+        """Close the block, skipped part or title."""
         if tag == "title":
             self._in_title = False
         if self._skip and tag in self._skip:
@@ -46,7 +46,7 @@ class _TextParser(HTMLParser):
         self._pre = max(0, self._pre - (tag == "pre"))
 
     def handle_data(self, data: str) -> None:
-        """Keep text; white space folds, but in <pre>."""
+        """Keep text; white space is folded except inside <pre>."""
         if self._in_title:
             self.title.append(data)
         elif not self._skip:
@@ -54,7 +54,7 @@ class _TextParser(HTMLParser):
 
 
 def html_text(page: str) -> tuple[str, str | None]:
-    """Text and title (None if there is none) of an HTML page."""
+    """Return the text of an HTML page and its title (None if there is none)."""
     parser = _TextParser()
     parser.feed(page)
     parser.close()

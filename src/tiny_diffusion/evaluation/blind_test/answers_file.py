@@ -1,4 +1,4 @@
-"""The SQLite file of a blind test: its schema, opening it, and what SQLite complains of in one line."""
+"""The SQLite file of a blind test: its schema, how it is opened, and SQLite's errors as messages of one line."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -35,29 +35,36 @@ CREATE TABLE answer (
 
 
 def begun(path: Path) -> bool:
-    """Whether a file with something in it stands at ``path``; one that is being made is still empty."""
+    """Whether a file with content exists at ``path``; a file that is being made is still empty."""
     return path.exists() and path.stat().st_size > 0
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the file; ``mode``: "rw", or "rwc" to make it where there is none."""
+    """Open the file; ``mode``: "rw", or "rwc" to make it if there is none."""
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    # isolation_level=None: each statement is committed by itself unless a transaction is begun.
+    # isolation_level=None: each statement is committed by itself unless a transaction was begun.
     connection = sqlite3.connect(uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
-def check_writable(path: Path) -> None:
-    """Raise UserError or WorldError when nothing can be written at ``path``; leaves an empty file or what is there."""
-    make_folder(path.parent)
-    with sqlite_errors(path), closing(connect(path, "rwc")) as connection:
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A write transaction: committed at the end, rolled back if anything is raised inside it."""
+    with connection:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
+        yield
+
+
+def check_writable(path: Path) -> None:
+    """Raise UserError or WorldError if ``path`` cannot be written; a new file stays empty, an old one as it is."""
+    make_folder(path.parent)
+    with sqlite_errors(path), closing(connect(path, "rwc")) as connection, transaction(connection):
+        pass
 
 
 def check_file(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise UserError unless this is a whole blind test of a version that this program reads."""
+    """Raise UserError unless this is a complete blind test of a version that this program reads."""
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise UserError(f"{path} is not a blind test of tiny_diffusion; give another --answers")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -69,13 +76,13 @@ def check_file(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Say in one line what SQLite found wrong with the file."""
+    """Turn SQLite's errors with the file into a UserError or WorldError with a message of one line."""
     world = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     closed = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte: the kind of error
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte is the kind of error
         if code in world:
             raise WorldError(f"cannot write {path}: {error}; what was answered before is kept") from error
         if code in closed:

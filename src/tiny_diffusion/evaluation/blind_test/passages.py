@@ -1,9 +1,10 @@
-"""Passages for the blind test: the book's and a model's, made alike.
+"""Passages for the blind test, made alike from the book and from a model.
 
-Both kinds go the same way. A text is split into sentences and each sentence is cleaned: composed (NFC), control
-characters and soft hyphens gone, quotation marks and apostrophes straight, two hyphens a dash, an ellipsis three
-full stops, all white space (paragraphs too) one space. A passage begins at the start of a sentence and ends after so
-many words, wherever that is. A word is a run without spaces; each Han sign and kana is one.
+Both kinds are processed alike. A text is split into sentences and each sentence is cleaned: composed (NFC), control
+characters and soft hyphens removed, quotation marks and apostrophes straightened, two hyphens turned into a dash, an
+ellipsis into three full stops, and all white space (paragraphs too) into one space. A passage begins at the start of a
+sentence and ends after a fixed number of words, wherever that is. A word is a run without spaces; each Han character
+and kana is one (``PRINTED_WORD``).
 """
 
 import random
@@ -16,16 +17,15 @@ from itertools import pairwise
 from ...config import EvaluationConfig, GenerationConfig
 from ...data.artefacts import Processed
 from ...data.language.segmentation import split_sentences
-from ...data.splitting import HAN
+from ...data.language.words import PRINTED_WORD
 from ...errors import UserError
 from ...runtime import seed_for
 from ...writing.writer import Writer
 from .records import BlindPassage
 
-LONGEST_TRIES = 4  # each twice as long as the one before
+LONGEST_TRIES = 4  # each text twice as long as the one before
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
-_WORD = re.compile(rf"[{HAN}]|[^\s{HAN}]+")
 _SPELLINGS = str.maketrans(
     {**dict.fromkeys("“”„‟«»", '"'), **dict.fromkeys("‘’‚‛ʼ", "'"), "…": "...", "\u00ad": None, "\ufeff": None}
 )
@@ -33,7 +33,7 @@ _SPELLINGS = str.maketrans(
 
 @dataclass(frozen=True)
 class CleanText:
-    """Cleaned text, where its words stand (character offsets), and which words begin a sentence."""
+    """Cleaned text, the character spans of its words, and the numbers of the words that begin a sentence."""
 
     text: str
     words: list[tuple[int, int]]
@@ -41,16 +41,16 @@ class CleanText:
 
     @property
     def longest_sentence(self) -> int:
-        """Words in the longest sentence."""
+        """Number of words in the longest sentence."""
         return max(b - a for a, b in pairwise([*self.sentence_starts, len(self.words)]))
 
     def span(self, first: int, words: int) -> str:
-        """The text of ``words`` words from word ``first`` on."""
+        """The text of ``words`` words from word number ``first`` on."""
         return self.text[self.words[first][0] : self.words[first + words - 1][1]]
 
 
 def clean(text: str) -> str:
-    """One sentence in the spelling that all passages share (see the module's head)."""
+    """One sentence in the spelling that all passages share (see the module's docstring)."""
     text = unicodedata.normalize("NFC", text).translate(_SPELLINGS).replace("--", "—")
     kept = "".join(c if unicodedata.category(c) != "Cc" else " " for c in text)
     return " ".join(kept.split())
@@ -64,15 +64,15 @@ def clean_text(text: str, language: str) -> CleanText:
     offset = 0
     for sentence in filter(None, sentences):
         starts.append(len(words))
-        words += [(offset + m.start(), offset + m.end()) for m in _WORD.finditer(sentence)]
+        words += [(offset + m.start(), offset + m.end()) for m in PRINTED_WORD.finditer(sentence)]
         offset += len(sentence) + 1
     return CleanText(" ".join(filter(None, sentences)), words, starts)
 
 
 def real_passages(texts: list[str], language: str, words: int, count: int, seed: int) -> list[str]:
-    """``count`` passages of ``words`` words from the held-out ``texts``, none overlapping another.
+    """Take ``count`` passages of ``words`` words from the held-out ``texts``, without overlap.
 
-    Raises UserError when the texts hold fewer.
+    Raises UserError if the texts contain fewer.
     """
     found = []
     for text in texts:
@@ -91,10 +91,10 @@ def real_passages(texts: list[str], language: str, words: int, count: int, seed:
 
 
 def generated_passage(text: str, language: str, words: int) -> str | None:
-    """The passage of a text that a model wrote; None when it has fewer than ``words`` words.
+    """The passage of a text that a model wrote; None if it has fewer than ``words`` words.
 
-    A text begins in mid-sentence, so the passage begins with the second sentence; where too little follows, as in a
-    text that never ends a sentence, with the first word: leaving such texts out would flatter the model.
+    A text begins in mid-sentence, so the passage begins with the second sentence. If too little follows, as in a text
+    that never ends a sentence, it begins with the first word: leaving such texts out would flatter the model.
     """
     cleaned = clean_text(text, language)
     if len(cleaned.words) < words:
@@ -106,9 +106,9 @@ def generated_passage(text: str, language: str, words: int) -> str | None:
 def write_passages(
     writer: Writer, data: Processed, settings: EvaluationConfig, generation: GenerationConfig
 ) -> Iterator[str]:
-    """The model's passages, one after the other, each written without a prompt from a seed of its own.
+    """Yield the model's passages, each written without a prompt from a seed of its own.
 
-    Raises UserError when the model writes too few words, or the same passage again and again.
+    Raises UserError if the model writes too few words, or the same passage twice.
     """
     texts = data.texts("test")
     tokens = sum(len(writer.tokenizer.encode(text, writer.model.config.vocab_level)) for text in texts)
@@ -128,7 +128,7 @@ def write_passages(
 def _write(
     writer: Writer, language: str, settings: EvaluationConfig, generation: GenerationConfig, length: int, index: int
 ) -> str:
-    """One passage; a text that has too few words is written again, longer."""
+    """One passage; a text with too few words is written again at twice the length."""
     for power in range(LONGEST_TRIES):
         changes = {"num_samples": 1, "length": length << power, "seed": seed_for(settings.seed, index)}
         text = writer.write("", generation.as_drawn().model_copy(update=changes))[0].text
@@ -142,7 +142,7 @@ def _write(
 
 
 def mix(real: list[str], generated: list[str], seed: int) -> list[BlindPassage]:
-    """Both kinds in one list, in an order that tells nothing; raises UserError when the two share a passage."""
+    """Mix both kinds in one list, in random order; raises UserError if they share a passage."""
     if set(real) & set(generated):
         raise UserError("the model wrote a passage of the test split word for word: its training text held it")
     both = [BlindPassage(text, True) for text in real] + [BlindPassage(text, False) for text in generated]

@@ -1,4 +1,4 @@
-"""What a blind test is made of: passages and their origin, what raters are asked, and what they answered."""
+"""The records of a blind test: passages and their origin, the questions to raters, and their answers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class BlindPassage:
-    """A passage to judge, and whether it is the book's."""
+    """A passage to judge, and whether it is from the book."""
 
     text: str
     real: bool
@@ -26,7 +26,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Question:
-    """What a rater is asked next: ``ask`` of the passage at ``position`` (from 1) of ``total``."""
+    """The next question to a rater: ``ask`` about the passage at ``position`` (from 1) of ``total``."""
 
     rater: str
     position: int
@@ -37,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished rater's whole answer to one passage; ``ratings`` (1 to 5, by aspect) is empty without ratings."""
+    """A finished rater's complete answer to one passage; ``ratings`` (1 to 5, by aspect) is empty without ratings."""
 
     rater: str
     position: int
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Progress:
-    """How many passages a rater has done with."""
+    """How many passages a rater has finished."""
 
     rater: str
     done: int

@@ -1,4 +1,4 @@
-"""What people's answers say: accuracy, differences of ratings, agreement between raters."""
+"""Statistics of people's answers: accuracy, differences of ratings, agreement between raters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,10 +20,9 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Score:
-    """How well one rater (or all, ``ALL_RATERS``) told the book from the model.
+    """How well one rater (or all together, ``ALL_RATERS``) told the book from the model.
 
-    ``interval``: Wilson, 95 %. ``fooled``: share of the model's passages taken for the book's; ``doubted``: the
-    reverse.
+    interval: Wilson, 95 %. fooled: share of the model's passages taken for the book's. doubted: the reverse.
     """
 
     rater: str
@@ -37,7 +36,7 @@ class Score:
 
 @dataclass(frozen=True)
 class RatingDifference:
-    """Mean rating (1 to 5) of the book's and of the model's passages, and the first less the second."""
+    """Mean rating (1 to 5) of the book's and of the model's passages, and the first minus the second."""
 
     aspect: str
     raters: int
@@ -49,7 +48,7 @@ class RatingDifference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Krippendorff's alpha of one question; None where it is not defined (see ``krippendorff_alpha``)."""
+    """Krippendorff's alpha for one question; None if it is undefined (see ``krippendorff_alpha``)."""
 
     question: str
     raters: int
@@ -60,8 +59,9 @@ class Agreement:
 class BlindReport:
     """All figures of a blind test. Only raters who have finished count; ``progress`` lists everybody.
 
-    ``resampled_accuracy``: 95 % interval of all raters' accuracy over other raters and other passages, None below two
-    raters. The Wilson interval of all raters takes their answers as independent, which those to one passage are not.
+    resampled_accuracy: 95 % interval of all raters' accuracy over other raters and other passages, None below two
+    raters. The Wilson interval of all raters assumes independent answers, but answers to the same passage are not
+    independent.
     """
 
     version: int
@@ -74,19 +74,19 @@ class BlindReport:
 
     @property
     def passages(self) -> int:
-        """Passages that each rater judges."""
+        """Number of passages that each rater judges."""
         return int(self.origin.settings["evaluation.blind_passages"])
 
     @property
     def overall(self) -> Score | None:
-        """The score of all raters, or of the only one; None when nobody has finished."""
+        """The score of all raters, or of the only one; None if nobody has finished."""
         return self.scores[-1] if self.scores else None
 
     @property
     def told_apart(self) -> bool | None:
-        """Whether people tell the two apart better (True) or worse (False) than guessing; None where it is open.
+        """Whether people tell the two apart better (True) or worse (False) than by guessing; None if that is open.
 
-        By the interval over other raters and passages, and by Wilson's where there is one rater.
+        Decided by the interval over other raters and passages, or by Wilson's if there is one rater.
         """
         if self.overall is None:
             return None
@@ -95,7 +95,7 @@ class BlindReport:
 
 
 def report(store: AnswerStore, resamples: int) -> BlindReport:
-    """Figures of all raters who have finished; the bootstrap takes the test's own seed."""
+    """Figures of all raters who have finished; the bootstrap uses the test's own seed."""
     answers = store.answers()
     seed = store.origin.settings["evaluation.seed"]
     names = list(dict.fromkeys(a.rater for a in answers))
@@ -115,7 +115,7 @@ def report(store: AnswerStore, resamples: int) -> BlindReport:
 
 
 def score(rater: str, answers: list[Answer]) -> Score:
-    """The figures of one rater's (or all raters') answers, of which there must be some of each kind."""
+    """The figures of one rater's (or all raters') answers, which must include some about each kind."""
     right = sum(a.said_real == a.real for a in answers)
     wrong = {kind: [a.said_real != a.real for a in answers if a.real == kind] for kind in (True, False)}
     return Score(
@@ -136,7 +136,7 @@ def wilson_interval(right: int, total: int) -> Interval:
 
 
 def rating_difference(answers: list[Answer], aspect: str, resamples: int, seed: int) -> RatingDifference:
-    """Mean rating of the book's passages less the model's; every answer must hold ratings."""
+    """Mean rating of the book's passages minus the model's; every answer must have ratings."""
     real, table = _table(answers, lambda a: float(a.ratings[aspect]))
     draws = _resampled_means(real, table, resamples, seed)
     low, high = _quantiles(draws[0] - draws[1])
@@ -153,11 +153,12 @@ def bootstrap_mean(real: npt.NDArray[np.bool_], table: FloatArray, resamples: in
 
 
 def krippendorff_alpha(units: list[list[float]], *, ordinal: bool = False) -> float | None:
-    """Agreement of any number of raters: 1 perfect, 0 that of chance, below 0 less than chance.
+    """Agreement of any number of raters: 1 is perfect, 0 is chance, below 0 is less than chance.
 
     ``units``: for each passage, the values that raters gave it (a rater may be missing). The nominal difference counts
-    values as equal or not; the ordinal one by the ranks between them. None when no two raters share a passage, or all
-    values are the same, so that nothing could vary. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011).
+    values as equal or not; the ordinal one counts the ranks between them. None if no two raters share a passage, or if
+    all values are equal, so that nothing could vary. Source: Krippendorff, Computing Krippendorff's Alpha-Reliability
+    (2011).
     """
     shared = [unit for unit in units if len(unit) > 1]
     values = sorted({value for unit in shared for value in unit})
@@ -176,7 +177,7 @@ def krippendorff_alpha(units: list[list[float]], *, ordinal: bool = False) -> fl
 
 
 def _agreement(answers: list[Answer]) -> list[Agreement]:
-    """Of all raters on the verdict, and of those who rate on each aspect."""
+    """Agreement of all raters on the verdict, and of those who rate on each aspect."""
     _, verdicts = _table(answers, lambda a: float(a.said_real))
     found = [Agreement("real or generated", len(verdicts), krippendorff_alpha(verdicts.T.tolist()))]
     rated = [a for a in answers if a.ratings]
@@ -187,7 +188,7 @@ def _agreement(answers: list[Answer]) -> list[Agreement]:
 
 
 def _table(answers: list[Answer], value: Callable[[Answer], float]) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    """Which passages are real (P,), and the values (raters, P): whole, for a finished rater has judged all."""
+    """Which passages are real (P,), and the values (raters, P): complete, since a finished rater has judged all."""
     truth = {a.passage: a.real for a in answers}
     found = {(a.rater, a.passage): value(a) for a in answers}
     names = dict.fromkeys(a.rater for a in answers)
@@ -198,8 +199,8 @@ def _table(answers: list[Answer], value: Callable[[Answer], float]) -> tuple[npt
 def _resampled_means(real: npt.NDArray[np.bool_], table: FloatArray, resamples: int, seed: int) -> FloatArray:
     """Means of the real and of the generated passages' values in each resample: (2, resamples).
 
-    Raters and passages (real and generated apart) are drawn with replacement, each by itself, for an answer depends on
-    both: the pigeonhole bootstrap (Owen 2007). With one rater only the passages vary.
+    Raters and passages (real and generated separately) are drawn with replacement, independently, because an answer
+    depends on both: the pigeonhole bootstrap (Owen 2007). With one rater only the passages vary.
     """
     rng = np.random.default_rng(seed)
     raters = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), resamples)  # (B, R)

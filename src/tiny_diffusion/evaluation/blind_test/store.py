@@ -1,15 +1,14 @@
-"""The blind test's memory: passages, raters and answers in one SQLite file.
+"""Stores a blind test: passages, raters and answers in one SQLite file.
 
 Every answer is a transaction of its own, so that nothing is lost when a rater stops, and several raters may answer at
-once. The state of a rater follows from the answers alone: the next question is the first without an answer.
+the same time. A rater's state follows from the answers alone: the next question is the first one without an answer.
 """
 
 import json
 import random
 import sqlite3
 import unicodedata
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,65 +16,56 @@ from typing import Any, Self
 
 from ...errors import UserError
 from ...files import make_folder
-from .answers_file import ASPECTS, SCHEMA, begun, check_file, connect, sqlite_errors
+from .answers_file import ASPECTS, SCHEMA, begun, check_file, connect, sqlite_errors, transaction
 from .records import Answer, BlindPassage, Origin, Progress, Question
 
 QUESTIONS = ("verdict", *ASPECTS)
 LONGEST_NAME = 20
-ALL_RATERS = "all raters"  # the row of everybody in a report: nobody's name
-# An answer that a rater still owes: of those who rate, all four; of others, the verdict.
+ALL_RATERS = "all raters"  # the row for everybody in a report; no rater may have this name
+# An answer that is still open: raters who rate owe all four values, the others only the verdict.
 OPEN = f"(verdict IS NULL OR (rates = 1 AND ({' OR '.join(f'{aspect} IS NULL' for aspect in ASPECTS)})))"
 
 
 class AnswerStore(AbstractContextManager["AnswerStore"]):
-    """An open blind test. Use as a context manager, or call ``close``."""
+    """An open blind test. Use it as a context manager, or call ``close``."""
 
     def __init__(self, path: Path) -> None:
-        """Open the test at ``path``; raises UserError when it is missing, damaged, foreign or of another version."""
+        """Open the test at ``path``; raises UserError if it is missing, damaged, foreign or of another version."""
         if not begun(path):
             raise UserError(f"no blind test at {path}; begin one: tiny-diffusion blind-test --rater NAME")
         self.path = path
-        with sqlite_errors(path):
-            self._connection = connect(path, "rw")
-            try:
-                check_file(self._connection, path)
-                self.origin = self._read_origin()
-            except BaseException:
-                self._connection.close()
-                raise
+        with sqlite_errors(path), ExitStack() as unless_whole:
+            self._connection = unless_whole.enter_context(closing(connect(path, "rw")))
+            check_file(self._connection, path)
+            self.origin = self._read_origin()
+            unless_whole.pop_all()
 
     @classmethod
     def create(cls, path: Path, origin: Origin, passages: list[BlindPassage]) -> Self:
-        """Begin a test. Where another process began one meanwhile, that one is opened: compare its ``origin``."""
+        """Begin a test. If another process has begun one meanwhile, open that one: compare its ``origin``."""
         make_folder(path.parent)
         rows = [("real" if p.real else "generated", p.text) for p in passages]
-        with sqlite_errors(path):
-            connection = connect(path, "rwc")
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    for statement in SCHEMA.split(";\n"):
-                        connection.execute(statement)
-                    connection.execute("INSERT INTO origin VALUES (1, ?)", (json.dumps(asdict(origin)),))
-                    connection.executemany("INSERT INTO passage (truth, text) VALUES (?, ?)", rows)
-                connection.execute("COMMIT")
-            finally:
-                connection.close()
+        with sqlite_errors(path), closing(connect(path, "rwc")) as connection, transaction(connection):
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for statement in SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute("INSERT INTO origin VALUES (1, ?)", (json.dumps(asdict(origin)),))
+                connection.executemany("INSERT INTO passage (truth, text) VALUES (?, ?)", rows)
         return cls(path)
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def join(self, rater: str, rates: bool | None) -> None:
-        """Let ``rater`` begin, in an order of their own, or go on. ``rates``: None keeps what they began with.
+        """Let ``rater`` begin, in an order of their own, or continue. ``rates``: None keeps what they began with.
 
-        Raises UserError for an impossible name, and when ``rates`` is not what the rater began with.
+        Raises UserError if ``rates`` is not what the rater began with.
         """
-        with self._transaction():
+        with sqlite_errors(self.path), transaction(self._connection):
             row = self._one("SELECT rates FROM rater WHERE name = ?", rater)
             if row is not None:
                 if rates is not None and rates != bool(row[0]):
@@ -89,7 +79,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
                 self._run("INSERT INTO answer (rater, position, passage) VALUES (?, ?, ?)", rater, position, passage)
 
     def next_question(self, rater: str) -> Question | None:
-        """What ``rater`` has not answered yet, in their order; None when they have finished."""
+        """The first question that ``rater`` has not answered yet, in their order; None if they have finished."""
         row = self._one(
             f"SELECT position, text, {', '.join(QUESTIONS)} FROM answer JOIN rater ON rater = name "
             f"JOIN passage ON passage = id WHERE rater = ? AND {OPEN} ORDER BY position",
@@ -102,9 +92,9 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         return Question(rater, position, total, text, ask=QUESTIONS[given.index(None)])
 
     def record(self, question: Question, value: str | int) -> None:
-        """Keep an answer: "real" or "generated" for a verdict, 1 to 5 for an aspect.
+        """Store an answer: "real" or "generated" for a verdict, 1 to 5 for an aspect.
 
-        Raises UserError when the question has been answered meanwhile.
+        Raises UserError if the question has been answered meanwhile.
         """
         written = self._run(
             f"UPDATE answer SET {question.ask} = ?, answered = ? "
@@ -118,10 +108,10 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
             raise UserError(f"{question.rater} answers in another window too: go on in one of them")
 
     def undo(self, rater: str) -> bool:
-        """Take the last answer back; False when there is none. Raises UserError once the rater has finished."""
-        with self._transaction():
+        """Take the last answer back; False if there is none. Raises UserError once the rater has finished."""
+        with sqlite_errors(self.path), transaction(self._connection):
             if self.next_question(rater) is None:
-                raise UserError(f"{rater} has finished: the answers stand")
+                raise UserError(f"{rater} has finished, so the answers are final")
             row = self._one(
                 f"SELECT position, {', '.join(QUESTIONS)} FROM answer "
                 "WHERE rater = ? AND verdict IS NOT NULL ORDER BY position DESC",
@@ -142,7 +132,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         return [Progress(*row) for row in rows]
 
     def answers(self) -> list[Answer]:
-        """The answers of those who have finished: an unfinished rater's figures could tell what a passage is."""
+        """The answers of raters who have finished: figures of an unfinished rater could give away what a passage is."""
         finished = [p.rater for p in self.progress() if p.done == p.total]
         rows = self._all(
             f"SELECT rater, position, passage, text, truth = 'real', verdict = 'real', rates, {', '.join(ASPECTS)} "
@@ -171,24 +161,13 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
             return self._connection.execute(query, values).fetchall()
 
     def _run(self, query: str, *values: object) -> int:
-        """Rows changed."""
+        """Execute a statement and return the number of rows changed."""
         with sqlite_errors(self.path):
             return self._connection.execute(query, values).rowcount
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with sqlite_errors(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-
 
 def checked_name(name: str) -> str:
-    """A rater's name, stripped and composed; raises UserError for one that is empty, long, not printable or taken."""
+    """A rater's name, stripped and composed; raises UserError if it is empty, long, not printable or reserved."""
     name = unicodedata.normalize("NFC", name.strip())
     if not name or len(name) > LONGEST_NAME or not name.isprintable() or name == ALL_RATERS:
         raise UserError(f"--rater {name!r} cannot be a name: give 1 to {LONGEST_NAME} printable characters")

@@ -2,14 +2,14 @@
 
 Conventions that change the numbers:
 
-* A sequence and a scored window start fresh: there is no BOS token, so the token at position i < order - 1 is
+* A sequence and a scored window start afresh: there is no BOS token, so the token at position i < order - 1 is
   predicted from its i predecessors alone.
-* The token at position i is scored by the Kneser-Ney model of order min(order, i + 1). That model's own top
-  level uses raw counts and only the levels below it use continuation counts: a window starts in the middle of
-  a text, so what stands to the left of a prefix context is unknown, not "a novel context" as in a back-off.
-* A continuation count is the number of distinct left neighbours; the start of a sequence counts as one. So
-  every n-gram that occurred has a continuation count of at least one.
-* The lowest level interpolates with the uniform distribution over `vocab_size`: no id has probability zero.
+* The token at position i is scored by the Kneser-Ney model of order min(order, i + 1). The top level of that model uses
+  raw counts; only the levels below it use continuation counts. A window starts in the middle of a text, so what
+  precedes a prefix context is unknown, unlike the novel context of a back-off.
+* A continuation count is the number of distinct left neighbours; the start of a sequence counts as one. So every n-gram
+  that occurred has a continuation count of at least one.
+* The lowest level interpolates with the uniform distribution over ``vocab_size``: no id has probability zero.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tiny_diffusion.errors import UserError
+from ...errors import UserError
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ FALLBACK_DISCOUNT = 0.75
 class Table:
     """Interpolation terms of one level: p(w|h) = mass[gram(h, w)] + weight[context(h)] * p(w|shorter h).
 
-    Both arrays end with the entry for "never seen" (mass 0, weight 1), which index -1 reaches.
+    Both arrays end with an entry for "never seen" (mass 0, weight 1), which index -1 reaches.
     """
 
     mass: FloatArray
@@ -40,7 +40,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Level:
-    """The n-grams of one length: `keys[g]` = context id * vocab_size + last id, sorted; g is its id."""
+    """The n-grams of one length: ``keys[g]`` = context id * vocab_size + last id, sorted; g is the n-gram's id."""
 
     keys: IntArray
     raw: Table
@@ -48,14 +48,14 @@ class Level:
 
 
 def estimate_discounts(counts: IntArray) -> tuple[float, float, float]:
-    """Return the discounts (D1, D2, D3+) of n-grams counted once, twice, and three times or more.
+    """Return the discounts (D1, D2, D3+) of n-grams that occur once, twice, and three times or more.
 
-    `counts` has one positive entry for each distinct n-gram. When the modified estimate does not exist, one
-    absolute discount serves all three: n1 / (n1 + 2 n2), or 0.75 when n1 or n2 is zero.
+    ``counts`` has one positive entry for each distinct n-gram. If the modified estimate does not exist, all three are
+    one absolute discount: n1 / (n1 + 2 n2), or 0.75 if n1 or n2 is zero.
     """
     n1, n2, n3, n4 = (int(np.count_nonzero(counts == c)) for c in (1, 2, 3, 4))
     # Without singletons or pairs the leave-one-out estimate is 0/0, 0 or 1. A discount of 0 would give unseen
-    # ids no probability, one of 1 would erase singletons; 0.75 is the usual value on text.
+    # ids no probability, and one of 1 would erase singletons; 0.75 is the usual value for text.
     if n1 == 0 or n2 == 0:
         return (FALLBACK_DISCOUNT,) * 3
     y = n1 / (n1 + 2 * n2)
@@ -70,7 +70,7 @@ def estimate_discounts(counts: IntArray) -> tuple[float, float, float]:
 
 
 def _kneser_ney_table(counts: IntArray, contexts: IntArray, num_contexts: int) -> Table:
-    """Discount `counts` [grams], whose context ids are `contexts` [grams], into interpolation terms."""
+    """Turn ``counts`` [grams], whose context ids are ``contexts`` [grams], into discounted interpolation terms."""
     discount = np.asarray((0.0, *estimate_discounts(counts)))[np.minimum(counts, 3)]
     total = np.bincount(contexts, weights=counts, minlength=num_contexts)
     freed = np.bincount(contexts, weights=discount, minlength=num_contexts)
@@ -80,7 +80,7 @@ def _kneser_ney_table(counts: IntArray, contexts: IntArray, num_contexts: int) -
 
 
 def _unigram_table(counts: IntArray, vocab_size: int) -> Table:
-    """Add `UNIGRAM_ADDEND` to each id's count, written as an interpolation with the uniform distribution."""
+    """Add ``UNIGRAM_ADDEND`` to the count of each id, written as an interpolation with the uniform distribution."""
     total = counts.sum() + UNIGRAM_ADDEND * vocab_size
     return Table(np.append(counts / total, 0.0), np.array([UNIGRAM_ADDEND * vocab_size / total, 1.0]))
 
@@ -92,7 +92,7 @@ class KneserNey:
     """
 
     def __init__(self, order: int, vocab_size: int) -> None:
-        """Prepare an empty model; raise `UserError` when `order` or `vocab_size` is below 1."""
+        """Make an empty model; raises UserError if ``order`` or ``vocab_size`` is below 1."""
         if order < 1:
             raise UserError(f"n-gram order {order} is too small: it must be 1 or more")
         if vocab_size < 1:
@@ -102,9 +102,9 @@ class KneserNey:
         self._levels: list[Level] = []
 
     def fit(self, sequences: Sequence[np.ndarray]) -> None:
-        """Count the n-grams of `sequences` (each 1-D ids), none across two of them; replaces an earlier fit.
+        """Count the n-grams of ``sequences`` (each 1-D ids), none across two of them; replaces an earlier fit.
 
-        Raises `UserError` when there is no token at all or an id lies outside 0 .. vocab_size - 1.
+        Raises UserError if there is no token at all or an id is outside 0 .. vocab_size - 1.
         """
         arrays = [self._checked(sequence) for sequence in sequences]
         tokens = np.concatenate([np.empty(0, np.int64), *arrays])
@@ -126,15 +126,14 @@ class KneserNey:
 
     @property
     def levels(self) -> list[Level]:
-        """The n-grams of one token, of two, and so on up to the order; raises `RuntimeError` before `fit`."""
+        """The n-grams of one token, of two, and so on up to the order; raises RuntimeError before ``fit``."""
         self._require_fit()
         return self._levels
 
     def log_probs(self, window: np.ndarray) -> FloatArray:
         """Return log p(token | its predecessors in the window), in nats, shape [len(window)].
 
-        The window starts fresh. Raises `UserError` for ids outside the vocabulary, `RuntimeError` before
-        `fit`.
+        The window starts afresh. Raises UserError for ids outside the vocabulary, RuntimeError before ``fit``.
         """
         self._require_fit()
         tokens = self._checked(window)
@@ -154,30 +153,8 @@ class KneserNey:
             context = np.concatenate(([-1], grams[:-1])) if len(tokens) else context
         return np.log(probability)
 
-    def distribution(self, context: np.ndarray) -> FloatArray:
-        """Return p(next id | context), shape [vocab_size], summing to 1.
-
-        Only the last order - 1 ids count; a shorter context is the start of a window. Raises as `log_probs`.
-        """
-        self._require_fit()
-        history = self._checked(context)
-        history = history[max(0, len(history) - self.order + 1) :]
-        probability = np.full(self.vocab_size, 1.0 / self.vocab_size)
-        for length in range(1, len(history) + 2):
-            level = self._levels[length - 1]
-            table = level.continuation
-            if table is None or length == len(history) + 1:
-                table = level.raw
-            identity = self._context_id(history[len(history) - length + 1 :])
-            probability *= table.weight[identity]
-            if identity >= 0:
-                base = identity * self.vocab_size
-                first, last = np.searchsorted(level.keys, [base, base + self.vocab_size])
-                probability[level.keys[first:last] - base] += table.mass[first:last]
-        return probability
-
     def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> Level:
-        """Build the tables of one length from `found`: keys, counts and per-position ids of each length."""
+        """Build the tables of one length from ``found``: the keys, counts and per-position ids of each length."""
         keys, counts, ids = found[length - 1]
         contexts = keys // self.vocab_size
         num_contexts = 1 if length == 1 else len(found[length - 2][0])
@@ -198,21 +175,14 @@ class KneserNey:
     def find(self, keys: IntArray, contexts: IntArray, tokens: IntArray) -> IntArray:
         """Return the n-gram ids of (context, token) pairs, -1 where never seen."""
         wanted = contexts * self.vocab_size + tokens
-        # An order longer than every training sequence leaves a level without any n-gram.
+        # If the order exceeds the length of every training sequence, a level has no n-gram.
         if len(keys) == 0:
             return np.full(len(tokens), -1, np.int64)
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where((contexts >= 0) & (keys[place] == wanted), place, -1)
 
-    def _context_id(self, context: IntArray) -> int:
-        """Return the id of one context of any length (0 for the empty one), -1 when never seen."""
-        identity = np.zeros(1, np.int64)
-        for level, token in zip(self._levels, context, strict=False):
-            identity = self.find(level.keys, identity, np.array([token]))
-        return int(identity[0])
-
     def _checked(self, ids: np.ndarray) -> IntArray:
-        """Return `ids` as int64 after checking shape, type and range."""
+        """Return ``ids`` as int64 after checking shape, type and range."""
         array = np.asarray(ids)
         if array.size == 0:
             return np.empty(0, np.int64)

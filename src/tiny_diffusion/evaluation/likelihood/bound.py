@@ -1,11 +1,10 @@
-"""Held-out windows, what a model needs for each in nats, and the figures made of that (protocol 1)."""
+"""Held-out windows, the nats that a model needs for each, and the figures computed from them (protocol 1)."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,20 +12,18 @@ from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import bound_in_batches, chain_rule
 from ...model.transformer import Transformer
-from .baselines import KneserNey
+from .baselines import FloatArray, IntArray, KneserNey
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 THIRDS = 3
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out windows of ids. Arrays have an entry for each window.
+    """Held-out windows of ids. Arrays have one entry per window.
 
-    passage: the text it lies in; start: the byte of that text it begins at; bytes: its UTF-8 bytes; third: 0 for the
-    easiest third of the windows, 2 for the hardest, None when not known. level_1_bytes: bytes a token at vocabulary
-    level 1, over all the texts.
+    passage: number of the text that contains the window. start: the byte of that text at which it begins. bytes: its
+    length in UTF-8. third: 0 for the easiest third of the windows, 2 for the hardest; None if unknown. level_1_bytes:
+    bytes per token at vocabulary level 1, over all the texts.
     """
 
     windows: list[Tensor]
@@ -38,13 +35,13 @@ class HeldOut:
 
     @property
     def tokens(self) -> int:
-        """Tokens in all windows."""
+        """Number of tokens in all windows."""
         return sum(len(w) for w in self.windows)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row's bits per byte less the model's on the same windows, and its 95 % interval by paired bootstrap."""
+    """A row's bits per byte minus the model's on the same windows, with the 95 % interval by paired bootstrap."""
 
     bits_per_byte: float
     low: float
@@ -55,10 +52,11 @@ class Difference:
 class Likelihood:
     """A row of the table of likelihoods.
 
-    bits_per_byte with its 95 % interval, low to high. perplexity: of a token of the evaluated model's vocabulary,
-    whatever the row's own units are; perplexity_level_1: the same bits per byte as perplexity of a token of
-    vocabulary level 1. thirds: bits per byte of the easiest, the middle and the hardest third of the windows; empty
-    when there are fewer than three windows. against_model: None for the model's own first row.
+    * bits_per_byte, with its 95 % interval from low to high.
+    * perplexity: per token of the evaluated model's vocabulary, whatever the units of the row's own model are.
+    * perplexity_level_1: the same bits per byte as perplexity per token of vocabulary level 1.
+    * thirds: bits per byte of the easiest, the middle and the hardest third of the windows; empty below three windows.
+    * against_model: None for the model's own first row.
     """
 
     name: str
@@ -80,9 +78,9 @@ class Resampled:
 
 
 def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: int, most: int) -> HeldOut:
-    """Windows of ``texts`` (protocol 1): of ``context`` tokens, none across two texts, the short last one kept.
+    """Cut ``texts`` into windows of ``context`` tokens (protocol 1), none across two texts; the short last one is kept.
 
-    ``most`` above 0 keeps that many, evenly spread. Bytes are counted from the tokens' own bytes.
+    ``most`` above 0 keeps that many windows, evenly spread. Bytes are counted from the bytes of the tokens.
     """
     found: list[tuple[int, int, int, Tensor]] = []
     for i, text in enumerate(texts):
@@ -108,7 +106,7 @@ def model_nats(model: Transformer, windows: list[Tensor], draws: int, batch_size
 def model_nats_in_batches(
     model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
 ) -> Iterator[int | FloatArray]:
-    """As ``model_nats``, at the end; before it, after each batch of the bound, how many rows are done."""
+    """Yield the number of finished rows after each batch of the bound, and at the end what ``model_nats`` returns."""
     if model.config.causal:
         yield autoregressive_nats(model, windows, BOS, batch_size).numpy()
         return
@@ -118,7 +116,7 @@ def model_nats_in_batches(
 
 
 def chain_rule_nats(model: Transformer, windows: list[Tensor], batch_size: int) -> Iterator[int | FloatArray]:
-    """Nats of each window by the chain rule, at the end; before it, after each batch, how many tokens are done."""
+    """Yield the number of finished tokens after each batch, and at the end each window's nats by the chain rule."""
     found, done = np.zeros(len(windows)), 0
     for owner, _, losses in chain_rule(model, windows, batch_size):
         np.add.at(found, owner.numpy(), losses.numpy())
@@ -128,7 +126,7 @@ def chain_rule_nats(model: Transformer, windows: list[Tensor], batch_size: int) 
 
 
 def ngram_nats(training: list[str], data: HeldOut, tokenizer: BookTokenizer, level: int, order: int) -> FloatArray:
-    """Nats of each window under Kneser-Ney of ``order`` fitted on the training texts' tokens."""
+    """Nats of each window under a Kneser-Ney model of ``order``, fitted on the tokens of the training texts."""
     sequences = [np.array(tokenizer.encode(text, level)) - NUM_RESERVED for text in training]
     table = KneserNey(order, tokenizer.level_size(level))
     table.fit(sequences)
@@ -136,12 +134,12 @@ def ngram_nats(training: list[str], data: HeldOut, tokenizer: BookTokenizer, lev
 
 
 def uniform_nats(data: HeldOut, vocabulary: int) -> FloatArray:
-    """Nats of each window when every text token is equally likely."""
+    """Nats of each window if every text token is equally likely."""
     return np.array([len(w) * math.log(vocabulary) for w in data.windows])
 
 
 def resample(nats: FloatArray, data: HeldOut, resamples: int, seed: int) -> Resampled:
-    """Bootstrap over passages, over windows below ten passages; the same picks for the same windows and seed."""
+    """Bootstrap over passages, or over windows below ten passages; the same windows and seed give the same picks."""
     groups = data.passage if len(np.unique(data.passage)) >= 10 else np.arange(len(nats))
     _, index = np.unique(groups, return_inverse=True)
     sums = np.bincount(index, weights=nats)
@@ -155,7 +153,7 @@ def resample(nats: FloatArray, data: HeldOut, resamples: int, seed: int) -> Resa
 def summarise(
     name: str, nats: FloatArray, data: HeldOut, resamples: int, seed: int, model: Resampled | None = None
 ) -> Likelihood:
-    """A row of the table with bootstrap intervals; `model`: the model's figures, to set the row against."""
+    """Make a row of the table with bootstrap intervals; ``model``: the model's figures, to compare the row with."""
     found = resample(nats, data, resamples, seed)
     low, high = np.quantile(found.draws, (0.025, 0.975))
     thirds = []

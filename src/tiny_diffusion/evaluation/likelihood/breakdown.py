@@ -1,9 +1,10 @@
-"""Where a model is good and where not: by difficulty of the text, by mask rate, by the stages' formats."""
+"""Breaks the likelihood down by difficulty of the text, by mask rate, and by the formats of the stages."""
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,24 +20,25 @@ from ...data.tokenizer import NUM_RESERVED, BookTokenizer
 from ...errors import UserError
 from ...model.likelihood import hidden_count, uniform_mask_losses
 from ...model.transformer import Transformer
+from ..subject import Step, Subject
 from .bound import THIRDS, HeldOut, IntArray, model_nats
 
 RATES = tuple(i / 10 for i in range(1, 10))
 BREAKDOWN = "likelihood by mask rate and by format"  # the step's name
 FORMATS = ("sentences", "pairs", "paragraphs")
-# A format costs as much time as so many mask rates: its examples differ in length, and only equal ones go together
-# through the network. 3 times as much with a context of 128 tokens, 8 times with one of 64.
+# A format takes as long as this many mask rates, because only examples of equal length share a batch: 3 times as
+# long with a context of 128 tokens, 8 times with one of 64.
 FORMAT_COST = 4
 
 
 def breakdown_units(causal: bool) -> int:
-    """How often the windows go through the network, as counted in time, for each draw of the breakdown."""
+    """Passes of all windows through the network per draw of the breakdown, weighted by the time they take."""
     return (0 if causal else len(RATES)) + FORMAT_COST * len(FORMATS)
 
 
 @dataclass(frozen=True)
 class MaskRate:
-    """Cross-entropy in nats of a hidden token when ``rate`` of a window's tokens are hidden."""
+    """Cross-entropy in nats per hidden token if a share ``rate`` of a window's tokens is hidden."""
 
     rate: float
     nats_per_token: float
@@ -44,7 +46,7 @@ class MaskRate:
 
 @dataclass(frozen=True)
 class FormatLikelihood:
-    """Bits per byte of the held-out text in the format of a stage; bound or exact as in the table's first row."""
+    """Bits per byte of the held-out text in the format of a stage; bound or exact, as in the first row of the table."""
 
     format: str
     examples: int
@@ -54,13 +56,13 @@ class FormatLikelihood:
 
 @dataclass(frozen=True)
 class HeldOutSentences:
-    """The held-out sentences in book order and their difficulty as percentiles among the training sentences."""
+    """The held-out sentences in book order, with their difficulty as percentiles among the training sentences."""
 
     sentences: list[Sentence]
     difficulty: Difficulty
 
     def take(self, kept: list[int]) -> "HeldOutSentences":
-        """The sentences at ``kept``."""
+        """The sentences at the positions ``kept``."""
         old = self.difficulty
         scores = {name: values[kept] for name, values in old.scores.items()}
         difficulty = Difficulty(scores, old.combined[kept], old.notes, old.language)
@@ -68,7 +70,7 @@ class HeldOutSentences:
 
 
 def score_held_out(data: Processed, split: str) -> HeldOutSentences:
-    """All sentences of ``split``, scored with all that is fitted taken from the training sentences alone."""
+    """Score all sentences of ``split``; everything that is fitted comes from the training sentences alone."""
     training = [s.text for s in data.sentences]
     sentences = sentences_of([p for p in data.passages if p.split == split], data.language)
     texts = training + [s.text for s in sentences]
@@ -78,9 +80,9 @@ def score_held_out(data: Processed, split: str) -> HeldOutSentences:
 
 
 def window_thirds(held: HeldOut, passages: list[Passage], scored: HeldOutSentences) -> IntArray | None:
-    """The third, 0 easiest to 2 hardest, that each window's difficulty puts it in; None below three windows.
+    """Return each window's third by difficulty, 0 easiest to 2 hardest; None below three windows.
 
-    A window is as difficult as its sentences in the mean, each counted by its bytes in the window.
+    The difficulty of a window is the mean over its sentences, each weighted by its bytes in the window.
     """
     if len(held.windows) < THIRDS:
         return None
@@ -97,7 +99,7 @@ def window_thirds(held: HeldOut, passages: list[Passage], scored: HeldOutSentenc
 
 
 def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.ndarray:
-    """For each UTF-8 byte of ``text`` the difficulty of its sentence; white space goes with the sentence before."""
+    """For each UTF-8 byte of ``text`` the difficulty of its sentence; white space belongs to the sentence before it."""
     values, begun, end, last = [], 0, 0, 0.0
     for sentence, value in sentences:
         start = text.index(sentence, end)
@@ -110,7 +112,10 @@ def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.nd
 def mask_rate_curve(
     model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
 ) -> Iterator[MaskRate]:
-    """Nats a hidden token at each rate 0.1 ... 0.9, exactly so many hidden (rounded up), ``draws`` masks a window."""
+    """Nats per hidden token at each rate 0.1 ... 0.9.
+
+    Exactly that share of a window is hidden (rounded up), in ``draws`` masks per window.
+    """
     lengths = torch.tensor([len(w) for w in windows])
     generator = torch.Generator().manual_seed(seed)
     for rate in RATES:
@@ -120,9 +125,9 @@ def mask_rate_curve(
 
 
 def format_examples(data: Processed, split: str, scored: HeldOutSentences) -> dict[str, list[tuple[str, ...]]]:
-    """Sentences, pairs and paragraphs of ``split`` by the stages' own code, without the stages' limits.
+    """Sentences, pairs and paragraphs of ``split``, made by the stages' own code without the stages' limits.
 
-    Short sentences are left out as in training. A format that the text has no example of is left out.
+    Short sentences are left out, as in training. A format of which the text has no example is left out.
     """
     kept = [i for i, s in enumerate(scored.sentences) if long_enough(s.text, data.pipeline.min_sentence_words)]
     part = scored.take(kept)
@@ -132,9 +137,30 @@ def format_examples(data: Processed, split: str, scored: HeldOutSentences) -> di
         stage = REFINEMENT.model_copy(update={"name": f"held-out {name}", "format": name})
         try:
             found[name] = build_stage(stage, part.sentences, part.difficulty, paragraphs)
-        except UserError:  # a stage may not be empty, a format of a short held-out text may
+        except UserError:  # an empty stage is an error, but a short held-out text may lack a format
             continue
     return found
+
+
+def break_down(
+    subject: Subject, windows: list[Tensor], scored: HeldOutSentences
+) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """Yield steps; return the curve over mask rates (empty if autoregressive) and a row per format, as plain data."""
+    model, settings = subject.model, subject.settings
+    total = breakdown_units(model.config.causal)
+    yield Step(BREAKDOWN, 0, total)
+    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
+    rates: list[MaskRate] = []
+    for rate in () if model.config.causal else mask_rate_curve(model, windows, **how):
+        rates.append(rate)
+        yield Step(BREAKDOWN, len(rates), total)
+    formats: list[FormatLikelihood] = []
+    for name, examples in format_examples(subject.data, settings.split, scored).items():
+        if settings.windows:
+            examples = examples[:: -(-len(examples) // settings.windows)]
+        formats.append(format_likelihood(model, subject.tokenizer, subject.level, name, examples, **how))
+        yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
+    return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 
 
 def format_likelihood(
@@ -148,7 +174,7 @@ def format_likelihood(
     batch_size: int,
     seed: int,
 ) -> FormatLikelihood:
-    """Bits per byte of ``examples``, each by itself, one that is longer than the context cut into several."""
+    """Bits per byte of ``examples``, each scored by itself; one that exceeds the context is cut into several pieces."""
     context = model.config.context
     encoded = [torch.tensor(ids) for ids in encode_examples(examples, tokenizer, level)]
     pieces = [piece for ids in encoded for piece in ids.split(context)]

@@ -1,23 +1,22 @@
-"""The table of likelihoods: the model and all that it is measured against, on the same windows."""
+"""The table of likelihoods: the model and everything it is compared with, on the same windows."""
 
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ...checkpoint import Checkpoint, check_same_data
-from ...config import EvaluationConfig
 from ...data.artefacts import Processed
 from ...errors import UserError
-from ...model.transformer import Transformer
 from ...runtime import autocast
-from ..kept import KeptParts, attempt
+from ..subject import Rivals, Step, Subject
 from .bound import (
     FloatArray,
     HeldOut,
     Likelihood,
+    Resampled,
     chain_rule_nats,
     model_nats,
     model_nats_in_batches,
@@ -30,7 +29,7 @@ from .compressor import ppm_bits
 from .hugging_face import check_local, load_local, local_nats
 
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
-# Names of the steps that take long.
+# Names of the slow steps.
 MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"
 PPM = "PPMd"
 
@@ -40,25 +39,8 @@ def ngrams(order: int) -> str:
     return f"n-grams of order {order}"
 
 
-@dataclass(frozen=True)
-class Step:
-    """A step of the evaluation that now begins or goes on, for a progress display; ``total`` is 0 when not known."""
-
-    name: str
-    done: int = 0
-    total: int = 0
-
-
 Nats = Generator[Step, None, list[float]]
-"""Of each window, when all steps are done."""
-
-
-@dataclass(frozen=True)
-class Rivals:
-    """What to measure beside the model: its autoregressive twin, and folders of Hugging Face models."""
-
-    twin: Checkpoint | None = None
-    local: tuple[Path, ...] = ()
+"""Yields the steps and returns the nats of each window."""
 
 
 def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> None:
@@ -68,7 +50,7 @@ def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> Non
     if own.causal:
         raise UserError("the checkpoint is itself an autoregressive model: --twin goes with a diffusion model")
     if not other.causal:
-        raise UserError("the twin's checkpoint is no autoregressive model (model.causal=true)")
+        raise UserError("the twin's checkpoint is not an autoregressive model (model.causal=true)")
     if (own.vocab_level, own.context) != (other.vocab_level, other.context):
         raise UserError(
             f"the twin has vocab_level={other.vocab_level} and context={other.context}, the model {own.vocab_level} "
@@ -76,23 +58,8 @@ def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> Non
         )
 
 
-def compare(
-    checkpoint: Checkpoint,
-    model: Transformer,
-    data: Processed,
-    held: HeldOut,
-    settings: EvaluationConfig,
-    rivals: Rivals,
-    kept: KeptParts,
-    missing: dict[str, str],
-) -> Generator[Step, None, list[Likelihood]]:
-    """Rows of the table, the model's own first; yields the steps on the way.
-
-    ``kept``: parts that need no measuring. A rival that cannot be measured has no row, and the reason stands in
-    ``missing``. Raises UserError for a wrong rival, before anything is measured.
-    """
-    device = model.device
-    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
+def check_rivals(rivals: Rivals, checkpoint: Checkpoint, data: Processed) -> None:
+    """Raise UserError for a twin or a folder that cannot be compared with the model of ``checkpoint``."""
     if rivals.twin is not None:
         check_twin(rivals.twin, checkpoint, data)
     names = [folder.resolve().name for folder in rivals.local]
@@ -100,80 +67,96 @@ def compare(
         raise UserError(f"two folders of one name ({', '.join(names)}) give rows of one name: rename one of them")
     for folder in rivals.local:
         check_local(folder)
-    training, precision = data.texts("train"), checkpoint.config.training.precision
-    how = settings.draws, settings.batch_size, settings.seed
 
-    def own_nats() -> Nats:
-        events = model_nats_in_batches(model, held.windows, *how)
-        with autocast(device, precision):
-            return (yield from _steps(MODEL, events, settings.draws * len(held.windows)))
 
-    def chain_nats() -> Nats:
-        with autocast(device, precision):
-            return (
-                yield from _steps(CHAIN_RULE, chain_rule_nats(model, held.windows, settings.batch_size), held.tokens)
-            )
+def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likelihood]]:
+    """Yield the steps and return the rows of the table, with the model's own first.
 
-    def twin_nats(twin: Checkpoint) -> Nats:
-        yield Step(TWIN)
-        with autocast(device, twin.config.training.precision):
-            return model_nats(twin.build(device), held.windows, 1, settings.batch_size, 0).tolist()
+    A rival that cannot be measured has no row, and the reason is added to ``subject.missing``. Raises UserError for an
+    unsuitable rival before anything is measured.
+    """
+    check_rivals(subject.rivals, subject.checkpoint, subject.data)
+    model, settings, kept = subject.model, subject.settings, subject.kept
 
-    def order_nats(order: int) -> Nats:
-        yield Step(ngrams(order))
-        return ngram_nats(training, held, tokenizer, level, order).tolist()
+    def summary(name: str, nats: FloatArray, own: Resampled | None, windows: HeldOut = held) -> Likelihood:
+        return summarise(name, nats, windows, settings.bootstrap, settings.seed, own)
 
-    nats = np.array((yield from kept.part(MODEL, own_nats())))
+    nats = np.array((yield from kept.part(MODEL, _own(subject, held))))
     own = resample(nats, held, settings.bootstrap, settings.seed)
-    name = "autoregressive twin" if model.config.causal else "diffusion (bound)"
-    rows = [summarise(name, nats, held, settings.bootstrap, settings.seed)]
-    others: list[tuple[str, str, Nats]] = []  # a row's name, its step's, and how it is measured
-    if settings.chain_rule and not model.config.causal:
-        others.append(("diffusion (chain rule)", CHAIN_RULE, chain_nats()))
-    if rivals.twin is not None:
-        others.append(("autoregressive twin", TWIN, twin_nats(rivals.twin)))
+    rows = [summary("autoregressive twin" if model.config.causal else "diffusion (bound)", nats, None)]
+    for row, step, measure in _rivals(subject, held):
+        found = yield from subject.attempt(row, kept.part(step, measure))
+        if found is not None:
+            rows.append(summary(row, np.array(found), own))
+    for folder in subject.rivals.local:
+        texts = whole_characters(subject.held_out, held)
+        # Bytes are counted again, because these texts end at whole characters.
+        windows = replace(held, bytes=np.array([len(text.encode("utf-8")) for text in texts]))
+        local = kept.part(f"likelihood of {folder}", _local(folder, texts, settings.batch_size, model.device))
+        named = yield from subject.attempt(folder.name, local)
+        if named is not None:
+            rows.append(summary(named[0], np.array(named[1]), own, windows))
+    return [*rows, summary("uniform", uniform_nats(held, model.text_vocab_size), own)]
+
+
+def _rivals(subject: Subject, held: HeldOut) -> Iterator[tuple[str, str, Nats]]:
+    """For each rival the names of its row and of its step, and its measurement."""
+    settings, twin, training = subject.settings, subject.rivals.twin, subject.data.texts("train")
+    if settings.chain_rule and not subject.model.config.causal:
+        yield "diffusion (chain rule)", CHAIN_RULE, _chain_rule(subject, held)
+    if twin is not None:
+        yield "autoregressive twin", TWIN, _twin(twin, subject, held)
     for order in settings.ngram_orders:
         row = NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney")
-        others.append((row, ngrams(order), order_nats(order)))
+        yield row, ngrams(order), _ngrams(training, held, subject, order)
     if settings.ppm_order:
-        ppm = _ppm(training, held, checkpoint, settings.ppm_order)
-        others.append((f"PPMd order {settings.ppm_order}, primed", PPM, ppm))
-    for row, step, measure in others:
-        found = yield from attempt(row, kept.part(step, measure), missing)
-        if found is not None:
-            rows.append(summarise(row, np.array(found), held, settings.bootstrap, settings.seed, own))
-    for folder in rivals.local:
-        texts = whole_characters(data.texts(settings.split), held)
-        # Its bytes are counted anew: its texts end where characters do.
-        of = replace(held, bytes=np.array([len(text.encode("utf-8")) for text in texts]))
-        local = kept.part(f"likelihood of {folder}", _local(folder, texts, settings.batch_size, device))
-        named = yield from attempt(folder.name, local, missing)
-        if named is not None:
-            row, found = named
-            rows.append(summarise(row, np.array(found), of, settings.bootstrap, settings.seed, own))
-    rows.append(
-        summarise("uniform", uniform_nats(held, model.text_vocab_size), held, settings.bootstrap, settings.seed, own)
-    )
-    return rows
+        yield f"PPMd order {settings.ppm_order}, primed", PPM, _ppm(training, held, subject)
+
+
+def _own(subject: Subject, held: HeldOut) -> Nats:
+    """The bound, or the exact likelihood of an autoregressive model."""
+    settings = subject.settings
+    how = settings.draws, settings.batch_size, settings.seed
+    with autocast(subject.model.device, subject.precision):
+        events = model_nats_in_batches(subject.model, held.windows, *how)
+        return (yield from _steps(MODEL, events, settings.draws * len(held.windows)))
+
+
+def _chain_rule(subject: Subject, held: HeldOut) -> Nats:
+    with autocast(subject.model.device, subject.precision):
+        events = chain_rule_nats(subject.model, held.windows, subject.settings.batch_size)
+        return (yield from _steps(CHAIN_RULE, events, held.tokens))
+
+
+def _twin(twin: Checkpoint, subject: Subject, held: HeldOut) -> Nats:
+    yield Step(TWIN)
+    with autocast(subject.model.device, twin.config.training.precision):
+        model = twin.build(subject.model.device)
+        return model_nats(model, held.windows, 1, subject.settings.batch_size, 0).tolist()
+
+
+def _ngrams(training: list[str], held: HeldOut, subject: Subject, order: int) -> Nats:
+    yield Step(ngrams(order))
+    return ngram_nats(training, held, subject.tokenizer, subject.level, order).tolist()
 
 
 def _steps(name: str, events: Iterable[int | FloatArray], total: int) -> Nats:
-    """The nats at the end of ``events``, those before it being how much of ``total`` is done."""
+    """Yield a step for each number in ``events``, how much of ``total`` is done, and return the nats that end them."""
     yield Step(name, 0, total)
     for event in events:
         if not isinstance(event, int):
             return event.tolist()
         yield Step(name, event, total)
-    raise AssertionError("the last event holds the nats")
+    raise AssertionError("the last event must be the nats")
 
 
-def _ppm(training: list[str], held: HeldOut, checkpoint: Checkpoint, order: int) -> Nats:
-    token_bytes = checkpoint.tokenizer.token_bytes
+def _ppm(training: list[str], held: HeldOut, subject: Subject) -> Nats:
+    token_bytes = subject.tokenizer.token_bytes
     windows = [b"".join(token_bytes(i) for i in w.tolist()) for w in held.windows]
-    # The blank line that parts passages stands before each window too: a window begins like a passage.
+    # The blank line that separates passages also precedes each window, so that a window begins like a passage.
     primer = "".join(text + "\n\n" for text in training).encode("utf-8")
     bits: list[float] = []
-    for found in ppm_bits(primer, windows, order):
+    for found in ppm_bits(primer, windows, subject.settings.ppm_order):
         bits.append(found)
         yield Step(PPM, len(bits), len(windows))
     return (np.array(bits) * np.log(2)).tolist()
@@ -182,7 +165,7 @@ def _ppm(training: list[str], held: HeldOut, checkpoint: Checkpoint, order: int)
 def _local(
     folder: Path, texts: list[str], batch_size: int, device: torch.device
 ) -> Generator[Step, None, tuple[str, list[float]]]:
-    """The name of a Hugging Face model's row, and its nats of each text."""
+    """Return the name of a Hugging Face model's row, and its nats for each text."""
     yield Step(f"reading {folder.name}")
     local = load_local(folder, device)
     nats = yield from _steps(f"likelihood of {local.name}", local_nats(local, texts, batch_size), len(texts))
@@ -190,7 +173,7 @@ def _local(
 
 
 def whole_characters(texts: list[str], held: HeldOut) -> list[str]:
-    """The windows as text; a character that a window's edge cuts belongs to the window that it begins in."""
+    """The windows as text; a character that the edge of a window cuts belongs to the window in which it begins."""
     encoded = [text.encode("utf-8") for text in texts]
 
     def edge(passage: int, place: int) -> int:

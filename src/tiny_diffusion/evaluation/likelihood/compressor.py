@@ -1,4 +1,4 @@
-"""PPMd (variant H, as in 7-Zip) primed with the training text: what a good general compressor needs for a window."""
+"""PPMd (variant H, as in 7-Zip) primed with the training text: the bits that a good compressor needs per window."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,14 +9,14 @@ MEMORY_PER_BYTE, LEAST_MEMORY = 64, 1 << 24
 
 
 def ppm_bits(training: bytes, windows: Sequence[bytes], order: int) -> Iterator[float]:
-    """Bits of each window after ``training``, one by one, each from the same primed state.
+    """Yield the bits of each window after ``training``, each from the same primed state.
 
-    The bits are the growth of the compressed size when the window is appended. A size is in whole bytes, so the
-    growth is floor(f + b) - floor(f) for a window of b bytes, where the phase f is how much of the last byte the
-    primed state fills. With one f for all windows the rounding would be one and the same push in every window. So
-    window i is primed with the training text less its first i mod PHASES bytes, which gives as many phases, spread
-    over a byte as chance has it. Over uniform phases the mean growth is b exactly: a window is off by less than a
-    byte, and the sum of many windows by about 0.3 / sqrt(PHASES) bytes a window (0.4 bits).
+    The bits are the growth of the compressed size when the window is appended. Sizes are whole bytes, so for a window
+    of b bytes the growth is floor(f + b) - floor(f), where the phase f is the fraction of the last byte that the primed
+    state fills. With the same f for all windows, rounding would shift all of them alike. So window i is primed with the
+    training text minus its first i mod PHASES bytes, which gives as many phases, spread over a byte by chance. Over
+    uniform phases the mean growth is exactly b: a window is off by less than a byte, and the mean over many windows by
+    about 0.3 / sqrt(PHASES) bytes per window (0.4 bits).
     """
     primed: list[int] = []
     for i, window in enumerate(windows):
@@ -27,6 +27,6 @@ def ppm_bits(training: bytes, windows: Sequence[bytes], order: int) -> Iterator[
 
 
 def compressed_size(data: bytes, order: int) -> int:
-    """Bytes that PPMd makes of ``data``; memory enough that its model never starts afresh."""
+    """Size in bytes of ``data`` compressed by PPMd, with enough memory that its model is never reset."""
     encoder = pyppmd.Ppmd7Encoder(order, max(LEAST_MEMORY, MEMORY_PER_BYTE * len(data)))
     return len(encoder.encode(data)) + len(encoder.flush())

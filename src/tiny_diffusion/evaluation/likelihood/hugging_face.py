@@ -1,11 +1,11 @@
-"""Any Hugging Face causal or masked model in a local folder, scored on the texts of the windows.
+"""Scores any Hugging Face causal or masked model in a local folder on the texts of the windows.
 
-Its own tokens are summed over each text, so that bits per byte compare; a tokenizer that cannot give the text back
-has no likelihood of it and is refused. A masked model is scored by its left-to-right chain rule: token i given those
-before it, all from i on masked. That is normalised over texts of as many tokens, where the usual pseudo-likelihood,
-which sees both sides of each token, is no likelihood at all.
+The nats of the model's own tokens are summed over each text, so that bits per byte compare. A tokenizer that cannot
+reproduce the text has no likelihood for it and is refused. A masked model is scored by its left-to-right chain rule:
+token i given those before it, with all from i on masked. That is a normalised distribution over texts of the same
+number of tokens; the usual pseudo-likelihood, which sees both sides of each token, is not a likelihood.
 
-Shapes: B rows, T tokens with the model's own special ones.
+Shapes: B rows, T tokens including the model's own special ones.
 """
 
 import math
@@ -26,7 +26,7 @@ from .bound import FloatArray
 
 @dataclass(frozen=True)
 class LocalModel:
-    """A model of the transformers library and its tokenizer; ``causal`` or else masked."""
+    """A model of the transformers library and its tokenizer; masked unless ``causal``."""
 
     name: str
     network: Any
@@ -35,7 +35,7 @@ class LocalModel:
 
 
 def check_local(folder: Path) -> None:
-    """Raise UserError where there is no folder, or the extra is missing: what can be told before long work."""
+    """Raise UserError if the folder or the extra is missing, which can be found out before the long work."""
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; give the folder of a Hugging Face model on this machine")
     if find_spec("transformers") is None:
@@ -43,9 +43,9 @@ def check_local(folder: Path) -> None:
 
 
 def load_local(folder: Path, device: torch.device) -> LocalModel:
-    """Read a model from ``folder``: safetensors only, nothing fetched, none of its own code run.
+    """Read a model from ``folder``: safetensors only, nothing is fetched, and none of its own code is run.
 
-    Raises UserError when the extra is missing or the folder holds no causal or masked language model.
+    Raises UserError if the extra is missing or the folder contains no causal or masked language model.
     """
     check_local(folder)
     try:
@@ -69,9 +69,9 @@ def load_local(folder: Path, device: torch.device) -> LocalModel:
 
 
 def local_nats(local: LocalModel, texts: list[str], batch_size: int) -> Iterator[int | FloatArray]:
-    """Nats of each text, at the end; before it, after each text, how many are done.
+    """Yield the number of finished texts after each text, and at the end the nats of each text.
 
-    Raises UserError for a text that the tokenizer changes or that is longer than the model takes.
+    Raises UserError for a text that the tokenizer changes or that is longer than the model allows.
     """
     score = _causal_nats if local.causal else _masked_nats
     found = np.zeros(len(texts))
@@ -87,13 +87,13 @@ def _encode(local: LocalModel, text: str) -> list[int]:
         raise UserError(f"{local.name}: its tokenizer cannot give the text back, so it has no bits per byte")
     most = getattr(local.network.config, "max_position_embeddings", None)
     if most is not None and len(ids) + 2 > most:  # with a special token at each end
-        raise UserError(f"{local.name} takes {most} tokens, too few for a window that is {len(ids)} of its own")
+        raise UserError(f"{local.name} accepts {most} tokens, too few for a window of {len(ids)} of its tokens")
     return ids
 
 
 @torch.no_grad()
 def _causal_nats(local: LocalModel, ids: list[int], batch_size: int) -> float:
-    """Exact; a model without a token to begin with pays log V, the uniform price, for the first one."""
+    """Exact nats; a model without a start token pays log V, the uniform price, for the first token."""
     first = local.tokenizer.bos_token_id
     first = local.tokenizer.eos_token_id if first is None else first
     row = torch.tensor([ids if first is None else [first, *ids]], device=local.network.device)
@@ -104,7 +104,7 @@ def _causal_nats(local: LocalModel, ids: list[int], batch_size: int) -> float:
 
 @torch.no_grad()
 def _masked_nats(local: LocalModel, ids: list[int], batch_size: int) -> float:
-    """The chain rule, left to right: as many forward passes as tokens."""
+    """Nats by the left-to-right chain rule, which takes one forward pass per token."""
     tokenizer, device = local.tokenizer, local.network.device
     if tokenizer.mask_token_id is None:
         raise UserError(f"{local.name}: its tokenizer has no mask token")

@@ -1,4 +1,4 @@
-"""How surprising each word of any text is to a model, and the bits per byte of the whole."""
+"""How surprising each word of any text is to a model, and the bits per byte of the whole text."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from .bound import FloatArray
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it stands, with the punctuation after it; its surprisal in bits; and whether it is marked."""
+    """A word with the punctuation after it, its surprisal in bits, and whether it is marked as surprising."""
 
     text: str
     bits: float
@@ -30,9 +30,9 @@ class Word:
 class Surprisal:
     """A scored text.
 
-    bits_per_byte: exact, by the chain rule of a diffusion model or the next-token likelihood of a causal one;
+    bits_per_byte: exact, by the chain rule of a diffusion model or the next-token likelihood of a causal one.
     bound_bits_per_byte: the any-order bound of a diffusion model, None for a causal one. Each window of at most
-    ``window_tokens`` tokens starts afresh, so the first words of a window are surprising for want of a context.
+    ``window_tokens`` tokens starts afresh, so its first words are surprising because they lack context.
     """
 
     bytes: int
@@ -46,7 +46,7 @@ class Surprisal:
 
 @dataclass(frozen=True)
 class Scored:
-    """So many of ``total`` tokens are done; the bound's passes over the text count as well."""
+    """``done`` of ``total`` tokens are finished; the passes of the bound over the text count too."""
 
     done: int
     total: int
@@ -55,7 +55,7 @@ class Scored:
 def score_text(
     model: Transformer, tokenizer: BookTokenizer, text: str, level: int, settings: EvaluationConfig
 ) -> Iterator[Scored | Surprisal]:
-    """Score ``text``, yielding progress after each window and the result at the end; raises UserError for no text."""
+    """Score ``text``; yields progress after each window and the result at the end. Raises UserError for empty text."""
     ids = torch.tensor(tokenizer.encode(text, level), dtype=torch.long)
     if not len(ids):
         raise UserError("there is no text to score")
@@ -84,13 +84,13 @@ def score_text(
 
 
 def _passes(model: Transformer, windows: Sequence[Tensor], draws: int) -> int:
-    """Tokens that go through the model: once if causal, else once for each token and for each draw of their window."""
+    """Number of tokens that pass through the model: once if causal, else once per token and draw of their window."""
     return sum(len(w) * (1 if model.config.causal else len(w) + draws) for w in windows)
 
 
 @torch.no_grad()
 def _token_nats(model: Transformer, window: Tensor, batch_size: int) -> FloatArray:
-    """Nats of each token of ``window`` given those before it."""
+    """Nats of each token of ``window`` given the tokens before it."""
     if model.config.causal:
         device = model.device
         return next_token_losses(model, window[None].to(device), BOS)[0].double().cpu().numpy()
@@ -101,9 +101,9 @@ def _token_nats(model: Transformer, window: Tensor, batch_size: int) -> FloatArr
 
 
 def _words(ids: list[int], bits: FloatArray, tokenizer: BookTokenizer, share: float) -> list[Word]:
-    """Words of the text, the most surprising ``share`` of them marked; white space belongs to the word after it.
+    """The words of the text, the most surprising ``share`` of them marked; white space belongs to the word after it.
 
-    A word opens where the tokenizer says so, and never inside a run of white space.
+    A word begins where the tokenizer says so, but never inside a run of white space.
     """
     starts = tokenizer.word_starts
     groups: list[tuple[bytes, float]] = []

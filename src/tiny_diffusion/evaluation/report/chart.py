@@ -1,19 +1,19 @@
-"""Line charts as numbers for ``chart.html.j2``: where in the picture everything goes. No script, no library."""
+"""Line charts as numbers for ``chart.html.j2``: where in the picture everything is drawn, without script or library."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 360, 230  # about a phone's width, so that the letters need no shrinking
+WIDTH, HEIGHT = 360, 230  # about the width of a phone, so that letters are not scaled down
 LEFT, RIGHT, TOP, BOTTOM = 46, 350, 10, 190
-ROW, NAMES = 22, 150  # of a chart of rows: height of one, and room for the names
+ROW, NAMES = 22, 150  # in a chart of rows: the height of one row, and the room for names
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From a figure to a place between two pixels, evenly or by logarithm."""
+    """Maps a figure to a place between two pixels, linearly or logarithmically."""
 
     low: float
     high: float
@@ -22,12 +22,15 @@ class Scale:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """The place of `value`."""
+        """The place of ``value``."""
         low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return round(self.begin + (at - low) / (high - low) * (self.end - self.begin), 1)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Places and texts of round figures, about five; for a logarithm 1, 2 and 5 times powers of ten, if two fit."""
+        """Places and texts of about five round figures.
+
+        On a log scale these are 1, 2 and 5 times powers of ten, if at least two fit.
+        """
         values = self._powers() if self.log else []
         if len(values) < 2:
             rough = (self.high - self.low) / 5
@@ -47,7 +50,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve in figures; `marks` draws its points, `joined` the way between, `labels` words at the points."""
+    """A curve in figures; ``marks`` draws its points, ``joined`` the lines between, ``labels`` texts at the points."""
 
     name: str
     points: Sequence[Point]
@@ -68,7 +71,7 @@ class DrawnLine:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture to draw: `alt` says in words what it shows."""
+    """A picture to draw; ``alt`` says in words what it shows."""
 
     title: str
     alt: str
@@ -83,7 +86,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Row:
-    """A named figure with its interval; `own` for the model's rows."""
+    """A named figure with its interval; ``own`` marks the model's rows."""
 
     name: str
     value: float
@@ -107,7 +110,7 @@ class DrawnRow:
 
 @dataclass(frozen=True)
 class RowChart:
-    """Figures one below the other, with intervals."""
+    """Figures with intervals, one below the other."""
 
     title: str
     alt: str
@@ -129,7 +132,7 @@ def line_chart(
     log_y: bool = False,
     zero: bool = False,
 ) -> Chart:
-    """Lay out `lines`; `zero` makes the upright axis begin at 0."""
+    """Lay out ``lines``; ``zero`` makes the vertical axis start at 0."""
     points = [point for line in lines for point in line.points]
     x = _scale([p[0] for p in points], LEFT, RIGHT, log_x)
     y = _scale([p[1] for p in points] + [0.0] * zero, BOTTOM, TOP, log_y)
@@ -143,7 +146,7 @@ def line_chart(
 
 
 def row_chart(title: str, alt: str, x_label: str, rows: Sequence[Row]) -> RowChart:
-    """Lay out `rows` from the top."""
+    """Lay out ``rows`` from the top."""
     scale = _scale([v for row in rows for v in (row.low, row.high)], NAMES, RIGHT - 36, False)
     drawn = []
     for i, row in enumerate(rows):
@@ -153,7 +156,7 @@ def row_chart(title: str, alt: str, x_label: str, rows: Sequence[Row]) -> RowCha
 
 
 def _scale(values: Sequence[float], begin: float, end: float, log: bool) -> Scale:
-    """A scale over all values and a little more, but not below 0 where they begin there."""
+    """A scale over all values with a small margin, but not below 0 if the values start there."""
     low, high = min(values), max(values)
     if log:
         low, high = low / 1.05, high * 1.05

@@ -1,4 +1,4 @@
-"""The pictures of the report: what each shows, in figures and in words."""
+"""The charts of the report: what each one shows, in figures and in words."""
 
 from collections.abc import Iterable
 
@@ -12,9 +12,9 @@ from .verdict import family
 
 
 def curves_charts(curves: Curves) -> list[Chart]:
-    """Training loss, and validation where the run validated."""
+    """Training loss, and validation if the run validated."""
     first, last = curves.training[0], curves.training[-1]
-    steps, loss = "training step", "nats a scored token"
+    steps, loss = "training step", "nats per scored token"
     way = "falls" if last[1] < first[1] else "rises"
     alt = f"Training loss {way} from {first[1]:.2f} to {last[1]:.2f} {loss} over {last[0]:.0f} steps."
     found = [line_chart("Training", alt, steps, loss, [Line("training loss", curves.training, marks=False)])]
@@ -37,18 +37,18 @@ def likelihood_chart(report: Report) -> RowChart:
 
 
 def mask_rate_chart(report: Report) -> Chart | None:
-    """Nats a hidden token by mask rate; None where it was not measured."""
+    """Nats per hidden token by mask rate; None if it was not measured."""
     rates = report.mask_rates
     if not rates:
         return None
     ends = [f"{end.nats_per_token:.2f} at rate {end.rate:.1f}" for end in (rates[0], rates[-1])]
-    alt = f"Nats a hidden token: {ends[0]}, {ends[1]}."
+    alt = f"Nats per hidden token: {ends[0]}, {ends[1]}."
     points = [(r.rate, r.nats_per_token) for r in rates]
-    return line_chart("By mask rate", alt, "share of tokens hidden", "nats a hidden token", [Line("model", points)])
+    return line_chart("By mask rate", alt, "share of tokens hidden", "nats per hidden token", [Line("model", points)])
 
 
 def lengths_chart(style: StyleReport) -> Chart:
-    """Histograms of sentence lengths: generated, held-out, the whole training text."""
+    """Histograms of sentence lengths: generated, held-out, and the whole training text."""
     bins = style.lengths.histogram
     width = bins[1].least - bins[0].least
 
@@ -63,7 +63,7 @@ def lengths_chart(style: StyleReport) -> Chart:
     ]
     generated, held = style.generated, style.held_out
     alt = (
-        f"Generated sentences have {generated.sentence_length_mean:.1f} words in the mean, "
+        f"Generated sentences have {generated.sentence_length_mean:.1f} words on average, "
         f"those of the held-out text {held.sentence_length_mean:.1f}."
     )
     label = f"words in a sentence ({bins[-1].least} and more in the last bin)"
@@ -71,7 +71,7 @@ def lengths_chart(style: StyleReport) -> Chart:
 
 
 def zipf_chart(style: StyleReport) -> Chart:
-    """Frequency by rank, both by logarithm."""
+    """Frequency by rank, both on a logarithmic scale."""
     rows = style.zipf
     lines = [
         Line("generated", [(r.rank, r.generated) for r in rows if r.generated is not None]),
@@ -86,7 +86,7 @@ def zipf_chart(style: StyleReport) -> Chart:
 
 
 def novelty_chart(novelty: NoveltyReport) -> Chart | None:
-    """Share of n-grams found in the training text; None where no text is long enough for any."""
+    """Share of n-grams found in the training text; None if no text is long enough for any."""
     sides = {"generated": novelty.generated, "held-out text": novelty.held_out}
     lines = [
         Line(name, [(gram.n, gram.share) for gram in copying.ngrams if gram.share is not None])
@@ -103,7 +103,7 @@ def novelty_chart(novelty: NoveltyReport) -> Chart | None:
 
 
 def frontier_chart(frontier: Frontier) -> Chart | None:
-    """Perplexity against entropy over temperature, and the held-out text's point; None without any figure."""
+    """Perplexity against entropy by temperature, and the held-out text's point; None without any figure."""
     held = frontier.held_out
     found = [
         (p.entropy, p.perplexity, f"{p.temperature:g}")

@@ -1,9 +1,9 @@
 """The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -11,29 +11,17 @@ from ...checkpoint import Checkpoint, check_same_data
 from ...config import EvaluationConfig, GenerationConfig
 from ...data.artefacts import Processed
 from ...data.copies import CopyIndex
-from ...model.transformer import Transformer
 from ...runtime import autocast
 from ..blind_test.statistics import BlindReport
-from ..kept import KeptParts, attempt
+from ..kept import KeptParts
 from ..leaks import Leaks, leaks_of
-from ..likelihood.bound import HeldOut, Likelihood, held_out
-from ..likelihood.breakdown import (
-    BREAKDOWN,
-    FORMAT_COST,
-    FormatLikelihood,
-    HeldOutSentences,
-    MaskRate,
-    breakdown_units,
-    format_examples,
-    format_likelihood,
-    mask_rate_curve,
-    score_held_out,
-    window_thirds,
-)
-from ..likelihood.comparison import Rivals, Step, compare
+from ..likelihood.bound import Likelihood, held_out
+from ..likelihood.breakdown import BREAKDOWN, FormatLikelihood, MaskRate, break_down, score_held_out, window_thirds
+from ..likelihood.comparison import compare
 from ..result import LEAK_THRESHOLD, VERSION, Report, Threshold
 from ..style.style import measure_style
 from ..style.style_report import StyleReport
+from ..subject import NO_RIVALS, Rivals, Step, Subject
 from ..text_quality.coherence import CoherenceReport, measure_coherence
 from ..text_quality.frontier import Frontier, Judge, measure_frontier
 from ..text_quality.novelty import NoveltyReport, cut_like, measure_novelty
@@ -41,7 +29,6 @@ from ..text_quality.samples import WRITING, steps_taken, vary, whole_sentences, 
 from .time_estimate import Expected, expect
 
 Value = TypeVar("Value")
-NO_RIVALS = Rivals()
 
 
 def evaluate(
@@ -55,40 +42,34 @@ def evaluate(
     blind: BlindReport | None = None,
     kept: KeptParts | None = None,
 ) -> Iterator[Expected | Step | Report]:
-    """Measure a checkpoint, yielding the time it should take, each step as it begins, and the report at the end.
+    """Measure a checkpoint: yields the expected time, each step as it begins, and the report at the end.
 
-    ``other_books``: texts by name that the style is held against too; ``blind``: what people answered about this very
-    checkpoint; ``kept``: finished parts of the same evaluation, which are not measured again. What cannot be measured
-    is missing from the report, which says why. Raises UserError when the checkpoint was trained on other data, or a
-    rival is no rival of it.
+    ``other_books``: texts by name with which the style is compared too. ``blind``: people's answers about this
+    checkpoint. ``kept``: finished parts of the same evaluation, which are not measured again. A part that cannot be
+    measured is missing from the report, which says why. Raises UserError if the checkpoint was trained on other data,
+    or a rival is unsuitable.
     """
-    kept, missing = kept or KeptParts(), dict[str, str]()
     check_same_data(checkpoint, data)
-    model = checkpoint.build(device)
+    subject = Subject(checkpoint, checkpoint.build(device), data, settings, rivals, kept or KeptParts())
+    model = subject.model
     yield Step("looking for held-out sentences in the training text")
     leaks = leaks_of(data, settings.split)
     yield Step("difficulty of the held-out text")
     scored = score_held_out(data, settings.split)
-    texts = data.texts(settings.split)
-    windows = held_out(
-        texts, checkpoint.tokenizer, checkpoint.config.model.vocab_level, model.config.context, settings.windows
-    )
+    windows = held_out(subject.held_out, subject.tokenizer, subject.level, model.config.context, settings.windows)
     passages = [p for p in data.passages if p.split == settings.split]
     windows = replace(windows, third=window_thirds(windows, passages, scored))
     yield Step("timing a batch of each kind")
-    twin = rivals.twin is not None
-    expected = expect(checkpoint, model, windows, data.texts("train"), settings, generation, twin=twin)
-    yield Expected({name: seconds for name, seconds in expected.parts.items() if name not in kept.names})
-    found = yield from compare(checkpoint, model, data, windows, settings, rivals, kept, missing)
+    expected = expect(subject, windows, generation)
+    yield Expected({name: seconds for name, seconds in expected.parts.items() if name not in subject.kept.names})
+    found = yield from compare(subject, windows)
     broken_down = None
     if settings.breakdown_draws:
-        with autocast(device, checkpoint.config.training.precision):
-            measure = _break_down(model, checkpoint, data, windows, scored, settings)
-            broken_down = yield from attempt(BREAKDOWN, kept.part(BREAKDOWN, measure), missing)
+        with autocast(device, subject.precision):
+            measure = subject.kept.part(BREAKDOWN, break_down(subject, windows.windows, scored))
+            broken_down = yield from subject.attempt(BREAKDOWN, measure)
     rates, formats = broken_down or ([], [])
-    written = yield from _measure_texts(
-        checkpoint, model, data, settings, generation, rivals, other_books, kept, missing
-    )
+    written = yield from _measure_texts(subject, generation, other_books)
     scored_passages = len(set(windows.passage.tolist()))
     yield Report(
         version=VERSION,
@@ -106,22 +87,18 @@ def evaluate(
         mask_rates=[MaskRate(**rate) for rate in rates],
         formats=[FormatLikelihood(**row) for row in formats],
         leaks=leaks,
-        style=written.style,
-        coherence=written.coherence,
-        novelty=written.novelty,
-        frontier=written.frontier,
+        **vars(written),
         blind=blind,
         thresholds=_thresholds(found[0], written.style, written.novelty, leaks, settings),
-        samples=written.samples,
         evaluation=settings,
         generation=generation,
-        missing=missing,
+        missing=subject.missing,
     )
 
 
 @dataclass(frozen=True)
 class _Written:
-    """The texts that the model wrote and what was measured on them; None where that could not be."""
+    """The texts that the model wrote and their measurements; None where that was impossible."""
 
     samples: list[str]
     style: StyleReport | None = None
@@ -131,83 +108,52 @@ class _Written:
 
 
 def _measure_texts(
-    checkpoint: Checkpoint,
-    model: Transformer,
-    data: Processed,
-    settings: EvaluationConfig,
-    generation: GenerationConfig,
-    rivals: Rivals,
-    other_books: dict[str, str] | None,
-    kept: KeptParts,
-    missing: dict[str, str],
+    subject: Subject, generation: GenerationConfig, other_books: dict[str, str] | None
 ) -> Generator[Step, None, _Written]:
-    """Write with the model and measure what it wrote, yielding each step as it begins."""
-    # Of the numbers of steps asked for some may come to the same: they are known by what they come to.
+    """Write texts with the model and measure them, yielding each step as it begins."""
+    model, data, settings = subject.model, subject.data, subject.settings
+    # Several requested numbers of steps may lead to the same number taken: use the number taken.
     taken = partial(steps_taken, settings, generation, model.config.context)
     generation = generation.model_copy(update={"steps": taken(generation.steps)})
 
     def write(how: GenerationConfig, name: str) -> Generator[Step, None, list[str]]:
-        return kept.part(name, write_samples(model, checkpoint, settings, how, name))
+        return subject.kept.part(name, write_samples(model, subject.checkpoint, settings, how, name))
 
-    samples = yield from attempt(WRITING, write(generation, WRITING), missing)
+    samples = yield from subject.attempt(WRITING, write(generation, WRITING))
     if samples is None:
         return _Written([])
-    training, held_out_texts, language = data.texts("train"), data.texts(settings.split), data.language
-    whole = [whole_sentences(s, language) for s in samples]
-    measure_whole = (whole, held_out_texts, training, language, settings)
-    style = yield from attempt("style", _step("style", lambda: measure_style(*measure_whole, other_books)), missing)
-    hangs = yield from attempt("coherence", _step("coherence", lambda: measure_coherence(*measure_whole)), missing)
-    # An autoregressive model writes token by token: it has no steps to vary.
+    # An autoregressive model writes token by token and has no steps to vary.
     steps = () if model.config.causal else (generation.steps, *map(taken, settings.novelty_steps))
-    by_steps = yield from attempt("novelty by steps", vary("steps", steps, generation, samples, write), missing)
-    index = CopyIndex(training)
-    copied = _step(
-        "novelty", lambda: measure_novelty(samples, held_out_texts, index, language, settings, by_steps or {})
-    )
-    novelty = yield from attempt("novelty", copied, missing)
     temperatures = (generation.temperature, *settings.temperatures)
+    training, held, language = data.texts("train"), subject.held_out, data.language
+    whole = [whole_sentences(s, language) for s in samples], held, training, language, settings
+
+    def at_once(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Value | None]:
+        return subject.attempt(name, _step(name, measure))
+
+    style = yield from at_once("style", lambda: measure_style(*whole, other_books))
+    coherence = yield from at_once("coherence", lambda: measure_coherence(*whole))
+    by_steps = yield from subject.attempt("novelty by steps", vary("steps", steps, generation, samples, write))
+    index = CopyIndex(training)
+    novelty = yield from at_once(
+        "novelty", lambda: measure_novelty(samples, held, index, language, settings, by_steps or {})
+    )
     written = vary("temperature", temperatures, generation, samples, write)
-    by_temperature = yield from attempt("texts at other temperatures", written, missing)
+    by_temperature = yield from subject.attempt("texts at other temperatures", written)
 
     def measured_frontier() -> Frontier:
-        twin = None if rivals.twin is None else rivals.twin.build(model.device)
-        judge = Judge(training, checkpoint.tokenizer, checkpoint.config.model.vocab_level, settings.judge_order, twin)
-        texts = by_temperature or {generation.temperature: samples}
-        return measure_frontier(texts, cut_like(samples, held_out_texts), judge)
+        twin = None if subject.rivals.twin is None else subject.rivals.twin.build(model.device)
+        judge = Judge(training, subject.tokenizer, subject.level, settings.judge_order, twin)
+        return measure_frontier(by_temperature or {generation.temperature: samples}, cut_like(samples, held), judge)
 
-    frontier = yield from attempt("frontier", _step("frontier", measured_frontier), missing)
-    return _Written(samples, style, hangs, novelty, frontier)
+    frontier = yield from at_once("frontier", measured_frontier)
+    return _Written(samples, style, coherence, novelty, frontier)
 
 
 def _step(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Value]:
-    """A step that is done at once."""
+    """A step that is done in one go."""
     yield Step(name)
     return measure()
-
-
-def _break_down(
-    model: Transformer,
-    checkpoint: Checkpoint,
-    data: Processed,
-    windows: HeldOut,
-    scored: HeldOutSentences,
-    settings: EvaluationConfig,
-) -> Generator[Step, None, tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-    """The curve over mask rates (none for an autoregressive model), and a row for each format, as plain data."""
-    total = breakdown_units(model.config.causal)
-    yield Step(BREAKDOWN, 0, total)
-    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
-    rates: list[MaskRate] = []
-    for rate in () if model.config.causal else mask_rate_curve(model, windows.windows, **how):
-        rates.append(rate)
-        yield Step(BREAKDOWN, len(rates), total)
-    level, formats = checkpoint.config.model.vocab_level, list[FormatLikelihood]()
-    for name, examples in format_examples(data, settings.split, scored).items():
-        if settings.windows:
-            examples = examples[:: -(-len(examples) // settings.windows)]
-        formats.append(format_likelihood(model, checkpoint.tokenizer, level, name, examples, **how))
-        yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
-    return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 
 
 def _thresholds(

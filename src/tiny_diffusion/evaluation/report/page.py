@@ -1,4 +1,4 @@
-"""``report.html``: the report as one page without script, pictures from elsewhere, or any network."""
+"""``report.html``: the report as one page, without script, outside pictures or network access."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from ..text_quality.novelty import MARKED
 from . import charts
 from .verdict import details, headline, not_measured, people, plainly, warning
 
-FIRST = 3  # samples that stand before the figures; the others come at the end
+FIRST = 3  # samples shown before the figures; the others come at the end
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,  # texts of books and models stand in the page
+    autoescape=True,  # the page contains texts from books and models
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -24,10 +24,13 @@ PAGES = Environment(
 
 
 def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> str:
-    """The page of `report`, the first of `seeds` if there are several; `curves`: None where no log was found."""
+    """The page of ``report``, which is the first of ``seeds`` if there are several.
+
+    ``curves`` is None if there is no training log.
+    """
     reports = [report] if seeds is None else seeds.reports
     copied = report.novelty.copied if report.novelty else []
-    if len(copied) != len(report.samples):  # reports of older versions do not say
+    if len(copied) != len(report.samples):  # reports of older versions lack it
         copied = [[] for _ in report.samples]
     return PAGES.get_template("report.html.j2").render(
         report=report,
@@ -59,14 +62,14 @@ def render(report: Report, curves: Curves | None, seeds: SeedsReport | None = No
 
 
 def _floor(report: Report) -> float | None:
-    """Share of the held-out text's runs of MARKED words that stand in the training text; None where not measured."""
+    """Share of the held-out text's runs of MARKED words that occur in the training text; None if not measured."""
     if report.novelty is None:
         return None
     return next((gram.share for gram in report.novelty.held_out.ngrams if gram.n == MARKED), None)
 
 
 def pieces(text: str, stretches: list[tuple[int, int]]) -> list[tuple[str, bool]]:
-    """``text`` in parts, in order, each with whether it is one of ``stretches``."""
+    """Split ``text`` into parts, in order, each with whether it is one of ``stretches``."""
     found, end = [], 0
     for start, after in stretches:
         found += [(text[end:start], False), (text[start:after], True)]
@@ -75,5 +78,5 @@ def pieces(text: str, stretches: list[tuple[int, int]]) -> list[tuple[str, bool]
 
 
 def write_html(path: Path, report: Report, curves: Curves | None, seeds: SeedsReport | None = None) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page, completely or not at all."""
     write_text(path, render(report, curves, seeds))

@@ -1,4 +1,4 @@
-"""Several checkpoints, such as the seeds of one run, by the same settings: mean and spread of the main figures."""
+"""Several checkpoints, such as the seeds of one run, under the same settings: mean and spread of the main figures."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from ..result import VERSION, Report, SeedFigure, SeedsReport
 from ..seeds import spread
 
 NGRAMS = (2, 4, 8)
-"""Lengths of copied n-grams that stand for all."""
+"""Lengths of copied n-grams that are compared between seeds."""
 
 
 def main_figures(report: Report) -> dict[str, float | None]:
-    """The figures that seeds are compared by, under the names that tables show, without those not measured."""
+    """The figures that are compared between seeds, by the names that tables show, without those not measured."""
     temperature = report.generation.temperature
     figures: dict[str, float | None] = {f"bits per byte: {row.name}": row.bits_per_byte for row in report.likelihood}
     if report.style is not None:
@@ -31,7 +31,7 @@ def main_figures(report: Report) -> dict[str, float | None]:
 
 
 def combine(checkpoints: Sequence[str], reports: Sequence[Report]) -> SeedsReport:
-    """Set reports by the same settings side by side; a figure that one of them lacks has no mean."""
+    """Combine reports made with the same settings; a figure that one of them lacks has no mean."""
     figures = [main_figures(report) for report in reports]
     rows = []
     for name in dict.fromkeys(name for each in figures for name in each):

@@ -1,16 +1,14 @@
-"""How long an evaluation will take: its forward passes counted, a batch of each kind timed, and what is left of it."""
+"""Estimates how long an evaluation takes: counts forward passes, times a batch of each kind, and tracks the rest."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ...checkpoint import Checkpoint
 from ...config import EvaluationConfig, GenerationConfig
 from ...data.tokenizer import BOS
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import chain_rule, likelihood_bound
-from ...model.transformer import Transformer
 from ...runtime import autocast, generator_for
 from ...writing.results import Run
 from ...writing.writer import Writer, most_passes
@@ -18,27 +16,28 @@ from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import CHAIN_RULE, MODEL, PPM, TWIN, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
+from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
 
-REPEATS, ENOUGH = 4, 0.3  # a batch is timed so often, or until so many seconds are spent
-# Seconds of what reads texts with no network, as multiples of fitting n-grams of order 1 to the training text.
+REPEATS, ENOUGH = 4, 0.3  # a batch is timed at most 4 times, or until 0.3 seconds have passed
+# Time of the measurements without a network, as multiples of the time to fit a unigram model to the training text.
 READING = {"style": 3.0, "coherence": 4.0, "novelty": 0.5, "frontier": 2.0}
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The seconds that each long step of the rest should take on this machine, by the step's name, in order."""
+    """The expected seconds of each remaining slow step on this machine, by the name of the step, in order."""
 
     parts: dict[str, float]
 
     @property
     def seconds(self) -> float:
-        """Of all parts."""
+        """The sum over all parts."""
         return sum(self.parts.values())
 
 
 class Remaining:
-    """What is left of an evaluation: as foretold, times how much longer than foretold the parts took so far."""
+    """The time left in an evaluation: the estimate, scaled by how much longer than estimated the parts so far took."""
 
     def __init__(self, expected: Expected) -> None:
         self._waiting = dict(expected.parts)
@@ -46,18 +45,18 @@ class Remaining:
         self._foretold = self._taken = 0.0
 
     def begin(self, name: str, now: float) -> None:
-        """A step begins, and the one before it is over; ``now`` in seconds of any clock."""
+        """A step begins, which ends the one before it; ``now`` is in seconds of any clock."""
         if self._part:
             self._foretold, self._taken = self._foretold + self._part, self._taken + now - self._began
         self._name, self._part, self._began = name, self._waiting.pop(name, 0.0), now
 
     def left(self, done: int, total: int, now: float) -> float:
-        """Seconds left when ``done`` of ``total`` of the current step is done; ``total`` 0: not known."""
+        """Seconds left when ``done`` of ``total`` of the current step is done; ``total`` is 0 if unknown."""
         spent = now - self._began
         share = self._part * (done / total if total else 0.0)
         foretold, taken = self._foretold + share, self._taken + (spent if share else 0.0)
         pace = taken / foretold if foretold else 1.0
-        # Of a step that does not count, its time so far goes off, down to nothing: it may be longer than foretold.
+        # A step without a count is assumed to be as far as its time so far, at most complete.
         own = (self._part - share) * pace if share else max(0.0, self._part * pace - spent)
         return own + sum(self._waiting.values()) * pace
 
@@ -65,9 +64,9 @@ class Remaining:
 def count_passes(
     held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, *, context: int, causal: bool, twin: bool
 ) -> dict[str, int]:
-    """Windows that go through the network in each step, by its name; of texts written, their moments.
+    """Windows that pass through the network in each step, by its name; for texts, the moments of writing.
 
-    Samplers that take as many steps as they need are counted with the most that they take, one a token.
+    Samplers that take as many steps as they need are counted with the maximum, one step per token.
     """
     windows = len(held.windows)
     counts = {MODEL: windows * (1 if causal else settings.draws)}
@@ -78,7 +77,7 @@ def count_passes(
     if settings.breakdown_draws:
         counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(causal)
     generation = generation.model_copy(update={"length": settings.sample_tokens})
-    # An autoregressive model writes token by token, and has no steps to vary.
+    # An autoregressive model writes token by token and has no steps to vary.
     counts[WRITING] = settings.samples * (settings.sample_tokens if causal else most_passes(generation, context))
     taken = partial(steps_taken, settings, generation, context)
     for value in () if causal else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
@@ -89,17 +88,9 @@ def count_passes(
     return counts
 
 
-def expect(
-    checkpoint: Checkpoint,
-    model: Transformer,
-    held: HeldOut,
-    training: list[str],
-    settings: EvaluationConfig,
-    generation: GenerationConfig,
-    *,
-    twin: bool,
-) -> Expected:
-    """Time a batch of the likelihood and of the chain rule, some moments of writing, n-grams, and one run of PPMd."""
+def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Expected:
+    """Time a batch of the likelihood and of the chain rule, some moments of writing, an n-gram model, and PPMd once."""
+    model, settings, training = subject.model, subject.settings, subject.data.texts("train")
     context, causal, size = model.config.context, model.config.causal, settings.batch_size
     longest = max(held.windows, key=len)
     rows = [longest] * size
@@ -110,17 +101,18 @@ def expect(
         else:
             likelihood_bound(model, rows, 1, size, generator_for(settings.seed))
 
-    with autocast(model.device, checkpoint.config.training.precision):
+    with autocast(model.device, subject.precision):
         seconds = dict.fromkeys((MODEL, TWIN, BREAKDOWN), _timed(likelihood) / size)
         if settings.chain_rule and not causal:
             batch = min(size, len(longest))  # one window gives as many rows as it has tokens
             seconds[CHAIN_RULE] = _timed(lambda: next(chain_rule(model, [longest], size))) / batch
     how = sample_settings(settings, generation, 0)
-    writing = _moment_seconds(Writer(model, checkpoint.tokenizer).writing("", how)) / how.num_samples
-    counts = count_passes(held, settings, generation, context=context, causal=causal, twin=twin)
+    writing = _moment_seconds(Writer(model, subject.tokenizer).writing("", how)) / how.num_samples
+    counts = count_passes(
+        held, settings, generation, context=context, causal=causal, twin=subject.rivals.twin is not None
+    )
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
-    tokenizer, level = checkpoint.tokenizer, checkpoint.config.model.vocab_level
-    counting = _timed(lambda: ngram_nats(training, held, tokenizer, level, 1), warm=False)
+    counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
     parts |= {name: times * counting for name, times in READING.items()}
     if settings.ppm_order:
@@ -131,7 +123,7 @@ def expect(
 
 
 def _timed(call: Callable[[], object], *, warm: bool = True) -> float:
-    """Mean seconds of a call, after one to warm up if ``warm``."""
+    """Mean seconds per call, after one call to warm up if ``warm``."""
     if warm:
         call()
     began, repeats, spent = time.perf_counter(), 0, 0.0
@@ -142,9 +134,9 @@ def _timed(call: Callable[[], object], *, warm: bool = True) -> float:
 
 
 def _moment_seconds(run: Run) -> float:
-    """Mean seconds between the first moments of texts; what comes before the first counts only if it is the only one.
+    """Mean seconds between the first moments of writing; the first moment counts only if it is the only one.
 
-    The first takes longer than a step: it prepares the run.
+    The first one takes longer than a step, because it prepares the run.
     """
     moments = [time.perf_counter()]
     for _ in run:

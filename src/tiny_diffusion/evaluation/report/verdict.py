@@ -1,4 +1,4 @@
-"""The verdict in words: whether the model beats what it was measured against, and how far that can be trusted."""
+"""The verdict in words: whether the model beats its rivals, and how far that can be trusted."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def family(name: str) -> str | None:
 
 
 def rivals(report: Report) -> dict[str, Likelihood]:
-    """The best row of each family that the model was measured against."""
+    """The best row of each family that the model was compared with."""
     found: dict[str, Likelihood] = {}
     for row in sorted(report.likelihood[1:], key=lambda row: row.bits_per_byte):
         name = family(row.name)
@@ -35,20 +35,20 @@ def rivals(report: Report) -> dict[str, Likelihood]:
 
 
 def outcome(row: Likelihood) -> str:
-    """Whether the model beats a row, loses to it, or the paired 95 % interval leaves it open."""
+    """Whether the model "beats" a row, "loses" to it, or is "level": the paired 95 % interval leaves it open."""
     against = row.against_model
-    assert against is not None, "only the model's own row has nothing to be against"
+    assert against is not None, "only the model's own row has no difference"
     return "beats" if against.low > 0 else "loses" if against.high < 0 else "level"
 
 
 def headline(reports: Sequence[Report]) -> str:
-    """One sentence: beaten, level, lost to; for several checkpoints, with how many of them."""
+    """One sentence: whom the model beats, is level with and loses to; for several checkpoints, how often."""
     found: dict[str, list[str]] = {}
     for each in reports:
         for name, row in rivals(each).items():
             found.setdefault(name, []).append(outcome(row))
     if not found:
-        return "The model was measured against nothing but chance: nothing can be said of how good it is."
+        return "The model was compared with nothing but chance, so nothing can be said about how good it is."
     agreed = all(len(set(outcomes)) == 1 and len(outcomes) == len(reports) for outcomes in found.values())
     parts = []
     for word, said in WORDS.items():
@@ -64,22 +64,22 @@ def headline(reports: Sequence[Report]) -> str:
 
 
 def learnt_nothing(report: Report) -> bool:
-    """Whether counting single words alone foretells the text as well as the model, where that was measured."""
+    """Whether a count of single words predicts the text as well as the model, if that was measured."""
     unigram = _named(report, NGRAM_NAMES[1])
     return unigram is not None and report.likelihood[0].bits_per_byte >= unigram.bits_per_byte
 
 
 def plainly(report: Report) -> str:
-    """The verdict for a reader who knows no measure: what the model has learnt, and what still does better."""
+    """The verdict for a reader who knows no measure: what the model has learnt, and what is still better."""
     if report.leaking:
-        return "Test sentences stand in the training text: nothing can be said of how good the model is."
+        return "Test sentences occur in the training text, so nothing can be said about how good the model is."
     if learnt_nothing(report):
         return "The model has learnt nothing: new pages surprise it more than they surprise a count of single words."
     best = rivals(report).get(NGRAMS)
     if best is None:
-        return "No count of words was measured beside the model: nothing can be said of how good it is."
+        return "No word counts were measured beside the model, so nothing can be said about how good it is."
     if outcome(best) == "level":
-        return "The model foretells new pages of the book as well as the best table of word counts does."
+        return "The model predicts new pages of the book as well as the best table of word counts does."
     share = f"{abs(report.likelihood[0].bits_per_byte / best.bits_per_byte - 1):.0%}".replace("%", " %")
     if outcome(best) == "beats":
         return (
@@ -101,7 +101,7 @@ def _named(report: Report, name: str) -> Likelihood | None:
 
 
 def details(report: Report) -> list[str]:
-    """A sentence for each rival, then what was not measured, what people said, and what weakens the figures."""
+    """A sentence for each rival, then what was not measured, what people answered, and what weakens the figures."""
     own, lines = report.likelihood[0], []
     for name, row in rivals(report).items():
         against = row.against_model
@@ -130,11 +130,13 @@ def details(report: Report) -> list[str]:
     chain = next((row for row in report.likelihood if row.name == "diffusion (chain rule)"), None)
     if chain is not None:
         exact = f"{chain.bits_per_byte:.3f} bits per byte"
-        lines.append(f"The model's figure is an upper bound over any order; exactly, left to right, it needs {exact}.")
+        lines.append(
+            f"The model's figure is an upper bound over all orders; its exact figure, left to right, is {exact}."
+        )
     if report.blind is not None:
         lines.append(people(report.blind))
     if report.rough_interval:
-        lines.append("The held-out text has few passages: intervals are over windows, and rough.")
+        lines.append("The held-out text has few passages, so intervals are over windows and only rough.")
     return lines
 
 
@@ -163,16 +165,16 @@ def people(blind: BlindReport) -> str:
 
 
 def warning(report: Report) -> str | None:
-    """Said before all else when held-out sentences stand in the training text."""
+    """The warning shown first if held-out sentences occur in the training text."""
     leaks = report.leaks
     if not report.leaking:
         return None
     return (
-        f"{leaks.found} of {leaks.checked} held-out sentences stand in the training text, such as "
-        f"{leaks.example!r}: no figure here is to be trusted."
+        f"{leaks.found} of {leaks.checked} held-out sentences occur in the training text, such as "
+        f"{leaks.example!r}: do not trust any figure here."
     )
 
 
 def _join(parts: Sequence[str], last: str = " and ") -> str:
-    """Words in a row, with `last` before the last one."""
+    """Words in a row, with ``last`` before the last one."""
     return last.join(filter(None, (", ".join(parts[:-1]), parts[-1])))

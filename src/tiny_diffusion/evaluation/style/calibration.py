@@ -1,23 +1,23 @@
-"""Calibration: a distance from the book, set against the distances of pieces of the book itself."""
+"""Calibration: a distance of a text from the book, relative to the distances of pieces of the book itself."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .delta import burrows_delta
 from .prose import Prose
 
 FloatArray = npt.NDArray[np.float64]
 
 OWN_QUANTILE = 0.95
-"""Share of the book's own pieces that a text may lie as far off as and still get the full score."""
+"""A text gets the full score if it is no farther off than this quantile of the book's own pieces."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the score: a distance from the book, the book's own, and the score from 0 to 100."""
+    """One part of the score: the text's distance from the book, the book's own distance, and the score (0 to 100)."""
 
     name: str
     distance: float
@@ -27,23 +27,24 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A distance of prose from the book, and what nearly all pieces of the book keep below."""
+    """A distance of prose from the book, and the distance that nearly all pieces of the book stay below."""
 
     name: str
     distance: Callable[[Prose], float]
     own: float
 
     def score(self, prose: Prose) -> Part:
-        """100 where `prose` lies no farther off than the book's own pieces, else 100 own / distance."""
+        """100 if ``prose`` is no farther off than the book's own pieces, otherwise 100 own / distance."""
         distance = self.distance(prose)
         score = 100.0 if distance <= self.own else 100 * self.own / distance
         return Part(self.name, distance, self.own, score)
 
 
 def calibrate(name: str, distance: Callable[[Prose], float], pieces: Sequence[Prose]) -> Measure:
-    """A measure whose own distance is the 95 % quantile over `pieces` of the book.
+    """Make a measure whose own distance is the 95 % quantile over ``pieces`` of the book.
 
-    Where the pieces do not differ at all (a book without any speech) it is one: a deviation, or a word.
+    If the pieces do not differ at all (as in a book without any speech), the own distance is 1: one deviation, or one
+    word.
     """
     own = float(np.quantile([distance(piece) for piece in pieces], OWN_QUANTILE))
     return Measure(name, distance, own if own > 0 else 1.0)
@@ -51,9 +52,9 @@ def calibrate(name: str, distance: Callable[[Prose], float], pieces: Sequence[Pr
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Figures of a text that can be measured here, [n]: how, their mean and deviation over pieces of the book.
+    """Figures of a text that can be measured here, [n], with their mean and deviation over pieces of the book.
 
-    `kept` holds the places of those figures among all that `of` returns.
+    ``of`` computes all figures of a text; ``kept`` holds the positions of those that can be used.
     """
 
     of: Callable[[Prose], FloatArray]
@@ -62,20 +63,20 @@ class Features:
     scale: FloatArray
 
     def distance(self, prose: Prose) -> float:
-        """Burrows' Delta over the kept figures between `prose` and the mean piece of the book.
+        """Burrows' Delta over the kept figures between ``prose`` and the mean piece of the book.
 
-        A figure that `prose` lacks (another book too short for a window) counts as one deviation off.
+        A figure that ``prose`` lacks (another book too short for a window) counts as one deviation off.
         """
         figures = self.of(prose)[self.kept]
         return burrows_delta(np.where(np.isnan(figures), self.centre + self.scale, figures), self.centre, self.scale)
 
 
 def fit_features(of: Callable[[Prose], FloatArray], pieces: Sequence[Prose], generated: Prose) -> Features | None:
-    """Fit figures on pieces of the book; None when none of them can be measured.
+    """Fit figures on pieces of the book; None if none of them can be measured.
 
-    A figure that a piece or the generated text lacks (NaN: a slope of one word, rarity in a language without a
-    frequency list) is left out. One over the generated words is the least deviation: a share cannot differ by less
-    than one word.
+    A figure is left out if a piece or the generated text lacks it (NaN: the slope of one word, or rarity in a language
+    without a frequency list). The smallest deviation is one over the number of generated words, because a share cannot
+    differ by less than one word.
     """
     rows = np.array([of(piece) for piece in pieces])
     kept = np.flatnonzero(np.isfinite(rows).all(axis=0) & np.isfinite(of(generated)))
@@ -83,3 +84,29 @@ def fit_features(of: Callable[[Prose], FloatArray], pieces: Sequence[Prose], gen
         return None
     rows = rows[:, kept]
     return Features(of, kept, rows.mean(axis=0), np.maximum(rows.std(axis=0), 1 / generated.lengths.sum()))
+
+
+def commonest(items: Iterable[object], count: int) -> list[object]:
+    """The ``count`` commonest items; ties are ordered by their text."""
+    counts = Counter(items)
+    return sorted(counts, key=lambda item: (-counts[item], str(item)))[:count]
+
+
+def frequencies(items: Sequence[object], of: list[object]) -> FloatArray:
+    """The share of ``items`` that equals each entry of ``of``, [len(of)]; NaN if there is no item."""
+    counts = Counter(items)
+    return np.array([counts[item] for item in of], dtype=np.float64) / (len(items) or float("nan"))
+
+
+def word_pairs(prose: Prose) -> list[object]:
+    """Pairs of neighbouring words within each sentence."""
+    return [pair for words in prose.words for pair in zip(words, words[1:], strict=False)]
+
+
+def burrows_delta(first: FloatArray, second: FloatArray, scale: FloatArray) -> float:
+    """Mean absolute difference between the z-scores of two texts: mean |first - second| / scale.
+
+    first, second: frequencies of the same words [n]. scale: their standard deviations over the texts of the corpus [n],
+    above 0. The corpus mean cancels out. Source: Burrows (2002), Literary and Linguistic Computing 17.
+    """
+    return float(np.mean(np.abs(first - second) / scale))

@@ -1,42 +1,42 @@
-"""Names: capitalised words within sentences, and whether they are taken up again in the sentences after."""
+"""Names: capitalised words within sentences, and whether the following sentences take them up again."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ...data.language.words import LONG_LETTER_RUN
 from .prose import Prose
 
-_WORD = re.compile(r"[^\W\d_]{2,}")
-# After these a capital begins a sentence within the sentence: quotations, colons, dashes.
+# After these marks a capital begins a sentence within the sentence: quotations, colons, dashes.
 _OPENS = re.compile(r"[\"“”„«»‹›‘「『([:.!?…—–-]\s*$")
 
 
 @dataclass(frozen=True, eq=False)
 class Names:
-    """What the training text tells about capitals: the words that it writes in lower case more often."""
+    """What the training text says about capitals: the words that it writes in lower case more often than not."""
 
     common: frozenset[str]
 
     def in_sentence(self, sentence: str) -> frozenset[str]:
-        """Capitalised words that do not begin the sentence or a quotation in it, and are no common words."""
+        """Capitalised words that neither begin the sentence or a quotation in it nor are common words."""
         return frozenset(word for word in _capitals(sentence) if word not in self.common)
 
 
 def fit_names(sentences: Iterable[str]) -> Names:
-    """Learn from the training sentences which words are common ones that only now and then bear a capital."""
+    """Learn from the training sentences which words are common ones that only occasionally have a capital."""
     lower: Counter[str] = Counter()
     upper: Counter[str] = Counter()
     for sentence in sentences:
-        lower.update(word for word in _WORD.findall(sentence) if word.islower())
+        lower.update(word for word in LONG_LETTER_RUN.findall(sentence) if word.islower())
         upper.update(_capitals(sentence))
     return Names(frozenset(word for word, count in lower.items() if count > upper[word]))
 
 
 def _capitals(sentence: str) -> list[str]:
-    """Capitalised words but for those at a beginning, in lower case."""
+    """Capitalised words in lower case, except those at a beginning."""
     found = []
-    for i, match in enumerate(_WORD.finditer(sentence)):
+    for i, match in enumerate(LONG_LETTER_RUN.finditer(sentence)):
         word = match.group()
         if i > 0 and word[0].isupper() and not _OPENS.search(sentence, max(0, match.start() - 4), match.start()):
             found.append(word.casefold())
@@ -44,13 +44,13 @@ def _capitals(sentence: str) -> list[str]:
 
 
 def carry_over(prose: Prose, names: Names, reach: int) -> float | None:
-    """Share of names that one of the next `reach` sentences of the text takes up; None without a name to follow.
+    """Share of names that one of the next ``reach`` sentences of the text takes up; None without a name to follow.
 
-    A name counts once a sentence; those of a text's last sentence, which nothing follows, do not count. It is taken
-    up by the same word with a capital, wherever it stands.
+    A name counts once per sentence. Names in the last sentence of a text do not count, since nothing follows it. A name
+    is taken up by the same word with a capital, anywhere in a sentence.
     """
     found = [names.in_sentence(sentence) for sentence in prose.sentences]
-    seen = [{w.casefold() for w in _WORD.findall(s) if w[0].isupper()} for s in prose.sentences]
+    seen = [{w.casefold() for w in LONG_LETTER_RUN.findall(s) if w[0].isupper()} for s in prose.sentences]
     carried = total = 0
     for first, end in prose.runs.tolist():
         for i in range(first, end - 1):

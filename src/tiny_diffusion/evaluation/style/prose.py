@@ -1,4 +1,4 @@
-"""Prose: texts read once into sentences with all that the measures count, and runs of them as long as samples."""
+"""Texts read once into sentences, with everything that the measures count, and runs of sentences as long as samples."""
 
 import re
 from dataclasses import dataclass
@@ -10,19 +10,38 @@ import numpy.typing as npt
 from ...data.language.dialogue import spoken
 from ...data.language.segmentation import split_sentences
 from ...data.language.words import split_words
-from .punctuation import KINDS, count_marks
+from ...errors import UserError
 
 IntArray = npt.NDArray[np.int64]
+
+KINDS: dict[str, str] = {
+    "full stop": ".。．｡।۔",
+    "comma": ",،、，",
+    "semicolon": ";；؛·",
+    "colon": ":：",
+    "question": "?？؟",
+    "exclamation": "!！",
+    "dash": "—–―",
+    "ellipsis": "…",
+    "quotation": '"“”„«»‹›「」『』',
+    "bracket": "()[]（）【】",
+    "hyphen": "-‐‑",
+    "apostrophe": "'’‘ʼ",
+}
+_KIND = {mark: i for i, marks in enumerate(KINDS.values()) for mark in marks}
+_ANY = re.compile("[" + re.escape("".join(_KIND)) + "]")
+_DASH = re.compile(r"--+")
+_ELLIPSIS = re.compile(r"\.(?: ?\.){2,}")
 
 _BLANK_LINE = re.compile(r"\n\s*\n")
 
 
 @dataclass(frozen=True, eq=False)
 class Prose:
-    """Sentences of some texts, S in all. Sentences without a word (a row of stars) are left out.
+    """The sentences of some texts, S in all, without those that contain no word (such as a row of asterisks).
 
     words: of each sentence. runs: first and end sentence of each text that has any, [texts, 2]. marks: counts of
-    punctuation [S, kinds]. spoken, characters: [S].
+    punctuation, [S, kinds]. spoken, characters: numbers of spoken and of all characters, [S].
     """
 
     sentences: list[str]
@@ -34,7 +53,7 @@ class Prose:
 
     @property
     def lengths(self) -> IntArray:
-        """Words of each sentence, [S]."""
+        """Number of words in each sentence, [S]."""
         return np.fromiter(map(len, self.words), dtype=np.int64, count=len(self.words))
 
     @property
@@ -48,7 +67,7 @@ class Prose:
         return [[w for sentence in self.words[a:b] for w in sentence] for a, b in self.runs.tolist()]
 
     def take(self, runs: IntArray) -> "Prose":
-        """The prose of these runs of sentences, int [n, 2], one text each."""
+        """The prose of these runs of sentences, int [n, 2], as one text each."""
         index = np.concatenate([np.arange(a, b) for a, b in runs.tolist()])
         ends = list(accumulate((runs[:, 1] - runs[:, 0]).tolist()))
         return Prose(
@@ -62,7 +81,7 @@ class Prose:
 
 
 def read_prose(texts: list[str], language: str) -> Prose:
-    """Read `texts` into sentences; blank lines part paragraphs. `language` is a two-letter code."""
+    """Read ``texts`` into sentences; blank lines separate paragraphs. ``language`` is a two-letter code."""
     sentences: list[str] = []
     words: list[list[str]] = []
     spoken_counts: list[int] = []
@@ -93,11 +112,19 @@ def read_prose(texts: list[str], language: str) -> Prose:
     )
 
 
-def draw_runs(prose: Prose, sizes: list[int], rng: np.random.Generator) -> IntArray:
-    """Runs of whole sentences at random places of `prose`, one as near as can be to each of `sizes` words: [n, 2].
+def require_prose(texts: list[str], language: str, purpose: str) -> Prose:
+    """Read ``texts``; raises UserError, with "cannot measure" and ``purpose``, if they contain no word."""
+    prose = read_prose(texts, language)
+    if not prose.words:
+        raise UserError(f"cannot measure {purpose} hold no word, at least one is needed")
+    return prose
 
-    Places are drawn so that runs do not overlap while there is room; but a run lies within one text, and moves
-    forward to fit, onto a neighbour if need be. Where its text is too short for it, the run is the whole text.
+
+def draw_runs(prose: Prose, sizes: list[int], rng: np.random.Generator) -> IntArray:
+    """Draw runs of whole sentences at random places, one as close as possible to each of ``sizes`` words: [n, 2].
+
+    Places are drawn so that runs do not overlap while there is room. But a run is within one text, and moves forward to
+    fit, if necessary onto a neighbour. If its text is too short, the run is the whole text.
     """
     ends = np.concatenate(([0], np.cumsum(prose.lengths)))  # words before each sentence
     total = int(ends[-1])
@@ -118,13 +145,22 @@ def draw_runs(prose: Prose, sizes: list[int], rng: np.random.Generator) -> IntAr
 
 
 def trim(prose: Prose, words: int) -> Prose:
-    """The first texts of `prose` that hold at most `words` words together; at least one text."""
+    """The first texts of ``prose`` that together have at most ``words`` words; at least one text."""
     sizes = np.cumsum([len(text) for text in prose.texts])
     return prose.take(prose.runs[: max(1, int((sizes <= words).sum()))])
 
 
 def draw_pieces(prose: Prose, like: Prose, count: int, seed: int) -> list[Prose]:
-    """`count` pieces of `prose`, each of as many texts, of about as many words, as `like` has."""
+    """Draw ``count`` pieces of ``prose``, each with as many texts, of about as many words, as ``like`` has."""
     rng = np.random.default_rng(seed)
     sizes = [len(words) for words in like.texts]
     return [prose.take(draw_runs(prose, sizes, rng)) for _ in range(count)]
+
+
+def count_marks(text: str) -> npt.NDArray[np.int64]:
+    """Count the marks of each kind, int [len(KINDS)]; ``--`` is one dash, ``. . .`` one ellipsis."""
+    plain = _ELLIPSIS.sub("…", _DASH.sub("—", text))
+    counts = np.zeros(len(KINDS), dtype=np.int64)
+    for mark in _ANY.findall(plain):
+        counts[_KIND[mark]] += 1
+    return counts

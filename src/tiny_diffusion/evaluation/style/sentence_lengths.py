@@ -1,4 +1,4 @@
-"""Sentence lengths: how far their distribution lies from the book's, and how far the book's from itself."""
+"""Sentence lengths: how far their distribution is from the book's, and how far the book's is from itself."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ BIN, LAST_BIN = 5, 60  # words
 
 @dataclass(frozen=True)
 class LengthBin:
-    """Shares of the sentences of `least` to `least` + 4 words; of the last bin, from 60 words on."""
+    """Shares of the sentences with ``least`` to ``least`` + 4 words; the last bin has 60 words or more."""
 
     least: int
     generated: float
@@ -23,10 +23,10 @@ class LengthBin:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Distances between sentence-length distributions: Wasserstein's in words, Kolmogorov and Smirnov's in [0, 1].
+    """Distances between distributions of sentence length: Wasserstein's in words, Kolmogorov and Smirnov's in [0, 1].
 
-    `held_out` is the held-out text's, in pieces made like the generated text; `halves` that of the book's odd and
-    even passages, None for a book of one passage. `book` in the histogram is the training text.
+    ``held_out_*``: of the held-out text, in pieces made like the generated text. ``halves_*``: between the book's odd
+    and even passages, None for a book of one passage. ``book`` in the histogram is the training text.
     """
 
     wasserstein: float
@@ -40,13 +40,13 @@ class Lengths:
 
 
 def length_shares(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The share of sentences in each bin of five words, the last open: [13]."""
+    """The share of sentences in each bin of five words, the last one open: [13]."""
     places = np.minimum(lengths, LAST_BIN) // BIN
     return np.bincount(places, minlength=LAST_BIN // BIN + 1) / len(lengths)
 
 
 def compare_lengths(text: Prose, own: list[Prose], book: Prose) -> Lengths:
-    """Set the sentence lengths of `text`, and of `own` pieces of the held-out text, against those of `book`."""
+    """Compare the sentence lengths of ``text``, and of ``own`` pieces of the held-out text, with those of ``book``."""
     lengths, book_lengths = text.lengths, book.lengths
     test = ks_2samp(lengths, book_lengths)
     held = np.concatenate([piece.lengths for piece in own])

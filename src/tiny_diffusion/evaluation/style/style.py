@@ -1,34 +1,47 @@
 """Style: one score from 0 to 100 for how like the book a text is written, with its parts.
 
 The book is cut into pieces made like the generated texts: as many runs of whole sentences, of as many words, from
-random places of the training text. Each part of the score is a distance d(text, book); the same distance of the
-pieces tells how much the book differs from itself at this size, and its 95 % quantile is the part's own distance q:
+random places of the training text. Each part of the score is a distance d(text, book). The same distance of the pieces
+shows how much the book differs from itself at this size; its 95 % quantile is the part's own distance q:
 
     part = 100 * min(1, q / d)        score = geometric mean of the parts
 
-So 100 means "as near as nearly all of the book's own pieces lie", 50 "twice as far off as that". The mean is geometric
-so that no part makes up for another that is far off. The held-out text, cut alike, scores near 100, and stands beside
-the generated text as a check, as do other books when given. The fewer words are measured, the wider the book's own
-pieces spread, and the milder the score.
+So 100 means "as near as nearly all of the book's own pieces", and 50 "twice as far off". The mean is geometric so that
+no part compensates for another that is far off. The held-out text, cut alike, scores near 100; it is reported beside
+the generated text as a check, as are other books if given. The fewer words are measured, the more the book's own pieces
+vary, and the milder the score.
 """
 
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
 from ...config import EvaluationConfig
-from ...errors import UserError
-from .calibration import Features, Measure, Part, calibrate, fit_features
-from .delta import burrows_delta, commonest, frequencies, word_pairs
-from .prose import Prose, draw_pieces, read_prose, trim
-from .readability import readability
+from .calibration import (
+    Features,
+    FloatArray,
+    Measure,
+    Part,
+    burrows_delta,
+    calibrate,
+    commonest,
+    fit_features,
+    frequencies,
+    word_pairs,
+)
+from .prose import Prose, draw_pieces, require_prose, trim
 from .sentence_lengths import compare_lengths
 from .style_report import DELTA, OtherBook, RankShare, StyleReport, TextStyle
-from .vocabulary import function_word_share, hapax_share, rank_shares, rare_word_share, type_token_ratio, zipf_slope
-
-FloatArray = npt.NDArray[np.float64]
+from .vocabulary import (
+    function_word_share,
+    hapax_share,
+    rank_shares,
+    rare_word_share,
+    readability,
+    type_token_ratio,
+    zipf_slope,
+)
 
 RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000)
 
@@ -41,19 +54,18 @@ def measure_style(
     settings: EvaluationConfig,
     other_books: dict[str, str] | None = None,
 ) -> StyleReport:
-    """Score the style of `generated` against the book, by the formula above.
+    """Score the style of ``generated`` against the book, by the formula above.
 
-    `language` is a two-letter code. Texts without a word are left out, and so are those at the end that go beyond as
-    many words as the held-out text has, since it could not be cut alike; raises `UserError` when no word is left on
-    a side.
+    ``language`` is a two-letter code. Texts without a word are left out. So are texts at the end that exceed the number
+    of words in the held-out text, because it could not be cut alike. Raises UserError if no word is left on a side.
     """
     sides = {"generated": generated, "held-out": held, "training": training}
-    read = {side: _read(f"the {side} texts", texts, language) for side, texts in sides.items()}
+    read = {side: require_prose(texts, language, f"style: the {side} texts") for side, texts in sides.items()}
     book = read["training"]
     text = trim(read["generated"], int(read["held-out"].lengths.sum()))
     pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
     own = draw_pieces(read["held-out"], text, settings.book_pieces, settings.seed)
-    # A run stops at a sentence's end, so that a piece can be a little shorter than the text.
+    # A run stops at the end of a sentence, so a piece can be slightly shorter than the text.
     window = min([settings.type_token_window, *(int(p.lengths.sum()) for p in (text, *pieces, *own))])
     vocabulary = partial(_vocabulary, language=language, window=window, zipf=settings.rare_zipf)
     words = commonest(book.all_words, settings.delta_words)
@@ -93,13 +105,6 @@ def _mean_parts(rows: list[list[Part]]) -> dict[str, float]:
     return {same[0].name: float(np.mean([part.score for part in same])) for same in zip(*rows, strict=True)}
 
 
-def _read(name: str, texts: list[str], language: str) -> Prose:
-    prose = read_prose(texts, language)
-    if not prose.words:
-        raise UserError(f"cannot measure style: {name} hold no word, at least one is needed")
-    return prose
-
-
 def _by_words(words: list[object], pieces: list[Prose], text: Prose) -> Features:
     features = fit_features(lambda prose: frequencies(prose.all_words, words), pieces, text)
     assert features is not None, "a text with a word has frequencies"
@@ -114,7 +119,7 @@ def _measures(
     vocabulary: partial[FloatArray],
     settings: EvaluationConfig,
 ) -> list[Measure]:
-    """The parts' distances, each with the book's own; those that cannot be measured here are left out."""
+    """The distances of the parts, each with the book's own; those that cannot be measured here are left out."""
     lengths = book.lengths
     pairs = commonest(word_pairs(book), settings.delta_words)
     others = {
@@ -136,7 +141,7 @@ def _dialogue(prose: Prose) -> FloatArray:
 
 
 def _zipf(text: Prose, held: Prose) -> list[RankShare]:
-    """Frequencies by rank, as far as either text goes."""
+    """Frequencies by rank, as far as either text has words."""
     shares = zip(RANKS, rank_shares(text.all_words, RANKS), rank_shares(held.all_words, RANKS), strict=True)
     return [RankShare(*row) for row in shares if row[1:] != (None, None)]
 
@@ -177,7 +182,7 @@ def _other(
     language: str,
     settings: EvaluationConfig,
 ) -> OtherBook:
-    book = _read(f"the other book {name!r}", [other], language)
+    book = require_prose([other], language, f"style: the texts of {name!r}")
     pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
     there = delta.of(book)[delta.kept]
     distances = [burrows_delta(delta.of(p)[delta.kept], there, delta.scale) for p in (text, *own)]

@@ -1,4 +1,4 @@
-"""What is said of the style: the score with its parts, and the figures behind it."""
+"""The result of the style measurement: the score with its parts, and the figures behind it."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ from .calibration import Part
 from .sentence_lengths import Lengths
 
 DELTA = "function words"
-"""The part of the score that is Burrows' Delta."""
+"""Name of the part of the score that is Burrows' Delta."""
 
 
 @dataclass(frozen=True)
 class TextStyle:
-    """Figures of one side. Lengths in words, shares in [0, 1]; None where the text or language lacks a figure."""
+    """Figures of one side. Lengths in words, shares in [0, 1]; None if the text or language does not allow a figure."""
 
     sentences: int
     words: int
@@ -29,7 +29,7 @@ class TextStyle:
 
 @dataclass(frozen=True)
 class RankShare:
-    """How much of a text the word at this rank of frequency makes up; None where a text has fewer words."""
+    """The share of a text that consists of the word at this rank of frequency; None if a text has fewer words."""
 
     rank: int
     generated: float | None
@@ -38,10 +38,10 @@ class RankShare:
 
 @dataclass(frozen=True)
 class OtherBook:
-    """Another book: its score as if generated, with its parts (means over pieces), and its Burrows' Delta.
+    """Another book: its score as if it were generated, with its parts (means over pieces), and its Burrows' Delta.
 
-    The Delta is that between the other book and the generated text, and the held-out text. The part by name of
-    ``DELTA`` is the Delta of its pieces to this book, calibrated as the generated text's.
+    The two Deltas are those between the other book and the generated and held-out text. The part named ``DELTA`` is the
+    Delta of its pieces to this book, calibrated like the generated text's.
     """
 
     name: str
@@ -53,10 +53,10 @@ class OtherBook:
 
 @dataclass(frozen=True)
 class StyleReport:
-    """Score and parts of the generated text, the held-out text's (mean over pieces), and what lies behind.
+    """Score and parts of the generated and of the held-out text, and the figures behind them.
 
-    `generated` and `held_out` are figures at the same size; `type_token_window` is in words, and shorter than the
-    setting where the generated text is.
+    Those of the held-out text are means over pieces. ``generated`` and ``held_out`` are figures at equal size.
+    ``type_token_window`` is in words, and shorter than the setting if the generated text is.
     """
 
     score: float

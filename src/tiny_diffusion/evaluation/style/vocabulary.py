@@ -1,36 +1,34 @@
-"""Vocabulary: how varied and how rare the words of a text are."""
+"""Vocabulary: how varied and how rare the words of a text are, and how easy they are to read."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 from wordfreq import available_languages, get_frequency_dict
 
-from ...data.language.words import split_words
+from ...data.language.language import wordfreq_name
+from ...data.language.words import LONG_LETTER_RUN, split_words
 from ...errors import UserError
 
 FUNCTION_WORDS = 50
-
-_WORDFREQ_NAMES = {"no": "nb"}
-# Elided words ("l'homme", "don't") fall apart into what a frequency list holds; single letters tell nothing.
-_LETTERS = re.compile(r"[^\W\d_]{2,}")
+LONG_WORD = 6  # letters; longer words count as long in LIX
 
 
 @cache
 def _frequencies(language: str) -> dict[str, float] | None:
-    """Shares of words in general use, commonest first; None where wordfreq has no list for `language`."""
-    name = _WORDFREQ_NAMES.get(language, language)
+    """Frequencies of words in general use, commonest first; None if wordfreq has no list for ``language``."""
+    name = wordfreq_name(language)
     return get_frequency_dict(name) if name in available_languages() else None
 
 
 def type_token_ratio(words: list[str], window: int) -> float:
-    """Return the mean share of distinct words over consecutive full windows of `window` words.
+    """Return the mean share of distinct words over consecutive full windows of ``window`` words.
 
-    The plain ratio falls as a text grows; equal windows make texts of different lengths comparable. Raises
-    `UserError` when `window` is below 1 or longer than the text.
+    The plain ratio falls as a text grows; equal windows make texts of different lengths comparable. Raises UserError if
+    ``window`` is below 1 or longer than the text.
     """
     if not 1 <= window <= len(words):
         raise UserError(f"type-token window {window} must be between 1 and the text's {len(words)} words")
@@ -39,7 +37,7 @@ def type_token_ratio(words: list[str], window: int) -> float:
 
 
 def hapax_share(words: list[str]) -> float:
-    """Return the share of distinct words that occur once only; comparable at equal length. NaN without a word."""
+    """Return the share of distinct words that occur only once; comparable at equal length. NaN without a word."""
     counts = Counter(words)
     return sum(count == 1 for count in counts.values()) / len(counts) if counts else float("nan")
 
@@ -56,19 +54,19 @@ def zipf_slope(words: list[str]) -> float:
 
 
 def rank_shares(words: list[str], ranks: Iterable[int]) -> list[float | None]:
-    """The share of `words` that the word of each rank has, from 1 for the commonest; None beyond the last rank."""
+    """The share of ``words`` that the word of each rank has, from 1 for the commonest; None beyond the last rank."""
     counts = sorted(Counter(words).values(), reverse=True)
     return [counts[rank - 1] / len(words) if rank <= len(counts) else None for rank in ranks]
 
 
 def rare_word_share(sentences: list[str], language: str, zipf: float) -> float:
-    """Return the share of words below `zipf` in general use: log10 of occurrences in 10^9 words (wordfreq).
+    """Return the share of words below ``zipf`` in general use: log10 of occurrences in 10^9 words (wordfreq).
 
-    Words are runs of two letters or more; one that the list lacks is rare. NaN where wordfreq has no list for
-    `language`, or `sentences` hold no such word.
+    Words are runs of two letters or more; a word that is not in the list is rare. NaN if wordfreq has no list for
+    ``language``, or ``sentences`` contain no such word.
     """
     table = _frequencies(language)
-    words = [word for sentence in sentences for word in _LETTERS.findall(sentence.casefold())]
+    words = [word for sentence in sentences for word in LONG_LETTER_RUN.findall(sentence.casefold())]
     if table is None or not words:
         return float("nan")
     least = 10.0 ** (zipf - 9)
@@ -76,10 +74,10 @@ def rare_word_share(sentences: list[str], language: str, zipf: float) -> float:
 
 
 def function_word_share(words: list[str], language: str) -> float | None:
-    """Return the share of `words` that are among the language's 50 commonest in general use.
+    """Return the share of ``words`` that are among the language's 50 commonest in general use.
 
-    These are nearly all function words. `words` come from `split_words`. None when no frequency list exists
-    for `language`; raises `UserError` when `words` is empty.
+    Nearly all of these are function words. ``words`` come from ``split_words``. None if there is no frequency list for
+    ``language``; raises UserError if ``words`` is empty.
     """
     if not words:
         raise UserError("cannot measure function words: the text holds no word")
@@ -89,3 +87,24 @@ def function_word_share(words: list[str], language: str) -> float | None:
     # The table is in falling order of frequency.
     common = {word for entry in islice(table, FUNCTION_WORDS) for word in split_words(entry)}
     return sum(word in common for word in words) / len(words)
+
+
+def lix(words: list[str], sentences: int) -> float:
+    """Return LIX (Björnsson 1968): words per sentence plus the percentage of words with more than six letters.
+
+    Below 30 is very easy, above 55 very hard. In scripts without spaces each character is a word, so only the sentence
+    length counts. NaN without a word.
+    """
+    if not words or sentences == 0:
+        return float("nan")
+    return len(words) / sentences + 100 * sum(len(word) > LONG_WORD for word in words) / len(words)
+
+
+def letters_per_word(words: list[str]) -> float:
+    """Return the mean length of a word, in characters; NaN without a word."""
+    return sum(map(len, words)) / len(words) if words else float("nan")
+
+
+def readability(words: list[str], sentences: int) -> npt.NDArray[np.float64]:
+    """Return LIX and letters per word, [2]: neither needs syllables, so they work for any alphabet."""
+    return np.array([lix(words, sentences), letters_per_word(words)])

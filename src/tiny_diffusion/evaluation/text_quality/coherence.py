@@ -1,6 +1,6 @@
-"""Coherence: how sentences hang together, and whether a text goes round in circles.
+"""Coherence: how sentences connect, and whether a text repeats itself in loops.
 
-Each figure stands beside the held-out text's: its mean and standard deviation over pieces made like the generated
+Each figure is reported beside the held-out text's: mean and standard deviation over pieces made like the generated
 texts. Likeness is the cosine of TF-IDF embeddings fitted on the training text alone.
 """
 
@@ -8,26 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.feature_extraction.text import CountVectorizer
 
 from ...config import EvaluationConfig
 from ...data.embedding import TfidfEmbedding, fit_tfidf
 from ...data.language.connectives import count_roles, has_connectives
 from ...data.language.words import split_words
-from ...errors import UserError
+from ..style.calibration import FloatArray
 from ..style.names import carry_over, fit_names
-from ..style.prose import Prose, draw_pieces, read_prose, trim
+from ..style.prose import Prose, draw_pieces, require_prose, trim
 from .repetition import Loop, distinct, longest_loop, self_repeat
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Figure:
     """A figure of the generated text, and of the held-out text: mean and standard deviation over pieces.
 
-    None where it cannot be measured: texts too short, no names, a language without a table of connectives.
+    None if it cannot be measured: texts too short, no names, or a language without a table of connectives.
     """
 
     name: str
@@ -38,10 +35,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class CoherenceReport:
-    """Figures by name; the sentences apart of the distant ones; the longest loop, and what order adds to likeness.
+    """Figures by name, the distance in sentences for "apart", the longest loops, and a baseline for likeness.
 
-    `unordered_likeness` is the likeness of two held-out sentences taken at random: where sentences in any order would
-    end up.
+    ``unordered_likeness`` is the likeness of two held-out sentences taken at random: the value for sentences in any
+    order.
     """
 
     figures: list[Figure]
@@ -55,7 +52,7 @@ class SentenceLikeness:
     """Cosines between sentences, by an embedding fitted on training sentences."""
 
     def __init__(self, training: Prose, dim: int, seed: int) -> None:
-        """Fit on the training text's sentences."""
+        """Fit on the sentences of the training text."""
         self._counter = CountVectorizer(analyzer=split_words, dtype=np.float64)
         counts = self._counter.fit_transform(training.sentences).tocsr()
         self._embedding: TfidfEmbedding = fit_tfidf(counts, dim, seed)
@@ -65,7 +62,7 @@ class SentenceLikeness:
         return self._embedding.transform(self._counter.transform(prose.sentences).tocsr())
 
     def apart(self, prose: Prose, gap: int) -> float | None:
-        """Mean cosine of sentences `gap` apart in the same text; None where no text has so many sentences."""
+        """Mean cosine of sentences ``gap`` apart in the same text; None if no text has so many sentences."""
         pairs = [(i, i + gap) for first, end in prose.runs.tolist() for i in range(first, end - gap)]
         if not pairs:
             return None
@@ -84,7 +81,7 @@ class SentenceLikeness:
 
 
 def connectives_per_100(prose: Prose, language: str) -> float | None:
-    """Discourse connectives in 100 words; None for a language without a table of them."""
+    """Discourse connectives per 100 words; None for a language without a table of them."""
     if not has_connectives(language):
         return None
     return float(100 * count_roles(prose.sentences, language).sum() / prose.lengths.sum())
@@ -93,16 +90,13 @@ def connectives_per_100(prose: Prose, language: str) -> float | None:
 def measure_coherence(
     generated: list[str], held: list[str], training: list[str], language: str, settings: EvaluationConfig
 ) -> CoherenceReport:
-    """Set the coherence of `generated` beside that of `held`; embedding and names are learnt from `training`.
+    """Compare the coherence of ``generated`` with that of ``held``; embedding and names are learnt from ``training``.
 
-    `language` is a two-letter code. Texts without a word are left out, and so are those at the end that go beyond as
-    many words as `held` has; raises `UserError` when no word is left on a side.
+    ``language`` is a two-letter code. Texts without a word are left out, and so are texts at the end that exceed the
+    number of words in ``held``; raises UserError if no word is left on a side.
     """
     read = {"generated": generated, "held-out": held, "training": training}
-    sides = {side: read_prose(texts, language) for side, texts in read.items()}
-    for side, prose in sides.items():
-        if not prose.words:
-            raise UserError(f"cannot measure coherence: the {side} texts hold no word, at least one is needed")
+    sides = {side: require_prose(texts, language, f"coherence: the {side} texts") for side, texts in read.items()}
     own, book = sides["held-out"], sides["training"]
     text = trim(sides["generated"], int(own.lengths.sum()))
     pieces = draw_pieces(own, text, settings.book_pieces, settings.seed)
@@ -142,5 +136,5 @@ def _figure(name: str, measure: Callable[[Prose], float | None], text: Prose, pi
 
 
 def _loop(prose: Prose) -> Loop:
-    """The longest loop of any text."""
+    """The longest loop in any text."""
     return max((longest_loop(words) for words in prose.texts), key=lambda loop: loop.words)

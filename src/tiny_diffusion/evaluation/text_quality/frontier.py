@@ -1,7 +1,7 @@
-"""The frontier of quality and diversity: generative perplexity with entropy beside it, over temperature.
+"""The frontier of quality and diversity: generative perplexity and entropy, by temperature.
 
-Either alone can be gamed: a text of one word over and over has a low perplexity, one of words at random a high
-entropy. A model is better where its curve lies nearer the held-out text's point.
+Either alone can be gamed: one word repeated has a low perplexity, and random words have a high entropy. A model is
+better if its curve is closer to the held-out text's point.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from .repetition import distinct
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """Texts written at one temperature, or the held-out text at None.
+    """Texts written at one temperature; the held-out text has None.
 
-    perplexity: per token under the n-gram model; twin_perplexity: under the autoregressive twin, if there is one;
-    entropy: of the tokens of a text, in nats, mean over texts; distinct_2: over the words of all texts. None where
-    no text holds a token, or two words.
+    perplexity: per token under the n-gram model. twin_perplexity: under the autoregressive twin, if there is one.
+    entropy: of the tokens of a text, in nats, mean over texts. distinct_2: over the words of all texts. None if no text
+    contains a token, or two words.
     """
 
     temperature: float | None
@@ -36,7 +36,7 @@ class FrontierPoint:
 
 @dataclass(frozen=True)
 class Frontier:
-    """Points by rising temperature, and the held-out text's own, in texts as long."""
+    """Points by rising temperature, and the held-out text's own point, measured on texts of the same length."""
 
     points: list[FrontierPoint]
     held_out: FrontierPoint
@@ -45,7 +45,7 @@ class Frontier:
 class Judge:
     """Scores texts by models of the training text: Kneser-Ney, and an autoregressive twin if given.
 
-    Texts are encoded anew, so that all models' texts are split into tokens alike.
+    Texts are encoded again, so that the texts of all models are split into tokens alike.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class Judge:
         twin: Transformer | None = None,
         batch_size: int = 1,
     ) -> None:
-        """Fit the n-gram model of `order` on the training texts; `twin` takes `batch_size` windows at once."""
+        """Fit the n-gram model of ``order`` on the training texts; ``twin`` takes ``batch_size`` windows at once."""
         self.tokenizer, self.level, self.twin, self.batch_size = tokenizer, level, twin, batch_size
         self._counts = KneserNey(order, tokenizer.level_size(level))
         self._counts.fit([np.array(ids) - NUM_RESERVED for ids in map(self.encode, training)])
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text` at the level of the models."""
+        """The ids of ``text`` at the models' vocabulary level."""
         return self.tokenizer.encode(text, self.level)
 
     def point(self, temperature: float | None, texts: Sequence[str]) -> FrontierPoint:
-        """Measure texts; those that are empty do not count."""
+        """Measure texts; empty ones do not count."""
         ids = [np.array(found) for found in map(self.encode, texts) if found]
         nats = [-self._counts.log_probs(row - NUM_RESERVED).sum() for row in ids]
         tokens = sum(map(len, ids))
@@ -88,12 +88,12 @@ class Judge:
 
 
 def token_entropy(ids: np.ndarray) -> float:
-    """Entropy, in nats, of how often each of `ids` occurs among them: at most log of their number."""
+    """Entropy, in nats, of the frequencies of ``ids`` among themselves: at most the log of their number."""
     share = np.unique(ids, return_counts=True)[1] / len(ids)
     return float(-(share * np.log(share)).sum())
 
 
 def measure_frontier(texts: dict[float, list[str]], held: list[str], judge: Judge) -> Frontier:
-    """Points of `texts` by temperature, beside that of `held`, pieces as long as they are."""
+    """Measure the points of ``texts`` by temperature, and that of ``held``, pieces of the same length."""
     points = [judge.point(temperature, found) for temperature, found in sorted(texts.items())]
     return Frontier(points, judge.point(None, held))

@@ -1,7 +1,7 @@
-"""Novelty: how much of the generated text was copied word for word, with the held-out text as the floor.
+"""Novelty: how much of the generated text is copied word for word, with the held-out text as the floor.
 
-Any two texts of one author share runs of words. So every figure stands beside the same figure of the held-out text,
-cut into pieces as long as the generated texts, and as many.
+Any two texts by one author share runs of words. So every figure is reported beside the same figure of the held-out
+text, cut into as many pieces, of the same length, as the generated texts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ from ...errors import UserError
 MARGIN = 20
 """Words shown before and after a copied run."""
 MARKED = 5
-"""Words of the shortest copied run that is marked in a sample: shorter ones any two English texts share."""
+"""Words in the shortest copied run that is marked in a sample: any two English texts share shorter ones."""
 
 
 @dataclass(frozen=True)
 class NgramShare:
-    """Share of the n-grams that stand in the training text, each occurrence counted; None where there is none."""
+    """Share of the n-grams that occur in the training text, counting each occurrence; None if there are none."""
 
     n: int
     share: float | None
@@ -29,7 +29,11 @@ class NgramShare:
 
 @dataclass(frozen=True)
 class Copying:
-    """Copying by some texts. `longest_words` over all of them; `sentences`: those long enough to be looked up."""
+    """Copying by some texts.
+
+    longest_words, longest_text: the longest copied run over all texts. sentences: the number of those long enough to be
+    looked up.
+    """
 
     texts: int
     words: int
@@ -42,7 +46,7 @@ class Copying:
 
 @dataclass(frozen=True)
 class CopiedPassage:
-    """The most copied sample beside the training text that it follows: numbers in their lists, and excerpts."""
+    """The sample with the longest copied run beside the training text it follows: their numbers, and excerpts."""
 
     sample: int
     passage: int
@@ -53,7 +57,7 @@ class CopiedPassage:
 
 @dataclass(frozen=True)
 class StepsNovelty:
-    """Copying by texts that were written in so many denoising steps."""
+    """Copying by texts that were written in this number of denoising steps."""
 
     steps: int
     copying: Copying
@@ -61,10 +65,10 @@ class StepsNovelty:
 
 @dataclass(frozen=True)
 class NoveltyReport:
-    """Copying by the generated texts and by the held-out text, and by the number of sampling steps.
+    """Copying by the generated texts and by the held-out text, and by number of sampling steps.
 
-    copied: for each generated text the stretches, as first character and the one behind the last, whose words stand
-    in the training text in runs of MARKED words or more.
+    copied: for each generated text the character spans (start, end) whose words occur in the training text in runs of
+    MARKED words or more.
     """
 
     generated: Copying
@@ -75,7 +79,7 @@ class NoveltyReport:
 
     @property
     def columns(self) -> dict[str, Copying]:
-        """What tables set side by side, by name: the generated texts, by steps if there are any, and the floor."""
+        """The columns of tables, by name: the generated texts, by steps if there are any, and the held-out text."""
         written = {f"{row.steps} steps": row.copying for row in self.by_steps} or {"generated": self.generated}
         return {**written, "held-out text": self.held_out}
 
@@ -88,9 +92,9 @@ def measure_novelty(
     settings: EvaluationConfig,
     by_steps: dict[int, list[str]] | None = None,
 ) -> NoveltyReport:
-    """Look up `generated`, and other texts by their number of steps, in the index of the training text.
+    """Look up ``generated``, and other texts by their number of steps, in the index of the training text.
 
-    Raises `UserError` when there is no generated text.
+    Raises UserError if there is no generated text.
     """
     if not generated:
         raise UserError("cannot measure novelty: there is no generated text, at least one is needed")
@@ -108,12 +112,12 @@ def measure_novelty(
 
 
 def measure_copying(texts: Sequence[str], index: CopyIndex, language: str, settings: EvaluationConfig) -> Copying:
-    """Longest run, n-grams and sentences of `texts` that stand in the indexed text. `language`: two letters."""
+    """Longest run, n-grams and sentences of ``texts`` that occur in the indexed text. ``language``: two-letter code."""
     return _copying(texts, index.match(texts), index, language, settings)
 
 
 def copied_stretches(text: str, match: Matches) -> list[tuple[int, int]]:
-    """Where copied runs of MARKED words or more stand in ``text``: first character, and behind the last, in order."""
+    """Return the character spans (start, end) of copied runs of MARKED words or more in ``text``, in order."""
     words = word_spans(text)
     found: list[tuple[int, int]] = []
     for start in (match.length >= MARKED).nonzero()[0].tolist():
@@ -126,9 +130,9 @@ def copied_stretches(text: str, match: Matches) -> list[tuple[int, int]]:
 
 
 def ngram_share(matches: Iterable[Matches], n: int) -> float | None:
-    """Share of the word n-grams, each occurrence counted, that stand in the source; None without any n-gram.
+    """Share of the word n-grams, counting each occurrence, that occur in the source; None without any n-gram.
 
-    Raises `UserError` when `n` is below 1.
+    Raises UserError if ``n`` is below 1.
     """
     if n < 1:
         raise UserError(f"n-gram length {n} is too small: it must be 1 or more")
@@ -140,15 +144,15 @@ def ngram_share(matches: Iterable[Matches], n: int) -> float | None:
 
 
 def cut_like(generated: list[str], held: list[str]) -> list[str]:
-    """`held` cut into pieces of the mean number of words of the generated texts, at most as many as those."""
+    """Cut ``held`` into pieces with the mean number of words of the generated texts, at most as many as those."""
     words = sum(len(split_words(text)) for text in generated)
     return cut(held, max(1, words // len(generated)), len(generated))
 
 
 def cut(texts: list[str], words: int, count: int) -> list[str]:
-    """At most `count` pieces of `words` words, evenly spread over `texts`, none across two of them.
+    """At most ``count`` pieces of ``words`` words, evenly spread over ``texts``, none across two of them.
 
-    A text shorter than that is a piece of its own.
+    A text shorter than that is a piece by itself.
     """
     pieces = []
     for text in texts:
@@ -179,7 +183,7 @@ def _copying(
 
 
 def _nearest(texts: list[str], matches: list[Matches], index: CopyIndex) -> CopiedPassage | None:
-    """Where the longest run of all was copied from; None when no word stands in the training text."""
+    """The source of the longest run of all; None if no word occurs in the training text."""
     sample = max(range(len(texts)), key=lambda i: matches[i].longest)
     match = matches[sample]
     if match.longest == 0:

@@ -1,4 +1,4 @@
-"""Repetition within a text: distinct n-grams, n-grams that recur, loops."""
+"""Repetition within a text: distinct n-grams, recurring n-grams, and loops."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import numpy as np
 from ...errors import UserError
 
 LONGEST_PERIOD = 64
-"""Longest phrase whose immediate repetition counts as a loop, in words; longer ones show in `self_repeat`."""
+"""Longest phrase, in words, whose immediate repetition counts as a loop; longer ones show in ``self_repeat``."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A phrase said again at once: words of the whole stretch, of the phrase, and the phrase; 0 without any."""
+    """A phrase repeated immediately: words in the whole stretch, words in the phrase, and the phrase; 0 if none."""
 
     words: int
     period: int
@@ -21,7 +21,7 @@ class Loop:
 
 
 def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
-    """All runs of `n` words; raises `UserError` when `n` is below 1."""
+    """All runs of ``n`` words; raises UserError if ``n`` is below 1."""
     if n < 1:
         raise UserError(f"n-gram length {n} is too small: it must be 1 or more")
     return list(zip(*(words[offset:] for offset in range(n)), strict=False))
@@ -30,23 +30,23 @@ def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
 def distinct(texts: Sequence[Sequence[str]], n: int) -> float | None:
     """Distinct n-grams over all n-grams of all texts together (Li et al. 2016); None without any n-gram.
 
-    It falls as texts grow: comparable at equal size.
+    The figure falls as texts grow: compare it at equal size.
     """
     found = [gram for words in texts for gram in ngrams(words, n)]
     return len(set(found)) / len(found) if found else None
 
 
 def self_repeat(texts: Sequence[Sequence[str]], n: int) -> float | None:
-    """Share of n-grams that stood in the same text before (rep-n, Welleck et al. 2020); None without any n-gram."""
+    """Share of n-grams that occurred in the same text before (rep-n, Welleck et al. 2020); None without any n-gram."""
     grams = [ngrams(words, n) for words in texts]
     total = sum(map(len, grams))
     return 1 - sum(len(set(found)) for found in grams) / total if total else None
 
 
 def longest_loop(words: Sequence[str]) -> Loop:
-    """The longest stretch in which one phrase of at most 64 words follows on itself, twice or more.
+    """The longest stretch in which one phrase of at most 64 words follows itself, twice or more.
 
-    Of equally long stretches, the one with the shortest phrase.
+    Among stretches of equal length, the one with the shortest phrase.
     """
     identity: dict[str, int] = {}
     ids = np.array([identity.setdefault(word, len(identity)) for word in words])
@@ -57,7 +57,7 @@ def longest_loop(words: Sequence[str]) -> Loop:
         if edges.size == 0:
             continue
         start, end = edges[(edges[:, 1] - edges[:, 0]).argmax()].tolist()
-        # A run shorter than the phrase is no whole repetition of it.
+        # A run shorter than the phrase is not a complete repetition of it.
         if end - start >= period and end - start + period > best.words:
             best = Loop(end - start + period, period, " ".join(words[start : start + period]))
     return best

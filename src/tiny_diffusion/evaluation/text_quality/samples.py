@@ -1,4 +1,4 @@
-"""Texts that the model writes to be measured."""
+"""Texts that the model writes for measurement."""
 
 from collections.abc import Callable, Generator, Iterable
 from itertools import count
@@ -10,10 +10,10 @@ from ...data.language.segmentation import split_sentences
 from ...model.transformer import Transformer
 from ...sampling.denoise import most_steps
 from ...writing.writer import Writer, most_passes
-from ..likelihood.comparison import Step
+from ..subject import Step
 
 Value = TypeVar("Value", int, float)
-WRITING = "writing samples"  # the step's name
+WRITING = "writing samples"  # name of the step
 
 
 def varied(name: str, value: float) -> str:
@@ -30,7 +30,7 @@ def write_samples(
 ) -> Generator[Step, None, list[str]]:
     """Write texts without a prompt, in batches, as the model draws them.
 
-    Yields the step ``name`` after each forward pass, counted in passes of one text.
+    Yields the step ``name`` after each forward pass, counted in passes per text.
     """
     writer = Writer(model, checkpoint.tokenizer)
     samples: list[str] = []
@@ -50,14 +50,14 @@ def write_samples(
 
 
 def sample_passes(settings: EvaluationConfig, generation: GenerationConfig, model: Transformer) -> int:
-    """The most forward passes that a text to be measured takes; a token each for an autoregressive model."""
+    """The largest number of forward passes per measured text; an autoregressive model takes one per token."""
     if model.config.causal:
         return settings.sample_tokens
     return most_passes(generation.model_copy(update={"length": settings.sample_tokens}), model.config.context)
 
 
 def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, written: int) -> GenerationConfig:
-    """How the next batch of samples is written when there are so many already."""
+    """Settings for the next batch of samples when ``written`` samples exist already."""
     wanted = min(settings.batch_size, settings.samples - written)
     return generation.as_drawn().model_copy(
         update={"num_samples": wanted, "length": settings.sample_tokens, "seed": settings.seed + written}
@@ -65,7 +65,7 @@ def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, wr
 
 
 def steps_taken(settings: EvaluationConfig, generation: GenerationConfig, context: int, steps: int) -> int:
-    """How many of ``steps`` a sample's first block takes at most: beyond a token a step some samplers need no more."""
+    """The largest number of ``steps`` that a sample's first block takes: some samplers need at most one per token."""
     tokens = min(context, settings.sample_tokens)
     return most_steps(generation.model_copy(update={"steps": steps}), tokens)
 
@@ -89,9 +89,9 @@ def vary(
 
 
 def whole_sentences(text: str, language: str) -> str:
-    """``text`` without its first and last sentence, which a sample begins and ends in the middle of.
+    """``text`` without its first and last sentence, because a sample begins and ends in the middle of one.
 
-    Paragraphs stay apart. A sample of fewer than three sentences stays as it is.
+    Paragraphs stay separate. A sample with fewer than three sentences is returned unchanged.
     """
     paragraphs = [split_sentences(paragraph, language) for paragraph in text.split("\n\n")]
     paragraphs = [sentences for sentences in paragraphs if sentences]

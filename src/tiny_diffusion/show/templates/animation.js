@@ -6,7 +6,7 @@ const finals = stages.map((spans) => spans.map((span) => span.textContent));
 const given = stages.map((spans) => spans.map((span) => span.className === "given"));
 let timer = null;
 
-// What stands in frame `until` of a film: for each piece its confidence, text, and frame; null where masked.
+// The pieces in frame `until` of a film: confidence, text and frame of each; null if masked.
 function pieces(film, until, size) {
   const found = Array(size).fill(null);
   film.slice(0, until + 1).forEach((frame, number) => {

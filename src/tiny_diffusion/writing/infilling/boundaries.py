@@ -3,31 +3,20 @@
 Shapes: V text vocabulary.
 """
 
-from enum import Enum
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ...data.language.segmentation import ENGLISH, split_sentences
-from ...data.tokenizer import NUM_RESERVED, BookTokenizer
+from ...data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ...errors import UserError
+from ..filler import Edge
+from ..layout import Span
+from .gapped_text import Gap, Opening
 
-_NEXT = "The end"  # begins with a word that often begins a sentence: what stands before it has ended, or has not
-
-
-class Opening(Enum):
-    """How a filling begins. A token in the middle of a text carries the space before it.
-
-    SPACE: with the space that the text before the gap has given it. WORD: without white space, for the gap stands at
-    the text's beginning or behind a line break. JOIN: with a space of its own, for the gap stands right behind
-    another. FREE: as the model likes, for the gap stands right behind a character.
-    """
-
-    SPACE = "space"
-    WORD = "word"
-    JOIN = "join"
-    FREE = "free"
+_NEXT = "The end"  # its first word often begins a sentence, so it shows whether the text before it has ended one
 
 
 def ends_sentence(text: str, language: str = ENGLISH) -> bool:
@@ -36,17 +25,29 @@ def ends_sentence(text: str, language: str = ENGLISH) -> bool:
 
 
 class Edges:
-    """Masks (V,) over the first ``allowed`` text tokens of a tokenizer, for a model of ``size`` text tokens."""
+    """Masks (V,) over the first ``allowed`` text tokens of a tokenizer, for a model with ``size`` text tokens."""
 
     def __init__(self, tokenizer: BookTokenizer, size: int, allowed: int, language: str = ENGLISH) -> None:
         self._tokens = [tokenizer.token_bytes(NUM_RESERVED + i).decode("utf-8", "replace") for i in range(allowed)]
         self._size = size
         self._language = language
 
-    def opening(self, opening: Opening, single: bool) -> Tensor | None:
-        """Tokens that may begin a gap, of one token where ``single``; None where all may.
+    def of(self, gap: Gap, ids: Sequence[int], span: Span) -> tuple[Edge, ...]:
+        """The edges of a gap at ``span`` of the row ``ids``, except where a word stands already.
 
-        Raises UserError when the vocabulary has none, as one of bytes alone has no single token for a word.
+        Raises UserError as ``opening`` does.
+        """
+        start, end = span
+        opening = self.opening(gap.opening, single=end - start == 1)
+        found = [Edge(start, opening)] if opening is not None else []
+        if gap.request.unit in ("sentence", "paragraph"):
+            found.append(Edge(end - 1, self.closing))
+        return tuple(edge for edge in found if ids[edge.place] == MASK)
+
+    def opening(self, opening: Opening, single: bool) -> Tensor | None:
+        """Tokens (V,) that may begin a gap, of one token if ``single``; None if all may.
+
+        Raises UserError if the vocabulary has none: a vocabulary of bytes has no single token for a word.
         """
         if opening is Opening.FREE:
             return None
@@ -59,7 +60,7 @@ class Edges:
 
     @cached_property
     def closing(self) -> Tensor:
-        """Tokens that end a sentence, the full stop among them."""
+        """Tokens (V,) that end a sentence, the full stop among them."""
         return self._mask([t == t.rstrip() and ends_sentence(f"Word{t}", self._language) for t in self._tokens])
 
     @cached_property

@@ -1,121 +1,240 @@
-"""Filling the gaps of a template: several at once where their sizes are told, else by search, gap after gap.
+"""Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
-A gap of so many words, a sentence, a paragraph, or one with words that must appear is filled in several sizes at
-once; of those fillings that are as asked, the one likeliest a token is taken (see ``search``). A text beyond the
-context is filled from left to right through windows of the context, each gap with as much text on both sides as fits.
-The guard on copies looks at the text as far as the next open gap: fillings of told size are mended, those of a search
-thrown away.
+A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once.
+Among fillings that satisfy the request, the one with the highest mean log-probability per token is chosen. A text
+beyond the context is filled from left to right through windows of the context, each gap with as much text on both
+sides as fits. The guards on copies look at the text as far as the next open gap: fillings of fixed size are repaired,
+those of a search discarded.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 
 import torch
+from torch import Tensor
 
-from ...config import GenerationConfig
 from ...config.messages import show_value
+from ...data.tokenizer import MASK
 from ...errors import UserError
 from ...sampling.denoise import DenoisingState
-from ..filler import Filler
-from ..results import Outcome, Process, Written
+from ..copy_guard import NoveltyGuard
+from ..filler import Filled, Filler, Row
+from ..repair import Repair
+from ..results import Outcome, Process, Stretch, WritingState
 from .boundaries import Edges
-from .conditions import exact_size, usual_size
-from .draft import Draft, draft_of, hole_at, text_of, tokens_a_word
-from .hole_window import HoleWindow
-from .required import checked
-from .search import assign_words, search
-from .template import Fixed, Gap, parse_gaps
+from .gapped_text import Gap, GappedText, Window
+from .requirements import (
+    SLACK,
+    assign_words,
+    check_fits,
+    describe,
+    fulfils,
+    place_words,
+    required_words,
+    size_range,
+    spread,
+    tokens_needed,
+    tokens_per_word,
+    usual_size,
+)
+from .template import Fixed, GapRequest, parse_gaps
+
+Texts = dict[int, GappedText]
+"""The texts that are not refused, by number, from 0."""
+Filling = Generator[WritingState, None, Texts]
+"""Every moment of filling some gaps of each text, then the texts with them filled."""
 
 
-def gap_settings(settings: GenerationConfig) -> GenerationConfig:
-    """``settings`` with the sampler for gaps in the place of that for all other writing."""
-    return settings.model_copy(update={"sampler": settings.gap_sampler})
+def infilling(
+    filler: Filler, guards: Sequence[NoveltyGuard], language: str, template: str, must: tuple[str, ...]
+) -> Process:
+    """Every moment of filling ``template``, then its texts, in which all but the gaps is as it was given.
 
-
-def filling(filler: Filler, template: str, must: tuple[str, ...]) -> Process:
-    """Every moment of filling ``template``, then its texts, in which all but the gaps stands as it was given.
-
-    States are of the rows filled at that moment: of a window around the gaps in hand, for every sample, or for the
-    candidates of one size. Gaps behind them are masked there and come later. Raises UserError for a template without
-    a gap or with one that cannot be read or cannot fit the context; a sample without a filling as asked is refused.
+    States hold the rows that are being filled: a window around the current gaps for every text, or the candidates of
+    one size. Later gaps are masked in them and are filled later. Raises UserError for a template without a gap, with
+    one that cannot be read or does not fit the context; a text without a filling as requested is refused.
     """
-    pieces = parse_gaps(template)
-    gaps = [piece for piece in pieces if isinstance(piece, Gap)]
-    if not gaps:
+    pieces, settings, context = parse_gaps(template), filler.settings, filler.context
+    requests = [piece for piece in pieces if isinstance(piece, GapRequest)]
+    if not requests:
         raise UserError(f"no gap in {show_value(template)}; mark one with three or more underscores: ___")
-    settings, context = filler.settings, filler.context
-    for gap in gaps:
-        _check(gap, settings.gap_tokens, context)
-    texts = [piece.text for piece in pieces if isinstance(piece, Fixed)]
-    ratio = tokens_a_word(texts, filler.tokenizer, filler.writing_level)
-    draft = draft_of(pieces, filler.encode, lambda gap: usual_size(gap, ratio, settings.gap_tokens, context))
-    draft = assign_words(filler, draft, checked(must), ratio)
-    edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, filler.language)
-    drafts = dict.fromkeys(range(settings.num_samples), draft)
-    refused: dict[int, str] = {}
-    for holes in _rounds(draft, settings.gap_tokens, context):
-        if not drafts:
-            break
-        if exact_size(hole_at(draft, holes[0]), settings.gap_tokens) is None:
-            drafts = yield from search(filler, edges, drafts, holes[0], ratio, refused)
-        else:
-            drafts = yield from _fill_together(filler, edges, drafts, holes, refused)
-    return Outcome({k: _written(filler, each) for k, each in drafts.items()}, refused)
+    for request in requests:
+        check_fits(request, settings.gap_tokens, context)
+    fixed = [piece.text for piece in pieces if isinstance(piece, Fixed)]
+    ratio = tokens_per_word(fixed, filler.tokenizer, filler.writing_level)
+    sizes = {request: usual_size(request, ratio, settings.gap_tokens, context) for request in requests}
+    text = GappedText.of(pieces, filler.encode, sizes.__getitem__)
+    if must:
+        text = assign_words(filler, text, must, ratio)
+    edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
+    work = Infilling(filler, guards, language, edges, ratio)
+    texts = dict.fromkeys(range(settings.num_samples), text)
+    for numbers in text.rounds(context):
+        if texts:
+            together = text.gaps[numbers[0]].has_fixed_size
+            texts = yield from work.fill_together(texts, numbers) if together else work.search(texts, numbers[0])
+    return Outcome({k: text.written(filler.tokenizer) for k, text in texts.items()}, work.refused)
 
 
-def _check(gap: Gap, gap_tokens: int, context: int) -> None:
-    """Raise UserError for a gap that needs more tokens than the context holds; a word needs one at least."""
-    needed = gap_tokens if gap.unit == "blank" else gap.most
-    if needed > context:
-        raise UserError(
-            f"the gap {gap.source} needs {needed} tokens at least; the model's context holds {context}: make it smaller"
+@dataclass(frozen=True)
+class Infilling:
+    """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
+
+    edges: which tokens may begin and end a gap. ratio: expected tokens per word. refused: reasons by number of the
+    text. draws: numbers the attempts.
+    """
+
+    filler: Filler
+    guards: Sequence[NoveltyGuard]
+    language: str
+    edges: Edges
+    ratio: float
+    refused: dict[int, str] = field(default_factory=dict)
+    draws: Iterator[int] = field(default_factory=count)
+
+    def fill_together(self, texts: Texts, numbers: Sequence[int]) -> Filling:
+        """Fill the gaps ``numbers`` of each text in one draw and repair them; drop texts that the guards refuse."""
+        draw, rows, windows = next(self.draws), dict[int, Row](), dict[int, Window]()
+        for k, text in texts.items():
+            gaps = text.gaps[numbers[0] : numbers[-1] + 1]
+            windows[k] = text.window(gaps[0], gaps[-1], self.filler.context)
+            rows[k] = self._row(k, gaps, windows[k], draw)
+        filled = dict(zip(rows, (yield from self.filler.fill(list(rows.values()))), strict=True))
+        done: Texts = {}
+        for k, text in texts.items():
+            row = filled[k]
+            if self.guards:
+                row = yield from self._repaired(text, k, numbers, windows[k], rows[k], row)
+            for number, span in zip(numbers, windows[k].spans, strict=True):
+                origin = rows[k].stretch if number == numbers[0] else None
+                text = text.with_gap(text.gaps[number].filled(row, span, self.filler.tokenizer, origin))
+            done[k] = text
+        return {k: text for k, text in done.items() if k not in self.refused}
+
+    def _repaired(
+        self, text: GappedText, k: int, numbers: Sequence[int], window: Window, row: Row, filled: Filled
+    ) -> Generator[WritingState, None, Filled]:
+        """Every moment of repairing the gaps ``numbers`` of text ``k``, then the row; a refusal is noted.
+
+        Tokens are drawn as in the first draw: with the edges, and with the open gaps behind masked.
+        """
+        before, behind = text.beside(text.gaps[numbers[0]], text.gaps[numbers[-1]])
+        (start, _), (_, end) = window.spans[0], window.spans[-1]
+        known = min(len(row.ids), end + len(behind))  # tokens before the next open gap
+        free = torch.zeros(1, known, dtype=torch.bool)
+        for span in window.spans:
+            free[0, slice(*span)] = True
+        device, given = self.filler.model.device, row.ids[None] != MASK
+        repair = Repair(self.filler, self.guards, len(before), k, row.edges, row.ids[known:])
+        state = DenoisingState(filled.ids[None, :known].to(device), filled.confidence[None, :known].to(device), 0, 0)
+        outside = [before[: len(before) - start]], [behind[known - end :]]
+        for latest in repair.states(state, free.to(device), self.refused, *outside):
+            ids = torch.cat((latest.ids[0].cpu(), filled.ids[known:]))
+            confidence = torch.cat((latest.confidence[0].cpu(), filled.confidence[known:]))
+            filled = Filled(ids, confidence, filled.steps + 1)
+            shown, sure = ids[None].clone(), confidence[None].clone()
+            yield WritingState(shown, sure, filled.steps, filled.steps, given, (row.stretch,))
+        return filled
+
+    def search(self, texts: Texts, number: int) -> Filling:
+        """Search for a filling of the gap ``number`` of each text; drop texts without one, and note the reason.
+
+        Each round draws ``settings.gap_candidates`` fillings for every text that has none yet, in sizes around the
+        expected one, and the next round learns the tokens per word from them. Fillings that do not satisfy the request
+        are discarded, and so are those that make a longer copied run than the guards allow, where required words
+        count as written. Texts without a filling after ``settings.gap_rounds`` are refused.
+        """
+        filler, settings, ratio = self.filler, self.filler.settings, self.ratio
+        found: Texts = {}
+        copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
+        for turn in range(settings.gap_rounds):
+            slack = SLACK / (1 + turn)
+            missing = {k: text for k, text in texts.items() if k not in found}
+            rows = [row for k, text in missing.items() for row in self._candidates(text, k, number, ratio, slack)]
+            filled = yield from filler.fill(rows)
+            good: list[tuple[Row, Gap]] = []
+            drawn: list[Gap] = []
+            for row, result in zip(rows, filled, strict=True):
+                part, text = row.stretch, texts[row.stretch.text]
+                gap = text.gaps[number].filled(result, (part.first, part.last), filler.tokenizer, part)
+                drawn.append(gap)
+                if fulfils(gap, gap.text, self.language):
+                    if run := self._copied_run(text, gap):
+                        copied[part.text] = run
+                    else:
+                        good.append((row, gap))
+            found |= self._likeliest(texts, good)
+            if len(found) == len(texts):
+                break
+            words = sum(len(gap.text.split()) for gap in drawn)
+            ratio = sum(len(gap.ids) for gap in drawn) / words if words else ratio
+        self.refused.update(
+            {k: self._reason(text.gaps[number], copied.get(k)) for k, text in texts.items() if k not in found}
         )
+        return {k: found[k] for k in texts if k in found}
 
+    def _candidates(self, text: GappedText, k: int, number: int, ratio: float, slack: float) -> Iterator[Row]:
+        """Rows with the gap ``number`` of text ``k`` open in several sizes, its required words in place."""
+        gap, filler, settings = text.gaps[number], self.filler, self.filler.settings
+        words = required_words(gap, filler.encode)
+        needed = tokens_needed(words)
+        least, most = size_range(gap.request, ratio, slack, settings.gap_tokens, filler.context, needed, len(words))
+        sizes = spread(least, most, -(-settings.gap_candidates // 2))  # each twice: rows of one size are one batch
+        chances: dict[int, Tensor] = {}
+        for i in range(settings.gap_candidates):
+            opened = gap.opened(sizes[i % len(sizes)])
+            window = text.with_gap(opened).window(opened, opened, filler.context)
+            [(start, end)] = window.spans
+            if words:
+                if end - start not in chances:
+                    chances[end - start] = filler.expectations(window.ids, start, end)
+                room = end - start - (gap.request.unit in ("sentence", "paragraph"))
+                placed = place_words(words, chances[end - start], room, filler.generator)
+                if placed is None:
+                    continue
+                window.ids[start:end] = torch.tensor(placed)
+            yield self._row(k, [opened], window, next(self.draws))
 
-def _rounds(draft: Draft, gap_tokens: int, context: int) -> list[list[int]]:
-    """Which holes are filled together: each alone, but neighbours of told size that one window holds well.
+    def _row(self, k: int, gaps: Sequence[Gap], window: Window, draw: int) -> Row:
+        """The row to fill the ``gaps`` of text ``k`` in: their window, with its edges."""
+        ids = window.ids.tolist()
+        edges = [edge for gap, span in zip(gaps, window.spans, strict=True) for edge in self.edges.of(gap, ids, span)]
+        part = Stretch(k, window.start, window.spans[0][0], window.spans[-1][1], draw)
+        return Row(window.ids, tuple(edges), part)
 
-    That is all of them in a text that the context holds; beyond it, those within half a context.
-    """
-    limit = context if sum(len(part.ids) for part in draft) <= context else context // 2
-    rounds: list[list[int]] = []
-    open_round = False
-    for index in (i for i, part in enumerate(draft) if part.hole is not None):
-        exact = exact_size(hole_at(draft, index), gap_tokens) is not None
-        first = rounds[-1][0] if rounds else index
-        if exact and open_round and sum(len(part.ids) for part in draft[first : index + 1]) <= limit:
-            rounds[-1].append(index)
-        else:
-            rounds.append([index])
-        open_round = exact
-    return rounds
+    def _copied_run(self, text: GappedText, gap: Gap) -> list[str]:
+        """The words of the first copied run that this filling would make longer than a guard allows."""
+        for guard in self.guards:
+            before, behind = text.beside(gap, gap)
+            if run := guard.run_across(before, gap.ids, behind):
+                return run
+        return []
 
+    def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> Texts:
+        """The texts that have ``good`` fillings, each with its likeliest; later gaps are open when it is scored."""
+        rows = [row.ids.clone() for row, _ in good]
+        for ids, (row, gap) in zip(rows, good, strict=True):
+            ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
+        bounds = [(row.stretch.first, row.stretch.last) for row, _ in good]
+        best: dict[int, tuple[float, Gap]] = {}
+        for (row, gap), score in zip(good, self.filler.scores(rows, bounds), strict=True):
+            k = row.stretch.text
+            if k not in best or score > best[k][0]:
+                best[k] = score, gap
+        return {k: texts[k].with_gap(gap) for k, (_, gap) in best.items()}
 
-def _fill_together(
-    filler: Filler, edges: Edges, drafts: Mapping[int, Draft], holes: Sequence[int], refused: dict[int, str]
-) -> Generator[DenoisingState, None, dict[int, Draft]]:
-    """Every moment of filling ``holes`` of each draft by one draw and of mending them, then the drafts with them.
-
-    A draft that the guard refuses is missing from these, and the reason is put into ``refused``.
-    """
-    windows = {k: HoleWindow.of(filler, edges, draft, holes) for k, draft in drafts.items()}
-    rows = yield from filler.fill([window.row for window in windows.values()])
-    filled = dict(zip(windows, rows, strict=True))
-    for k, window in windows.items():
-        drawn_with = [n for n, row in filled.items() if len(row.ids) == len(filled[k].ids)]
-        for latest in window.mend(filler, filled[k], k, refused):
-            filled[k] = latest
-            ids = torch.stack([filled[n].ids for n in drawn_with])
-            confidence = torch.stack([filled[n].confidence for n in drawn_with])
-            yield DenoisingState(ids, confidence, latest.steps, latest.steps)
-    return {k: windows[k].fill(filler, drafts[k], row) for k, row in filled.items() if k not in refused}
-
-
-def _written(filler: Filler, draft: Draft) -> Written:
-    """The finished text."""
-    return Written(
-        text=text_of(draft, filler.tokenizer),
-        ids=tuple(i for part in draft for i in part.ids),
-        confidence=tuple(c for part in draft for c in part.confidence),
-        given=tuple(part.hole is None for part in draft for _ in part.ids),
-        steps=sum(part.steps for part in draft),
-    )
+    def _reason(self, gap: Gap, copied: list[str] | None) -> str:
+        """Why no filling of ``gap`` was taken; ``copied``: words of a run that made one too like the book."""
+        settings = self.filler.settings
+        tries = f"of {settings.gap_candidates * settings.gap_rounds} fillings of {gap.request.source}"
+        if copied is None:
+            return (
+                f"none {tries} came out with {describe(gap)}; ask for less, "
+                "or raise generation.gap_candidates or generation.gap_rounds"
+            )
+        return (
+            f"generation.max_copied_words={settings.max_copied_words} cannot be kept: {tries}, every one that is as "
+            f'requested copies a longer run of the training text, such as "{" ".join(copied)}"; raise the limit, '
+            "generation.temperature, generation.gap_candidates or generation.gap_rounds"
+        )

@@ -1,12 +1,11 @@
-r"""Gap templates and texts with kept spans, read into typed pieces.
+r"""GapRequest templates and texts with kept spans, read into typed pieces.
 
-A template's gaps are three or more underscores, ``{n words}``, ``{n-m words}``, ``{n tokens}``, ``{n-m tokens}``,
-``{sentence}`` and ``{paragraph}``. A text to rewrite keeps what stands in ``[[ ]]``. In both a backslash takes the
-meaning from ``_``, ``{``, ``[`` and itself; before any other character it is a backslash.
+Gaps in a template are three or more underscores, ``{n words}``, ``{n-m words}``, ``{n tokens}``, ``{n-m tokens}``,
+``{sentence}`` and ``{paragraph}``. Spans of a text to rewrite are kept if they are in ``[[ ]]``. In both, a backslash
+makes a following ``_``, ``{``, ``[`` or backslash plain; before any other character it is a backslash.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -32,23 +31,24 @@ _FORMS = "{3 words}, {3-5 words}, {4 tokens}, {4-8 tokens}, {sentence} or {parag
 
 @dataclass(frozen=True)
 class Fixed:
-    """Text that stays as it is. ``source``: how the template writes it, escapes and all."""
+    """Text that stays as it is, without its escapes."""
 
     text: str
-    source: str
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A span that rewriting must not change."""
+    """A span that rewriting must not change, without its escapes."""
 
     text: str
-    source: str
 
 
 @dataclass(frozen=True)
-class Gap:
-    """A place to fill with ``least`` to ``most`` of ``unit``; 1 where the unit is not counted (blank, sentence)."""
+class GapRequest:
+    """A gap as the template asks for it: ``least`` to ``most`` of ``unit``, both 1 if the unit is not counted.
+
+    source: how the template writes it.
+    """
 
     unit: Unit
     least: int
@@ -56,25 +56,25 @@ class Gap:
     source: str
 
 
-def parse_gaps(template: str) -> list[Fixed | Gap]:
-    """The pieces of a gap template, in order; ``[[`` means nothing here.
+def parse_gaps(template: str) -> list[Fixed | GapRequest]:
+    """The pieces of a gap template, in order; ``[[`` has no meaning here.
 
     Raises UserError for a brace that is not closed, an unknown command, and a count that is reversed or zero.
     """
-    pieces: list[Fixed | Gap] = []
+    pieces: list[Fixed | GapRequest] = []
     for match in _GAPS.finditer(template):
         source = match.group()
         if match["fixed"] is not None:
-            pieces.append(Fixed(_unescaped(source), source))
+            pieces.append(Fixed(_unescaped(source)))
         elif match["blank"] is not None:
-            pieces.append(Gap("blank", 1, 1, source))
+            pieces.append(GapRequest("blank", 1, 1, source))
         else:
             pieces.append(_command(source, _place(template, match.start())))
     return pieces
 
 
 def parse_kept(text: str) -> list[Fixed | Kept]:
-    """The pieces of a text to rewrite, in order; underscores and braces mean nothing here.
+    """The pieces of a text to rewrite, in order; underscores and braces have no meaning here.
 
     Raises UserError for a ``[[`` that is not closed.
     """
@@ -82,9 +82,9 @@ def parse_kept(text: str) -> list[Fixed | Kept]:
     for match in _KEPT.finditer(text):
         source = match.group()
         if match["fixed"] is not None:
-            pieces.append(Fixed(_unescaped(source), source))
+            pieces.append(Fixed(_unescaped(source)))
         elif match["kept"] is not None:
-            pieces.append(Kept(_unescaped(match["kept"]), source))
+            pieces.append(Kept(_unescaped(match["kept"])))
         else:
             place = _place(text, match.start())
             raise UserError(rf"a [[ is never closed{place}: end the kept span with ]], or write \[\[")
@@ -92,26 +92,21 @@ def parse_kept(text: str) -> list[Fixed | Kept]:
 
 
 def escape(text: str) -> str:
-    """``text`` as both parsers read it back: one fixed piece."""
+    """``text`` escaped, so that both parsers read it as one fixed piece."""
     return _SPECIAL.sub(r"\\\g<0>", text)
-
-
-def render(pieces: Iterable[Fixed | Gap | Kept]) -> str:
-    """The template that was parsed into ``pieces``."""
-    return "".join(piece.source for piece in pieces)
 
 
 def _unescaped(source: str) -> str:
     return _ESCAPED.sub(r"\1", source)
 
 
-def _command(source: str, place: str) -> Gap:
-    """The gap that a brace asks for; ``place`` tells where in the template, for errors."""
+def _command(source: str, place: str) -> GapRequest:
+    """The gap that a brace asks for; ``place`` names its line in the template, for errors."""
     if not source.endswith("}"):
         raise UserError(rf"a brace is never closed{place}: end the gap with }}, or write \{{ for a plain brace")
     command = source[1:-1].strip()
     if command in _WHOLE:
-        return Gap(_WHOLE[command], 1, 1, source)
+        return GapRequest(_WHOLE[command], 1, 1, source)
     counted = _COUNTED.fullmatch(command)
     if counted is None or counted[3] not in _UNITS:
         raise UserError(f"unknown gap {source}{place}; {_hint(command)}")
@@ -120,11 +115,11 @@ def _command(source: str, place: str) -> Gap:
         raise UserError(f"the gap {source}{place} has its range reversed: write {{{most}-{least} {unit}}}")
     if least < 1:
         raise UserError(f"the gap {source}{place} may hold nothing: it needs 1 of its {unit} at least")
-    return Gap(unit, least, most, source)
+    return GapRequest(unit, least, most, source)
 
 
 def _hint(command: str) -> str:
-    """What may have been meant by an unknown command."""
+    """What an unknown command may have meant."""
     counted = _COUNTED.fullmatch(command)
     if counted is not None and (near := get_close_matches(counted[3], _UNITS, n=1)):
         return f"did you mean {{{command[: counted.start(3)]}{near[0]}}}?"
@@ -134,5 +129,5 @@ def _hint(command: str) -> str:
 
 
 def _place(text: str, position: int) -> str:
-    """Which line ``position`` is in, where there are several."""
+    """The line of ``position``, or nothing if there is only one."""
     return f" (line {text.count(chr(10), 0, position) + 1})" if "\n" in text.rstrip("\n") else ""

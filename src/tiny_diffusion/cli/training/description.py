@@ -1,0 +1,113 @@
+"""What ``train`` says before and after a run: its size, time and memory, its start, and how to continue it."""
+
+import math
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..console import errors, say, warn
+from ..durations import duration
+
+if TYPE_CHECKING:
+    from ...checkpoint import Checkpoint
+    from ...data.artefacts import Processed
+    from ...training.run_time import Pace
+    from ...training.trainer import Trainer
+
+
+def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
+    """Print the model, the memory and the time that the run takes, and a preset that fits if it takes over a day.
+
+    ``free``: bytes that were free before the trainer was built. Returns the measured pace.
+    """
+    from ...runtime import fast_bfloat16
+    from ...training.flops import critical_flops, run_flops
+    from ...training.memory import estimate_memory
+    from ...training.run_time import DAY, expected_seconds, measure_pace, preset_within
+
+    config = trainer.config
+    total, embedding = trainer.model.count()
+    memory = estimate_memory(
+        config,
+        trainer.model.vocab_size,
+        device="cuda" if trainer.device.type == "cuda" else "cpu",
+        bfloat16=fast_bfloat16(trainer.device),
+        processes=trainer.ranks.count,
+    )
+    each = "" if trainer.ranks.count == 1 else f"in each of {trainer.ranks.count} processes "
+    say(
+        f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
+        f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
+    )
+    warn_of_memory(trainer, memory.total, free)
+    compiling = "compiling the blocks (about a minute, once), " if trainer.compiled else ""
+    with errors.status(f"{compiling}timing a few steps"):
+        pace = measure_pace(trainer)
+    seconds = expected_seconds(trainer, pace)
+    step = pace.step(config.training.batch_size)
+    flops = run_flops(config, trainer.model.vocab_size, trainer.total_steps)
+    unique = int(trainer.rows.encoded[-1].lengths.sum())
+    kept = memory.parameters + memory.ema + memory.optimizer
+    say(
+        f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
+        f"({pace.steps} steps timed); at the peak {each}"
+        f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
+        f"{memory.activations / 1e9:.2f} activations); "
+        f"{flops:.1e} FLOPs, {flops / critical_flops(unique):,.1f} times the critical compute "
+        f"for {unique / 1e6:.3f}M tokens (an extrapolation at this size)",
+    )
+    if seconds > DAY:
+        fits = preset_within(unique, flops / trainer.total_steps / step)
+        hint = f"--config {fits} would end within a day" if fits else "no preset would end within a day"
+        warn(f"this run cannot finish within a day on this machine; {hint}")
+    return pace
+
+
+def command_to_continue(data_dir: Path, output: Path) -> str:
+    """The command that continues the run in ``output``, which holds its settings and its remaining time."""
+    return shlex.join(["tiny-diffusion", "train", "--resume", "--data-dir", str(data_dir), "--output", str(output)])
+
+
+def how_to_extend(trainer: "Trainer") -> str:
+    """What to give with ``--resume`` so that a finished run continues."""
+    p, most = trainer.progress, trainer.config.training.max_steps
+    if 0 < most <= p.step:
+        return f"to continue, give --resume more steps, such as --training.max_steps {2 * most}"
+    stage = len(trainer.config.curriculum.stages) - 1
+    epochs = trainer.config.curriculum.stages[stage].epochs
+    return f"to continue, give --resume more epochs, such as --set curriculum.stages[{stage}].epochs={2 * epochs}"
+
+
+def describe_start(start: "Checkpoint", data: "Processed") -> None:
+    """Print what the run starts from, and a warning if the checkpoint may know text that is held out here."""
+    bits = start.meta.get("validation_bits_per_byte", math.nan)
+    say(f"starting from a checkpoint at step {start.meta.get('step', 0):,}, {bits:.3f} bits per byte on validation")
+    if start.meta.get("data") != data.identity:
+        warn("it was trained on other data, which may hold text that is held out here: figures may be too good")
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes free on ``training.device``; None if unknown."""
+    import torch
+
+    from ...runtime import find_device
+    from ...studies.machine import read_memory
+
+    found = find_device(device)
+    return torch.cuda.mem_get_info(found)[0] if found.type == "cuda" else read_memory()[1]
+
+
+def warn_of_memory(trainer: "Trainer", needed: int, free: int | None) -> None:
+    """Warn if ``needed`` bytes in each process are more than were ``free``, and say what to lower."""
+    if trainer.device.type != "cuda":
+        needed *= trainer.ranks.count
+    if free is None or needed <= free:
+        return
+    settings = trainer.config.training
+    rows = trainer.ranks.rows_at_once(settings)
+    ways = [f"--training.micro_batch_size {rows // 2}"] if rows > 1 else []
+    ways += [] if settings.gradient_checkpointing else ["--training.gradient_checkpointing true"]
+    warn(
+        f"this run needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: it may crawl, or the system may end "
+        f"it; give {', '.join([*ways, 'or a smaller --config'])}"
+    )

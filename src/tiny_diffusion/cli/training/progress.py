@@ -1,0 +1,75 @@
+"""A training in the terminal: its events in the log and in a progress bar."""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ..console import errors, say
+from ..durations import duration
+from ..stopping import STOPPING, graceful_stop
+
+if TYPE_CHECKING:
+    from ...training.events import Finished
+    from ...training.trainer import Trainer
+
+
+def attend(trainer: "Trainer") -> bool:
+    """Train silently, beside the process that reports; return whether the run was stopped."""
+    if trainer.progress.finished:  # the first process says so
+        return False
+    with graceful_stop(trainer, lambda: None):
+        deque(trainer.run(), maxlen=0)
+    return not trainer.progress.finished
+
+
+def follow(trainer: "Trainer", *, append: bool) -> "Finished":
+    """Train to the end, and show the events in the log and in a progress bar."""
+    from ...training.events import (
+        CoolingDown,
+        Finished,
+        RunLog,
+        RunningMetrics,
+        Sampled,
+        StageEnded,
+        StepDone,
+        Validated,
+    )
+
+    metrics = RunningMetrics()
+    columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}% {task.description}"))
+    settings = trainer.config.training
+    part = "micro-batch" if trainer.ranks.count == 1 else "step"
+    with (
+        RunLog(trainer.output, tensorboard=settings.tensorboard, append=append) as log,
+        Progress(*columns, console=errors, refresh_per_second=4) as progress,
+        graceful_stop(trainer, lambda: say(STOPPING.format(part=part), to=errors)),
+    ):
+        state = "starting"
+        task, deadline = progress.add_task(state, total=1.0), trainer.course.deadline
+        trainer.tell = lambda what: progress.update(task, description=f"{state}, {what}")
+        for event in trainer.run():
+            metrics.add(event)
+            log.write(event)
+            if isinstance(event, StepDone):
+                left = metrics.seconds_left if deadline is None else max(0.0, deadline.left)
+                bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
+                state = (
+                    f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
+                    f"{metrics.tokens_per_second:,.0f} tok/s {duration(left)} left"
+                )
+                progress.update(task, completed=trainer.course.place, description=state)
+            elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
+                say(f"step {event.step}/{trainer.course.end}: {state}", to=errors)
+            elif isinstance(event, Sampled):
+                text = " ".join(event.text.split())
+                say(f"step {event.step} writes: {text[:160]}", style="dim", to=errors)
+            elif isinstance(event, CoolingDown):
+                rest = f"{event.left:,.0f} more steps" if deadline is None else f"the next {duration(event.left)}"
+                say(f"no better validation: the learning rate decays over {rest}, then the run ends", to=errors)
+            elif isinstance(event, StageEnded) and event.early and not trainer.progress.cooling:
+                say(f"stage {event.name} ended early: no better validation", to=errors)
+            elif isinstance(event, Finished):
+                finished = event
+                progress.update(task, description=state)
+    return finished

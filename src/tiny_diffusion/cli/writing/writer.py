@@ -1,0 +1,94 @@
+"""The model that a writing command opens: its options, its settings, and the writer that they make."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from ...config import Controls, GenerationConfig, ProjectConfig
+from ..options import CHECKPOINT, DEVICE, DRAW_PRESET
+from ..settings import resolve, short_flag
+
+if TYPE_CHECKING:
+    from ...writing.writer import Writer
+
+DATA_DIR = click.option(
+    "--data-dir",
+    default="data/processed",
+    show_default=True,
+    help="Folder written by prepare, for its training text. Read only if given, or if generation.max_copied_words is "
+    "set.",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where texts come from: a checkpoint, a preset of its settings, a device, and the training text if it is read."""
+
+    checkpoint: str
+    preset: str | None
+    device: str
+    data_dir: Path
+    reads_data: bool
+
+
+def writer_options(function: Any) -> Any:
+    """Add ``--checkpoint``, ``--data-dir``, ``--preset`` and ``--device``, which reach the command as ``source``."""
+
+    @CHECKPOINT
+    @DATA_DIR
+    @DRAW_PRESET
+    @DEVICE
+    @click.pass_context
+    @wraps(function)
+    def command(
+        ctx: click.Context,
+        *args: Any,
+        checkpoint: str,
+        data_dir: str,
+        preset: str | None,
+        device: str,
+        **rest: Any,
+    ) -> Any:
+        given = ctx.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE
+        return function(*args, source=Source(checkpoint, preset, device, Path(data_dir), given), **rest)
+
+    return command
+
+
+def short_flags(*names: str, rare: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    """Add ``--name`` for settings of generation; only ``--help-all`` lists those of ``rare``."""
+
+    def add(function: Any) -> Any:
+        for name in reversed((*names, *rare)):
+            flag = f"--{name.replace('_', '-')}"
+            function = short_flag(flag, f"generation.{name}", rare=name in rare)(function)
+        return function
+
+    return add
+
+
+def control_flags(*common: str) -> Callable[[Any], Any]:
+    """Add a flag for each learnt control; ``--help`` lists only those of ``common``."""
+    return short_flags(*common, rare=tuple(name for name in Controls.model_fields if name not in common))
+
+
+def open_writer(ctx: click.Context, source: Source) -> "tuple[Writer, GenerationConfig]":
+    """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'.
+
+    The training text is read if the user named its folder, or if the settings limit what may be copied from it.
+    """
+    from ...checkpoint import load_checkpoint
+    from ...runtime import find_device
+    from ...writing.writer import Writer
+
+    resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
+    loaded = load_checkpoint(Path(source.checkpoint))
+    config = loaded.config if source.preset is None else loaded.config.override(generation=source.preset)
+    settings = resolve(ctx, config).generation
+    training = source.data_dir if source.reads_data or settings.max_copied_words else None
+    return Writer.of(loaded, find_device(source.device), training), settings

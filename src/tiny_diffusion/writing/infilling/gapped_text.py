@@ -1,0 +1,220 @@
+"""A text with gaps, in characters and in tokens.
+
+Tokens of a byte-level BPE begin with their space. Where a reader sees ``on a ___ night``, the model sees the tokens of
+``on a``, a gap that begins with a space, and the tokens of `` night``. So the space before a gap is encoded with the
+gap, while in the text it belongs to the fixed part and occurs there once.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import groupby, takewhile
+
+import torch
+from torch import Tensor
+
+from ...data.tokenizer import MASK, BookTokenizer
+from ..filler import Filled, window
+from ..layout import Span
+from ..results import Stretch, Written
+from .template import Fixed, GapRequest
+
+
+class Opening(Enum):
+    """How the filling of a gap begins. Within a text, a token carries the space before it.
+
+    SPACE: with the space that the text before the gap has given to it. WORD: without white space, because the gap is at
+    the beginning of the text or after a line break. JOIN: with a space of its own, because the gap follows another
+    gap. FREE: as the model likes, because the gap follows a character.
+    """
+
+    SPACE = "space"
+    WORD = "word"
+    JOIN = "join"
+    FREE = "free"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the text: its characters, its ids, and the probability with which each was drawn, 1 if given."""
+
+    text: str
+    ids: tuple[int, ...]
+    confidence: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Gap(Part):
+    """A gap in its place. While it is open, it holds as many MASKs as it is expected to need.
+
+    place: its index among the parts of the text. before, after: the characters beside it. must: words that it must
+    hold. stretches: where the states of the run show its filling; steps: how many the draw took. Both are empty if the
+    same draw filled an earlier gap.
+    """
+
+    request: GapRequest
+    opening: Opening
+    place: int
+    before: str
+    after: str
+    must: tuple[str, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
+    steps: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be filled."""
+        return MASK in self.ids
+
+    @property
+    def has_fixed_size(self) -> bool:
+        """Whether the template fixes its number of tokens and requests nothing else: one draw fills it."""
+        counted = self.request.unit in ("blank", "tokens") and self.request.least == self.request.most
+        return counted and not self.must
+
+    def opened(self, size: int) -> "Gap":
+        """This gap with ``size`` tokens to fill."""
+        return replace(self, text="", ids=(MASK,) * size, confidence=(0.0,) * size)
+
+    def filled(self, row: Filled, span: Span, tokenizer: BookTokenizer, part: Stretch | None = None) -> "Gap":
+        """This gap with its filling, the tokens at ``span`` of a row; ``part``: None if an earlier gap has it."""
+        ids, confidence = (tuple(values[slice(*span)].tolist()) for values in (row.ids, row.confidence))
+        gap = replace(self, text=self.without_given_space(tokenizer.decode(ids)), ids=ids, confidence=confidence)
+        return gap if part is None else replace(gap, stretches=(part,), steps=row.steps)
+
+    def without_given_space(self, text: str) -> str:
+        """``text`` without the space that the fixed part before the gap has given to it."""
+        return text[1:] if self.opening is Opening.SPACE else text
+
+
+@dataclass(frozen=True)
+class Window:
+    """The ids (T,) of some gaps of a text with as much text on both sides as fits.
+
+    spans: the gaps' places in it. start: where the first gap begins in the whole text, in tokens.
+    """
+
+    ids: Tensor
+    spans: tuple[Span, ...]
+    start: int
+
+
+@dataclass(frozen=True)
+class GappedText:
+    """A text as fixed parts and gaps, in order."""
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(
+        cls, pieces: Sequence[Fixed | GapRequest], encode: Callable[[str], list[int]], size: Callable[[GapRequest], int]
+    ) -> "GappedText":
+        """The text of a template's pieces; ``size`` gives the number of tokens that a gap is expected to need."""
+        parts: list[Part] = []
+        for i, piece in enumerate(pieces):
+            before = pieces[i - 1] if i else None
+            after = pieces[i + 1] if i + 1 < len(pieces) else None
+            if isinstance(piece, Fixed):
+                opening = _opening(piece) if isinstance(after, GapRequest) else None
+                ids = _encode(piece.text, opening, encode)
+                parts.append(Part(piece.text, tuple(ids), (1.0,) * len(ids)))
+            else:
+                start = before.text if isinstance(before, Fixed) else ""
+                end = after.text if isinstance(after, Fixed) else " " if after else ""
+                gap = Gap("", (), (), piece, _opening(before), i, start[-1:], end[:2])
+                parts.append(gap.opened(size(piece)))
+        return cls(tuple(parts))
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Its gaps, open or filled."""
+        return [part for part in self.parts if isinstance(part, Gap)]
+
+    def with_gap(self, gap: Gap) -> "GappedText":
+        """This text with ``gap`` in its place."""
+        return GappedText((*self.parts[: gap.place], gap, *self.parts[gap.place + 1 :]))
+
+    def rounds(self, context: int) -> list[list[int]]:
+        """Which gaps, by number, are filled together: each alone, except close neighbours of fixed size.
+
+        Close are all gaps of a text within the context; in a longer text, those within half a context.
+        """
+        limit = context if sum(len(part.ids) for part in self.parts) <= context else context // 2
+        gaps = self.gaps
+        rounds: list[list[int]] = []
+        for number, gap in enumerate(gaps):
+            if number and gap.has_fixed_size and gaps[number - 1].has_fixed_size:
+                between = self.parts[gaps[rounds[-1][0]].place : gap.place + 1]
+                if sum(len(part.ids) for part in between) <= limit:
+                    rounds[-1].append(number)
+                    continue
+            rounds.append([number])
+        return rounds
+
+    def beside(self, first: Gap, last: Gap) -> tuple[list[int], list[int]]:
+        """Ids of all that stands before the gap ``first``, and of what is known to follow the gap ``last``."""
+        known = takewhile(lambda part: not (isinstance(part, Gap) and part.is_open), self.parts[last.place + 1 :])
+        return [i for part in self.parts[: first.place] for i in part.ids], [i for part in known for i in part.ids]
+
+    def window(self, first: Gap, last: Gap, context: int) -> Window:
+        """The gaps ``first`` to ``last`` with as much text on both sides as fits into ``context`` tokens."""
+        middle = self.parts[first.place : last.place + 1]
+        left = _up_to(context, (part.ids[-context:][::-1] for part in reversed(self.parts[: first.place])))[::-1]
+        right = _up_to(context, (part.ids for part in self.parts[last.place + 1 :]))
+        ids = [*left, *(i for part in middle for i in part.ids), *right]
+        start, end = window(len(left), len(ids) - len(right), len(ids), context)
+        spans, place = [], len(left) - start
+        for part in middle:
+            if isinstance(part, Gap):
+                spans.append((place, place + len(part.ids)))
+            place += len(part.ids)
+        before = sum(len(part.ids) for part in self.parts[: first.place])
+        return Window(torch.tensor(ids[start:end]), tuple(spans), before)
+
+    def written(self, tokenizer: BookTokenizer) -> Written:
+        """The finished text; all gaps must be filled.
+
+        Neighbouring gaps are decoded together, because a character may begin in one and end in the next.
+        """
+        pieces = []
+        for is_gap, group in groupby(self.parts, key=lambda part: isinstance(part, Gap)):
+            parts = list(group)
+            if is_gap and isinstance(parts[0], Gap):
+                pieces.append(parts[0].without_given_space(tokenizer.decode(i for part in parts for i in part.ids)))
+            else:
+                pieces += [part.text for part in parts]
+        return Written(
+            text="".join(pieces),
+            ids=tuple(i for part in self.parts for i in part.ids),
+            confidence=tuple(c for part in self.parts for c in part.confidence),
+            given=tuple(not isinstance(part, Gap) for part in self.parts for _ in part.ids),
+            steps=sum(gap.steps for gap in self.gaps),
+            stretches=tuple(stretch for gap in self.gaps for stretch in gap.stretches),
+        )
+
+
+def _opening(before: Fixed | GapRequest | None) -> Opening:
+    if isinstance(before, GapRequest):
+        return Opening.JOIN
+    if before is None or before.text[-1:].isspace():
+        return Opening.SPACE if before is not None and before.text.endswith(" ") else Opening.WORD
+    return Opening.FREE
+
+
+def _encode(text: str, opening: Opening | None, encode: Callable[[str], list[int]]) -> list[int]:
+    """Ids of fixed text before a gap with this opening, or before none."""
+    if opening is Opening.SPACE:
+        return encode(text[:-1])
+    if opening is Opening.WORD:
+        return encode(f"{text}a")[:-1]  # white space is split differently before a word than at the end of a text
+    return encode(text)
+
+
+def _up_to(count: int, parts: Iterable[Sequence[int]]) -> list[int]:
+    """The first ``count`` ids of ``parts``, or all if there are fewer."""
+    ids: list[int] = []
+    for part in parts:
+        ids += part[: count - len(ids)]
+        if len(ids) == count:
+            break
+    return ids

@@ -1,0 +1,225 @@
+"""Repair: tokens that break a rule are drawn again with another seed and their surroundings kept, until none does.
+
+Shapes: B rows, T tokens of a row, R tokens after it, N places that must change, V text vocabulary.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from ..data.tokenizer import BOS, MASK
+from ..runtime import autocast, generator_for, memory_errors
+from ..sampling.denoise import DenoisingState
+from ..sampling.draw import Numbers, choose, forbid
+from ..sampling.predictor import Predictor, float_logits
+from .filler import Edge, Filler
+from .layout import Span
+
+MEND = 8  # purpose of random draws, see ``runtime.seed_for``
+ROUNDS = 16
+"""Draws at one place before it is given up."""
+
+
+class Rule(Protocol):
+    """What a finished text must keep.
+
+    patience: after this many draws at one place, the token found at its beginning is barred from it.
+    """
+
+    @property
+    def patience(self) -> int: ...
+
+    def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
+        """Tokens to draw again, the first of each place being ``free``; empty if the text keeps the rule."""
+
+    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> str | None:
+        """Why a text that ``ROUNDS`` draws could not repair is refused; None if it is accepted as it is."""
+
+    def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
+        """How many of the settled tokens ``ids`` may matter to what is written after them.
+
+        ``behind``: to what is written before them.
+        """
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Repairs rows that a filler has written, until they keep the rules or ``ROUNDS`` draws at one place have failed.
+
+    place: where in the text the rows begin, a part of the seeds; number: that of the first row. edges: places of the
+    rows whose tokens are restricted. tail (R,): what the model sees after the rows, MASK where it is still open.
+    """
+
+    filler: Filler
+    rules: Sequence[Rule]
+    place: int = 0
+    number: int = 0
+    edges: tuple[Edge, ...] = ()
+    tail: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+
+    def fill(
+        self, rows: Tensor, numbers: Numbers, refused: dict[int, str], before: Sequence[list[int]] | None = None
+    ) -> Iterator[DenoisingState]:
+        """States of filling the MASKs of ``rows`` (B, T) of any length, then of repairing them; see ``states``."""
+        state = None
+        for state in self.filler.in_windows(rows, lambda window, _: self.filler.denoise(window, numbers)):
+            yield state
+        if state is not None:
+            yield from self.states(state, rows == MASK, refused, before)
+
+    def states(
+        self,
+        state: DenoisingState,
+        free: Tensor,
+        refused: dict[int, str],
+        before: Sequence[list[int]] | None = None,
+        behind: Sequence[list[int]] | None = None,
+    ) -> Iterator[DenoisingState]:
+        """States of repairing the rows of ``state`` one by one, whenever a token settles; none if all keep the rules.
+
+        Only ``free`` tokens (B, T) change. ``before``, ``behind``: for each row, the ids of the text around it.
+        ``refused``: reasons by row number; rows that are in it are left alone, rows that are given up are added.
+        The first draw at a place renews its own tokens, each further draw one more token on both sides. For causal
+        models every draw renews everything after the place, and nothing before it.
+        """
+        if not self.rules:
+            return
+        nothing: list[list[int]] = [[]] * len(free)
+        for row, (ahead, after) in enumerate(zip(before or nothing, behind or nothing, strict=True)):
+            if self.number + row in refused:
+                continue
+            ahead = ahead[len(ahead) - max(rule.reach(ahead) for rule in self.rules) :]
+            after = after[: max(rule.reach(after, behind=True) for rule in self.rules)]
+            for latest in self._repair_row(state, row, free[row], ahead, after, refused):
+                yield latest
+                state = latest
+
+    def _repair_row(
+        self,
+        state: DenoisingState,
+        row: int,
+        free: Tensor,
+        before: list[int],
+        behind: list[int],
+        refused: dict[int, str],
+    ) -> Iterator[DenoisingState]:
+        """States of repairing one row, from its first place on; see ``states``."""
+        loose = len(before) * [False] + free.tolist() + len(behind) * [False]
+        rules, draws, tries, reached = list(self.rules), 0, 0, -1
+        barred: defaultdict[int, set[int]] = defaultdict(set)
+        while True:
+            ids = before + state.ids[row].tolist() + behind
+            found = [(place, rule) for rule in rules for place in rule.places(ids, loose)]
+            if not found:
+                return
+            (first, _), rule = min(found, key=lambda each: each[0])
+            tries, reached = (1, first) if first > reached else (tries + 1, reached)
+            if tries > ROUNDS:
+                reason = rule.give_up(ids, loose)
+                if reason is not None:
+                    refused[self.number + row] = reason
+                    return
+                rules.remove(rule)
+                tries, reached = 0, -1
+                continue
+            draws += 1
+            for (start, _), rule in found:
+                if tries > rule.patience:
+                    barred[start - len(before)].add(ids[start])
+            again = self._widened([place for place, _ in found], tries - 1, loose)[len(before) :][: len(free)]
+            for latest in self._drawn_again(state, row, free.new_tensor(again), barred, draws):
+                yield latest
+                state = latest
+
+    def _drawn_again(
+        self, state: DenoisingState, row: int, again: Tensor, barred: Mapping[int, set[int]], draw: int
+    ) -> Iterator[DenoisingState]:
+        """States of drawing the tokens ``again`` (T,) of one row, one state whenever a token settles."""
+        last = state.ids[row : row + 1].masked_fill(again, MASK)
+        numbers = generator_for(self.filler.settings.seed, MEND, self.place, self.number + row, draw)
+        for drawn in self.redrawn(last, barred, numbers):
+            if drawn.ids.equal(last):
+                continue  # nothing settled in this step, as in most steps when few tokens are drawn
+            last = drawn.ids
+            ids, confidence = state.ids.clone(), state.confidence.clone()
+            ids[row] = drawn.ids[0]
+            confidence[row] = drawn.confidence[0].where(again, confidence[row])
+            yield DenoisingState(ids, confidence, drawn.step, drawn.steps)
+
+    def redrawn(self, row: Tensor, barred: Mapping[int, set[int]], numbers: Generator) -> Iterator[DenoisingState]:
+        """States of filling the MASKs of one row (1, T), none with a token that is ``barred`` at its place."""
+        length = row.shape[1]
+
+        def fill(window: Tensor, first: int) -> Iterator[DenoisingState]:
+            return self._fill_window(window, {place - first: tokens for place, tokens in barred.items()}, numbers)
+
+        for state in self.filler.in_windows(torch.cat((row, self.tail[None].to(row.device)), dim=1), fill):
+            yield replace(state, ids=state.ids[:, :length], confidence=state.confidence[:, :length])
+
+    def _fill_window(self, row: Tensor, barred: Mapping[int, set[int]], numbers: Generator) -> Iterator[DenoisingState]:
+        """States of filling the MASKs of ``row`` (1, T), a window.
+
+        Masked places with barred tokens (for a causal model: only the first masked place) come first, in one pass,
+        each with a token that is not barred. This is what many draws would give if the barred ones were discarded.
+        """
+        row, confidence = row.clone(), (row != MASK).float()
+        masked = (row[0] == MASK).nonzero().flatten().tolist()
+        places = [place for place in (masked[:1] if self.filler.model.config.causal else masked) if place in barred]
+        if places:
+            with memory_errors():
+                row[0, places], confidence[0, places] = self._others(row, places, barred, numbers)
+        if len(places) == len(masked):
+            yield DenoisingState(row, confidence, 1, 1)
+            return
+        edges = tuple(edge for edge in self.edges if row[0, edge.place] == MASK)
+        for state in self.filler.denoise(row, numbers, [edges]):
+            drawn = state.confidence.clone()
+            drawn[0, places] = confidence[0, places]
+            yield replace(state, confidence=drawn)
+
+    @torch.inference_mode()
+    def _others(
+        self, row: Tensor, places: list[int], barred: Mapping[int, set[int]], numbers: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens (N,) for ``places`` that are not barred there, and their probabilities (N,).
+
+        If all candidate tokens of a place are barred, the restriction is lifted there.
+        """
+        model, permitted = self.filler.model, {edge.place: edge.permitted for edge in self.edges}
+        logits = forbid(self._logits(row, places), self.filler.allowed)  # (N, V)
+        for i, place in enumerate(places):
+            if place in permitted:
+                logits[i] = logits[i].masked_fill(~permitted[place].to(logits.device), -torch.inf)
+            others = logits[i].clone()
+            others[[token - model.reserved for token in barred[place]]] = -torch.inf
+            if others.max() > -torch.inf:
+                logits[i] = others
+        tokens, chances = choose(logits, self.filler.settings, numbers)
+        return tokens + model.reserved, chances
+
+    def _logits(self, row: Tensor, places: list[int]) -> Tensor:
+        """Float32 logits (N, V) at ``places`` of ``row`` (1, T); a causal model sees what stands before one place."""
+        model, settings = self.filler.model, self.filler.settings
+        if not model.config.causal:
+            where = torch.zeros_like(row, dtype=torch.bool)
+            where[0, places] = True
+            return Predictor(model, settings).logits(row, where)
+        before = torch.cat((torch.full_like(row[:, :1], BOS), row[:, : places[0]]), dim=1)
+        with autocast(row.device, settings.precision):
+            hidden = model.hidden(before)[:, -1]
+        return float_logits(model, hidden)
+
+    def _widened(self, places: Sequence[Span], width: int, free: Sequence[bool]) -> list[bool]:
+        """The ``free`` tokens in ``places`` or at most ``width`` tokens away; for causal models all from there on."""
+        if self.filler.model.config.causal:
+            first = min(start for start, _ in places)
+            return [own and i >= first for i, own in enumerate(free)]
+        chosen = len(free) * [False]
+        for start, end in places:
+            for i in range(max(0, start - width), min(len(free), end + width)):
+                chosen[i] = free[i]
+        return chosen
