@@ -164,6 +164,6 @@ def test_no_word_of_random_prose_is_lost() -> None:
     "piece", ["He rowed on. ", "_ ", "[1 ", "[Footnote 1: ", "- ", "_a", "[Illustration: ", "\n[Pg "]
 )
 def test_large_input_is_linear(piece: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     clean(piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
