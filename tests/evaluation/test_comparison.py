@@ -12,6 +12,7 @@ import torch
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.tokenizer import BOS
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
 from tiny_diffusion.evaluation.likelihood.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
@@ -26,7 +27,9 @@ from tiny_diffusion.evaluation.likelihood.breakdown import (
 from tiny_diffusion.evaluation.likelihood.comparison import check_twin, compare, whole_characters
 from tiny_diffusion.evaluation.likelihood.compressor import PHASES, compressed_size, ppm_bits
 from tiny_diffusion.evaluation.likelihood.hugging_face import load_local, local_nats
+from tiny_diffusion.evaluation.likelihood.surprisal import Surprisal, score_text
 from tiny_diffusion.evaluation.subject import Rivals, Subject
+from tiny_diffusion.model.autoregressive import autoregressive_nats
 
 CPU = torch.device("cpu")
 SETTINGS = EvaluationConfig(draws=2, windows=6, bootstrap=100, ngram_orders=(1,), ppm_order=0, breakdown_draws=0)
@@ -44,6 +47,22 @@ CAUSAL = {"model.causal": True, "training.objective": "autoregressive"}
 @pytest.fixture(scope="module")
 def held(data: Processed) -> HeldOut:
     return held_out(data.texts("test"), data.tokenizer, 1, 32, 12)
+
+
+def test_a_dual_model_has_a_row_for_each_reading(config: ProjectConfig, data: Processed) -> None:
+    checkpoint = untrained(config, data, **{"model.dual": True, "training.objective": "dual"})
+    held = held_out(data.texts("test"), data.tokenizer, 1, 32, 6)
+    model = checkpoint.build(CPU)
+    found = rows(checkpoint, data, held, SETTINGS, Rivals())
+    assert list(found)[:3] == ["diffusion (bound)", "diffusion (causal reading)", "diffusion (chain rule)"]
+    exact = float(autoregressive_nats(model, held.windows, BOS, 6).sum()) / math.log(2) / held.bytes.sum()
+    assert found["diffusion (causal reading)"].bits_per_byte == pytest.approx(exact, rel=1e-5)
+    text = data.texts("test")[0]
+    *_, scored = score_text(model, data.tokenizer, text, 1, SETTINGS)
+    assert isinstance(scored, Surprisal) and scored.bound_bits_per_byte is not None
+    windows = list(torch.tensor(data.tokenizer.encode(text, 1)).split(32))
+    nats = float(autoregressive_nats(model, windows, BOS, 6).sum())
+    assert scored.bits_per_byte == pytest.approx(nats / math.log(2) / len(text.encode()), rel=1e-5)
 
 
 def leaking(data: Processed) -> Processed:

@@ -18,7 +18,7 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli import main
 from tiny_diffusion.cli.evaluation.report_tables import show
 from tiny_diffusion.cli.evaluation.run import ProgressLine
-from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
+from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ModelConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.blind_test.records import BlindPassage, Origin
@@ -324,7 +324,8 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
 
     def count(causal: bool = False, twin: bool = False, context: int = 20, **changes: object) -> int:
         changed = settings.model_copy(update=changes)
-        return sum(count_passes(held, changed, generation, context=context, causal=causal, twin=twin).values())
+        model = ModelConfig.smoke().model_copy(update={"causal": causal, "context": context})
+        return sum(count_passes(held, changed, generation, model, twin).values())
 
     assert count() == 7 * 3 + 2 * 5
     assert count(twin=True) - count() == 7

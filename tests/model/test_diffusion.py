@@ -27,6 +27,7 @@ class ToyModel(torch.nn.Module):
     """Gives the exact conditionals of a joint over LENGTH positions, whatever is masked; ids are 1..TOKENS."""
 
     reserved = RESERVED
+    shift = 0
     device = torch.device("cpu")
     schedule: MaskSchedule = LinearSchedule()
     output = torch.eye(RESERVED + TOKENS, dtype=torch.float64)[:, RESERVED:]  # reserved rows of zeros, then one a token
@@ -45,6 +46,9 @@ class ToyModel(torch.nn.Module):
     ) -> Tensor:
         found = torch.stack([self._row(row.tolist()) for row in ids])
         return found if positions is None else found.gather(1, positions[..., None].expand(-1, -1, TOKENS))
+
+    def input_of(self, ids: Tensor) -> Tensor:
+        return ids
 
     def _row(self, row: list[int]) -> Tensor:
         table = self.joint

@@ -226,7 +226,7 @@ KNOBS = {
     "training.momentum": 0.5, "training.scheduler": "constant", "training.decay_share": 1.0,
     "training.min_lr_ratio": 0.9, "training.warmup_steps": 0, "training.gradient_clipping": 0.01,
     "training.loss_weighting": "bound", "training.label_smoothing": 0.3, "training.masking_strategy": "span",
-    "training.mask_schedule": "cosine",
+    "training.mask_schedule": "cosine", "training.causal_share": [0.2, 0.2],
     "training.seed": 1, "training.max_steps": 3, "training.early_stopping_patience": 1, "training.cooldown_share": 0.9,
     "training.self_training_share": 0.5, "training.ema_decay": 0.5, "training.validation_draws": 7,
     "curriculum.full_range_share": 1.0, "curriculum.transition_share": 0.9, "curriculum.dynamic_scoring": True,
@@ -243,6 +243,7 @@ BASES = {
     "training.early_stopping_patience": STUCK
     | {"training.early_stopping_patience": 0, "curriculum.stages[0].epochs": 9},
     "training.cooldown_share": STUCK | {"training.early_stopping_patience": 1, "curriculum.stages[2].epochs": 9},
+    "training.causal_share": {"training.objective": "dual", "model.dual": True},
     "training.restart_decay": {"training.scheduler": "cosine_with_restarts"},
     "training.strategy_share": {"training.masking_strategy": "whole_word"},
     "training.span_length": {"training.masking_strategy": "span"},

@@ -37,6 +37,8 @@ class ModelConfig(Config):
     """One matrix for the embedding and the output head."""
     causal: bool = False
     """Causal mask: the autoregressive twin instead of diffusion."""
+    dual: bool = False
+    """Two readings in one network, masked and causal, both of which predict the next token."""
     controls: bool = False
     """Learn controls of sentence length, dialogue, difficulty and stage, for generation."""
     init_std: float = Field(0.02, gt=0)
@@ -53,6 +55,8 @@ class ModelConfig(Config):
                 f"n_heads={self.n_heads} does not divide d_model={self.d_model} into an even head size; "
                 f"d_model must be a multiple of {2 * self.n_heads}, or n_heads=0, which follows d_model"
             )
+        if self.causal and self.dual:
+            raise ValueError("dual=true has a causal reading already: take causal=false with it")
         if self.causal and self.controls:
             raise ValueError("controls=true is for diffusion; an autoregressive model (causal=true) learns none")
         return self

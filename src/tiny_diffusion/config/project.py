@@ -43,12 +43,13 @@ class ProjectConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        objective, causal = self.training.objective, self.model.causal
-        if (objective == "autoregressive") != causal:
-            right = "true" if objective == "autoregressive" else "false"
-            raise ValueError(
-                f"training.objective={objective} needs model.causal={right}, but model.causal={str(causal).lower()}"
-            )
+        objective, model = self.training.objective, self.model
+        for flag, needed in (("causal", objective == "autoregressive"), ("dual", objective == "dual")):
+            if getattr(model, flag) != needed:
+                raise ValueError(
+                    f"training.objective={objective} needs model.{flag}={str(needed).lower()}, but "
+                    f"model.{flag}={str(not needed).lower()}"
+                )
         if self.pipeline.tokenizer == "gpt2" and self.pipeline.vocab_size > GPT2_TOKENS:
             raise ValueError(
                 f"pipeline.vocab_size={self.pipeline.vocab_size} is above GPT-2's {GPT2_TOKENS} tokens "

@@ -84,8 +84,10 @@ class Optimisation(Config):
 class SingleRun(Config):
     """Settings of one run by itself. A study chooses them for its runs, or has no use for them."""
 
-    objective: Literal["diffusion", "autoregressive"] = "diffusion"
-    """Masked diffusion, or next token (needs model.causal)."""
+    objective: Literal["diffusion", "dual", "autoregressive"] = "diffusion"
+    """Masked diffusion; next token (needs model.causal); or both in one network (needs model.dual)."""
+    causal_share: tuple[float, float] = (0.5, 0.5)
+    """Dual: share of each batch's rows that learn the next token, at the run's start and at its end."""
     max_steps: int = Field(0, ge=0)
     """End after this many optimiser steps, the schedule included, even within an epoch; 0: never."""
     early_stopping_patience: int = Field(0, ge=0)

@@ -51,7 +51,7 @@ def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:
 
     Reserved ids inside ``ids`` (SEP) score zero.
     """
-    logits = model.logits(model.hidden(_shifted(ids, bos, None))).float()  # (B, T, V)
+    logits = model.logits(model.hidden(_shifted(ids, bos, None), causal=True)).float()  # (B, T, V)
     targets = (ids - model.reserved).masked_fill(ids < model.reserved, -100)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100).view_as(ids)
 

@@ -11,9 +11,7 @@ from torch import Generator, Tensor
 from ..runtime import send
 from .layers import head_loss
 from .schedule import MaskSchedule
-from .transformer import Transformer
-
-MASK_ID = 0
+from .transformer import MASK_ID, Transformer
 
 
 def stratified(count: int, generator: Generator) -> Tensor:
@@ -27,24 +25,32 @@ def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Ten
 
     ``ids`` (B, T) are the clean tokens; ``masked`` (B, T) tells which are hidden. Only those N positions get logits.
     """
-    hidden, targets = _hidden_at(model, ids, masked)
+    ids, masked = model.input_of(ids), F.pad(masked, (model.shift, 0))
+    hidden, targets = _hidden_at(model, ids, masked, masked)
     return F.cross_entropy(model.logits(hidden).float(), targets, reduction="none")
 
 
 def _hidden_at(
-    model: Transformer, ids: Tensor, masked: Tensor, attention: Tensor | None = None, controls: Tensor | None = None
+    model: Transformer,
+    ids: Tensor,
+    masked: Tensor,
+    scored: Tensor,
+    attention: Tensor | None = None,
+    controls: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Hidden states (N, D) and targets (N,) at the masked positions.
+    """Hidden states (N, D) that predict the ``scored`` tokens (B, T), and these targets (N,).
+
+    The states of a dual model stand one place before their tokens.
 
     If ``ids`` and ``masked`` are on the CPU and the model is on a GPU, the CPU finds the positions: finding them on the
     GPU would stop the host until all queued work is done.
     """
     device = model.device
-    index = masked.flatten().nonzero().squeeze(1)
+    index = scored.flatten().nonzero().squeeze(1)
     targets = ids.flatten().index_select(0, index) - model.reserved
     noisy = send(ids.masked_fill(masked, MASK_ID), device)
     hidden = model.hidden(noisy, attention, controls=None if controls is None else send(controls, device))
-    return hidden.flatten(0, 1).index_select(0, send(index, device)), send(targets, device)
+    return hidden.flatten(0, 1).index_select(0, send(index - model.shift, device)), send(targets, device)
 
 
 def diffusion_loss(
@@ -68,10 +74,43 @@ def diffusion_loss(
     """
     if weighting not in ("mean", "bound"):
         raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
-    hidden, targets = _hidden_at(model, ids, masked, attention, controls)
+    hidden, targets = _hidden_at(model, ids, masked, masked, attention, controls)
     weights = None
     if weighting == "bound":
         weights = send(model.schedule.weight(t)[masked.nonzero()[:, 0]], hidden.device)
+    return head_loss(hidden, model.output, targets, weights=weights, smoothing=label_smoothing, reserved=model.reserved)
+
+
+def dual_loss(
+    model: Transformer,
+    ids: Tensor,
+    masked: Tensor,
+    t: Tensor,
+    causal: Tensor,
+    *,
+    weighting: str,
+    attention: Tensor | None = None,
+    controls: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Summed training loss of rows that learn either reading of a dual model, a scalar; one pass for all rows.
+
+    ``ids`` (B, T) have BOS before each document. Rows where ``causal`` (B,) is true attend to the left only and are
+    scored at all ``masked`` tokens (B, T), none of which is hidden; the others are masked as usual, with the weights
+    of ``diffusion_loss``. GPT-BERT (Charpentier & Samuel 2024) trains both readings of one network; here the masked
+    one is a diffusion model. Raises ValueError for any other weighting.
+    """
+    if weighting not in ("mean", "bound"):
+        raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
+    length = ids.shape[1]
+    left = torch.ones(length, length, dtype=torch.bool).tril()
+    mask = send(left | ~causal[:, None, None, None], model.device)  # (B, 1, T, T)
+    mask = mask if attention is None else mask & attention
+    hidden, targets = _hidden_at(model, ids, masked & ~causal[:, None], masked, mask, controls)
+    weights = None
+    if weighting == "bound":
+        of_row = model.schedule.weight(t).masked_fill(causal, 1.0)
+        weights = send(of_row[masked.nonzero()[:, 0]], hidden.device)
     return head_loss(hidden, model.output, targets, weights=weights, smoothing=label_smoothing, reserved=model.reserved)
 
 

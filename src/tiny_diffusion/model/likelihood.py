@@ -111,7 +111,7 @@ def chain_rule(
             continue
         rows, at, target = rows[scored], at[scored], target[scored] - model.reserved
         later = (torch.arange(rows.shape[1]) >= at[:, None]) & (rows >= model.reserved)
-        hidden = model.hidden(rows.masked_fill(later, MASK_ID).to(device))  # (B, T, D)
+        hidden = model.hidden(model.input_of(rows.masked_fill(later, MASK_ID).to(device)))  # (B, T or T + 1, D)
         logits = model.logits(hidden[torch.arange(len(at), device=device), at.to(device)]).float()  # (B, V)
         losses = F.cross_entropy(logits, target.to(device), reduction="none").cpu().double()
         yield batch.owner[scored], at, losses

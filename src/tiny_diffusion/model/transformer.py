@@ -14,6 +14,8 @@ from .controls import ControlEmbedding
 from .layers import RMSNorm, add_with_dropout, attend, draw_dropped, dropout, rotate, swiglu
 from .schedule import LinearSchedule, MaskSchedule
 
+MASK_ID, BOS_ID = 0, 2  # of the tokenizer, which the model does not import
+
 
 def rotary_tables(context: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the rotary position embedding (Su et al. 2021), each (context, head_dim / 2)."""
@@ -150,7 +152,8 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.norm = RMSNorm(config.d_model)
         self.head = None if config.tie_embeddings else nn.Linear(config.d_model, vocab_size, bias=False)
-        cos, sin = rotary_tables(config.context, config.head_dim, config.rope_base)
+        # The input of a dual model begins with BOS, before the text.
+        cos, sin = rotary_tables(config.context + self.shift, config.head_dim, config.rope_base)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self._initialise()
@@ -165,6 +168,11 @@ class Transformer(nn.Module):
             nn.init.normal_(parameter, std=std / (2 * self.config.n_layers) ** 0.5 if residual else std)
 
     @property
+    def shift(self) -> int:
+        """How many places a masked reading's state stands before the token that it predicts: 1 for a dual model."""
+        return int(self.config.dual)
+
+    @property
     def text_vocab_size(self) -> int:
         """Number of text tokens V: the width of the logits."""
         return self.vocab_size - self.reserved
@@ -176,22 +184,27 @@ class Transformer(nn.Module):
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
         controls: Tensor | None = None,
+        causal: bool | None = None,
     ) -> Tensor:
         """Hidden states (B, T, D) of ``ids`` (B, T); ``mask`` (B, 1, T, T) allows attention where True.
 
         With ``positions`` (B, M) the result is (B, M, D): the last block computes queries and feed-forward only there.
         ``ids`` follow the tokens in ``cache`` and attend to them. ``controls`` (B, 1 or T, K) are levels of the learnt
-        controls, see ``ControlEmbedding``; None means any. Raises ValueError if all tokens together exceed the context,
-        if a causal model gets positions, or if a model without controls gets controls.
+        controls, see ``ControlEmbedding``; None means any. ``causal`` chooses the reading of a dual model; None means
+        the masked one. Raises ValueError if all tokens together exceed the context, if a causal reading gets positions,
+        if the model has no such reading, or if a model without controls gets controls.
         """
+        causal = self.config.causal if causal is None else causal
+        if causal != self.config.causal and not self.config.dual:
+            raise ValueError(f"causal={causal}, but this model reads with causal={self.config.causal} only")
         t, start = ids.shape[1], cache.length if cache is not None else 0
-        if start + t > self.config.context:
-            raise ValueError(f"{start + t} tokens are more than the model's context of {self.config.context}")
-        if self.config.causal and positions is not None:
+        if start + t > len(self.cos):
+            raise ValueError(f"{start + t} tokens are more than the model's context of {len(self.cos)}")
+        if causal and positions is not None:
             raise ValueError("a causal model gives the states of all its tokens")
         if self.controls is None and controls is not None:
             raise ValueError("this model has no learnt controls")
-        if self.config.causal and (mask is not None or start):
+        if causal and (mask is not None or start or self.config.dual):
             seen = torch.ones(t, start + t, dtype=torch.bool, device=ids.device).tril(start)
             mask = seen if mask is None else mask & seen
         x = self.embedding(ids)
@@ -218,6 +231,10 @@ class Transformer(nn.Module):
             if first_value is None:
                 first_value = value
         return self.norm(x)
+
+    def input_of(self, ids: Tensor) -> Tensor:
+        """The input whose i-th state predicts token i of ``ids`` (B, T): ``ids``, behind BOS for a dual model."""
+        return F.pad(ids, (self.shift, 0), value=BOS_ID)
 
     def compile_blocks(self, rows: int, length: int) -> None:
         """Run the blocks through ``torch.compile`` for ids of (rows, length) from now on; others run as before."""

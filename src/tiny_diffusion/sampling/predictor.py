@@ -7,6 +7,7 @@ K controls.
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import GenerationConfig
@@ -82,6 +83,7 @@ class Predictor:
         return levels * (torch.arange(rows, device=levels.device) < rows // 2)[:, None, None]
 
     def _logits(self, ids: Tensor, where: Tensor) -> Tensor:
+        ids, where = self.model.input_of(ids), F.pad(where, (0, self.model.shift))
         if self.cache is None:
             rows = where.any(1)
             ids, where = ids[rows], where[rows]

@@ -25,6 +25,9 @@ class StageRows:
 
     def __init__(self, config: ProjectConfig, data: Processed) -> None:
         self.config = config
+        # A row of a dual model holds BOS beside the context.
+        self.lead = config.model.dual
+        self.width = config.model.context + int(self.lead)
         paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
         encoded: list[Examples] = []
         measures: list[Tensor] = []
@@ -47,7 +50,7 @@ class StageRows:
         formats = [stage.format for stage in self.config.curriculum.stages]
         ends = list(accumulate(map(len, measures)))
         numbers = generator_for(self.config.training.seed, BOUNDS)
-        last = pack(self.encoded[-1], self.config.model.context, numbers)
+        last = pack(self.encoded[-1], self.width, numbers, lead=self.lead)
         return ControlLabels(torch.cat(measures), ends, formats, last)
 
     def _scorer(self, stage: int) -> DynamicScorer | None:
@@ -61,18 +64,17 @@ class StageRows:
 
     def _rows(self, stage: int, epoch: int) -> Layout:
         generator = generator_for(self.config.training.seed, ROWS, stage, epoch)
-        context = self.config.model.context
         encoded = self.encoded[stage]
         if self.config.curriculum.stages[stage].format == "paragraphs":
             begin, end = encoded.bounds.tolist()
-            return chop(encoded.ids[begin:end], context, generator).shifted(encoded.ids, begin)
+            return chop(encoded.ids[begin:end], self.width, generator, self.lead).shifted(encoded.ids, begin)
         scorer, chosen = self.scorers[stage], None
         if scorer is not None:
             # Competence grows over the stage (Platanios et al. 2019): from the easier half to all examples.
             share = 0.5 + 0.5 * min(1.0, (epoch + 1) / self.config.curriculum.stages[stage].epochs)
             easiest = scorer.scores().argsort(kind="stable")[: max(1, round(share * len(encoded)))]
             chosen = torch.tensor(sorted(easiest.tolist()))
-        return pack(encoded, context, generator, chosen)
+        return pack(encoded, self.width, generator, chosen, self.lead)
 
     def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Layout:
         """Rows of one epoch in random order, with the levels of their controls if the model learns them.
@@ -116,8 +118,9 @@ def _replace(rows: Layout, other: Layout, share: float, generator: torch.Generat
 
 def _with_written(rows: Layout, written: Tensor, share: float, generator: torch.Generator) -> Layout:
     """Replace ``share`` of ``rows`` by rows of ``written`` (R, T), of which each is one document."""
-    count, context = written.shape
+    count, length = written.shape
     stream = torch.cat([rows.stream, written.flatten().int()])
-    starts = len(rows.stream) + context * torch.arange(count)
-    own = Layout(stream, context, starts, torch.full((count,), context), torch.arange(count + 1))
+    starts = len(rows.stream) + length * torch.arange(count)
+    lengths, first = torch.full((count,), length), torch.arange(count + 1)
+    own = replace(rows, stream=stream, starts=starts, lengths=lengths, first=first, levels=None)
     return _replace(rows.shifted(stream, 0), own, share, generator)

@@ -7,13 +7,13 @@ Shapes: N tokens of a stage, E examples, R rows, P pieces, T tokens of a row, K 
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ..data.tokenizer import PAD, SEP, BookTokenizer
+from ..data.tokenizer import BOS, PAD, SEP, BookTokenizer
 from ..runtime import send
 
 
@@ -38,8 +38,8 @@ class Rows:
 
     @property
     def scorable(self) -> Tensor:
-        """Which tokens are scored (R, T): all but PAD and SEP."""
-        return (self.ids != PAD) & (self.ids != SEP)
+        """Which tokens are scored (R, T): all but PAD, BOS and SEP."""
+        return (self.ids != PAD) & (self.ids != BOS) & (self.ids != SEP)
 
     def attention(self, device: torch.device) -> Tensor | None:
         """Which tokens may attend to which (R, 1, T, T), on ``device``: those of the same document.
@@ -90,7 +90,8 @@ class Layout:
     """Rows of ``context`` tokens, each made of pieces of ``stream``; every piece is a document of its own.
 
     ``starts`` and ``lengths`` (P,) give the pieces, row by row; ``first`` (R + 1,) the first piece of each row, and the
-    number of pieces. ``levels`` (P, K) are the controls of each piece, for a model that learns them.
+    number of pieces. ``levels`` (P, K) are the controls of each piece, for a model that learns them. ``lead``: whether
+    BOS is set before each piece, which is then no part of its length but takes a token of the row.
     """
 
     stream: Tensor
@@ -99,6 +100,7 @@ class Layout:
     lengths: Tensor
     first: Tensor
     levels: Tensor | None = None
+    lead: bool = False
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -110,13 +112,18 @@ class Layout:
         row = torch.arange(len(index)).repeat_interleave(pieces)
         number = torch.arange(len(row)) - chosen.first[:-1].repeat_interleave(pieces) + 1
         # Where the tokens of a piece go in the flat rows: behind its row's start and the pieces before it in the row.
-        before = chosen.lengths.cumsum(0) - chosen.lengths
+        taken = chosen.lengths + self.lead
+        before = taken.cumsum(0) - taken
         target = row * self.context + before - before[chosen.first[:-1]].repeat_interleave(pieces)
-        place = target.repeat_interleave(chosen.lengths) + _ranges(chosen.lengths)
+        place = target.repeat_interleave(taken) + _ranges(taken)
         ids = torch.full((len(index) * self.context,), PAD)
-        ids[place] = self.stream[chosen.tokens()].long()
+        if self.lead:
+            ids[place] = BOS
+        ids[(target + self.lead).repeat_interleave(chosen.lengths) + _ranges(chosen.lengths)] = self.stream[
+            chosen.tokens()
+        ].long()
         documents = torch.zeros_like(ids)
-        documents[place] = number.repeat_interleave(chosen.lengths)
+        documents[place] = number.repeat_interleave(taken)
         return Rows(ids.view(-1, self.context), documents.view(-1, self.context), chosen._controls(place))
 
     def _controls(self, place: Tensor) -> Tensor | None:
@@ -124,7 +131,7 @@ class Layout:
         if self.levels is None or len(self.levels) == len(self):
             return self.levels if self.levels is None else self.levels[:, None]
         controls = self.levels.new_zeros(len(self) * self.context, self.levels.shape[1])
-        controls[place] = self.levels.repeat_interleave(self.lengths, dim=0)
+        controls[place] = self.levels.repeat_interleave(self.lengths + self.lead, dim=0)
         return controls.view(len(self), self.context, -1)
 
     def tokens(self) -> Tensor:
@@ -136,7 +143,8 @@ class Layout:
         counts = self.first.diff()[index]
         pieces = self.first[index].repeat_interleave(counts) + _ranges(counts)
         levels = None if self.levels is None else self.levels[pieces]
-        return Layout(self.stream, self.context, self.starts[pieces], self.lengths[pieces], _bounds(counts), levels)
+        starts, lengths = self.starts[pieces], self.lengths[pieces]
+        return replace(self, starts=starts, lengths=lengths, first=_bounds(counts), levels=levels)
 
     def beside(self, other: "Layout") -> "Layout":
         """The rows of both layouts, this one's first, without levels; raises ValueError for different streams."""
@@ -144,11 +152,11 @@ class Layout:
             raise ValueError("layouts of different streams or row lengths cannot be joined")
         counts = torch.cat([self.first.diff(), other.first.diff()])
         starts, lengths = torch.cat([self.starts, other.starts]), torch.cat([self.lengths, other.lengths])
-        return Layout(self.stream, self.context, starts, lengths, _bounds(counts))
+        return replace(self, starts=starts, lengths=lengths, first=_bounds(counts), levels=None)
 
     def shifted(self, stream: Tensor, offset: int) -> "Layout":
         """The same rows in ``stream``, which holds this layout's stream from ``offset`` on."""
-        return Layout(stream, self.context, self.starts + offset, self.lengths, self.first)
+        return replace(self, stream=stream, starts=self.starts + offset, levels=None)
 
 
 def _bounds(counts: Tensor) -> Tensor:
@@ -161,41 +169,45 @@ def _ranges(counts: Tensor) -> Tensor:
     return torch.arange(int(counts.sum())) - (ends - counts).repeat_interleave(counts)
 
 
-def pack(examples: Examples, context: int, generator: Generator, chosen: Tensor | None = None) -> Layout:
+def pack(
+    examples: Examples, context: int, generator: Generator, chosen: Tensor | None = None, lead: bool = False
+) -> Layout:
     """Pack shuffled examples into rows of ``context`` tokens; a longer example is cut into several documents.
 
     Next-fit: an example that does not fit the current row opens a new one. Attention stays within an example.
-    ``chosen``: numbers of the examples to take; None means all.
+    ``chosen``: numbers of the examples to take; None means all. ``lead``: with BOS before each document.
     """
     order = torch.randperm(len(examples) if chosen is None else len(chosen), generator=generator)
     order = order if chosen is None else chosen[order]
     starts, lengths, first = array("q"), array("q"), array("q")
     room = -1
     for begin, length in zip(examples.bounds[order].tolist(), examples.lengths[order].tolist(), strict=True):
-        for start in range(0, length, context):
-            size = min(context, length - start)
-            if size > room:
+        for start in range(0, length, context - lead):
+            size = min(context - lead, length - start)
+            if size + lead > room:
                 first.append(len(starts))
                 room = context
             starts.append(begin + start)
             lengths.append(size)
-            room -= size
+            room -= size + lead
     first.append(len(starts))
-    parts = [torch.from_numpy(np.array(part, dtype=np.int64)) for part in (starts, lengths, first)]
-    return Layout(examples.ids, context, *parts)
+    pieces, sizes, rows = (torch.from_numpy(np.array(part, dtype=np.int64)) for part in (starts, lengths, first))
+    return Layout(examples.ids, context, pieces, sizes, rows, lead=lead)
 
 
-def chop(stream: Tensor, context: int, generator: Generator) -> Layout:
+def chop(stream: Tensor, context: int, generator: Generator, lead: bool = False) -> Layout:
     """Consecutive rows of ``context`` tokens from ``stream``, cut from a random offset and shuffled.
 
-    A stream no longer than the context makes one padded row.
+    A stream no longer than a row makes one padded row. With ``lead`` the first token of each row is BOS.
     """
-    if len(stream) <= context:
-        return Layout(stream, context, torch.tensor([0]), torch.tensor([len(stream)]), torch.tensor([0, 1]))
-    count = max(1, len(stream) // context - 1)
-    offset = int(torch.randint(0, len(stream) - count * context + 1, (), generator=generator))
-    order = torch.randperm(count, generator=generator)
-    return Layout(stream, context, offset + context * order, torch.full((count,), context), torch.arange(count + 1))
+    size = context - lead
+    if len(stream) <= size:
+        one = torch.tensor([0]), torch.tensor([len(stream)]), torch.tensor([0, 1])
+        return Layout(stream, context, *one, lead=lead)
+    count = max(1, len(stream) // size - 1)
+    offset = int(torch.randint(0, len(stream) - count * size + 1, (), generator=generator))
+    starts = offset + size * torch.randperm(count, generator=generator)
+    return Layout(stream, context, starts, torch.full((count,), size), torch.arange(count + 1), lead=lead)
 
 
 def windows(texts: Sequence[str], tokenizer: BookTokenizer, level: int, context: int) -> list[Tensor]:

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from ..config import TrainingConfig
 from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
-from ..model.diffusion import diffusion_loss, stratified
+from ..model.diffusion import diffusion_loss, dual_loss, stratified
 from ..model.schedule import MaskSchedule
 from ..model.transformer import Transformer
 from ..runtime import autocast, compile_errors, generator_for, seed_for
@@ -28,7 +28,7 @@ from .processes import without_exchange
 from .rows import Rows
 from .run_state import RunState
 
-MASKS, DROPOUT, CONTROLS = 3, 4, 9  # purposes of random draws, see runtime.seed_for
+MASKS, DROPOUT, CONTROLS, READING = 3, 4, 9, 11  # purposes of random draws, see runtime.seed_for
 
 
 class Stopped(Exception):
@@ -82,6 +82,17 @@ def rare_first_mask(rate: Tensor, ids: Tensor, scorable: Tensor, rarity: Tensor,
     return (rank < (rate * scorable.sum(1)).ceil().long()[:, None]) & scorable
 
 
+def draw_causal(rows: int, share: tuple[float, float], place: float, generator: Generator) -> Tensor:
+    """Which of ``rows`` learn the causal reading (B,), where ``place`` (0 to 1) of the run is done.
+
+    Their share moves evenly from the first of ``share`` to the second; a part of a row is drawn.
+    """
+    begin, end = share
+    wanted = rows * (begin + (end - begin) * place)
+    count = math.floor(wanted + torch.rand((), generator=generator).item())
+    return torch.randperm(rows, generator=generator) < count
+
+
 class Masker:
     """Draws the masks of a batch by the configured strategy."""
 
@@ -122,13 +133,29 @@ class Objective(nn.Module):
         self.model = model
         self.settings = settings
 
-    def forward(self, rows: Rows, masked: Tensor, t: Tensor) -> Tensor:
-        """Summed loss of ``rows``, a scalar; ``masked`` (B, T) marks the hidden tokens, ``t`` (B,) are their times."""
+    def forward(self, rows: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
+        """Summed loss of ``rows``, a scalar.
+
+        ``masked`` (B, T) marks the tokens to predict, ``t`` (B,) are their times, ``causal`` (B,) the rows that learn
+        the causal reading.
+        """
         model, settings = self.model, self.settings
         attention = rows.attention(model.device)
         with autocast(model.device, settings.precision):
             if settings.objective == "autoregressive":
                 return next_token_loss(model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing)
+            if settings.objective == "dual":
+                return dual_loss(
+                    model,
+                    rows.ids,
+                    masked,
+                    t,
+                    causal,
+                    weighting=settings.loss_weighting,
+                    attention=attention,
+                    controls=rows.controls,
+                    label_smoothing=settings.label_smoothing,
+                )
             return diffusion_loss(
                 model,
                 rows.ids,
@@ -182,7 +209,13 @@ class Stepper:
         if batch.controls is not None:
             numbers = generator_for(settings.seed, CONTROLS, p.step)
             batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
-        loss = self._add_gradients(batch, masked, t)
+        causal = torch.zeros(len(batch), dtype=torch.bool)
+        if settings.objective == "dual":
+            causal = draw_causal(
+                len(batch), settings.causal_share, place, generator_for(settings.seed, READING, p.step)
+            )
+            masked = torch.where(causal[:, None], batch.scorable, masked)
+        loss = self._add_gradients(batch, masked, t, causal)
         norm = clip_gradients(list(state.model.parameters()), settings.gradient_clipping)
         state.optimizers.step(scale)
         # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
@@ -193,7 +226,7 @@ class Stepper:
         done = StepDone(p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
         return RunningStep(done, loss, norm, began)
 
-    def _add_gradients(self, batch: Rows, masked: Tensor, t: Tensor) -> Tensor:
+    def _add_gradients(self, batch: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
         """Add the gradient of the batch's loss to the parameters' and return the loss, a scalar on the device.
 
         Each process takes its share of the rows, or one row without weight if there are fewer rows than processes. The
@@ -208,7 +241,7 @@ class Stepper:
         total = torch.zeros((), device=self.state.model.device)
         for i, part in enumerate(parts, start=1):
             with compile_errors(), nullcontext() if i == len(parts) else without_exchange(self.objective):
-                loss = self.objective(batch.take(part), masked[part], t[part]) / weight
+                loss = self.objective(batch.take(part), masked[part], t[part], causal[part]) / weight
                 loss.backward()
             total += loss.detach()
             if i < len(parts) and self.stops():

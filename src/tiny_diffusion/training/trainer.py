@@ -79,7 +79,7 @@ class Trainer:
         self.stage_steps, self.total_steps = self.course.stage_steps, self.course.total_steps
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, device)
         if self.compiled:
-            self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context)
+            self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context + self.model.shift)
         self.stepper = Stepper(state, self.course, self._stops_amid_step)
         self.validation = Validation(config, data, ranks.rows(settings.batch_size))
         self.saving = Saving(self.save_run)

@@ -9,7 +9,9 @@ import torch
 
 from ...checkpoint import Checkpoint, check_same_data
 from ...data.artefacts import Processed
+from ...data.tokenizer import BOS
 from ...errors import UserError
+from ...model.autoregressive import autoregressive_nats
 from ...runtime import autocast
 from ..subject import Rivals, Step, Subject
 from .bound import (
@@ -31,7 +33,7 @@ from .hugging_face import check_local, load_local, local_nats
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
 # Names of the slow steps.
 MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"
-PPM = "PPMd"
+CAUSAL, PPM = "causal reading of the model", "PPMd"
 
 
 def ngrams(order: int) -> str:
@@ -102,6 +104,8 @@ def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likel
 def _rivals(subject: Subject, held: HeldOut) -> Iterator[tuple[str, str, Nats]]:
     """For each rival the names of its row and of its step, and its measurement."""
     settings, twin, training = subject.settings, subject.rivals.twin, subject.data.texts("train")
+    if subject.model.config.dual:
+        yield "diffusion (causal reading)", CAUSAL, _causal(subject, held)
     if settings.chain_rule and not subject.model.config.causal:
         yield "diffusion (chain rule)", CHAIN_RULE, _chain_rule(subject, held)
     if twin is not None:
@@ -126,6 +130,12 @@ def _chain_rule(subject: Subject, held: HeldOut) -> Nats:
     with autocast(subject.model.device, subject.precision):
         events = chain_rule_nats(subject.model, held.windows, subject.settings.batch_size)
         return (yield from _steps(CHAIN_RULE, events, held.tokens))
+
+
+def _causal(subject: Subject, held: HeldOut) -> Nats:
+    yield Step(CAUSAL)
+    with autocast(subject.model.device, subject.precision):
+        return autoregressive_nats(subject.model, held.windows, BOS, subject.settings.batch_size).tolist()
 
 
 def _twin(twin: Checkpoint, subject: Subject, held: HeldOut) -> Nats:

@@ -30,7 +30,7 @@ class Word:
 class Surprisal:
     """A scored text.
 
-    bits_per_byte: exact, by the chain rule of a diffusion model or the next-token likelihood of a causal one.
+    bits_per_byte: exact, by the causal reading of the model if it has one, else by the chain rule.
     bound_bits_per_byte: the any-order bound of a diffusion model, None for a causal one. Each window of at most
     ``window_tokens`` tokens starts afresh, so its first words are surprising because they lack context.
     """
@@ -84,14 +84,15 @@ def score_text(
 
 
 def _passes(model: Transformer, windows: Sequence[Tensor], draws: int) -> int:
-    """Number of tokens that pass through the model: once if causal, else once per token and draw of their window."""
-    return sum(len(w) * (1 if model.config.causal else len(w) + draws) for w in windows)
+    """Number of tokens that pass through the model: in the causal reading once, else per token, and per draw."""
+    exact = model.config.causal or model.config.dual
+    return sum(len(w) * ((1 if exact else len(w)) + (0 if model.config.causal else draws)) for w in windows)
 
 
 @torch.no_grad()
 def _token_nats(model: Transformer, window: Tensor, batch_size: int) -> FloatArray:
     """Nats of each token of ``window`` given the tokens before it."""
-    if model.config.causal:
+    if model.config.causal or model.config.dual:
         device = model.device
         return next_token_losses(model, window[None].to(device), BOS)[0].double().cpu().numpy()
     found = np.zeros(len(window))

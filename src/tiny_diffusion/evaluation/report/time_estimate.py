@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ...config import EvaluationConfig, GenerationConfig
+from ...config import EvaluationConfig, GenerationConfig, ModelConfig
 from ...data.tokenizer import BOS
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import chain_rule, likelihood_bound
@@ -14,7 +14,7 @@ from ...writing.results import Run
 from ...writing.writer import Writer, most_passes
 from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
-from ..likelihood.comparison import CHAIN_RULE, MODEL, PPM, TWIN, ngrams
+from ..likelihood.comparison import CAUSAL, CHAIN_RULE, MODEL, PPM, TWIN, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
 from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
@@ -62,16 +62,18 @@ class Remaining:
 
 
 def count_passes(
-    held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, *, context: int, causal: bool, twin: bool
+    held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, model: ModelConfig, twin: bool
 ) -> dict[str, int]:
     """Windows that pass through the network in each step, by its name; for texts, the moments of writing.
 
     Samplers that take as many steps as they need are counted with the maximum, one step per token.
     """
-    windows = len(held.windows)
+    windows, causal, context = len(held.windows), model.causal, model.context
     counts = {MODEL: windows * (1 if causal else settings.draws)}
     if settings.chain_rule and not causal:
         counts[CHAIN_RULE] = held.tokens
+    if model.dual:
+        counts[CAUSAL] = windows
     if twin:
         counts[TWIN] = windows
     if settings.breakdown_draws:
@@ -91,7 +93,7 @@ def count_passes(
 def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Expected:
     """Time a batch of the likelihood and of the chain rule, some moments of writing, an n-gram model, and PPMd once."""
     model, settings, training = subject.model, subject.settings, subject.data.texts("train")
-    context, causal, size = model.config.context, model.config.causal, settings.batch_size
+    causal, size = model.config.causal, settings.batch_size
     longest = max(held.windows, key=len)
     rows = [longest] * size
 
@@ -102,15 +104,13 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
             likelihood_bound(model, rows, 1, size, generator_for(settings.seed))
 
     with autocast(model.device, subject.precision):
-        seconds = dict.fromkeys((MODEL, TWIN, BREAKDOWN), _timed(likelihood) / size)
+        seconds = dict.fromkeys((MODEL, CAUSAL, TWIN, BREAKDOWN), _timed(likelihood) / size)
         if settings.chain_rule and not causal:
             batch = min(size, len(longest))  # one window gives as many rows as it has tokens
             seconds[CHAIN_RULE] = _timed(lambda: next(chain_rule(model, [longest], size))) / batch
     how = sample_settings(settings, generation, 0)
     writing = _moment_seconds(Writer(model, subject.tokenizer).writing("", how)) / how.num_samples
-    counts = count_passes(
-        held, settings, generation, context=context, causal=causal, twin=subject.rivals.twin is not None
-    )
+    counts = count_passes(held, settings, generation, model.config, subject.rivals.twin is not None)
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
     counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
