@@ -84,7 +84,7 @@ def refused(words: list[str]) -> str:
         return f"{name} is no command"
     command = app.get_command(click.Context(app), name)
     assert command is not None
-    with click.Context(command) as context:
+    with click.Context(command, **app.context_settings) as context:  # a command keeps the help flags it first met
         try:
             given, _, _ = command.make_parser(context).parse_args(list(rest))
             ProjectConfig.default().override_from_args(given.get("settings", []))

@@ -119,7 +119,7 @@ def test_evaluate(checkout: Path) -> None:
     names = {row["name"] for row in report["likelihood"]}
     ngrams = {"unigram", "bigram", *(f"{n}-gram Kneser-Ney" for n in (3, 4, 5, 6))}
     own = {"diffusion (bound)", "diffusion (chain rule)"}
-    assert names == own | ngrams | {"PPMd order 8, primed", "uniform"}
+    assert names >= own | ngrams | {"PPMd order 8, primed", "uniform"}
     assert all(name in table for name in names)
     other = ["--other-books", "other.txt"]
     (checkout / "other.txt").write_text("Nobody came. Who would? It rained, and rained again.\n" * 40, encoding="utf-8")

@@ -13,6 +13,7 @@ from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood.bound import held_out, ngram_nats, summarise, uniform_nats
+from tiny_diffusion.evaluation.likelihood.breakdown import FORMATS
 from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
 from tiny_diffusion.evaluation.text_quality.samples import whole_sentences
 
@@ -75,7 +76,7 @@ def test_report_is_whole_and_repeats(config: ProjectConfig, data: Processed, tmp
     assert all(point.perplexity > 2 * reports[0].frontier.held_out.perplexity for point in reports[0].frontier.points)
     assert by_name["diffusion (chain rule)"] == pytest.approx(by_name["diffusion (bound)"], rel=0.05)
     assert [len(row.thirds) for row in reports[0].likelihood] == [3] * len(by_name)
-    assert [f.format for f in reports[0].formats] == ["sentences", "pairs", "paragraphs"]
+    assert [f.format for f in reports[0].formats] == list(FORMATS)
     assert [r.rate for r in reports[0].mask_rates] == pytest.approx([i / 10 for i in range(1, 10)])
     assert reports[0].leaks.found == 0
     reports[0].write(tmp_path / "evaluation.json")

@@ -135,10 +135,7 @@ def test_a_uniform_model_scores_log_v() -> None:
 
 def law_of_ancestral(toy: ToyModel, steps: int) -> dict[tuple[int, ...], float]:
     """The law of ``steps``-step ancestral sampling, by enumerating every settling and every draw."""
-    rates = {
-        "LinearSchedule": [1 - step / steps for step in range(steps + 1)],
-        "CosineSchedule": [math.sin(math.pi / 2 * (1 - step / steps)) for step in range(steps + 1)],
-    }[type(toy.schedule).__name__]
+    rates = toy.schedule.rate(torch.linspace(1, 0, steps + 1, dtype=torch.float64)).tolist()
     states: dict[tuple[int, ...], float] = {(MASK_ID,) * LENGTH: 1.0}
     for before, after in itertools.pairwise(rates):
         chance = (before - after) / before

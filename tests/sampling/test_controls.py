@@ -143,6 +143,12 @@ def test_pieces_are_labelled_by_the_means_of_their_tokens(labels: ControlLabels)
     ]
 
 
+def test_a_format_that_is_no_level_of_the_control_is_unknown(labels: ControlLabels) -> None:
+    last = layout(*[(12 + n, 1) for n in range(12)], rows=tuple(range(13)))
+    found = ControlLabels(labels.measures, [12, 24], ["new", "paragraphs"], last)
+    assert found.levels(layout((0, 4), (14, 1), rows=(0, 1, 2))).tolist() == [[1, 1, 3, 0], [1, 1, 1, 3]]
+
+
 def test_rows_of_several_documents_are_labelled_token_by_token(labels: ControlLabels) -> None:
     def controls(laid: Layout) -> torch.Tensor:
         found = replace(laid, levels=labels.levels(laid)).take(torch.arange(len(laid))).controls

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
@@ -138,7 +139,9 @@ def build_stage(
         return _build_sentences(stage, sentences, difficulty)
     if stage.format == "pairs":
         return _build_pairs(stage, sentences, difficulty)
-    return _build_paragraphs(stage, sentences, difficulty, paragraphs_by_passage)
+    if stage.format == "paragraphs":
+        return _build_paragraphs(stage, sentences, difficulty, paragraphs_by_passage)
+    assert_never(stage.format)
 
 
 def encode_examples(examples: Sequence[Example], tokenizer: BookTokenizer, level: int) -> Iterator[list[int]]:

@@ -89,11 +89,13 @@ class ControlLabels:
     def __init__(self, measures: Tensor, ends: Sequence[int], formats: Sequence[str], last: Layout) -> None:
         """``measures`` (N, M) of the stream's tokens; ``ends`` and ``formats`` of the stages in it.
 
-        ``last``: pieces of the last stage, whose thirds bound the levels of lengths and difficulties.
+        ``last``: pieces of the last stage, whose thirds bound the levels of lengths and difficulties. A format that is
+        no level of ``generation.stage`` has level 0: the model learns no control of it.
         """
         self.measures = measures
         self.ends = torch.tensor(ends)
-        self.stages = torch.tensor([CONTROLS["stage"].index(name) + 1 for name in formats])
+        known = {name: level for level, name in enumerate(CONTROLS["stage"], 1)}
+        self.stages = torch.tensor([known.get(name, 0) for name in formats])
         means = self._means(last)
         thirds = torch.tensor([1 / 3, 2 / 3], dtype=means.dtype)
         # The bounds of a measure that no piece has are NaN, and divide nothing.

@@ -4,13 +4,13 @@ import math
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...config.curriculum_config import REFINEMENT
+from ...config.curriculum_config import REFINEMENT, Format
 from ...data.artefacts import Processed
 from ...data.curriculum import build_stage, encode_examples
 from ...data.difficulty import Difficulty, score_sentences
@@ -25,7 +25,7 @@ from .bound import THIRDS, HeldOut, IntArray, model_nats
 
 RATES = tuple(i / 10 for i in range(1, 10))
 BREAKDOWN = "likelihood by mask rate and by format"  # the step's name
-FORMATS = ("sentences", "pairs", "paragraphs")
+FORMATS = get_args(Format)
 # A format takes as long as this many mask rates, because only examples of equal length share a batch: 3 times as
 # long with a context of 128 tokens, 8 times with one of 64.
 FORMAT_COST = 4
