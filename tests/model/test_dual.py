@@ -7,6 +7,7 @@ import torch
 
 from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED, PAD
+from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import autoregressive_nats, next_token_losses
 from tiny_diffusion.model.diffusion import dual_loss, masked_cross_entropy
 from tiny_diffusion.model.likelihood import chain_rule
@@ -128,5 +129,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         ProjectConfig.smoke().override(**{"model.dual": True})
     with pytest.raises(ValueError, match="causal=false"):
         ModelConfig(causal=True, dual=True)
+    with pytest.raises(UserError, match=r"causal_share\[1\]=1\.5"):
+        ProjectConfig.smoke().override(**{"training.causal_share": [0.5, 1.5]})
     with pytest.raises(ValueError, match="causal=True"):
         Transformer(ModelConfig.smoke(), 528, 16).hidden(torch.full((1, 4), 20), causal=True)

@@ -1,10 +1,12 @@
 """How the weights are learnt: optimiser, schedule, batch, memory, logs."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .base import LARGEST_SEED, Config
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Optimisation(Config):
@@ -86,7 +88,7 @@ class SingleRun(Config):
 
     objective: Literal["diffusion", "dual", "autoregressive"] = "diffusion"
     """Masked diffusion; next token (needs model.causal); or both in one network (needs model.dual)."""
-    causal_share: tuple[float, float] = (0.5, 0.5)
+    causal_share: tuple[Share, Share] = (0.5, 0.5)
     """Dual: share of each batch's rows that learn the next token, at the run's start and at its end."""
     max_steps: int = Field(0, ge=0)
     """End after this many optimiser steps, the schedule included, even within an epoch; 0: never."""
