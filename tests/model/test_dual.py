@@ -85,7 +85,7 @@ def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer) -> 
             for ids, hidden, left in parts
         )
         times = torch.full((2,), 0.5)
-        found = dual_loss(dual, rows, masked, times, torch.tensor(causal), weighting="mean", attention=attention)
+        found = dual_loss(dual, rows, masked, times, causal=torch.tensor(causal), weighting="mean", attention=attention)
         torch.testing.assert_close(found.float(), expected)  # the losses of windows are rounded to float32
 
 
@@ -95,7 +95,7 @@ def test_the_weights_of_the_bound_go_to_masked_rows_only(dual: Transformer) -> N
 
     def loss(causal: tuple[bool, bool], weighting: str, chosen: list[int]) -> float:
         reading = torch.tensor(causal)[chosen]
-        return dual_loss(dual, rows[chosen], masked[chosen], times[chosen], reading, weighting=weighting).item()
+        return dual_loss(dual, rows[chosen], masked[chosen], times[chosen], causal=reading, weighting=weighting).item()
 
     parts = 4 * loss((False, True), "mean", [0]) + loss((False, True), "mean", [1])
     assert loss((False, True), "bound", [0, 1]) == pytest.approx(parts, rel=1e-6)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
@@ -144,19 +145,8 @@ class Objective(nn.Module):
         with autocast(model.device, settings.precision):
             if settings.objective == "autoregressive":
                 return next_token_loss(model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing)
-            if settings.objective == "dual":
-                return dual_loss(
-                    model,
-                    rows.ids,
-                    masked,
-                    t,
-                    causal,
-                    weighting=settings.loss_weighting,
-                    attention=attention,
-                    controls=rows.controls,
-                    label_smoothing=settings.label_smoothing,
-                )
-            return diffusion_loss(
+            loss = partial(dual_loss, causal=causal) if settings.objective == "dual" else diffusion_loss
+            return loss(
                 model,
                 rows.ids,
                 masked,
