@@ -12,7 +12,7 @@ from tiny_diffusion.cli.durations import duration, read_duration
 from tiny_diffusion.cli.training.budget import Budget
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.studies.budget import Candidate, Law, Limits, Option, TooShort, candidate, candidates
+from tiny_diffusion.studies.budget import Candidate, Law, Limits, Option, TooShort, candidate, candidates, time_to_reach
 from tiny_diffusion.studies.measure import in_order
 from tiny_diffusion.training.run_time import Pace
 
@@ -116,6 +116,17 @@ def test_what_the_user_fixed_stays() -> None:
     }
     changed = ProjectConfig.preset("cpu_2m").override(**found.settings())
     assert [stage.epochs for stage in changed.curriculum.stages] == [2, 4, 6] and changed.training.batch_size == 5
+
+
+def test_the_time_that_reaches_a_figure_is_the_least_of_its_grid() -> None:
+    given = options([0.001, 0.002, 0.005])
+    ranked = candidates(given, LAW, Limits(), 300)
+    wanted = ranked[0].bits_per_byte - 0.2
+    found = time_to_reach(wanted, ranked, LAW, Limits(), 300)
+    assert found is not None
+    assert candidates(given, LAW, Limits(), found)[0].bits_per_byte <= wanted
+    assert candidates(given, LAW, Limits(), found / 1.25)[0].bits_per_byte > wanted
+    assert time_to_reach(0.5, ranked, LAW, Limits(), 300) is None
 
 
 def test_too_short_names_the_quickest() -> None:

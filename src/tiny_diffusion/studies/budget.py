@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from ..errors import UserError
-from ..training.run_time import Pace
+from ..training.run_time import DAY, Pace
 
 BATCH_TOKENS = 2048
 SHORT_RUN = 20  # below so many epochs of the last stage, earlier stages get one epoch each, as in the source runs
@@ -171,6 +171,17 @@ def hindsight(
     except TooShort:
         return None
     return None if best.option.name == ranked[0].option.name else best
+
+
+def time_to_reach(
+    bits_per_byte: float, ranked: Sequence[Candidate], law: Law, limits: Limits, seconds: float
+) -> float | None:
+    """The least of 1.25, 1.25^2 ... times ``seconds`` in which ``bits_per_byte`` is expected; None beyond a day."""
+    options = list({c.option.name: c.option for c in ranked}.values())
+    while (seconds := 1.25 * seconds) <= DAY:
+        if candidates(options, law, limits, seconds)[0].bits_per_byte <= bits_per_byte:
+            return seconds
+    return None
 
 
 class TooShort(UserError):

@@ -120,7 +120,7 @@ def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple
         yield (
             others > BUSY,
             f"other processes are busy: load {machine.load:.1f} on {machine.cores} cores",
-            "the figures above are too low by about that share; close programs that you do not need",
+            "the speeds above are too low and the times too long; close programs that you do not need, and look again",
         )
     yield (
         machine.disk_free < DISK_NEEDED,

@@ -91,7 +91,7 @@ def choose(budget: Budget, data: "Processed", output: Path) -> Choice:
         say(line)
     best = ranked[0]
     config = configs[best.option.name].override(**_settings(best, configs[best.option.name], law))
-    _warn_of_pairs(best, config, data)
+    _warn_of_pairs(ranked, law, limits, seconds, config, data)
     return Choice(config, ranked, law, limits, seconds)
 
 
@@ -150,16 +150,27 @@ def _settings(best: "Candidate", config: ProjectConfig, law: "Law") -> dict[str,
     return settings
 
 
-def _warn_of_pairs(best: "Candidate", config: ProjectConfig, data: "Processed") -> None:
-    """Warn if the model is not expected to pass counts of word pairs."""
+def _warn_of_pairs(
+    ranked: "list[Candidate]",
+    law: "Law",
+    limits: "Limits",
+    seconds: float,
+    config: ProjectConfig,
+    data: "Processed",
+) -> None:
+    """Warn if the model is not expected to pass counts of word pairs, and say what time would suffice."""
+    from ...studies.budget import time_to_reach
     from ...studies.measure import word_pair_bits
 
     pairs = word_pair_bits(data, config.model.vocab_level)
-    if best.bits_per_byte > pairs:
-        warn(
-            "in this time the model is expected to stay behind counts of word pairs, which reach "
-            f"{pairs:.3f} bits per byte on this book's validation text; give it more time"
-        )
+    if ranked[0].bits_per_byte <= pairs:
+        return
+    enough = time_to_reach(pairs, ranked, law, limits, seconds)
+    advice = "no size here is expected to reach that" if enough is None else f"about {duration(enough)} would do"
+    warn(
+        "in this time the model is expected to stay behind counts of word pairs, which reach "
+        f"{pairs:.3f} bits per byte on this book's validation text; {advice}"
+    )
 
 
 def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:

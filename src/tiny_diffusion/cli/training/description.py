@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from ...training.trainer import Trainer
 
 
-def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
+def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | None = None) -> "Pace":
     """Print the model, the memory and the time that the run takes, and a preset that fits if it takes over a day.
 
-    ``free``: bytes that were free before the trainer was built. Returns the measured pace.
+    ``free``: bytes that were free before the trainer was built. ``seconds_left``: after which the run ends, however
+    many steps it has taken. Returns the measured pace.
     """
     from ...runtime import fast_bfloat16
     from ...training.flops import critical_flops, run_flops
@@ -48,15 +49,17 @@ def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
     flops = run_flops(config, trainer.model.vocab_size, trainer.total_steps)
     unique = int(trainer.rows.encoded[-1].lengths.sum())
     kept = memory.parameters + memory.ema + memory.optimizer
+    length = f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving"
+    if seconds_left is not None:
+        length = f"steps of {step:.2g} s until the time is up in {duration(seconds_left)}"
     say(
-        f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving "
-        f"({pace.steps} steps timed); at the peak {each}"
+        f"{length} ({pace.steps} steps timed); at the peak {each}"
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
         f"{memory.activations / 1e9:.2f} activations); "
         f"{flops:.1e} FLOPs, {flops / critical_flops(unique):,.1f} times the critical compute "
         f"for {unique / 1e6:.3f}M tokens (an extrapolation at this size)",
     )
-    if seconds > DAY:
+    if seconds > DAY and seconds_left is None:
         fits = preset_within(unique, flops / trainer.total_steps / step)
         hint = f"--config {fits} would end within a day" if fits else "no preset would end within a day"
         warn(f"this run cannot finish within a day on this machine; {hint}")
@@ -66,6 +69,13 @@ def describe_run(trainer: "Trainer", free: int | None) -> "Pace":
 def command_to_continue(data_dir: Path, output: Path) -> str:
     """The command that continues the run in ``output``, which holds its settings and its remaining time."""
     return shlex.join(["tiny-diffusion", "train", "--resume", "--data-dir", str(data_dir), "--output", str(output)])
+
+
+def what_next(checkpoint: Path, data_dir: Path) -> str:
+    """The commands that show what was learnt."""
+    given = f"--checkpoint {shlex.quote(str(checkpoint))}"
+    measured = f"tiny-diffusion evaluate --fast {given} --data-dir {shlex.quote(str(data_dir))}"
+    return f"to see how good it is: {measured}; to see it write: tiny-diffusion generate --watch {given}"
 
 
 def how_to_extend(trainer: "Trainer") -> str:

@@ -13,7 +13,7 @@ from ..console import errors, say
 from ..durations import duration
 from ..stopping import EXIT_INTERRUPTED
 from .budget import Budget, Choice, keep_deadline
-from .description import command_to_continue, describe_run, describe_start, free_memory, how_to_extend
+from .description import command_to_continue, describe_run, describe_start, free_memory, how_to_extend, what_next
 from .progress import attend, follow
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Job:
     choice: Choice | None = None
     again: str | None = None
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds left of the budget; None without one."""
+        return None if self.budget is None else self.budget.left()
+
     def trainer(self, ranks: "Ranks") -> "Trainer":
         """The trainer of this job, for one of the processes that share it."""
         from ...training.trainer import Trainer
@@ -95,7 +100,7 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
     if job.dry_run:
         trainer = job.trainer(ranks)
         click.echo(trainer.config.to_toml())
-        describe_run(trainer, free)
+        describe_run(trainer, free, job.seconds_left)
         return False
     with locked(output), memory_errors():
         if settings.tensorboard:
@@ -109,7 +114,7 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
             return False
         if job.start is not None:
             describe_start(job.start, job.data)
-        pace = describe_run(trainer, free)
+        pace = describe_run(trainer, free, job.seconds_left)
         if job.budget is not None:
             keep_deadline(job.budget, trainer, pace)
         if not job.resume and (moved := move_aside(output)) is not None:
@@ -133,4 +138,6 @@ def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
         job.choice.tell_if_wrong(finished.step, trainer.total_steps)
     if (deadline := trainer.course.deadline) is not None:
         say(f"the run took {duration(deadline.used)} of {duration(deadline.seconds)}")
+    if job.again is None:
+        say(what_next(finished.checkpoint, job.data_dir))
     return False

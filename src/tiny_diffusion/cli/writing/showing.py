@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from ...errors import UserError
 from ...files import check_file, fingerprint
@@ -109,6 +110,8 @@ class Showing:
                 print_text(json.dumps({**source, **as_row(text, writer, settings)}, ensure_ascii=False))
             elif self.animated:
                 console.print(coloured(final_frame(text, writer.tokenizer)), soft_wrap=True)
+            elif console.is_terminal:  # it would break lines within words
+                console.print(Text(text.text))
             else:
                 whole = text.text.endswith("\n") or (exact and len(texts) == 1 and not console.is_terminal)
                 print_text(text.text, end="" if whole else "\n")
@@ -144,8 +147,8 @@ def _tell_cuts(texts: "Sequence[Written]", settings: "GenerationConfig") -> None
         if 2 * text.cut > settings.length:
             which = f"text {text.sample}: " if settings.num_samples > 1 else ""
             say(
-                f"{which}{text.cut} of {settings.length} tokens after the last whole sentence were cut; "
-                "--generation.ending token keeps them",
+                f"{which}{text.cut} of {settings.length} tokens stood after the last whole sentence and are not shown; "
+                "--generation.ending token shows them",
                 to=errors,
             )
 
