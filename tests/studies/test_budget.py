@@ -119,7 +119,7 @@ def test_what_the_user_fixed_stays() -> None:
 
 
 def test_the_time_that_reaches_a_figure_is_the_least_of_its_grid() -> None:
-    given = options([0.001, 0.002, 0.005])
+    given = options([0.01, 0.02, 0.05])
     ranked = candidates(given, LAW, Limits(), 300)
     wanted = ranked[0].bits_per_byte - 0.2
     found = time_to_reach(wanted, ranked, LAW, Limits(), 300)
