@@ -66,7 +66,7 @@ class Showing:
         animated = self.animated
         if not (animated or self.gif or self.html):
             try:
-                texts, refusal = finish(run), None
+                texts, refusal = finish(_counted(run)), None
             except Refused as refused:
                 texts, refusal = refused.texts, refused
             _tell_cuts(texts, settings)
@@ -139,6 +139,20 @@ class Showing:
 
             write_page(self.html, films, self.pace)
             say(f"animation saved in {self.html}", to=errors)
+
+
+def _counted(run: "Run") -> "Run":
+    """The same run, while a terminal shows how many denoising steps it has taken."""
+    step = 0
+    with errors.status("writing") as status:
+        while True:
+            try:
+                state = next(run)
+            except StopIteration as end:
+                return end.value
+            step += 1
+            status.update(f"writing, step {step:,}")
+            yield state
 
 
 def _tell_cuts(texts: "Sequence[Written]", settings: "GenerationConfig") -> None:
