@@ -18,8 +18,8 @@ DRAWN, TEXTS = {"sampler", *DRAWING, *CONTROLS}, {"num_samples", "seed", "max_co
 GAPS = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds"}
 LIKELIHOOD = {"split", "windows", "draws", "batch_size", "bootstrap", "seed"}
 RUN = {
-    "objective", "max_steps", "early_stopping_patience", "cooldown_share", "time_budget_minutes", "sample_every_epochs",
-    "tensorboard",
+    "objective", "causal_share", "max_steps", "early_stopping_patience", "cooldown_share", "time_budget_minutes",
+    "sample_every_epochs", "tensorboard",
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def keys(**sections: set[str]) -> set[str]:
 
 
 SCORED = names("evaluation") - {"surprising_share", "blind_passages", "blind_words"}
-STUDIED = {"model": names("model") - {"causal"}, "training": names("training") - RUN, "evaluation": LIKELIHOOD}
+STUDIED = {"model": names("model") - {"causal", "dual"}, "training": names("training") - RUN, "evaluation": LIKELIHOOD}
 TRAINED = {section: names(section) for section in ("model", "training", "curriculum")}
 SWEPT = keys(model={"dropout"}, training={"weight_decay", "eval_every_epochs"})
 # Settings with a flag.

@@ -47,6 +47,11 @@ class Toy(torch.nn.Module):
         self.law = law
         self.passes = 0
 
+    shift = 0
+
+    def input_of(self, ids: Tensor) -> Tensor:
+        return ids
+
     def hidden(
         self, ids: Tensor, positions: Tensor | None = None, cache: object = None, controls: object = None
     ) -> Tensor:

@@ -177,8 +177,8 @@ def test_texts_are_printed_and_flags_are_heard(saved: Path) -> None:
         (["infill"], "give TEMPLATE or --file, and not both"),
         (["infill", "a ___", "--file", "b.txt"], "give TEMPLATE or --file, and not both"),
         (["rewrite"], "give TEXT or --file, and not both"),
-        (["rewrite", "--file", "none.txt"], "no file none.txt"),
-        (["rewrite", "--file", "."], "cannot read ."),
+        (["rewrite", "--file", "none.txt"], "none.txt': No such file"),
+        (["rewrite", "--file", "."], "'.': Is a directory"),
         (["rewrite", "a", "--strength", "2"], "rewrite_strength"),
         (["infill", "The {0 words}"], "may hold nothing"),
         (["rewrite", "a", "--jsonl", "--output", "b.txt"], "either --jsonl or --output"),
@@ -188,5 +188,9 @@ def test_wrong_usage_is_refused(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.txt").write_text("a ___", encoding="utf-8")
     done = run(saved, *arguments)
-    assert isinstance(done.exception, UserError) and words in str(done.exception)
+    # click ends with a message of its own for a file that it cannot open.
+    said = str(done.exception) if isinstance(done.exception, UserError) else done.output
+    assert isinstance(done.exception, UserError) or done.exit_code == 2
+    assert words in said

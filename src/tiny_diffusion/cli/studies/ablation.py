@@ -17,7 +17,9 @@ from .study import DRY_RUN, OUTPUT, open_study
 @short_flag("--epochs", "study.ablation_epochs", default=True)
 @short_flag("--seeds", "study.seeds", default=True)
 @DRY_RUN
-@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal",), also=keys_of(StudyConfig))
+@config_flags(
+    ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal", "model.dual"), also=keys_of(StudyConfig)
+)
 @click.pass_context
 def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dry_run: bool) -> None:
     """Compare five schedules: three stages, the same with full-range masks, reversed, the last stage alone, and none.

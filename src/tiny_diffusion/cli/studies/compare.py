@@ -32,7 +32,9 @@ from .study import DRY_RUN, OUTPUT, open_study, study_config
 )
 @click.option("--no-plot", is_flag=True, help="Draw nothing. Drawing needs the extra 'report'.")
 @DRY_RUN
-@config_flags(ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal",), also=keys_of(StudyConfig))
+@config_flags(
+    ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal", "model.dual"), also=keys_of(StudyConfig)
+)
 @click.pass_context
 def command(
     ctx: click.Context, data_dir: str, output: str, config_name: str, kind: str, no_plot: bool, dry_run: bool

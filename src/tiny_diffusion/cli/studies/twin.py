@@ -14,7 +14,13 @@ from ..settings import changes, config_flags, refuse, short_flag
 from .study import DRY_RUN, OUTPUT, OpenStudy, open_study
 
 BEST = "best_model.pt"
-SETS = ("model.causal", "model.dropout", "training.weight_decay", "training.eval_every_epochs")  # what the sweep sets
+SETS = (
+    "model.causal",
+    "model.dual",
+    "model.dropout",
+    "training.weight_decay",
+    "training.eval_every_epochs",
+)  # what the sweep sets
 
 
 @examples("tiny-diffusion twin --checkpoint outputs/best_model.pt", "tiny-diffusion twin --config cpu_2m --dry-run")

@@ -35,7 +35,8 @@ def read_text(argument: str | None, file: BinaryIO | None, name: str) -> str:
     from ...data.reading.encoding import decode
 
     if file is not None and argument is None:
-        return decode(file.read(), file.name)[0]
+        opened = getattr(file, "name", None)  # of the standard input a number, or nothing
+        return decode(file.read(), opened if isinstance(opened, str) else "the standard input")[0]
     if argument is None or file is not None:
         raise UserError(f"give {name} or --file, and not both")
     check_utf8(argument, name)
