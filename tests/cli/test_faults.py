@@ -295,7 +295,11 @@ def test_a_cut_that_takes_most_of_the_text_is_told(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == ""
     showing.write(run(51), None, GenerationConfig(length=100))  # type: ignore[arg-type]
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "51 of 100 tokens after the last" in said and "--generation.ending token" in said
+    assert (
+        said.count("\n") == 1
+        and "51 of 100 tokens stood after the last" in said
+        and "--generation.ending token" in said
+    )
 
 
 def test_saved_animations_are_told_and_count_all_steps(checkpoint: str, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from ...errors import UserError
 from ...files import check_file, fingerprint
@@ -110,8 +109,6 @@ class Showing:
                 print_text(json.dumps({**source, **as_row(text, writer, settings)}, ensure_ascii=False))
             elif self.animated:
                 console.print(coloured(final_frame(text, writer.tokenizer)), soft_wrap=True)
-            elif console.is_terminal:  # it would break lines within words
-                console.print(Text(text.text))
             else:
                 whole = text.text.endswith("\n") or (exact and len(texts) == 1 and not console.is_terminal)
                 print_text(text.text, end="" if whole else "\n")
