@@ -179,7 +179,6 @@ ERRORS = [
     ("training.batch_size", "true", "training.batch_size=True should be a number"),
     ("training.micro_batch_size", 64, "training.micro_batch_size=64 is above batch_size=32"),
     ("training.optimizer", "adam", "did you mean adamw?"),
-    ("training.objective", "autoregressive", "needs model.causal=true"),
     ("model.causal", True, "needs model.causal=false"),
     ("generation.temperature", float("nan"), "generation.temperature=nan should be"),
     ("model", "cpu2m", "model='cpu2m' should be the name of a preset (tiny_125m"),
@@ -196,6 +195,19 @@ def test_bad_overrides_end_in_one_clear_line(key: str, value: Any, said: str) ->
         ProjectConfig.default().override(**{key: value})
     assert "\n" not in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+def test_what_the_network_reads_follows_the_objective() -> None:
+    config = ProjectConfig.cpu_1m()
+    assert (config.training.objective, config.model.dual, config.model.causal) == ("dual", True, False)
+    twin = config.override(training={"objective": "autoregressive"}, model={"controls": False})
+    assert (twin.model.dual, twin.model.causal) == (False, True)
+    assert not config.override(**{"training.objective": "diffusion", "model": "cpu_2m"}).model.dual
+    assert config.override(model="cpu_2m").model.dual
+    with pytest.raises(UserError, match="training.objective=autoregressive needs model.causal=true"):
+        config.override(**{"training.objective": "autoregressive", "model.causal": False, "model.controls": False})
+    with pytest.raises(UserError, match="training.objective=dual needs model.dual=true"):
+        config.override(model=ModelConfig.cpu_2m())
 
 
 def test_building_a_group_by_hand_raises_the_same_errors() -> None:

@@ -22,6 +22,9 @@ from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineCon
 from .study_config import StudyConfig
 from .training_config import TrainingConfig
 
+READINGS = {"model.causal": "autoregressive", "model.dual": "dual"}
+"""Settings of the network, and the objective that needs each of them; every other objective needs it off."""
+
 
 class ProjectConfig(Config):
     """Everything that a run or a study depends on. Of several changes the one that is called last wins."""
@@ -43,12 +46,13 @@ class ProjectConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        objective, model = self.training.objective, self.model
-        for flag, needed in (("causal", objective == "autoregressive"), ("dual", objective == "dual")):
-            if getattr(model, flag) != needed:
+        objective = self.training.objective
+        for key, of_objective in READINGS.items():
+            needed = objective == of_objective
+            if getattr(self.model, key.removeprefix("model.")) != needed:
                 raise ValueError(
-                    f"training.objective={objective} needs model.{flag}={str(needed).lower()}, but "
-                    f"model.{flag}={str(not needed).lower()}"
+                    f"training.objective={objective} needs {key}={str(needed).lower()}, but "
+                    f"{key}={str(not needed).lower()}"
                 )
         if self.pipeline.tokenizer == "gpt2" and self.pipeline.vocab_size > GPT2_TOKENS:
             raise ValueError(
@@ -101,8 +105,8 @@ class ProjectConfig(Config):
 
     @classmethod
     def _cpu(cls, model: ModelConfig, curriculum: CurriculumConfig) -> Self:
-        training = TrainingConfig(batch_size=16, warmup_steps=100, eval_every_epochs=5)
-        return cls(model=model, training=training, curriculum=curriculum)
+        training = TrainingConfig(objective="dual", batch_size=16, warmup_steps=100, eval_every_epochs=5)
+        return cls(model=model.model_copy(update={"dual": True}), training=training, curriculum=curriculum)
 
     @classmethod
     def cpu_1m(cls) -> Self:
@@ -170,7 +174,7 @@ class ProjectConfig(Config):
         Raises:
             UserError: a key is unknown (the nearest one is named) or the result is not valid.
         """
-        return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
+        return self.from_dict(self._changed(changes))
 
     def override_from_file(self, path: str | Path) -> Self:
         """A copy with the changes of a .py (parsed, never run), .toml or .yaml file.
@@ -180,7 +184,7 @@ class ProjectConfig(Config):
         """
         changes = up_to_date(read_overrides(path))
         try:
-            return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
+            return self.from_dict(self._changed(changes))
         except UserError as error:
             raise UserError(f"config file {path}: {error}") from None
 
@@ -195,8 +199,16 @@ class ProjectConfig(Config):
             UserError: ``override`` refuses a change, a text is not ``key=value``, or a plain name in a Namespace
                 is no setting or fits several.
         """
-        changes = arguments_to_overrides(type(self), args)
-        return self.from_dict(apply_overrides(type(self), self.to_dict(), changes))
+        return self.from_dict(self._changed(arguments_to_overrides(type(self), args)))
+
+    def _changed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """``to_dict`` with ``changes``; what the network reads follows ``training.objective`` unless it is given."""
+        data = apply_overrides(type(self), self.to_dict(), changes)
+        whole = isinstance(changes.get("model"), ModelConfig)
+        if not whole and not READINGS.keys() & flatten(dict(changes)).keys():
+            for key, objective in READINGS.items():
+                data["model"][key.removeprefix("model.")] = data["training"]["objective"] == objective
+        return data
 
     def differences(self, other: "ProjectConfig") -> dict[str, tuple[Any, Any]]:
         """Settings whose effect differs, by dotted key: this config's value and the other's."""

@@ -31,7 +31,7 @@ def twin_of(config: ProjectConfig, dropout: float, weight_decay: float) -> Proje
             "weight_decay": weight_decay,
             "eval_every_epochs": 1,
         },
-        model={"causal": True, "dual": False, "controls": False, "dropout": dropout},
+        model={"controls": False, "dropout": dropout},
     )
 
 

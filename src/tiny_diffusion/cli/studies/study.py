@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ...config import ProjectConfig
-from ...errors import UserError
 from ...files import check_folder
 from ..console import errors, print_table, say
 from ..durations import duration
@@ -31,11 +30,8 @@ DRY_RUN = click.option(
 
 
 def study_config(ctx: click.Context, base: ProjectConfig, data: "Processed") -> ProjectConfig:
-    """``base`` with the command line's changes, on this data; raises UserError if it is not a diffusion model."""
-    config = resolve(ctx, base).override(pipeline=data.pipeline)
-    if config.training.objective != "diffusion":
-        raise UserError(f"training.objective={config.training.objective}: a study starts from the diffusion model")
-    return config
+    """``base`` with the command line's changes, on this data, as pure diffusion: a study compares objectives."""
+    return resolve(ctx, base).override(pipeline=data.pipeline, **{"training.objective": "diffusion"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class OpenStudy:
 
 
 def open_study(ctx: click.Context, base: ProjectConfig, data_dir: str, output: str) -> OpenStudy:
-    """Open the study of ``base`` with the command line's changes; raises UserError like ``study_config``."""
+    """Open the study of ``base`` with the command line's changes; raises UserError if data or settings are wrong."""
     from ...data.artefacts import load_processed
     from ...studies.plan import Lengths
     from ...studies.runs import Store

@@ -34,6 +34,7 @@ NGRAM_NAMES = {1: "unigram", 2: "bigram"}
 # Names of the slow steps.
 MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"
 CAUSAL, PPM = "causal reading of the model", "PPMd"
+BOUND = "diffusion (bound)"  # name of a row
 
 
 def ngrams(order: int) -> str:
@@ -74,6 +75,8 @@ def check_rivals(rivals: Rivals, checkpoint: Checkpoint, data: Processed) -> Non
 def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likelihood]]:
     """Yield the steps and return the rows of the table, with the model's own first.
 
+    Of a dual model that is its causal reading: exact, in one pass.
+
     A rival that cannot be measured has no row, and the reason is added to ``subject.missing``. Raises UserError for an
     unsuitable rival before anything is measured.
     """
@@ -83,9 +86,10 @@ def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likel
     def summary(name: str, nats: FloatArray, own: Resampled | None, windows: HeldOut = held) -> Likelihood:
         return summarise(name, nats, windows, settings.bootstrap, settings.seed, own)
 
-    nats = np.array((yield from kept.part(MODEL, _own(subject, held))))
+    name, step, measure = _own(subject, held)
+    nats = np.array((yield from kept.part(step, measure)))
     own = resample(nats, held, settings.bootstrap, settings.seed)
-    rows = [summary("autoregressive twin" if model.config.causal else "diffusion (bound)", nats, None)]
+    rows = [summary(name, nats, None)]
     for row, step, measure in _rivals(subject, held):
         found = yield from subject.attempt(row, kept.part(step, measure))
         if found is not None:
@@ -105,7 +109,7 @@ def _rivals(subject: Subject, held: HeldOut) -> Iterator[tuple[str, str, Nats]]:
     """For each rival the names of its row and of its step, and its measurement."""
     settings, twin, training = subject.settings, subject.rivals.twin, subject.data.texts("train")
     if subject.model.config.dual:
-        yield "diffusion (causal reading)", CAUSAL, _causal(subject, held)
+        yield BOUND, MODEL, _model(subject, held)
     if settings.chain_rule and not subject.model.config.causal:
         yield "diffusion (chain rule)", CHAIN_RULE, _chain_rule(subject, held)
     if twin is not None:
@@ -117,7 +121,14 @@ def _rivals(subject: Subject, held: HeldOut) -> Iterator[tuple[str, str, Nats]]:
         yield f"PPMd order {settings.ppm_order}, primed", PPM, _ppm(training, held, subject)
 
 
-def _own(subject: Subject, held: HeldOut) -> Nats:
+def _own(subject: Subject, held: HeldOut) -> tuple[str, str, Nats]:
+    """The names of the model's first row and of its step, and its measurement: exact if one pass gives that."""
+    if subject.model.config.dual:
+        return "diffusion (causal reading)", CAUSAL, _causal(subject, held)
+    return "autoregressive twin" if subject.model.config.causal else BOUND, MODEL, _model(subject, held)
+
+
+def _model(subject: Subject, held: HeldOut) -> Nats:
     """The bound, or the exact likelihood of an autoregressive model."""
     settings = subject.settings
     how = settings.draws, settings.batch_size, settings.seed

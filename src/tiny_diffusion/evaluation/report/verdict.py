@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..blind_test.statistics import BlindReport
 from ..likelihood.bound import Likelihood
-from ..likelihood.comparison import NGRAM_NAMES
+from ..likelihood.comparison import BOUND, NGRAM_NAMES
 from ..result import Report
 from ..text_quality.samples import WRITING
 
@@ -130,9 +130,17 @@ def details(report: Report) -> list[str]:
     chain = next((row for row in report.likelihood if row.name == "diffusion (chain rule)"), None)
     if chain is not None:
         exact = f"{chain.bits_per_byte:.3f} bits per byte"
-        lines.append(
-            f"The model's figure is an upper bound over all orders; its exact figure, left to right, is {exact}."
-        )
+        bound = _named(report, BOUND)
+        if bound is None:
+            lines.append(
+                f"The model's figure is an upper bound over all orders; its exact figure, left to right, is {exact}."
+            )
+        else:
+            lines.append(
+                "The model's figure is exact, by its causal reading, which sees the text to the left only. Its masked "
+                f"reading needs {exact} from left to right (exact), and {bound.bits_per_byte:.3f} over all orders "
+                "(an upper bound)."
+            )
     if report.blind is not None:
         lines.append(people(report.blind))
     if report.rough_interval:
