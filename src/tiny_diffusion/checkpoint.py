@@ -106,9 +106,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     )
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; raises UserError for a missing, damaged, foreign or unknown file. Runs no code in it."""
-    data = load_plain(path)
+def load_checkpoint(path: Path, *, mmap: bool = False) -> Checkpoint:
+    """Read a checkpoint, with ``mmap`` as in ``load_plain``; runs no code in it.
+
+    Raises UserError for a missing, damaged, foreign or unknown file.
+    """
+    data = load_plain(path, mmap=mmap)
     if data.get("format") != "tiny_diffusion" or "weights" not in data:
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")
     if data.get("version") != VERSION:

@@ -19,7 +19,7 @@ GAPS = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds"}
 LIKELIHOOD = {"split", "windows", "draws", "batch_size", "bootstrap", "seed"}
 RUN = {
     "objective", "causal_share", "max_steps", "early_stopping_patience", "cooldown_share", "time_budget_minutes",
-    "sample_every_epochs", "tensorboard",
+    "sample_every_epochs", "tensorboard", "teachers", "teacher_share",
 }  # fmt: skip
 
 

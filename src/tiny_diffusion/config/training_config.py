@@ -90,6 +90,11 @@ class SingleRun(Config):
     """Masked diffusion; next token (needs model.causal); or both in one network (needs model.dual)."""
     causal_share: tuple[Share, Share] = (0.5, 0.5)
     """Dual: share of each batch's rows that learn the next token, at the run's start and at its end."""
+    teachers: tuple[str, ...] = ()
+    """Checkpoints whose laws the run learns beside the text; of the same data, model.context, model.vocab_level and
+    objective."""
+    teacher_share: Share = 0.5
+    """Share of each target that is the mean of the teachers' laws; the rest is the token of the text."""
     max_steps: int = Field(0, ge=0)
     """End after this many optimiser steps, the schedule included, even within an epoch; 0: never."""
     early_stopping_patience: int = Field(0, ge=0)

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..runtime import send
-from .layers import head_loss
+from .head import head_loss
 from .lengths import equal_lengths
+from .teachers import Teachers
 from .transformer import Transformer
 
 
@@ -31,19 +32,27 @@ def next_token_loss(
     documents: Tensor | None = None,
     attention: Tensor | None = None,
     label_smoothing: float = 0.0,
+    teachers: Teachers | None = None,
 ) -> Tensor:
     """Training loss, a scalar: summed cross-entropy in nats of each text token given those before it in its document.
 
     The input is ``ids`` (B, T) shifted right; the first token of each document follows ``bos``. ``documents`` (B, T)
     numbers the documents; None means one per row. ``attention`` is the mask of ``Transformer.hidden``. Reserved ids
-    inside ``ids`` (PAD, SEP) are not scored.
+    inside ``ids`` (PAD, SEP) are not scored. The mean law of ``teachers`` is a part of each target, see ``head_loss``.
     """
     device = model.device
-    hidden = model.hidden(send(_shifted(ids, bos, documents), device), attention)
+    inputs = send(_shifted(ids, bos, documents), device)
     index = (ids >= model.reserved).flatten().nonzero().squeeze(1)
     targets = send(ids.flatten().index_select(0, index) - model.reserved, device)
-    rows = hidden.flatten(0, 1).index_select(0, send(index, device))
-    return head_loss(rows, model.output, targets, smoothing=label_smoothing, reserved=model.reserved)
+    places = send(index, device)
+
+    def states(network: Transformer) -> Tensor:
+        return network.hidden(inputs, attention).flatten(0, 1).index_select(0, places)
+
+    lesson = None if teachers is None else teachers.lesson(states)
+    return head_loss(
+        states(model), model.output, targets, smoothing=label_smoothing, reserved=model.reserved, lesson=lesson
+    )
 
 
 def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..runtime import send
-from .layers import head_loss
+from .head import head_loss
 from .schedule import MaskSchedule
+from .teachers import Teachers
 from .transformer import MASK_ID, Transformer
 
 
@@ -63,22 +64,37 @@ def diffusion_loss(
     attention: Tensor | None = None,
     controls: Tensor | None = None,
     label_smoothing: float = 0.0,
+    teachers: Teachers | None = None,
 ) -> Tensor:
     """Summed training loss of the masked tokens of ``ids`` (B, T), a scalar.
 
     With ``weighting="mean"`` it is plain cross-entropy, to be divided by the number of masked tokens. With ``"bound"``
     each token has the weight of the model's schedule at the time ``t`` (B,) of its row; divided by the number of
     scorable tokens, the expectation is the likelihood bound in nats per token. The sum is not divided here, so that
-    micro-batches add up exactly. ``attention`` and ``controls``: see ``Transformer.hidden``. Raises ValueError for any
-    other weighting.
+    micro-batches add up exactly. ``attention`` and ``controls``: see ``Transformer.hidden``. ``teachers`` read the same
+    noisy rows, and their mean law is a part of each target, see ``head_loss``. Raises ValueError for any other
+    weighting.
     """
     if weighting not in ("mean", "bound"):
         raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
-    hidden, targets = _hidden_at(model, ids, masked, masked, attention, controls)
+
+    def states(network: Transformer) -> tuple[Tensor, Tensor]:
+        return _hidden_at(network, ids, masked, masked, attention, controls)
+
+    lesson = None if teachers is None else teachers.lesson(lambda teacher: states(teacher)[0])
+    hidden, targets = states(model)
     weights = None
     if weighting == "bound":
         weights = send(model.schedule.weight(t)[masked.nonzero()[:, 0]], hidden.device)
-    return head_loss(hidden, model.output, targets, weights=weights, smoothing=label_smoothing, reserved=model.reserved)
+    return head_loss(
+        hidden,
+        model.output,
+        targets,
+        weights=weights,
+        smoothing=label_smoothing,
+        reserved=model.reserved,
+        lesson=lesson,
+    )
 
 
 def dual_loss(
@@ -92,13 +108,14 @@ def dual_loss(
     attention: Tensor | None = None,
     controls: Tensor | None = None,
     label_smoothing: float = 0.0,
+    teachers: Teachers | None = None,
 ) -> Tensor:
     """Summed training loss of rows that learn either reading of a dual model, a scalar; one pass for all rows.
 
     ``ids`` (B, T) have BOS before each document. Rows where ``causal`` (B,) is true attend to the left only and are
     scored at all ``masked`` tokens (B, T), none of which is hidden; the others are masked as usual, with the weights
     of ``diffusion_loss``. GPT-BERT (Charpentier & Samuel 2024) trains both readings of one network; here the masked
-    one is a diffusion model. Raises ValueError for any other weighting.
+    one is a diffusion model. ``teachers`` read each row as the model does. Raises ValueError for any other weighting.
     """
     if weighting not in ("mean", "bound"):
         raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
@@ -106,12 +123,25 @@ def dual_loss(
     left = torch.ones(length, length, dtype=torch.bool).tril()
     mask = send(left | ~causal[:, None, None, None], model.device)  # (B, 1, T, T)
     mask = mask if attention is None else mask & attention
-    hidden, targets = _hidden_at(model, ids, masked & ~causal[:, None], masked, mask, controls)
+
+    def states(network: Transformer) -> tuple[Tensor, Tensor]:
+        return _hidden_at(network, ids, masked & ~causal[:, None], masked, mask, controls)
+
+    lesson = None if teachers is None else teachers.lesson(lambda teacher: states(teacher)[0])
+    hidden, targets = states(model)
     weights = None
     if weighting == "bound":
         of_row = model.schedule.weight(t).masked_fill(causal, 1.0)
         weights = send(of_row[masked.nonzero()[:, 0]], hidden.device)
-    return head_loss(hidden, model.output, targets, weights=weights, smoothing=label_smoothing, reserved=model.reserved)
+    return head_loss(
+        hidden,
+        model.output,
+        targets,
+        weights=weights,
+        smoothing=label_smoothing,
+        reserved=model.reserved,
+        lesson=lesson,
+    )
 
 
 def uniform_time_masks(ids: Tensor, schedule: MaskSchedule, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Layers for which torch's own are slow or imprecise in bfloat16 on a CPU, and the loss of the output layer.
+"""Layers for which torch's own are slow or imprecise in bfloat16 on a CPU.
 
 A layer with a hand-written gradient also has a plain form, which ``torch.compile`` sees and fuses itself.
 """
@@ -14,9 +14,6 @@ from torch.autograd.function import once_differentiable
 LEVELS = 256  # dropout draws one random byte per value
 # A CPU in bfloat16 builds the matrix of attention scores for up to so many tokens; beyond, it costs too much memory.
 EXPLICIT_TOKENS = 512
-# Rows whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
-HEAD_ROWS = {"cpu": 256, "cuda": 4096}
-OTHER_ROWS = 1024  # on a device that the memory estimate does not know
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -164,80 +161,3 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(-1) @ v
-
-
-class _HeadLoss(torch.autograd.Function):
-    """Sum of w_i (-log softmax(h_i E^T)[target_i]), whose gradients the forward pass computes piece by piece.
-
-    The gradient of a row's logits is w (p - q), with q the (smoothed) target. Each piece computes it while its p is in
-    the cache and adds to the table's gradient; the backward pass only scales both.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: Tensor,
-        table: Tensor,
-        targets: Tensor,
-        weights: Tensor | None,
-        smoothing: float,
-        reserved: int,
-    ) -> Tensor:
-        kind = hidden.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-        sums = torch.float64 if dtype == torch.float64 else torch.float32
-        with torch.autocast(kind, enabled=False):  # the types below are chosen explicitly
-            cast_table = table[reserved:].to(dtype)
-            gradient = torch.empty_like(hidden)
-            table_gradient = torch.zeros(table.shape, dtype=sums, device=table.device)
-            text_gradient = table_gradient[reserved:]
-            total = torch.zeros((), dtype=sums, device=hidden.device)
-            size = HEAD_ROWS.get(kind, OTHER_ROWS)
-            for start in range(0, len(hidden), size):
-                piece = slice(start, start + size)
-                rows, wanted = hidden[piece].to(dtype), targets[piece, None]
-                weight = None if weights is None else weights[piece, None].to(sums)
-                log_p = F.log_softmax((rows @ cast_table.T).to(sums), dim=1)  # (n, V)
-                losses = -(1 - smoothing) * log_p.gather(1, wanted)
-                if smoothing:
-                    losses -= smoothing * log_p.mean(1, keepdim=True)
-                total += losses.sum() if weight is None else (losses * weight).sum()
-                p = log_p.exp_()
-                if smoothing:
-                    p -= smoothing / p.shape[1]
-                p.scatter_add_(1, wanted, torch.full_like(losses, smoothing - 1))
-                if weight is not None:
-                    p *= weight
-                back = p.to(dtype)
-                gradient[piece] = back @ cast_table
-                if dtype == sums:
-                    text_gradient.addmm_(back.T, rows)
-                else:
-                    text_gradient += back.T @ rows
-        ctx.save_for_backward(gradient, table_gradient.to(table.dtype))
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
-        gradient, table_gradient = ctx.saved_tensors
-        return gradient * scale, table_gradient * scale, None, None, None, None
-
-
-def head_loss(
-    hidden: Tensor,
-    table: Tensor,
-    targets: Tensor,
-    *,
-    weights: Tensor | None = None,
-    smoothing: float = 0.0,
-    reserved: int = 0,
-) -> Tensor:
-    """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` @ ``table``^T (N, V).
-
-    ``hidden`` is (N, D) and ``table`` (reserved + V, D); its first ``reserved`` rows are not used. Row i counts
-    ``weights[i]`` times; ``smoothing`` spreads that share of the target over all V. Under autocast the products have
-    its type and the sums are float32. Value and gradients equal those of ``F.cross_entropy``, but the logits of all
-    rows never exist at once: each piece of HEAD_ROWS stays in the cache.
-    """
-    return _HeadLoss.apply(hidden, table, targets, weights, smoothing, reserved)

@@ -14,6 +14,7 @@ from ..evaluation.likelihood.baselines import KneserNey
 from ..training.flops import training_flops
 from ..training.memory import fits
 from ..training.run_time import MEASURING, measure_pace
+from ..training.teachers import teacher_shapes
 from ..training.trainer import Trainer
 from .budget import Option
 from .machine import Machine
@@ -60,7 +61,9 @@ def measure_options(
     rate = 0.0
     for name, config in configs.items():
         vocab = config.vocab_size
-        if memory is not None and not fits(config, vocab, memory, device=machine.kind):
+        if memory is not None and not fits(
+            config, vocab, memory, device=machine.kind, teachers=teacher_shapes(config.training)
+        ):
             yield f"{name} needs more than the {memory / 1e9:.1f} GB of memory that are free"
             continue
         if before is not None:

@@ -16,7 +16,9 @@ With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed
   two share their memory; on a CPU's heap they add up. A CPU in bfloat16 also keeps, up to EXPLICIT_TOKENS, the
   attention weights of every block, B H T^2 values, and SCORE_COPIES of one block's scores. All of this is multiplied
   by OVERHEAD, which is what the allocator wastes.
-* total, the peak: parameters + optimizer + EMA + the larger of two moments: the start of the backward pass
+* teachers: 4 bytes for each of their parameters. They read before the model does, and keep a state of float32 for each
+  token; of a piece of HEAD_ROWS positions LAW_COPIES times V float32 come on top
+* total, the peak: parameters + optimizer + EMA + teachers + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else those of the
   output table; each of several processes has its share of the rows, buckets for all gradients, and if it accumulates
   the gradients themselves too) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon updates
@@ -26,12 +28,14 @@ The constants are fitted to ``benchmarks/memory.py``: on a CPU to the growth of 
 allocator hands out. The interpreter and torch (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..config import ModelConfig, ProjectConfig
 from ..errors import UserError
-from ..model.layers import EXPLICIT_TOKENS, HEAD_ROWS
+from ..model.head import HEAD_ROWS
+from ..model.layers import EXPLICIT_TOKENS
 from .optimizers import MUON_VALUES
 
 Device = Literal["cpu", "cuda"]
@@ -48,6 +52,7 @@ BACKWARD_BLOCKS = 1
 CHECKPOINT_BLOCKS: dict[Device, int] = {"cpu": 4, "cuda": 1}
 FEED_FORWARD_COPIES = 3
 LOGIT_COPIES = 3
+LAW_COPIES = 3
 MUON_COPIES = 5
 SCORE_COPIES = 3
 OVERHEAD: dict[Device, float] = {"cpu": 1.12, "cuda": 1.0}
@@ -65,6 +70,7 @@ class MemoryEstimate:
     optimizer: int
     ema: int
     activations: int
+    teachers: int
     total: int
 
 
@@ -75,11 +81,13 @@ def estimate_memory(
     device: Device = "cpu",
     bfloat16: bool | None = None,
     processes: int = 1,
+    teachers: Sequence[ModelConfig] = (),
 ) -> MemoryEstimate:
     """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes.
 
     If several ``processes`` share a batch, the estimate is for the one with most rows. ``bfloat16`` says what
-    ``training.precision="auto"`` means on this machine; None counts a CPU as float32.
+    ``training.precision="auto"`` means on this machine; None counts a CPU as float32. ``teachers``: the shapes of
+    ``training.teachers``.
     """
     model, training = project.model, project.training
     count = model.parameters(vocab_size)
@@ -97,25 +105,42 @@ def estimate_memory(
     if processes > 1:
         early_gradients = gradients * (2 if rows < share else 1)
     turned = FLOAT32 * MUON_COPIES * min(by_muon, MUON_VALUES)
-    peak = max(activations + early_gradients, gradients + turned) + WORKSPACE[device]
-    return MemoryEstimate(parameters, gradients, optimizer, ema, activations, parameters + optimizer + ema + peak)
+    taught = FLOAT32 * sum(shape.parameters(vocab_size) for shape in teachers)
+    reading = _reading(teachers, rows, device, half) + (gradients if rows < share else 0)
+    learning = activations + early_gradients + _lesson(teachers, rows, vocab_size, device)
+    peak = max(reading, learning, gradients + turned) + WORKSPACE[device]
+    total = parameters + optimizer + ema + taught + peak
+    return MemoryEstimate(parameters, gradients, optimizer, ema, activations, taught, total)
 
 
 def fits(
-    project: ProjectConfig, vocab_size: int, available_bytes: int, *, device: Device = "cpu", processes: int = 1
+    project: ProjectConfig,
+    vocab_size: int,
+    available_bytes: int,
+    *,
+    device: Device = "cpu",
+    processes: int = 1,
+    teachers: Sequence[ModelConfig] = (),
 ) -> bool:
     """Whether the run, with the interpreter and torch, needs at most ``available_bytes``."""
-    total = estimate_memory(project, vocab_size, device=device, processes=processes).total
+    total = estimate_memory(project, vocab_size, device=device, processes=processes, teachers=teachers).total
     return total + RUNTIME_BYTES[device] <= available_bytes
 
 
-def check_memory(project: ProjectConfig, vocab_size: int, *, device: Device = "cpu", processes: int = 1) -> None:
+def check_memory(
+    project: ProjectConfig,
+    vocab_size: int,
+    *,
+    device: Device = "cpu",
+    processes: int = 1,
+    teachers: Sequence[ModelConfig] = (),
+) -> None:
     """Raise UserError, which says what to lower, if the run is estimated above ``training.memory_limit_gb``."""
     limit = project.training.memory_limit_gb
-    if limit == 0 or fits(project, vocab_size, int(limit * GB), device=device, processes=processes):
+    if limit == 0 or fits(project, vocab_size, int(limit * GB), device=device, processes=processes, teachers=teachers):
         return
     training = project.training
-    estimate = estimate_memory(project, vocab_size, device=device, processes=processes)
+    estimate = estimate_memory(project, vocab_size, device=device, processes=processes, teachers=teachers)
     needed = (estimate.total + RUNTIME_BYTES[device]) / GB
     advice = "" if training.gradient_checkpointing else ", or set training.gradient_checkpointing=true"
     raise UserError(
@@ -130,14 +155,39 @@ def block_matrices(model: ModelConfig) -> int:
     return model.n_layers * (4 * model.d_model**2 + 3 * model.d_model * model.d_ff)
 
 
+def _block(model: ModelConfig, half: bool) -> int:
+    """Bytes per token that a block keeps for its backward pass, without attention weights."""
+    copies = WIDTH_COPIES + QK_NORM_COPIES * model.qk_norm
+    values = copies * model.d_model + FEED_FORWARD_COPIES * model.d_ff
+    return FLOAT32 * STREAM_COPIES * model.d_model + (BFLOAT16 if half else FLOAT32) * values
+
+
+def _reading(teachers: Sequence[ModelConfig], rows: int, device: Device, half: bool) -> int:
+    """Bytes that the largest of the ``teachers`` takes while it reads ``rows`` rows, of which nothing is kept."""
+    found = 0
+    for model in teachers:
+        token = _block(model, half) + OUTSIDE_COPIES[device] * FLOAT32 * model.d_model
+        if half and device == "cpu" and model.context <= EXPLICIT_TOKENS:
+            token += SCORE_COPIES * model.heads * model.context * BFLOAT16
+        found = max(found, rows * model.context * token)
+    return round(OVERHEAD[device] * found)
+
+
+def _lesson(teachers: Sequence[ModelConfig], rows: int, vocab_size: int, device: Device) -> int:
+    """Bytes of what the ``teachers`` say about ``rows`` rows: a state per token and teacher, and a piece's laws."""
+    if not teachers:
+        return 0
+    tokens = rows * teachers[0].context
+    states = tokens * FLOAT32 * sum(model.d_model for model in teachers)
+    laws = min(tokens, HEAD_ROWS[device]) * vocab_size * FLOAT32 * LAW_COPIES
+    return round(OVERHEAD[device] * (states + laws))
+
+
 def _activations(project: ProjectConfig, rows: int, vocab_size: int, device: Device, half: bool) -> int:
     """Bytes kept for the backward pass of ``rows`` rows, with the head's logits."""
     model, training = project.model, project.training
     tokens = rows * model.context
-    width = BFLOAT16 if half else FLOAT32
-    copies = WIDTH_COPIES + QK_NORM_COPIES * model.qk_norm
-    block = FLOAT32 * STREAM_COPIES * model.d_model
-    block += width * (copies * model.d_model + FEED_FORWARD_COPIES * model.d_ff)
+    block = _block(model, half)
     again = CHECKPOINT_BLOCKS[device] if training.gradient_checkpointing else BACKWARD_BLOCKS
     kept = model.n_layers * (FLOAT32 * model.d_model if training.gradient_checkpointing else block)
     if half and device == "cpu" and model.context <= EXPLICIT_TOKENS:

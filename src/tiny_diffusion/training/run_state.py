@@ -14,6 +14,7 @@ from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.dynamic_scorer import DynamicScorer
 from ..errors import DivergedError, UserError
+from ..model.teachers import Teachers
 from ..model.transformer import Transformer
 from ..runtime import find_device, seed_for
 from ..version import PROGRAM_VERSION
@@ -21,6 +22,7 @@ from .course import Line, Progress, stage_steps
 from .epochs import StageRows
 from .optimizers import Optimizers, make_optimizers, rates_in_use
 from .processes import ALONE, Ranks
+from .teachers import load_teachers
 
 RUN_VERSION = 3
 READABLE = (2, 3)
@@ -46,7 +48,10 @@ MAY_CHANGE = (
 
 @dataclass
 class RunState:
-    """All that a run works on. ``average`` are the averaged weights; ``written`` (R, T) are rows of its own text."""
+    """All that a run works on.
+
+    ``average`` are the averaged weights; ``written`` (R, T) are rows of its own text; ``teachers`` do not change.
+    """
 
     config: ProjectConfig
     data: Processed
@@ -58,6 +63,7 @@ class RunState:
     rows: StageRows
     progress: Progress
     written: Tensor | None = None
+    teachers: Teachers | None = None
 
     @classmethod
     def begin(
@@ -75,12 +81,15 @@ class RunState:
         model = new_model(config, data.tokenizer)
         if start is not None:
             warm_start(model, config, data.tokenizer, start)
-        model.to(find_device(settings.device))
+        device = find_device(settings.device)
+        model.to(device)
         model.gradient_checkpointing = settings.gradient_checkpointing
         average = copy.deepcopy(model).eval().requires_grad_(False)
         optimizers, rows = make_optimizers(model, settings), StageRows(config, data)
         progress = Progress(line=Line(sum(stage_steps(config, rows.rows_per_epoch))))
-        return cls(config, data, output, ranks, model, average, optimizers, rows, progress)
+        state = cls(config, data, output, ranks, model, average, optimizers, rows, progress)
+        state.teachers = load_teachers(config, data, state.best_path, device)
+        return state
 
     @property
     def steps_per_epoch(self) -> list[int]:
@@ -91,6 +100,10 @@ class RunState:
     def stage_steps(self) -> list[int]:
         """Planned optimiser steps of each stage."""
         return stage_steps(self.config, self.rows.rows_per_epoch)
+
+    @property
+    def _fingerprints(self) -> list[str]:
+        return [] if self.teachers is None else [*self.teachers.fingerprints]
 
     @property
     def run_path(self) -> Path:
@@ -145,6 +158,7 @@ class RunState:
             "optimizers": self.optimizers.state(),
             "scorers": [s.to_dict() if s else None for s in self.rows.scorers],
             "written": self.written,
+            "teachers": self._fingerprints,
         }
         save_plain(self.run_path, saved)
 
@@ -162,6 +176,9 @@ class RunState:
         self.progress = _read_progress(saved["progress"], sum(self.stage_steps))
         if _length_changed(self, before):
             _lengthen(self, before)
+        fingerprints = zip(self.config.training.teachers, self._fingerprints, saved.get("teachers", []), strict=True)
+        if changed := [teacher for teacher, now, then in fingerprints if now != then]:
+            raise UserError(f"{path} began with another model in {changed[0]}: give the same teacher, or train anew")
         self.model.load_state_dict(saved["weights"])
         self.average.load_state_dict(saved["average"])
         self.optimizers.restore(saved["optimizers"])
@@ -204,6 +221,8 @@ def _length_changed(state: RunState, before: ProjectConfig) -> bool:
     allowed = {*MAY_CHANGE, *length}
     if state.config.training.early_stopping_patience:  # it counts validations
         allowed.remove("training.eval_every_epochs")
+    # A teacher's file may have moved; its content is compared instead.
+    allowed |= {key for key, pair in changed.items() if key.startswith("training.teachers[") and None not in pair}
     refused = [f"{key} is {now} and was {then}" for key, (now, then) in changed.items() if key not in allowed]
     if refused:
         more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""

@@ -19,6 +19,7 @@ from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
 from ..model.diffusion import diffusion_loss, dual_loss, stratified
 from ..model.schedule import MaskSchedule
+from ..model.teachers import Teachers
 from ..model.transformer import Transformer
 from ..runtime import autocast, compile_errors, generator_for, seed_for
 from .control_labels import drop_controls
@@ -129,10 +130,11 @@ class Masker:
 class Objective(nn.Module):
     """The summed training loss of rows; a module because that is what torch distributes over processes."""
 
-    def __init__(self, model: Transformer, settings: TrainingConfig) -> None:
+    def __init__(self, model: Transformer, settings: TrainingConfig, teachers: Teachers | None = None) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
+        self.teachers = teachers  # no module, so that processes exchange nothing of them
 
     def forward(self, rows: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
         """Summed loss of ``rows``, a scalar.
@@ -144,7 +146,9 @@ class Objective(nn.Module):
         attention = rows.attention(model.device)
         with autocast(model.device, settings.precision):
             if settings.objective == "autoregressive":
-                return next_token_loss(model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing)
+                return next_token_loss(
+                    model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing, self.teachers
+                )
             loss = partial(dual_loss, causal=causal) if settings.objective == "dual" else diffusion_loss
             return loss(
                 model,
@@ -155,6 +159,7 @@ class Objective(nn.Module):
                 attention=attention,
                 controls=rows.controls,
                 label_smoothing=settings.label_smoothing,
+                teachers=self.teachers,
             )
 
 
@@ -181,7 +186,7 @@ class Stepper:
         """``stops`` is asked between two micro-batches whether the step is to be given up."""
         config, self.state, self.course, self.stops = state.config, state, course, stops
         self.masker = Masker(config.training, config.curriculum.full_range_share, state.data.tokenizer, state.model)
-        self.objective = state.ranks.distribute(Objective(state.model, config.training))
+        self.objective = state.ranks.distribute(Objective(state.model, config.training, state.teachers))
 
     def step(self, batch: Rows, epoch: int) -> RunningStep:
         """Take one step on ``batch`` in the stage's ``epoch`` (from 0). On CUDA it may still run when this returns.

@@ -31,6 +31,7 @@ from .output_folder import Saving
 from .processes import ALONE, Ranks, ThreadChooser
 from .run_state import RunState
 from .step import RunningStep, Stepper, Stopped
+from .teachers import teacher_shapes
 
 RELEASE_STEPS = 100  # steps after which free memory goes back to the system, which takes as long as half a step
 ALL_STEPS, VALIDATED, SAMPLED = 1, 2, 3  # values of Progress.closing
@@ -67,7 +68,7 @@ class Trainer:
         keep_freed_memory()
         kind: Literal["cpu", "cuda"] = "cuda" if device.type == "cuda" else "cpu"
         vocab_size = NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level)
-        check_memory(config, vocab_size, device=kind, processes=ranks.count)
+        check_memory(config, vocab_size, device=kind, processes=ranks.count, teachers=teacher_shapes(settings))
         self.state = state = RunState.begin(config, data, output, start=start, ranks=ranks)
         if resume:
             state.restore()
@@ -118,6 +119,8 @@ class Trainer:
         if not ended_before:
             self.tell("saving")
             self.save_run()
+        if self.threads is not None:  # the next run in this process may find a quieter machine
+            torch.set_num_threads(self.threads.most)
         self.ranks.wait()
         yield Finished(p.step, not p.finished, p.best, self.best_path)
 

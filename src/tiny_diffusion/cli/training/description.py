@@ -25,6 +25,7 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     from ...training.flops import critical_flops, run_flops
     from ...training.memory import estimate_memory
     from ...training.run_time import DAY, expected_seconds, measure_pace, preset_within
+    from ...training.teachers import teacher_shapes
 
     config = trainer.config
     total, embedding = trainer.model.count()
@@ -34,6 +35,7 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
         device="cuda" if trainer.device.type == "cuda" else "cpu",
         bfloat16=fast_bfloat16(trainer.device),
         processes=trainer.ranks.count,
+        teachers=teacher_shapes(config.training),
     )
     each = "" if trainer.ranks.count == 1 else f"in each of {trainer.ranks.count} processes "
     say(
@@ -48,13 +50,14 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     step = pace.step(config.training.batch_size)
     flops = run_flops(config, trainer.model.vocab_size, trainer.total_steps)
     unique = int(trainer.rows.encoded[-1].lengths.sum())
-    kept = memory.parameters + memory.ema + memory.optimizer
+    kept = memory.parameters + memory.ema + memory.optimizer + memory.teachers
+    weights = "weights, average, optimizer" + (", teachers" if memory.teachers else "")
     length = f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving"
     if seconds_left is not None:
         length = f"steps of {step:.2g} s until the time is up in {duration(seconds_left)}"
     say(
         f"{length} ({pace.steps} steps timed); at the peak {each}"
-        f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} weights, average, optimizer; "
+        f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} {weights}; "
         f"{memory.activations / 1e9:.2f} activations); "
         f"{flops:.1e} FLOPs, {flops / critical_flops(unique):,.1f} times the critical compute "
         f"for {unique / 1e6:.3f}M tokens (an extrapolation at this size)",

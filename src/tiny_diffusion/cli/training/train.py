@@ -1,5 +1,6 @@
 """``tiny-diffusion train``: what to train, from the flags."""
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,15 +28,22 @@ from ..self_tests import check_architecture, check_pipeline
 from ..settings import changes, config_flags, resolve
 from .budget import Budget, choose
 from .job import Job, open_book, run
+from .members import member_folder, run_members
 
 if TYPE_CHECKING:
     from ...checkpoint import Checkpoint
+
+
+def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
+    if paths:
+        changes(ctx).append(f"training.teachers={json.dumps(paths)}")
 
 
 @examples(
     "tiny-diffusion train --time-budget 20m",
     "tiny-diffusion train --config cpu_2m --training.batch_size 8",
     "tiny-diffusion train --resume",
+    "tiny-diffusion train --config cpu_2m --seeds 3 --output members",
 )
 @click.command("train")
 @DATA_DIR
@@ -53,6 +61,21 @@ if TYPE_CHECKING:
     metavar="CHECKPOINT",
     help="Start from a checkpoint's weights, with its settings unless --config is given. The model must be the same; "
     "model.vocab_level may be larger.",
+)
+@click.option(
+    "--teachers",
+    multiple=True,
+    expose_value=False,
+    callback=_note_teachers,
+    metavar="CHECKPOINT",
+    help="Learn from this trained model's predictions too, in equal parts with others; may be repeated. "
+    "training.teacher_share says how much.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Train K models one after the other, into member-0, member-1 ... of --output, by seeds from training.seed on.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the estimates, then stop.")
 @click.option(
@@ -74,6 +97,7 @@ def command(
     debug: bool,
     resume: bool,
     start: str | None,
+    seeds: int | None,
     dry_run: bool,
     time_budget: str | None,
     self_test: bool,
@@ -92,19 +116,21 @@ def command(
     if start is not None and (resume or time_budget is not None):
         other = "--resume continues with the run's own weights" if resume else "--time-budget chooses the model itself"
         raise UserError(f"--from gives the model and its weights, but {other}: take one of the two")
+    if seeds is not None:
+        check_members(named or resume or start is not None, time_budget)
     seconds = None if time_budget is None else read_duration(time_budget, "--time-budget")
     if seconds is None and not (named or resume or start is not None):
         seconds = default_seconds(resolve(ctx, ProjectConfig.default()))
     budget = None if seconds is None else Budget(seconds, began, preset if named else None, changes(ctx))
     if budget is not None:
-        check_alone()
+        check_alone("--time-budget plans for", "name a --config and its epochs")
     if budget is not None and not resume:
         data = open_book(book)
         choice = choose(budget, data, folder)
         job = Job(choice.config, data, book, folder, dry_run=dry_run, budget=budget, choice=choice)
     else:
         begun = None if start is None else _load(start)
-        kept = folder / CONFIG_FILE
+        kept = (folder if seeds is None else member_folder(folder, 0)) / CONFIG_FILE
         if begun is not None and not named:
             base = begun.config
         else:
@@ -112,7 +138,10 @@ def command(
             base = ProjectConfig.preset(kept if continues else preset)
         config = resolve(ctx, base)
         job = Job(config, open_book(book), book, folder, resume, dry_run, begun, budget)
-    run(job)
+    if seeds is None:
+        run(job)
+    else:
+        run_members(job, seeds)
 
 
 def _load(path: str) -> "Checkpoint":
@@ -135,9 +164,18 @@ def default_seconds(config: ProjectConfig) -> float | None:
     return seconds
 
 
-def check_alone() -> None:
-    """Raise UserError if torchrun started several processes: a time budget plans for one."""
+def check_alone(what: str, instead: str) -> None:
+    """Raise UserError, with ``what`` needs one process and what to do ``instead``, if torchrun started several."""
     from ...training.processes import launched
 
     if launched() > 1:
-        raise UserError("--time-budget plans for one process; with torchrun name a --config and its epochs")
+        raise UserError(f"{what} one process; with torchrun {instead}")
+
+
+def check_members(chosen: bool, time_budget: str | None) -> None:
+    """Raise UserError unless all members are of one ``chosen`` size and length, trained by one process."""
+    if time_budget is not None:
+        raise UserError("--time-budget plans a single run, but --seeds trains several: give --config and its epochs")
+    if not chosen:
+        raise UserError("--seeds needs a size of your own choice: give --config, such as --config cpu_2m")
+    check_alone("--seeds trains in", "train each member by its own --training.seed and --output")

@@ -1,0 +1,122 @@
+"""The loss of the output layer, whose logits never exist for all places at once.
+
+Shapes: N scored places, n of them at a time, D model width, V text vocabulary.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Rows whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
+HEAD_ROWS = {"cpu": 256, "cuda": 4096}
+OTHER_ROWS = 1024  # on a device that the memory estimate does not know
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What teachers say about N places: the mean of their laws, which counts for ``share`` of the target.
+
+    ``states`` (N, D) and ``tables`` (V, D) of each teacher are kept, and laws are made of them for a few places at a
+    time; D may differ between teachers.
+    """
+
+    states: tuple[Tensor, ...]
+    tables: tuple[Tensor, ...]
+    share: float
+
+    def law(self, places: slice, dtype: torch.dtype) -> Tensor:
+        """The mean of the teachers' laws at ``places``, (n, V) of ``dtype``."""
+        pairs = zip(self.states, self.tables, strict=True)
+        laws = (F.softmax((states[places] @ table.T).to(dtype), dim=1) for states, table in pairs)
+        return reduce(torch.add, laws).div_(len(self.states))
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Sum of w_i (-log softmax(h_i E^T)[target_i]), whose gradients the forward pass computes piece by piece.
+
+    The gradient of a row's logits is w (p - q), with q the (smoothed, taught) target. Each piece computes it while its
+    p is in the cache and adds to the table's gradient; the backward pass only scales both.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        smoothing: float,
+        reserved: int,
+        lesson: Lesson | None,
+    ) -> Tensor:
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        sums = torch.float64 if dtype == torch.float64 else torch.float32
+        with torch.autocast(kind, enabled=False):  # the types below are chosen explicitly
+            cast_table = table[reserved:].to(dtype)
+            gradient = torch.empty_like(hidden)
+            table_gradient = torch.zeros(table.shape, dtype=sums, device=table.device)
+            text_gradient = table_gradient[reserved:]
+            total = torch.zeros((), dtype=sums, device=hidden.device)
+            size = HEAD_ROWS.get(kind, OTHER_ROWS)
+            own = 1.0 if lesson is None else 1 - lesson.share  # share of the target that the tokens have
+            for start in range(0, len(hidden), size):
+                piece = slice(start, start + size)
+                rows, wanted = hidden[piece].to(dtype), targets[piece, None]
+                weight = None if weights is None else weights[piece, None].to(sums)
+                log_p = F.log_softmax((rows @ cast_table.T).to(sums), dim=1)  # (n, V)
+                losses = -(1 - smoothing) * log_p.gather(1, wanted)
+                if smoothing:
+                    losses -= smoothing * log_p.mean(1, keepdim=True)
+                law = None if lesson is None else lesson.share * lesson.law(piece, sums)
+                if law is not None:
+                    losses = own * losses - (law * log_p).sum(1, keepdim=True)
+                total += losses.sum() if weight is None else (losses * weight).sum()
+                p = log_p.exp_()
+                if smoothing:
+                    p -= own * smoothing / p.shape[1]
+                p.scatter_add_(1, wanted, torch.full_like(losses, own * (smoothing - 1)))
+                if law is not None:
+                    p -= law
+                if weight is not None:
+                    p *= weight
+                back = p.to(dtype)
+                gradient[piece] = back @ cast_table
+                if dtype == sums:
+                    text_gradient.addmm_(back.T, rows)
+                else:
+                    text_gradient += back.T @ rows
+        ctx.save_for_backward(gradient, table_gradient.to(table.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None, None, None, None]:
+        gradient, table_gradient = ctx.saved_tensors
+        return gradient * scale, table_gradient * scale, None, None, None, None, None
+
+
+def head_loss(
+    hidden: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    *,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    reserved: int = 0,
+    lesson: Lesson | None = None,
+) -> Tensor:
+    """Summed cross-entropy in nats, a scalar, of ``targets`` (N,) under the logits ``hidden`` @ ``table``^T (N, V).
+
+    ``hidden`` is (N, D) and ``table`` (reserved + V, D); its first ``reserved`` rows are not used. Row i counts
+    ``weights[i]`` times; ``smoothing`` spreads that share of the target over all V. With a ``lesson`` the teachers'
+    mean law has its share of the target, at a temperature of 1 (Hinton et al. 2015). Under autocast the products have
+    its type and the sums are float32. Value and gradients equal those of ``F.cross_entropy``, but the logits of all
+    rows never exist at once: each piece of HEAD_ROWS stays in the cache.
+    """
+    return _HeadLoss.apply(hidden, table, targets, weights, smoothing, reserved, lesson)

@@ -1,0 +1,123 @@
+"""``train --seeds`` and ``train --teachers``: members that differ by their seed, and a student of them."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from tests.cli.test_commands import SMALL
+from tiny_diffusion.checkpoint import load_checkpoint
+from tiny_diffusion.cli.main import app
+from tiny_diffusion.cli.training import job
+from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.errors import UserError
+from tiny_diffusion.training.trainer import Trainer
+
+SHORT = ["--config", "debug", *SMALL, "--training.max_steps", "6", "--training.seed", "4"]
+
+
+def train(prepared: Path, output: Path, *more: str) -> Result:
+    given = ["train", "--data-dir", str(prepared), "--output", str(output), *more]
+    return CliRunner().invoke(app, given, standalone_mode=False)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path / "best_model.pt").weights
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Path:
+    folder = tmp_path_factory.mktemp("ensemble") / "members"
+    done = train(prepared, folder, *SHORT, "--seeds", "2")
+    assert done.exit_code == 0 and done.exception is None
+    assert "member 1, 2 of 2: seed 5" in done.stdout
+    return folder
+
+
+def test_members_are_runs_of_their_own_seeds(tmp_path: Path, members: Path, prepared: Path) -> None:
+    first, second = (weights(members / f"member-{k}") for k in (0, 1))
+    assert not same(first, second)
+    assert [load_checkpoint(members / f"member-{k}" / "best_model.pt").config.training.seed for k in (0, 1)] == [4, 5]
+    train(prepared, tmp_path, *SHORT[:-1], "5")
+    assert same(second, weights(tmp_path))
+
+
+def test_members_are_listed_as_runs(members: Path) -> None:
+    listed = CliRunner().invoke(app, ["runs", str(members)], standalone_mode=False).stdout
+    assert "member-0" in listed and "member-1" in listed
+
+
+def test_stopped_members_go_on_and_finished_ones_stay(
+    tmp_path: Path, members: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = job.follow
+
+    def stopped_in_the_second(trainer: Trainer, **more: Any) -> Any:
+        if trainer.output.name == "member-1":
+            step = trainer.stepper.step
+
+            def one_step(*given: Any) -> Any:
+                trainer.stop_requested = True
+                return step(*given)
+
+            monkeypatch.setattr(trainer.stepper, "step", one_step)
+        return follow(trainer, **more)
+
+    monkeypatch.setattr(job, "follow", stopped_in_the_second)
+    done = train(prepared, tmp_path, *SHORT, "--seeds", "2")
+    assert done.return_value == 130 and not (tmp_path / "member-1" / "best_model.pt").exists()
+    told = done.output.split("continue with: ")[1].split("\n\n")[0].split()
+    again = shlex.split(" ".join(told))
+    assert again == [
+        *("tiny-diffusion", "train", "--resume", "--seeds", "2"),
+        *("--data-dir", str(prepared), "--output", str(tmp_path)),
+    ]
+    monkeypatch.setattr(job, "follow", follow)
+    before = (tmp_path / "member-0" / "checkpoints" / "last.pt").stat().st_mtime_ns
+    resumed = CliRunner().invoke(app, again[1:], standalone_mode=False)
+    assert resumed.exception is None and "is finished" in resumed.stdout
+    assert (tmp_path / "member-0" / "checkpoints" / "last.pt").stat().st_mtime_ns == before
+    assert all(same(weights(tmp_path / f"member-{k}"), weights(members / f"member-{k}")) for k in (0, 1))
+    more = train(prepared, tmp_path, "--resume", "--seeds", "3")  # one more, by the settings of the others
+    assert more.exception is None
+    config = load_checkpoint(tmp_path / "member-2" / "best_model.pt").config
+    assert config.training.seed == 6 and config.training.max_steps == 6
+
+
+def test_the_told_command_makes_one_network_of_all(tmp_path: Path, members: Path, prepared: Path) -> None:
+    said = train(prepared, members, "--resume", "--seeds", "2").stdout
+    told = shlex.split(said.split("one network of them: ")[1].replace("\n", " "))
+    done = CliRunner().invoke(app, [*told[1:-1], str(tmp_path)], standalone_mode=False)
+    assert done.exception is None
+    student = load_checkpoint(tmp_path / "best_model.pt").config
+    assert student.training.teachers == tuple(str(members / f"member-{k}" / "best_model.pt") for k in (0, 1))
+    assert ProjectConfig.preset(tmp_path / "config.toml").training.teachers == student.training.teachers
+    assert train(prepared, tmp_path, "--resume").exception is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([*SHORT, "--seeds", "2"], "member-0 holds a run: give --resume"),
+        (["--seeds", "2"], "--seeds needs a size of your own choice"),
+        ([*SHORT, "--seeds", "2", "--time-budget", "5m"], "--time-budget plans a single run"),
+        (["--config", "debug", "--teachers", "a.pt", "--training.teachers", "[]"], "given 2 times"),
+        ([*SHORT, "--teachers", "none.pt"], r"training\.teachers\[0\]=none\.pt is no file"),
+    ],
+)
+def test_what_does_not_go_is_refused(members: Path, prepared: Path, given: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        raise train(prepared, members, *given).exception or AssertionError("it went")
+
+
+def test_a_dry_run_shows_one_member_and_writes_nothing(tmp_path: Path, prepared: Path) -> None:
+    done = train(prepared, tmp_path / "none", *SHORT, "--seeds", "3", "--dry-run")
+    assert done.exception is None and "seed = 4" in done.stdout and "seed = 5" not in done.stdout
+    assert not (tmp_path / "none").exists()
