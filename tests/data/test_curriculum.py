@@ -1,17 +1,21 @@
 """Stages of the curriculum: which examples they take, in which order and form, and the message of an empty stage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tiny_diffusion.config.curriculum_config import CurriculumConfig, Format, StageConfig
-from tiny_diffusion.config.pipeline_config import PipelineConfig
-from tiny_diffusion.data.curriculum import build_stage
-from tiny_diffusion.data.difficulty import Difficulty, score_sentences
+from tiny_diffusion.config.curriculum_config import FOUNDATIONAL, CurriculumConfig, Format, StageConfig
+from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
+from tiny_diffusion.data.curriculum import build_stage, count_argued_pairs
+from tiny_diffusion.data.difficulty import SCORES, Difficulty, percentiles, score_sentences
 from tiny_diffusion.data.sentences import Sentence
 from tiny_diffusion.errors import UserError
 
 
-def stage(form: Format, complexity: float = 1.0, centrality: float = 0.0, rarity: float = 1.0) -> StageConfig:
+def stage(
+    form: Format, complexity: float = 1.0, centrality: float = 0.0, rarity: float = 1.0, difficulty: float = 1.0
+) -> StageConfig:
     return StageConfig(
         name="try",
         epochs=1,
@@ -20,6 +24,7 @@ def stage(form: Format, complexity: float = 1.0, centrality: float = 0.0, rarity
         max_complexity=complexity,
         min_centrality=centrality,
         max_rarity=rarity,
+        max_difficulty=difficulty,
     )
 
 
@@ -45,21 +50,60 @@ def test_sentences_keep_all_limits_and_book_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "centrality", "expected"),
+    ("texts", "expected", "argued"),
     [
-        (("It rained.", "Therefore we stayed."), [0.9, 0.1], ("It rained.", "Therefore we stayed.")),
-        (("Thus we stayed.", "It had rained."), [0.1, 0.9], ("It had rained.", "Thus we stayed.")),
-        (("We stayed.", "Because it rained."), [0.1, 0.9], ("Because it rained.", "We stayed.")),
-        (("Rain is wet.", "It rained."), [0.9, 0.1], ("It rained.", "Rain is wet.")),
-        (("It rained.", "Rain is wet."), [0.1, 0.9], ("It rained.", "Rain is wet.")),
-        (("It rained.", "It poured."), [0.5, 0.5], ("It rained.", "It poured.")),
+        (("It rained.", "Therefore we stayed."), ("It rained.", "Therefore we stayed."), 1),
+        (("Thus we stayed.", "It had rained."), ("It had rained.", "Thus we stayed."), 1),
+        (("We stayed.", "Because it rained."), ("Because it rained.", "We stayed."), 1),
+        (("Rain is wet.", "It rained."), ("Rain is wet.", "It rained."), 0),
+        (("Thus it rained.", "Thus we stayed."), ("Thus it rained.", "Thus we stayed."), 0),
     ],
 )
-def test_pairs_are_evidence_then_claim(
-    texts: tuple[str, str], centrality: list[float], expected: tuple[str, str]
+def test_pairs_are_evidence_then_claim_by_connectives_or_in_the_order_of_the_text(
+    texts: tuple[str, str], expected: tuple[str, str], argued: int
 ) -> None:
-    difficulty = scored([0.5, 0.5], centrality)
-    assert build_stage(stage("pairs"), in_one_paragraph(*texts), difficulty, {}) == [expected]
+    for centrality in ([0.9, 0.1], [0.1, 0.9]):  # it says nothing of evidence and claim
+        difficulty, sentences = scored([0.5, 0.5], centrality), in_one_paragraph(*texts)
+        assert build_stage(stage("pairs"), sentences, difficulty, {}) == [expected]
+        assert count_argued_pairs(stage("pairs"), sentences, difficulty) == (argued, 1)
+
+
+def test_only_pairs_within_the_limits_count() -> None:
+    sentences = in_one_paragraph("It rained.", "Thus we stayed.", "We ate.", "We slept.")
+    difficulty = scored([0.1, 0.1, 0.9, 0.9], [0.5] * 4)
+    assert count_argued_pairs(stage("pairs"), sentences, difficulty) == (2, 3)
+    assert count_argued_pairs(stage("pairs", 0.2), sentences, difficulty) == (1, 1)
+
+
+def test_the_foundational_stage_is_more_central_and_common_than_a_book_whose_simple_sentences_are_neither() -> None:
+    """The scores are related as in a novel: simple sentences are less central, and their words a little rarer."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(3, 3000))
+    complexity, centrality, rarity = hidden[0], hidden[1] + 0.5 * hidden[0], hidden[2] - 0.2 * hidden[0]
+    ranked = [percentiles(values) for values in (complexity, centrality, rarity)]
+    difficulty = scored(*(values.tolist() for values in ranked))
+    combined = 0.3 * ranked[2] + 0.4 * ranked[0] + 0.2 * (1 - ranked[1])
+    sentences = in_one_paragraph(*map(str, range(3000)))
+    chosen = build_stage(FOUNDATIONAL, sentences, replace(difficulty, combined=combined), {})
+    kept = np.array([int(text) for (text,) in chosen])
+    simple = ranked[0] <= 0.34
+    assert ranked[1][simple].mean() < 0.45 and ranked[2][simple].mean() > 0.5
+    assert len(kept) > 150 and simple[kept].all()
+    assert ranked[1][kept].mean() > 0.55 and ranked[2][kept].mean() < 0.45
+
+
+def test_the_weights_of_the_difficulty_choose_the_sentences() -> None:
+    chosen = []
+    for weights in ({"lexical_rarity": 1.0}, {"syntactic_complexity": 1.0}):
+        settings = PipelineConfig(
+            embedding_dim=4, clusters=2, difficulty=DifficultyWeights(**{**dict.fromkeys(SCORES, 0.0), **weights})
+        )
+        texts = ["It is here.", "Obfuscatory taxonomists.", "He saw that it is so, and that she is here too.", "We go."]
+        difficulty = score_sentences(texts, "en", settings)
+        easy = stage("sentences", difficulty=0.7)
+        chosen.append([texts.index(text) for (text,) in build_stage(easy, in_one_paragraph(*texts), difficulty, {})])
+    assert 1 not in chosen[0] and 2 in chosen[0]
+    assert 1 in chosen[1] and 2 not in chosen[1]
 
 
 def test_pairs_take_the_mean_complexity() -> None:
@@ -96,12 +140,11 @@ def test_paragraphs_make_one_example_per_passage_in_order() -> None:
         ((0.1, 0.0, 1.0), "raise max_complexity"),
         ((1.0, 0.8, 1.0), "lower min_centrality"),
         ((1.0, 0.0, 0.1), "raise max_rarity"),
+        ((1.0, 0.0, 1.0, 0.1), "raise max_difficulty"),
     ],
 )
 @pytest.mark.parametrize("form", ["sentences", "pairs", "paragraphs"])
-def test_empty_stage_names_itself_and_the_setting(
-    form: Format, limits: tuple[float, float, float], setting: str
-) -> None:
+def test_empty_stage_names_itself_and_the_setting(form: Format, limits: tuple[float, ...], setting: str) -> None:
     difficulty = scored([0.5, 0.5], [0.5, 0.5], [0.5, 0.5])
     with pytest.raises(UserError, match=f"'try'.*{setting}"):
         build_stage(stage(form, *limits), in_one_paragraph("A.", "B."), difficulty, {0: ["A. B."]})

@@ -9,7 +9,7 @@ import pytest
 
 from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
 from tiny_diffusion.data.difficulty import SCORES, _tokens, percentiles, score_sentences
-from tiny_diffusion.data.dynamic_scorer import DynamicScorer
+from tiny_diffusion.data.dynamic_scorer import DynamicScorer, easiest
 from tiny_diffusion.data.embedding import FIT_SENTENCES, centrality
 from tiny_diffusion.data.language.connectives import ROLES, count_roles
 from tiny_diffusion.errors import UserError
@@ -175,6 +175,28 @@ def test_dynamic_scorer_running_mean_and_state() -> None:
     again = DynamicScorer.from_dict(state)
     assert again.scores().tolist() == scorer.scores().tolist()
     assert again.to_dict() == scorer.to_dict()
+
+
+def test_the_easiest_are_as_long_as_all() -> None:
+    """Longer examples are harder: the easiest of all would be the shortest ones."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 60, 500)
+    difficulty = lengths + rng.normal(size=500)
+    for share in (0.5, 0.75):
+        chosen = easiest(difficulty, lengths, share)
+        assert sorted({*chosen.tolist()}) == chosen.tolist()
+        assert len(chosen) == pytest.approx(500 * share, rel=0.02)
+        assert lengths[chosen].mean() == pytest.approx(lengths.mean(), rel=0.02)
+        assert (difficulty - lengths)[chosen].mean() < -0.2
+    assert easiest(difficulty, lengths, 1.0).tolist() == list(range(500))
+
+
+def test_the_easiest_of_each_length_by_hand() -> None:
+    lengths = np.array([3] * 20 + [9] * 20)
+    difficulty = np.arange(40)[::-1]
+    assert easiest(difficulty, lengths, 0.1).tolist() == [18, 19, 38, 39]
+    assert easiest(difficulty, lengths, 0.01).tolist() == [19, 39]
+    assert easiest(np.array([0.5, 0.1, 0.9]), np.array([1, 2, 3]), 0.5).tolist() == [0, 1]
 
 
 def test_dynamic_scorer_refuses_bad_input() -> None:

@@ -24,6 +24,16 @@ def test_warm_up_is_linear_and_at_most_a_twentieth_of_the_run() -> None:
     assert learning_rate_scale(long, 3, 0.2, 0.0, 0) == 1
 
 
+def test_warm_up_takes_at_most_half_of_the_first_stage() -> None:
+    """As with ``default`` on a novel: a first stage of 50 steps in a run of 1,600, of which a twentieth are 80."""
+    config = TrainingConfig(scheduler="constant", warmup_steps=1000)
+    rises = [learning_rate_scale(config, step, step / 1600, step / 50, 0) for step in (1, 5, 25, 26, 49)]
+    assert rises == pytest.approx([1 / 25, 5 / 25, 1, 1, 1])
+    assert learning_rate_scale(config, 50, 50 / 1600, 0.0, 1) == 1
+    alone = [learning_rate_scale(config, step, step / 1600, step / 1600, 0) for step in (40, 80)]
+    assert alone == pytest.approx([0.5, 1])
+
+
 @given(st.integers(1, 500), st.data())
 def test_a_line_moves_on_without_jumps_and_reaches_its_end(total: int, draw: st.DataObject) -> None:
     line = Line(total)

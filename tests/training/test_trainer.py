@@ -233,11 +233,12 @@ KNOBS = {
     "curriculum.stages[0].mask_range": [0.1, 0.2], "curriculum.stages[0].format": "pairs",
     "curriculum.stages[0].epochs": 2, "curriculum.stages[0].max_complexity": 0.8,
     "curriculum.stages[0].min_centrality": 0.5, "curriculum.stages[0].max_rarity": 0.5,
+    "curriculum.stages[0].max_difficulty": 0.2,
     "model.d_model": 48, "model.n_layers": 1, "model.n_heads": 1, "model.d_ff": 32, "model.context": 48,
     "model.vocab_level": 2, "model.dropout": 0.5, "model.rope_base": 50.0, "model.qk_norm": False,
     "model.value_residual": True, "model.tie_embeddings": False, "model.init_std": 0.2,
     "training.restart_decay": 0.1, "training.strategy_share": 0.1, "training.span_length": 9,
-    "curriculum.dynamic_weight": 0.0, "curriculum.stages[2].vocab_level": 1,
+    "curriculum.dynamic_weight": 0.0, "curriculum.stages[1].vocab_level": 1,
 }  # fmt: skip
 BASES = {
     "training.early_stopping_patience": STUCK
@@ -251,7 +252,7 @@ BASES = {
     "curriculum.transition_share": {"curriculum.stages[1].epochs": 3},
     "curriculum.dynamic_scoring": {"curriculum.stages[0].epochs": 2},
     "curriculum.dynamic_weight": {"curriculum.dynamic_scoring": True, "curriculum.stages[0].epochs": 3},
-    "curriculum.stages[2].vocab_level": {"model.vocab_level": 2},
+    "curriculum.stages[1].vocab_level": {"model.vocab_level": 2},
 }
 
 

@@ -76,6 +76,7 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
     print_table(("", *splits), rows)
     if verbose:
         _show_stages(data, config)
+    _show_pairs(data, config)
     order = data.difficulty.combined.argsort(kind="stable").tolist()
     for title, chosen in (("easiest", order), ("hardest", order[::-1])):
         # A sentence that the book repeats is shown once.
@@ -85,6 +86,21 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
             console.print(Text(f"  {sentence}"), no_wrap=True, overflow="ellipsis")
     for note in data.difficulty.notes:
         warn(f"note: {note}")
+
+
+def _show_pairs(data: "Processed", config: ProjectConfig) -> None:
+    """Say how many pairs of sentences are what their stage promises."""
+    from ..data.curriculum import count_argued_pairs
+    from ..errors import UserError
+
+    for stage in config.curriculum.stages:
+        if stage.format != "pairs":
+            continue
+        try:
+            argued, pairs = count_argued_pairs(stage, data.sentences, data.difficulty)
+        except UserError:  # an empty stage ends training, with this message; the book may be meant for other stages
+            continue
+        say(f"pairs: {argued:,} of {pairs:,} argue by a connective; the others keep the text's order")
 
 
 def _show_stages(data: "Processed", config: ProjectConfig) -> None:

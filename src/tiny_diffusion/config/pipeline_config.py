@@ -13,7 +13,7 @@ LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
 
 
 class DifficultyWeights(Config):
-    """Weight of each score in the combined difficulty."""
+    """Weight of each score in the combined difficulty, of which stages take the easy part (max_difficulty)."""
 
     lexical_rarity: float = Field(0.3, ge=0)
     """Weight of rare words."""

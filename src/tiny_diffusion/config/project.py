@@ -67,6 +67,11 @@ class ProjectConfig(Config):
         level = LEVEL_SIZES.get(self.model.vocab_level, self.pipeline.vocab_size)
         return NUM_RESERVED + min(level, self.pipeline.vocab_size)
 
+    @property
+    def stage_levels(self) -> list[int]:
+        """Vocabulary level of each stage's text: the stage's own, but at most the model's."""
+        return [min(stage.vocab_level, self.model.vocab_level) for stage in self.curriculum.stages]
+
     @classmethod
     def default(cls) -> Self:
         """The description's full size and schedule: tiny_125m, three stages."""

@@ -40,7 +40,7 @@ class Optimisation(Config):
     restart_decay: float = Field(0.7, gt=0, le=1)
     """Peak of each restart as a share of the one before (cosine_with_restarts)."""
     warmup_steps: int = Field(1000, ge=0)
-    """Linear warm-up, at most 5 % of the run's steps."""
+    """Linear warm-up, at most 5 % of the run's steps and half of the first stage's."""
     gradient_clipping: float = Field(1.0, ge=0)
     """Largest gradient norm; 0: no clipping."""
     loss_weighting: Literal["mean", "bound"] = "mean"

@@ -1,4 +1,4 @@
-"""The examples of each stage: easy sentences, evidence-claim pairs, or whole passages."""
+"""The examples of each stage: easy sentences, pairs of evidence and claim, or whole passages."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import numpy as np
 
 from ..config.curriculum_config import StageConfig
 from ..errors import UserError
-from .difficulty import Difficulty
+from .difficulty import Difficulty, percentiles
 from .language.connectives import ROLES, count_roles
 from .sentences import Sentence
 from .tokenizer import SEP, BookTokenizer
 
 Example = tuple[str, ...]
-"""The segments of one example: one text, or an evidence and its claim (joined by SEP when encoded)."""
+"""The segments of one example: one text, or two neighbouring sentences (joined by SEP when encoded)."""
 
 _QUOTES = frozenset('"“”„«»‹›「」『』‘')
 _SPEECH_DASHES = ("—", "–", "―", "- ")
@@ -30,13 +30,19 @@ class _Limit:
     advice: str
 
 
+def _percentiles(difficulty: Difficulty) -> dict[str, np.ndarray]:
+    """All that stages limit, as percentiles of each sentence: the scores, and the combined difficulty."""
+    return {**difficulty.scores, "combined": percentiles(difficulty.combined)}
+
+
 def _limits(stage: StageConfig, scores: Mapping[str, np.ndarray]) -> list[_Limit]:
     complexity, rarity = scores["syntactic_complexity"], scores["lexical_rarity"]
-    centrality = scores["thematic_centrality"]
+    centrality, combined = scores["thematic_centrality"], scores["combined"]
     return [
         _Limit("max_complexity", stage.max_complexity, complexity <= stage.max_complexity, "raise"),
         _Limit("min_centrality", stage.min_centrality, centrality >= stage.min_centrality, "lower"),
         _Limit("max_rarity", stage.max_rarity, rarity <= stage.max_rarity, "raise"),
+        _Limit("max_difficulty", stage.max_difficulty, combined <= stage.max_difficulty, "raise"),
     ]
 
 
@@ -67,15 +73,14 @@ def _follows(first: Sentence, second: Sentence) -> bool:
 
 
 def _build_sentences(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> list[Example]:
-    kept = _select(stage, "sentences", _limits(stage, difficulty.scores))
+    kept = _select(stage, "sentences", _limits(stage, _percentiles(difficulty)))
     return [(sentences[i].text,) for i in kept]
 
 
-def _build_pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> list[Example]:
-    """Neighbouring sentences as (evidence, claim).
+def _pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> tuple[list[int], list[int]]:
+    """The first sentence of each pair, and how much more it claims than the second: 0 where no connective decides.
 
-    The claim is the sentence with more connectives of consequence than of cause. If both are equal, it is the more
-    general one, measured by centrality; if that is equal too, the second. Limits apply to the mean of the pair.
+    A sentence claims its connectives of consequence less those of cause. Limits apply to the mean of the pair.
     """
     first = np.array([i for i in range(len(sentences) - 1) if _follows(sentences[i], sentences[i + 1])], dtype=np.int64)
     if first.size == 0:
@@ -83,18 +88,29 @@ def _build_pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: 
             f"stage {stage.name!r} is empty: no paragraph has two sentences in a row to pair; "
             f"set format to 'sentences' or 'paragraphs' (now {stage.format!r})"
         )
-    mean = {name: (values[first] + values[first + 1]) / 2 for name, values in difficulty.scores.items()}
-    limits = _limits(stage, mean)
+    mean = {name: (values[first] + values[first + 1]) / 2 for name, values in _percentiles(difficulty).items()}
+    kept = first[_select(stage, "pairs of sentences", _limits(stage, mean))]
     roles = count_roles((sentence.text for sentence in sentences), difficulty.language)
     claiming = roles[:, ROLES.index("claim")] - roles[:, ROLES.index("evidence")]
-    central = difficulty.scores["thematic_centrality"]
+    return kept.tolist(), (claiming[kept] - claiming[kept + 1]).tolist()
+
+
+def _build_pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> list[Example]:
+    """Neighbouring sentences as (evidence, claim) by their connectives, or in the order of the text."""
     examples: list[Example] = []
-    for i in first[_select(stage, "pairs of sentences", limits)]:
-        evidence, claim = sentences[i].text, sentences[i + 1].text
-        if (claiming[i], central[i]) > (claiming[i + 1], central[i + 1]):
-            evidence, claim = claim, evidence
-        examples.append((evidence, claim))
+    for i, claims in zip(*_pairs(stage, sentences, difficulty), strict=True):
+        first, second = sentences[i].text, sentences[i + 1].text
+        examples.append((second, first) if claims > 0 else (first, second))
     return examples
+
+
+def count_argued_pairs(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> tuple[int, int]:
+    """How many pairs of a stage are evidence and claim by their connectives, and how many pairs it has.
+
+    Raises UserError for a stage that would be empty.
+    """
+    claims = _pairs(stage, sentences, difficulty)[1]
+    return sum(claim != 0 for claim in claims), len(claims)
 
 
 def _build_paragraphs(
@@ -107,13 +123,13 @@ def _build_paragraphs(
     passages = [index for index in sorted(paragraphs_by_passage) if paragraphs_by_passage[index]]
     if not passages:
         raise UserError(f"stage {stage.name!r} is empty: there are no passages; lower passage_chars or give more text")
-    if (stage.max_complexity, stage.min_centrality, stage.max_rarity) != (1.0, 0.0, 1.0):
+    if (stage.max_complexity, stage.min_centrality, stage.max_rarity, stage.max_difficulty) != (1.0, 0.0, 1.0, 1.0):
         position = {index: place for place, index in enumerate(passages)}
         known = [i for i, sentence in enumerate(sentences) if sentence.passage in position]
         place = np.array([position[sentences[i].passage] for i in known], dtype=np.int64)
         count = np.bincount(place, minlength=len(passages))
         mean = {}
-        for name, values in difficulty.scores.items():
+        for name, values in _percentiles(difficulty).items():
             total = np.bincount(place, weights=values[known], minlength=len(passages))
             # A passage without a scored sentence has the mean NaN, which is within no limit.
             mean[name] = np.divide(total, count, out=np.full(len(passages), np.nan), where=count > 0)

@@ -6,6 +6,24 @@ import numpy as np
 
 from .difficulty import percentiles
 
+GROUP = 20
+"""Examples of like length among which the easiest are chosen."""
+
+
+def easiest(difficulty: np.ndarray, lengths: np.ndarray, share: float) -> np.ndarray:
+    """Numbers, rising, of the easiest ``share`` of the examples among those of like length.
+
+    ``difficulty`` and ``lengths`` are float or integer arrays [examples]. Groups of GROUP or more examples with
+    neighbouring lengths give the same share each, and at least one example. So the chosen ones are as long as all of
+    them on average, and their text is about the same share of all text.
+    """
+    by_length = np.argsort(lengths, kind="stable")
+    chosen = []
+    for group in np.array_split(by_length, max(1, len(by_length) // GROUP)):
+        ranked = group[np.argsort(difficulty[group], kind="stable")]
+        chosen.append(ranked[: max(1, round(share * len(group)))])
+    return np.sort(np.concatenate(chosen))
+
 
 class DynamicScorer:
     """A running mean of the model's loss per sentence, blended with a static score."""

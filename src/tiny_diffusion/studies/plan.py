@@ -73,13 +73,11 @@ class Lengths:
         self._sizes: dict[tuple[str, int], int] = {}
 
     def rows(self, config: ProjectConfig) -> StageRows:
-        """The rows that a run of ``config`` reads; epochs matter only to dynamic scoring."""
-        curriculum = config.curriculum
-        if not curriculum.dynamic_scoring:
-            curriculum = curriculum.model_copy(
-                update={"stages": tuple(s.model_copy(update={"epochs": 1}) for s in curriculum.stages)}
-            )
-        key = repr((config.model.context, config.model.vocab_level, config.training.seed, curriculum))
+        """The rows that a run of ``config`` reads; their number does not depend on its epochs."""
+        stages = tuple(stage.model_copy(update={"epochs": 1}) for stage in config.curriculum.stages)
+        curriculum = config.curriculum.model_copy(update={"stages": stages})
+        model = config.model
+        key = repr((model.context, model.vocab_level, model.dual, config.training.seed, curriculum))
         if key not in self._rows:
             self._rows[key] = StageRows(config, self.data)
         return self._rows[key]

@@ -26,23 +26,27 @@ FRESH_EPOCHS = 10  # epochs for which rows that the model wrote are used
 
 
 class Validation:
-    """The validation windows of a run, scored on the same masks each time."""
+    """The validation windows of each stage of a run, scored on the same masks each time."""
 
     def __init__(self, config: ProjectConfig, data: Processed, rows: int) -> None:
         """``rows`` of a training batch are this process's share."""
         texts = data.texts("validation")
         self.settings, self.rows_at_once = config.training, ROWS_MORE * rows
-        self.windows = windows(texts, data.tokenizer, config.model.vocab_level, config.model.context)
+        # A model has not learnt the tokens above its stage's level yet, and can tell nothing of text that needs them.
+        of_level = {
+            level: windows(texts, data.tokenizer, level, config.model.context) for level in set(config.stage_levels)
+        }
+        self.windows = [of_level[level] for level in config.stage_levels]
         self.bytes = sum(len(text.encode("utf-8")) for text in texts)
 
-    def bits_per_byte(self, model: Transformer) -> float:
-        """Bits per byte of ``model``: the bound, or the exact figure of the autoregressive twin."""
-        return self.nats(model, len(self.windows)) / math.log(2) / self.bytes
+    def bits_per_byte(self, model: Transformer, stage: int) -> float:
+        """Bits per byte of ``model`` at the stage's vocabulary level: the bound, or the twin's exact figure."""
+        return self.nats(model, self.windows[stage]) / math.log(2) / self.bytes
 
     @torch.no_grad()
-    def nats(self, model: Transformer, count: int) -> float:
-        """Nats of the first ``count`` windows under ``model``."""
-        settings, batch, chosen = self.settings, self.rows_at_once, self.windows[:count]
+    def nats(self, model: Transformer, chosen: list[Tensor]) -> float:
+        """Nats of the ``chosen`` windows under ``model``."""
+        settings, batch = self.settings, self.rows_at_once
         with autocast(model.device, settings.precision):
             if settings.objective != "diffusion":  # the exact figure of the causal reading
                 return float(autoregressive_nats(model, chosen, BOS, batch).sum())

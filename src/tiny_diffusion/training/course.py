@@ -12,6 +12,7 @@ from itertools import accumulate
 from ..config import CurriculumConfig, ProjectConfig, TrainingConfig
 
 WARMUP_SHARE = 0.05  # largest share of the schedule that warm-up takes
+FIRST_STAGE_SHARE = 0.5  # largest share of the first stage that it takes
 PAUSES = 0.2  # largest share of the time that validations, samples and saves take
 LEAVING = 1.0  # seconds to close the log and leave the interpreter
 
@@ -217,10 +218,12 @@ def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[in
 def learning_rate_scale(config: TrainingConfig, step: int, place: float, stage_place: float, stage: int) -> float:
     """Share of the peak learning rate at ``step``, at ``place`` in the run and ``stage_place`` in its stage.
 
-    Warm-up is linear over ``warmup_steps``, at most WARMUP_SHARE of the schedule. ``linear`` falls over the last
-    ``decay_share``; ``cosine_with_restarts`` runs one cosine per stage (Loshchilov & Hutter 2017).
+    Warm-up is linear over ``warmup_steps``, at most WARMUP_SHARE of the schedule and FIRST_STAGE_SHARE of the first
+    stage. ``linear`` falls over the last ``decay_share``; ``cosine_with_restarts`` runs one cosine per stage
+    (Loshchilov & Hutter 2017).
     """
-    rise = min(1.0, max((step + 1) / max(1, config.warmup_steps), place / WARMUP_SHARE))
+    of_stage = 1.0 if stage else stage_place / FIRST_STAGE_SHARE
+    rise = min(1.0, max((step + 1) / max(1, config.warmup_steps), place / WARMUP_SHARE, of_stage))
     low = config.min_lr_ratio
     if config.scheduler == "constant":
         return rise

@@ -5,13 +5,15 @@ from dataclasses import replace
 from functools import reduce
 from itertools import accumulate
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..data.curriculum import build_stage, encode_examples
-from ..data.dynamic_scorer import DynamicScorer
+from ..data.curriculum import Example, build_stage, encode_examples
+from ..data.dynamic_scorer import DynamicScorer, easiest
+from ..errors import UserError
 from ..runtime import generator_for
 from .control_labels import ControlLabels, measure_examples
 from .course import blend
@@ -29,11 +31,14 @@ class StageRows:
         self.lead = config.model.dual
         self.width = config.model.context + int(self.lead)
         paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
+        _check_levels(config, data)
+        self.scorers: list[DynamicScorer | None] = []
         encoded: list[Examples] = []
         measures: list[Tensor] = []
-        for stage in config.curriculum.stages:
+        for stage, level in zip(config.curriculum.stages, config.stage_levels, strict=True):
             examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
-            level = min(stage.vocab_level, config.model.vocab_level)
+            scored = config.curriculum.dynamic_scoring and stage.format != "paragraphs"
+            self.scorers.append(self._scorer(examples, data) if scored else None)
             if stage.format == "paragraphs":
                 # Neighbouring passages follow each other as in the book: one stream with blank lines between.
                 examples = [("\n\n".join(segments[0] for segments in examples),)]
@@ -42,8 +47,7 @@ class StageRows:
                 measures.append(measure_examples(examples, encoded[-1], data))
         self.encoded = _side_by_side(encoded)
         self.labels = self._labels(measures) if measures else None
-        self.scorers = [self._scorer(stage) for stage in range(len(self.encoded))]
-        self.rows_per_epoch = [len(self._rows(stage, 0)) for stage in range(len(self.encoded))]
+        self.rows_per_epoch = [len(self._rows(stage, 0, share=1.0)) for stage in range(len(self.encoded))]
 
     def _labels(self, measures: list[Tensor]) -> ControlLabels:
         """The labels that give the levels of the controls for any layout."""
@@ -53,16 +57,22 @@ class StageRows:
         last = pack(self.encoded[-1], self.width, numbers, lead=self.lead)
         return ControlLabels(torch.cat(measures), ends, formats, last)
 
-    def _scorer(self, stage: int) -> DynamicScorer | None:
-        """Dynamic scorer of a stage of separate examples; it ranks by length until the model's losses are known."""
-        settings = self.config.curriculum
-        if not settings.dynamic_scoring or settings.stages[stage].format == "paragraphs":
-            return None
-        lengths = self.encoded[stage].lengths.float()
-        ranks = lengths.argsort().argsort().double() / max(1, len(lengths) - 1)
-        return DynamicScorer(ranks.numpy(), settings.dynamic_weight)
+    def _scorer(self, examples: Sequence[Example], data: Processed) -> DynamicScorer:
+        """A scorer of examples made of sentences; it starts from the mean of their combined difficulties."""
+        texts = (sentence.text for sentence in data.sentences)
+        known = dict(zip(texts, data.difficulty.combined.tolist(), strict=True))
+        static = [np.mean([known[segment] for segment in segments]) for segments in examples]
+        return DynamicScorer(np.array(static), self.config.curriculum.dynamic_weight)
 
-    def _rows(self, stage: int, epoch: int) -> Layout:
+    def _competence(self, stage: int, epoch: int) -> float:
+        """Share of a stage's examples that a dynamic scorer takes: from the easier half to all.
+
+        It grows evenly over the stage (Platanios et al. 2019, "Competence-based curriculum learning", section 3).
+        """
+        return 0.5 + 0.5 * min(1.0, (epoch + 1) / self.config.curriculum.stages[stage].epochs)
+
+    def _rows(self, stage: int, epoch: int, share: float | None = None) -> Layout:
+        """The stage's rows, in random order; ``share`` of the examples, by default the stage's competence."""
         generator = generator_for(self.config.training.seed, ROWS, stage, epoch)
         encoded = self.encoded[stage]
         if self.config.curriculum.stages[stage].format == "paragraphs":
@@ -70,10 +80,8 @@ class StageRows:
             return chop(encoded.ids[begin:end], self.width, generator, self.lead).shifted(encoded.ids, begin)
         scorer, chosen = self.scorers[stage], None
         if scorer is not None:
-            # Competence grows over the stage (Platanios et al. 2019): from the easier half to all examples.
-            share = 0.5 + 0.5 * min(1.0, (epoch + 1) / self.config.curriculum.stages[stage].epochs)
-            easiest = scorer.scores().argsort(kind="stable")[: max(1, round(share * len(encoded)))]
-            chosen = torch.tensor(sorted(easiest.tolist()))
+            share = self._competence(stage, epoch) if share is None else share
+            chosen = torch.from_numpy(easiest(scorer.scores(), encoded.lengths.numpy(), share))
         return pack(encoded, self.width, generator, chosen, self.lead)
 
     def epoch(self, stage: int, epoch: int, written: Tensor | None = None) -> Layout:
@@ -89,16 +97,28 @@ class StageRows:
             before = self._rows(stage - 1, self.config.curriculum.stages[stage - 1].epochs + epoch)
             rows = _replace(rows, before, 1 - own, generator)
         if stage and self.config.curriculum.rehearsal_share:
-            earlier = reduce(Layout.beside, (self._rows(before, epoch) for before in range(stage)))
+            earlier = reduce(Layout.beside, (self._rows(before, epoch, share=1.0) for before in range(stage)))
             rows = _replace(rows, earlier, self.config.curriculum.rehearsal_share, generator)
         if written is not None:
             share = self.config.training.self_training_share
             rows = _with_written(rows, written, share, generator)
         wanted = self.rows_per_epoch[stage]
         order = torch.randperm(len(rows), generator=generator)
-        # Packing differs by a few rows from epoch to epoch; a fixed count keeps the schedule exact.
+        # Packing differs by a few rows from epoch to epoch, and where a scorer leaves examples out, rows come again.
+        # A fixed count keeps the schedule exact.
         rows = rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
         return rows if self.labels is None else replace(rows, levels=self.labels.levels(rows))
+
+
+def _check_levels(config: ProjectConfig, data: Processed) -> None:
+    """Raise UserError if the last stage lacks tokens of the model's level: it would write tokens that it never saw."""
+    levels, wanted = config.stage_levels, config.model.vocab_level
+    if data.tokenizer.level_size(levels[-1]) < data.tokenizer.level_size(wanted):
+        last = f"curriculum.stages[{len(levels) - 1}].vocab_level"
+        raise UserError(
+            f"{last}={levels[-1]} is below model.vocab_level={wanted}: the last stage must teach all tokens of the "
+            f"model; set {last}={wanted} or model.vocab_level={levels[-1]}"
+        )
 
 
 def _side_by_side(encoded: Sequence[Examples]) -> list[Examples]:

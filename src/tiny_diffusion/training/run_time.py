@@ -152,12 +152,13 @@ class Rehearsal:
 
 
 def _validation_seconds(state: RunState, validation: Validation, limit: float) -> float:
-    """Seconds of a whole validation, from as many of its windows as fit into half of ``limit``."""
-    seconds, count, whole = 0.0, 0, len(validation.windows)
+    """Seconds of a whole validation in the last stage, from as many of its windows as fit into half of ``limit``."""
+    windows = validation.windows[-1]
+    seconds, count, whole = 0.0, 0, len(windows)
     for count in (1, 4, 16, whole):
         count = min(count, whole)
         began = time.perf_counter()
-        validation.nats(state.average, count)
+        validation.nats(state.average, windows[:count])
         seconds = time.perf_counter() - began
         if count == whole or 4 * seconds > limit / 2:
             break

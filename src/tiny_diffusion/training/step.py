@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..config import TrainingConfig
+from ..data.difficulty import percentiles
 from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
 from ..model.diffusion import diffusion_loss, dual_loss, stratified
@@ -58,9 +59,15 @@ def uniform_mask(rate: Tensor, scorable: Tensor, generator: Generator) -> Tensor
     return torch.where(masked.any(1, keepdim=True), masked, lowest) & scorable
 
 
-def whole_word_mask(rate: Tensor, ids: Tensor, scorable: Tensor, word_starts: Tensor, generator: Generator) -> Tensor:
-    """Hide each whole word with the probability ``rate`` (B,); ``word_starts`` (vocab,) marks tokens that begin one."""
-    words = word_starts[ids].long().cumsum(1)  # (B, T): number of the word in its row
+def whole_word_mask(rate: Tensor, batch: Rows, word_starts: Tensor, generator: Generator) -> Tensor:
+    """Hide each whole word of ``batch`` with the probability ``rate`` (B,).
+
+    ``word_starts`` (vocab,) marks the tokens that begin a word; the first token of a document begins one too.
+    """
+    scorable = batch.scorable
+    begins = word_starts[batch.ids]
+    begins[:, 1:] |= batch.documents[:, 1:] != batch.documents[:, :-1]
+    words = begins.long().cumsum(1)  # (B, T): number of the word in its row
     b, length = scorable.shape
     noise = torch.rand(b, length + 1, generator=generator).gather(1, words)
     return (noise < rate[:, None]) & scorable
@@ -76,8 +83,18 @@ def span_mask(rate: Tensor, scorable: Tensor, span_length: int, generator: Gener
     return masked & scorable
 
 
+def token_rarity(text: Tensor, vocab_size: int) -> Tensor:
+    """Rarity (vocab,) of each token id: the share of the tokens of ``text`` (N,) that are commoner.
+
+    Half of those that are as common, its own occurrences among them, count as commoner. Counts decide, for the order of
+    BPE merges is not that of frequency: later merges take most occurrences from the tokens that they join.
+    """
+    counts = torch.bincount(text, minlength=vocab_size).numpy()
+    return torch.from_numpy(percentiles(-counts, -counts[text.numpy()])).float()
+
+
 def rare_first_mask(rate: Tensor, ids: Tensor, scorable: Tensor, rarity: Tensor, generator: Generator) -> Tensor:
-    """Hide the share ``rate`` (B,) of each row, rare tokens more often; ``rarity`` (vocab,) is a percentile."""
+    """Hide the share ``rate`` (B,) of each row, rare tokens more often; ``rarity`` (vocab,) is as ``token_rarity``."""
     noise = torch.rand(scorable.shape, generator=generator)
     key = (noise - rarity[ids]).masked_fill(~scorable, 3.0)
     rank = key.argsort(1).argsort(1)
@@ -99,14 +116,19 @@ class Masker:
     """Draws the masks of a batch by the configured strategy."""
 
     def __init__(
-        self, config: TrainingConfig, full_range_share: float, tokenizer: BookTokenizer, model: Transformer
+        self,
+        config: TrainingConfig,
+        full_range_share: float,
+        tokenizer: BookTokenizer,
+        model: Transformer,
+        text: Tensor,
     ) -> None:
+        """``text`` (N,): ids of the training text, whose rare tokens ``rare_first`` hides."""
         self.config = config
         self.full_range_share = full_range_share
         self.schedule = model.schedule
         self.word_starts = torch.from_numpy(tokenizer.word_starts[: model.vocab_size].copy())
-        # BPE merges come in order of falling frequency, so a token's rank measures its rarity.
-        self.rarity = torch.arange(model.vocab_size) / model.vocab_size
+        self.rarity = token_rarity(text, model.vocab_size)
 
     def draw(self, batch: Rows, mask_range: tuple[float, float], generator: Generator) -> tuple[Tensor, Tensor]:
         """Masks (B, T) and times (B,) of ``batch``; ``strategy_share`` of its rows use the strategy."""
@@ -117,7 +139,7 @@ class Masker:
         if strategy == "uniform":
             return masked, t
         if strategy == "whole_word":
-            other = whole_word_mask(rate, batch.ids, scorable, self.word_starts, generator)
+            other = whole_word_mask(rate, batch, self.word_starts, generator)
         elif strategy == "span":
             other = span_mask(rate, scorable, self.config.span_length, generator)
         else:
@@ -185,7 +207,8 @@ class Stepper:
     def __init__(self, state: RunState, course: Course, stops: Callable[[], bool]) -> None:
         """``stops`` is asked between two micro-batches whether the step is to be given up."""
         config, self.state, self.course, self.stops = state.config, state, course, stops
-        self.masker = Masker(config.training, config.curriculum.full_range_share, state.data.tokenizer, state.model)
+        share, text = config.curriculum.full_range_share, state.rows.encoded[-1].ids  # one tensor for all stages
+        self.masker = Masker(config.training, share, state.data.tokenizer, state.model, text)
         self.objective = state.ranks.distribute(Objective(state.model, config.training, state.teachers))
 
     def step(self, batch: Rows, epoch: int) -> RunningStep:

@@ -170,6 +170,9 @@ class Trainer:
             p.finished = ends or final
             if not p.finished:  # a finished run keeps its place: with more epochs it goes on there
                 p.stage, p.stage_step, p.since_best = p.stage + 1, 0, 0
+                levels = self.config.stage_levels
+                if levels[p.stage] != levels[p.stage - 1]:  # figures at other levels tell nothing of this one
+                    p.best = math.inf
         if due:
             self.tell("saving")
             self.saving.when_due()
@@ -212,7 +215,8 @@ class Trainer:
     def validate(self, epoch: int) -> Validated:
         """Validate the averaged weights and keep them if they are the best so far."""
         p = self.progress
-        bits = float(self.ranks.agree(torch.tensor(self.validation.bits_per_byte(self.average), dtype=torch.float64)))
+        own = torch.tensor(self.validation.bits_per_byte(self.average, p.stage), dtype=torch.float64)
+        bits = float(self.ranks.agree(own))
         if not math.isfinite(bits):
             raise self.state.diverged(bits, f"the validation after step {p.step}, in bits per byte,")
         best = bits < p.best
