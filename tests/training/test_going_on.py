@@ -26,7 +26,11 @@ from tiny_diffusion.training.trainer import Trainer
 @pytest.fixture(scope="module")
 def short(config: ProjectConfig) -> ProjectConfig:
     """Three stages of a few steps each, in micro-batches."""
-    return config.override(**{"training.batch_size": 16, "training.micro_batch_size": 6, "model.vocab_level": 1})
+    every_sentence = {"max_complexity": 1.0, "min_centrality": 0.0, "max_rarity": 1.0, "max_difficulty": 1.0}
+    return config.override(
+        **{"training.batch_size": 16, "training.micro_batch_size": 6, "model.vocab_level": 1}
+        | {f"curriculum.stages[0].{key}": value for key, value in every_sentence.items()}
+    )
 
 
 def count_passes(trainer: Trainer, stop_at: int = 0) -> list[bool]:
