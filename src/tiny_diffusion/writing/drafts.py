@@ -53,7 +53,7 @@ class Drafts:
         """
         for state in self.filler.denoise(block.repeat_interleave(self.count, 0), self.numbers):
             yield replace(state, steps=state.steps + 1)
-        weights = self._weights(state, (block == MASK).repeat_interleave(self.count, 0))
+        weights = self.weights(state, (block == MASK).repeat_interleave(self.count, 0))
         self.chosen.append([self._pick(weights[text], text) for text in range(self.texts)])
         rows = [text * self.count + draft for text, draft in enumerate(self.chosen[-1])]
         yield DenoisingState(state.ids[rows], state.confidence[rows], state.step + 1, state.step + 1)
@@ -77,7 +77,7 @@ class Drafts:
         """The stretch of ``text`` with the number of the draft chosen in ``block``; numbers count all drafts."""
         return replace(text, draw=block * self.count + self.chosen[block][text.text])
 
-    def _weights(self, state: DenoisingState, free: Tensor) -> Tensor:
+    def weights(self, state: DenoisingState, free: Tensor) -> Tensor:
         """Log-weights (B, K) of the drafts, of which the ``free`` tokens (B * K, T) are written."""
         rows = list(state.ids.cpu())
         starts = (~free).cumprod(1).sum(1).tolist()  # the text before the block is given

@@ -224,7 +224,7 @@ class Repair:
         return CausalReader(model, settings).next_logits(before)
 
     def _widened(self, places: Sequence[Span], width: int, free: Sequence[bool]) -> list[bool]:
-        """The ``free`` tokens in ``places`` or at most ``width`` tokens away; for the causal reading all that follow."""
+        """The ``free`` tokens in ``places`` or at most ``width`` tokens away; for the causal reading all after them."""
         if self.filler.causal:
             first = min(start for start, _ in places)
             return [own and i >= first for i, own in enumerate(free)]

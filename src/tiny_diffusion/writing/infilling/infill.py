@@ -20,6 +20,7 @@ from ...errors import UserError
 from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
 from ..filler import Filled, Filler, Row
+from ..judge import Judge, joint_rows
 from ..repair import Repair
 from ..results import Outcome, Process, Stretch, WritingState
 from .boundaries import Edges
@@ -68,7 +69,8 @@ def infilling(
     if must:
         text = assign_words(filler, text, must, ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
-    work = Infilling(filler, guards, language, edges, ratio)
+    judge = Judge(filler.model, settings, filler.allowed) if filler.model.config.dual else None
+    work = Infilling(filler, guards, language, edges, ratio, judge)
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts:
@@ -90,6 +92,7 @@ class Infilling:
     language: str
     edges: Edges
     ratio: float
+    judge: Judge | None = None
     refused: dict[int, str] = field(default_factory=dict)
     draws: Iterator[int] = field(default_factory=count)
 
@@ -213,16 +216,32 @@ class Infilling:
 
     def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> Texts:
         """The texts that have ``good`` fillings, each with its likeliest; later gaps are open when it is scored."""
-        rows = [row.ids.clone() for row, _ in good]
-        for ids, (row, gap) in zip(rows, good, strict=True):
-            ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
-        bounds = [(row.stretch.first, row.stretch.last) for row, _ in good]
         best: dict[int, tuple[float, Gap]] = {}
-        for (row, gap), score in zip(good, self.filler.scores(rows, bounds), strict=True):
+        for (row, gap), score in zip(good, self._scores(texts, good), strict=True):
             k = row.stretch.text
             if k not in best or score > best[k][0]:
                 best[k] = score, gap
         return {k: texts[k].with_gap(gap) for k, (_, gap) in best.items()}
+
+    def _scores(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> list[float]:
+        """How likely each of ``good`` is: by the judge if there is one, else the mean log-probability per token."""
+        if self.judge is None:
+            rows = [row.ids.clone() for row, _ in good]
+            for ids, (row, gap) in zip(rows, good, strict=True):
+                ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
+            return self.filler.scores(rows, [(row.stretch.first, row.stretch.last) for row, _ in good])
+        scores = [0.0] * len(good)
+        for k, text in texts.items():
+            own = [i for i, (row, _) in enumerate(good) if row.stretch.text == k]
+            if own:
+                gaps = [good[i][1] for i in own]
+                before, behind = text.beside(gaps[0], gaps[0])
+                found = self.judge.log_probabilities(
+                    *joint_rows(before, [gap.ids for gap in gaps], behind, self.filler.context)
+                )
+                for i, score in zip(own, found, strict=True):
+                    scores[i] = score
+        return scores
 
     def _reason(self, gap: Gap, copied: list[str] | None) -> str:
         """Why no filling of ``gap`` was taken; ``copied``: words of a run that made one too like the book."""
