@@ -19,7 +19,8 @@ from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.show.frames import Recording, film
 from tiny_diffusion.writing.drafts import Drafts
 from tiny_diffusion.writing.filler import Filler
-from tiny_diffusion.writing.infilling.infill import Infilling
+from tiny_diffusion.writing.infilling import infill
+from tiny_diffusion.writing.infilling.gapped_text import Gap
 from tiny_diffusion.writing.judge import Judge, joint_rows
 from tiny_diffusion.writing.reading import most_passes, reading_of
 from tiny_diffusion.writing.writer import Writer
@@ -327,25 +328,33 @@ def test_rows_of_one_gap_have_the_same_text_on_both_sides() -> None:
         assert starts == [len(left)] * 2 and max(map(len, rows)) <= context
 
 
-@pytest.mark.parametrize("template", ["The old {1-2 words} of the", "The {3-6 tokens} old miller of"])
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("template", "corrected"),
+    [("The old {2 words} of the", False), ("The old {1-2 words} of the", True), ("The {3-6 tokens} old miller", True)],
+)
 def test_the_filling_with_the_highest_joint_probability_is_chosen(
-    writer: Writer, template: str, monkeypatch: pytest.MonkeyPatch
+    writer: Writer, template: str, corrected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[list[int]] = []
-    plain = Infilling._scores
+    drawn: list[Gap] = []
+    plain = infill.scores_of
 
-    def scores(self: Infilling, texts: dict, good: list) -> list[float]:  # type: ignore[type-arg]
+    def scores_of(filler: Filler, judge: Judge, texts: dict, good: list) -> list[float]:  # type: ignore[type-arg]
+        drawn.extend(gap for _, gap in good)
         tried.extend([*text.with_gap(gap).written(writer.tokenizer).ids] for text in texts.values() for _, gap in good)
-        return plain(self, texts, good)
+        return plain(filler, judge, texts, good)
 
-    monkeypatch.setattr(Infilling, "_scores", scores)
+    monkeypatch.setattr(infill, "scores_of", scores_of)
     settings = GenerationConfig(precision="float32", gap_candidates=12)
     [text] = writer.infill(template, settings)
-    totals = [float(next_token_losses(writer.model, torch.tensor([ids]), BOS).sum()) for ids in tried]
-    means = [total / len(ids) for total, ids in zip(totals, tried, strict=True)]
+    scores = [-float(next_token_losses(writer.model, torch.tensor([ids]), BOS).sum()) for ids in tried]
     assert len({len(ids) for ids in tried}) > 1
-    assert list(text.ids) == tried[totals.index(min(totals))]
-    assert max(totals) > min(totals) + 1 and len(means) == len(totals)
+    if corrected:  # the number of words is open: longer fillings are not at a loss
+        nats = -float(torch.tensor([chance for gap in drawn for chance in gap.confidence]).log().mean())
+        scores = [score + nats * len(gap.ids) for score, gap in zip(scores, drawn, strict=True)]
+    assert list(text.ids) == tried[scores.index(max(scores))]
+    assert sorted(scores)[-1] > sorted(scores)[-2] + 0.01
 
 
 def test_later_gaps_are_unknown_to_the_judge(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
 A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once.
-Among fillings that satisfy the request, the one with the highest mean log-probability per token is chosen. A text
+Among fillings that satisfy the request, a dual model chooses the one that is likeliest together with the text on both
+sides, by its causal reading; another model the one with the highest mean log-probability per token. A text
 beyond the context is filled from left to right through windows of the context, each gap with as much text on both
 sides as fits. The guards on copies look at the text as far as the next open gap: fillings of fixed size are repaired,
 those of a search discarded.
@@ -20,10 +21,11 @@ from ...errors import UserError
 from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
 from ..filler import Filled, Filler, Row
-from ..judge import Judge, joint_rows
+from ..judge import Judge
 from ..repair import Repair
 from ..results import Outcome, Process, Stretch, WritingState
 from .boundaries import Edges
+from .comparison import scores_of
 from .gapped_text import Gap, GappedText, Window
 from .requirements import (
     SLACK,
@@ -84,7 +86,7 @@ class Infilling:
     """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
 
     edges: which tokens may begin and end a gap. ratio: expected tokens per word. refused: reasons by number of the
-    text. draws: numbers the attempts.
+    text. draws: numbers the attempts. judge: the causal reading, if the model has it.
     """
 
     filler: Filler
@@ -217,31 +219,11 @@ class Infilling:
     def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> Texts:
         """The texts that have ``good`` fillings, each with its likeliest; later gaps are open when it is scored."""
         best: dict[int, tuple[float, Gap]] = {}
-        for (row, gap), score in zip(good, self._scores(texts, good), strict=True):
+        for (row, gap), score in zip(good, scores_of(self.filler, self.judge, texts, good), strict=True):
             k = row.stretch.text
             if k not in best or score > best[k][0]:
                 best[k] = score, gap
         return {k: texts[k].with_gap(gap) for k, (_, gap) in best.items()}
-
-    def _scores(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> list[float]:
-        """How likely each of ``good`` is: by the judge if there is one, else the mean log-probability per token."""
-        if self.judge is None:
-            rows = [row.ids.clone() for row, _ in good]
-            for ids, (row, gap) in zip(rows, good, strict=True):
-                ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
-            return self.filler.scores(rows, [(row.stretch.first, row.stretch.last) for row, _ in good])
-        scores = [0.0] * len(good)
-        for k, text in texts.items():
-            own = [i for i, (row, _) in enumerate(good) if row.stretch.text == k]
-            if own:
-                gaps = [good[i][1] for i in own]
-                before, behind = text.beside(gaps[0], gaps[0])
-                found = self.judge.log_probabilities(
-                    *joint_rows(before, [gap.ids for gap in gaps], behind, self.filler.context)
-                )
-                for i, score in zip(own, found, strict=True):
-                    scores[i] = score
-        return scores
 
     def _reason(self, gap: Gap, copied: list[str] | None) -> str:
         """Why no filling of ``gap`` was taken; ``copied``: words of a run that made one too like the book."""
