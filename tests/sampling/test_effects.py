@@ -54,8 +54,8 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 
 def test_every_setting_is_listed() -> None:
-    # Those that others test: see test_guard.py, test_long_text.py and test_controls.py.
-    elsewhere = {"ending", "layout", "max_copied_words", *CONTROLS, "guidance"}
+    # Those that others test: see test_guard.py, test_long_text.py, test_controls.py and test_drafts.py.
+    elsewhere = {"ending", "layout", "max_copied_words", "reading", "drafts", "pick", *CONTROLS, "guidance"}
     assert set(GENERATION) | FILLING | elsewhere == set(GenerationConfig.model_fields)
     assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 

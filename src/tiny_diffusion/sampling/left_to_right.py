@@ -1,4 +1,4 @@
-"""How the autoregressive twin writes: one token per step, each given those before it.
+"""How a causal reading writes: one token per step, each given those before it.
 
 Shapes: B rows, T tokens, V text vocabulary.
 """
@@ -10,32 +10,29 @@ from torch import Tensor
 
 from ..config import GenerationConfig
 from ..data.tokenizer import BOS
-from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
-from ..runtime import autocast
+from .causal_reader import CausalReader
 from .denoise import DenoisingState
 from .draw import Numbers, choose, forbid, penalise
-from .predictor import float_logits, wanted_controls
 
 
 def left_to_right(
     model: Transformer, block: Tensor, kept: int, settings: GenerationConfig, numbers: Numbers, allowed: int
 ) -> Iterator[DenoisingState]:
-    """Write ``block`` (B, T) after its first ``kept`` tokens; one state per token.
+    """Write ``block`` (B, T) after its first ``kept`` tokens by the causal reading; one state per token.
 
     Keys and values are cached, so that a step costs a pass over one token. Settings about the order and the number of
-    steps have no effect; the repetition penalty looks at earlier tokens only. Raises UserError for controls, which a
-    causal model does not learn.
+    steps have no effect; the repetition penalty looks at earlier tokens only. Raises UserError for controls that the
+    model has not learnt; an autoregressive twin learns none.
     """
-    wanted_controls(model, settings)
     model.eval()
-    cache = KeyValueCache(model.config.context)
+    reader = CausalReader(model, settings)
     new = torch.cat((torch.full_like(block[:, :1], BOS), block[:, :kept]), dim=1)
     confidence = torch.zeros(block.shape, device=block.device)
     confidence[:, :kept] = 1
     for position in range(kept, block.shape[1]):
         before = block[:, max(0, position - settings.repetition_window) : position]
-        tokens, chances = _next_tokens(model, new, before, cache, settings, numbers, allowed)
+        tokens, chances = _next_tokens(reader.next_logits(new), before, settings, numbers, allowed, model.reserved)
         new = tokens[:, None]
         block, confidence = block.clone(), confidence.clone()
         block[:, position], confidence[:, position] = tokens, chances
@@ -44,23 +41,13 @@ def left_to_right(
 
 @torch.inference_mode()
 def _next_tokens(
-    model: Transformer,
-    new: Tensor,
-    before: Tensor,
-    cache: KeyValueCache,
-    settings: GenerationConfig,
-    numbers: Numbers,
-    allowed: int,
+    logits: Tensor, before: Tensor, settings: GenerationConfig, numbers: Numbers, allowed: int, reserved: int
 ) -> tuple[Tensor, Tensor]:
-    """Tokens (B,) drawn after those in ``cache`` and ``new`` (B, T), and their probabilities (B,); caches ``new``.
+    """Tokens (B,) drawn from ``logits`` (B, V), and their probabilities (B,).
 
     ``before`` (B, W): the tokens whose repetition is penalised.
     """
-    with autocast(new.device, settings.precision):
-        hidden = model.hidden(new, cache=cache)[:, -1]
-    cache.length += new.shape[1]
-    logits = float_logits(model, hidden)  # (B, V)
     if settings.repetition_penalty != 1:
-        logits = penalise(logits, before - model.reserved, settings.repetition_penalty)
-    drawn, chances = choose(forbid(logits, allowed), settings, numbers, [1] * len(new))
-    return drawn + model.reserved, chances
+        logits = penalise(logits, before - reserved, settings.repetition_penalty)
+    drawn, chances = choose(forbid(logits, allowed), settings, numbers, [1] * len(logits))
+    return drawn + reserved, chances

@@ -52,10 +52,19 @@ class Filled:
 
 
 class Filler:
-    """A model with its tokenizer, settings, and generator of random numbers, seeded by ``settings.seed``."""
+    """A model with its tokenizer, settings, and generator of random numbers, seeded by ``settings.seed``.
 
-    def __init__(self, model: Transformer, tokenizer: BookTokenizer, settings: GenerationConfig) -> None:
-        self.model = cast_once(model, settings.precision).eval()
+    ``causal``: whether it writes by the causal reading, from left to right, or by the masked one; None means the
+    reading of ``Transformer.hidden``.
+    """
+
+    def __init__(
+        self, model: Transformer, tokenizer: BookTokenizer, settings: GenerationConfig, causal: bool | None = None
+    ) -> None:
+        self.causal = model.config.causal if causal is None else causal
+        # The decoder of a dual model's causal reading chooses its own precision.
+        cast = not (self.causal and model.config.dual)
+        self.model = (cast_once(model, settings.precision) if cast else model).eval()
         self.tokenizer = tokenizer
         self.settings = settings
         self.generator = torch.Generator().manual_seed(settings.seed)
@@ -88,7 +97,7 @@ class Filler:
     ) -> Iterator[DenoisingState]:
         """States of filling rows (B, T) of one length within the context; the edges of each row are drawn first.
 
-        A causal model writes everything after the first MASK from left to right, and takes no edges.
+        The causal reading writes everything after the first MASK from left to right, and takes no edges.
         """
         ids, sure = ids.clone(), torch.ones(ids.shape, device=ids.device)
         with memory_errors():
@@ -97,7 +106,7 @@ class Filler:
                 self._draw_edges(ids, sure, first, numbers)
             settled = ids != MASK
             kept = settled_prefix(~settled)
-            if self.model.config.causal:
+            if self.causal:
                 yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed)
                 return
             for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept):

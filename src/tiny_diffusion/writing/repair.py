@@ -12,10 +12,11 @@ import torch
 from torch import Generator, Tensor
 
 from ..data.tokenizer import BOS, MASK
-from ..runtime import autocast, generator_for, memory_errors
+from ..runtime import generator_for, memory_errors
+from ..sampling.causal_reader import CausalReader
 from ..sampling.denoise import DenoisingState
 from ..sampling.draw import Numbers, choose, forbid
-from ..sampling.predictor import Predictor, float_logits
+from ..sampling.predictor import Predictor
 from .filler import Edge, Filler
 from .layout import Span
 
@@ -65,11 +66,22 @@ class Repair:
         self, rows: Tensor, numbers: Numbers, refused: dict[int, str], before: Sequence[list[int]] | None = None
     ) -> Iterator[DenoisingState]:
         """States of filling the MASKs of ``rows`` (B, T) of any length, then of repairing them; see ``states``."""
+        filling = self.filler.in_windows(rows, lambda window, _: self.filler.denoise(window, numbers))
+        yield from self.after(filling, rows == MASK, refused, before)
+
+    def after(
+        self,
+        filling: Iterator[DenoisingState],
+        free: Tensor,
+        refused: dict[int, str],
+        before: Sequence[list[int]] | None = None,
+    ) -> Iterator[DenoisingState]:
+        """The states of ``filling``, then those of repairing the rows of its last state; see ``states``."""
         state = None
-        for state in self.filler.in_windows(rows, lambda window, _: self.filler.denoise(window, numbers)):
+        for state in filling:
             yield state
         if state is not None:
-            yield from self.states(state, rows == MASK, refused, before)
+            yield from self.states(state, free, refused, before)
 
     def states(
         self,
@@ -83,8 +95,8 @@ class Repair:
 
         Only ``free`` tokens (B, T) change. ``before``, ``behind``: for each row, the ids of the text around it.
         ``refused``: reasons by row number; rows that are in it are left alone, rows that are given up are added.
-        The first draw at a place renews its own tokens, each further draw one more token on both sides. For causal
-        models every draw renews everything after the place, and nothing before it.
+        The first draw at a place renews its own tokens, each further draw one more token on both sides. For the
+        causal reading every draw renews everything after the place, and nothing before it.
         """
         if not self.rules:
             return
@@ -163,12 +175,12 @@ class Repair:
     def _fill_window(self, row: Tensor, barred: Mapping[int, set[int]], numbers: Generator) -> Iterator[DenoisingState]:
         """States of filling the MASKs of ``row`` (1, T), a window.
 
-        Masked places with barred tokens (for a causal model: only the first masked place) come first, in one pass,
+        Masked places with barred tokens (for the causal reading: only the first masked place) come first, in one pass,
         each with a token that is not barred. This is what many draws would give if the barred ones were discarded.
         """
         row, confidence = row.clone(), (row != MASK).float()
         masked = (row[0] == MASK).nonzero().flatten().tolist()
-        places = [place for place in (masked[:1] if self.filler.model.config.causal else masked) if place in barred]
+        places = [place for place in (masked[:1] if self.filler.causal else masked) if place in barred]
         if places:
             with memory_errors():
                 row[0, places], confidence[0, places] = self._others(row, places, barred, numbers)
@@ -202,20 +214,18 @@ class Repair:
         return tokens + model.reserved, chances
 
     def _logits(self, row: Tensor, places: list[int]) -> Tensor:
-        """Float32 logits (N, V) at ``places`` of ``row`` (1, T); a causal model sees what stands before one place."""
+        """Float32 logits (N, V) at ``places`` of ``row`` (1, T); the causal reading sees the text before one place."""
         model, settings = self.filler.model, self.filler.settings
-        if not model.config.causal:
+        if not self.filler.causal:
             where = torch.zeros_like(row, dtype=torch.bool)
             where[0, places] = True
             return Predictor(model, settings).logits(row, where)
         before = torch.cat((torch.full_like(row[:, :1], BOS), row[:, : places[0]]), dim=1)
-        with autocast(row.device, settings.precision):
-            hidden = model.hidden(before)[:, -1]
-        return float_logits(model, hidden)
+        return CausalReader(model, settings).next_logits(before)
 
     def _widened(self, places: Sequence[Span], width: int, free: Sequence[bool]) -> list[bool]:
-        """The ``free`` tokens in ``places`` or at most ``width`` tokens away; for causal models all from there on."""
-        if self.filler.model.config.causal:
+        """The ``free`` tokens in ``places`` or at most ``width`` tokens away; for the causal reading all after them."""
+        if self.filler.causal:
             first = min(start for start, _ in places)
             return [own and i >= first for i, own in enumerate(free)]
         chosen = len(free) * [False]

@@ -14,28 +14,21 @@ from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
-from ..sampling.denoise import most_steps
 from ..sampling.draw import row_generators
+from .drafts import Drafts
 from .filler import Filler
 from .finishing import Finishing
 from .infilling.infill import infilling
 from .layout import break_ids
+from .reading import reading_of
 from .repair import Repair
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
 
 
-def most_passes(settings: GenerationConfig, context: int) -> int:
-    """The most forward passes that a diffusion model needs to write ``settings.length`` tokens from nothing."""
-    first = min(context, settings.length)
-    whole, rest = divmod(settings.length - first, context - context // 2)
-    sizes = [first] + whole * [context - context // 2] + ([rest] if rest else [])
-    return sum(most_steps(settings, size) for size in sizes)
-
-
 def gap_settings(settings: GenerationConfig) -> GenerationConfig:
-    """``settings`` with the sampler for gaps in place of that for other writing."""
-    return settings.model_copy(update={"sampler": settings.gap_sampler})
+    """``settings`` with the sampler for gaps in place of the other one, and the reading that sees both sides."""
+    return settings.model_copy(update={"sampler": settings.gap_sampler, "reading": "masked"})
 
 
 def finish(run: Run) -> list[Written]:
@@ -126,21 +119,25 @@ class Writer:
     def writing(self, prompt: str, settings: GenerationConfig) -> Run:
         """Every moment of ``write``: states of (num_samples, tokens so far), MASK where unsettled; then the texts.
 
+        ``settings.reading`` says how. While drafts are written, states have a row for each draft of each text.
+
         Text beyond the context is written block by block, each seeing the last half context before it. In training,
         rows of paragraphs may begin anywhere, and so would a text from nothing; with ``settings.layout`` "book" the
         model first sees a paragraph break, which is not part of the text. There is no end token to draw: a text has all
         its tokens, and ``settings.ending`` "sentence" cuts it at the end. No state is kept. Each costs a copy of the
         text so far, which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
         """
-        numbers = row_generators(settings.seed, settings.num_samples)
         rules = self.finishing.rules(settings)
-        filler = Filler(self.model, self.tokenizer, settings)
+        reading = reading_of(self.model.config, settings)
+        filler = Filler(self.model, self.tokenizer, settings, causal=reading == "causal")
+        numbers = row_generators(settings.seed, settings.num_samples)
+        drafts = Drafts(filler) if reading == "drafts" else None
         lead = break_ids(self.tokenizer) if settings.layout == "book" and not prompt else []
         prompt_ids = torch.tensor(lead + self.encode_prompt(prompt), dtype=torch.long, device=self.device)
         done = prompt_ids.expand(settings.num_samples, -1)  # (B, tokens so far)
         sure = torch.ones(done.shape, device=self.device)
         wanted, context = done.shape[1] + settings.length, filler.context
-        own, stretches = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
+        own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
         steps, refused = 0, dict[int, str]()
         while done.shape[1] < wanted and len(refused) < len(done):
             room_left = wanted <= context or done.shape[1] == len(prompt_ids)
@@ -150,20 +147,23 @@ class Writer:
             block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
             given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
             repair = Repair(filler, rules, place=ahead.shape[1])
-            for state in repair.fill(block, numbers, refused, ahead.tolist()):
+            filling = filler.denoise(block, numbers) if drafts is None else drafts.fill(block)
+            for state in repair.after(filling, block == MASK, refused, ahead.tolist()):
                 steps += 1
+                times = len(state.ids) // len(done)  # rows per text: several while drafts are written
                 yield WritingState(
-                    torch.cat((ahead, state.ids), dim=1)[:, own],
-                    torch.cat((sure, state.confidence[:, keep:]), dim=1)[:, own],
+                    torch.cat((ahead.repeat_interleave(times, 0), state.ids), dim=1)[:, own],
+                    torch.cat((sure.repeat_interleave(times, 0), state.confidence[:, keep:]), dim=1)[:, own],
                     state.step,
                     state.steps,
-                    given,
-                    stretches,
+                    given.repeat_interleave(times, 0),
+                    whole if drafts is None else drafts.stretches(len(state.ids), whole),
                 )
             done = torch.cat((ahead, state.ids), dim=1)
             sure = torch.cat((sure, state.confidence[:, keep:]), dim=1)
-        last = WritingState(done[:, own], sure[:, own], steps, steps, given, stretches)
+        last = WritingState(done[:, own], sure[:, own], steps, steps, given, whole)
         found = Outcome.of([self.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
+        found = found if drafts is None else drafts.marked(found, whole)
         return self.finishing.texts(self.finishing.cut(found) if settings.ending == "sentence" else found, rules)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ...config import Controls, Drawing, EvaluationConfig, HeldOut, Order, Passes, ProjectConfig, ReportSettings
+from ...config import (
+    Controls,
+    Drawing,
+    EvaluationConfig,
+    HeldOut,
+    Order,
+    Passes,
+    ProjectConfig,
+    Reading,
+    ReportSettings,
+)
 from ...config.overrides import group_presets
 from ...errors import UserError
 from ...files import check_file, fingerprint
@@ -74,7 +84,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
 )
 @DEVICE
 # The model is measured as it is, on texts whose number, length and seed belong to the evaluation.
-@config_flags(ReportSettings, HeldOut, Passes, Drawing, Order, Controls)
+@config_flags(ReportSettings, HeldOut, Passes, Drawing, Order, Reading, Controls)
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -174,13 +174,16 @@ def origin(checkpoint: str, showing: Showing) -> dict[str, Any]:
 def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
     """A text as a row of JSON lines; the texts of its tokens add up to the whole text."""
     from ...show.frames import final_frame
+    from ...writing.reading import reading_of
 
+    reading = reading_of(writer.model.config, settings)
     return {
         "text": text.text,
         "seed": settings.seed,
         "sample": text.sample,
         "num_samples": settings.num_samples,
-        "sampler": "left_to_right" if writer.model.config.causal else settings.sampler,
+        "reading": reading,
+        "sampler": "left_to_right" if reading == "causal" else settings.sampler,
         "steps": text.steps,
         "cut": text.cut,
         "longest_copied_words": text.longest_copied_words,

@@ -10,8 +10,9 @@ from ...data.tokenizer import BOS
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import chain_rule, likelihood_bound
 from ...runtime import autocast, generator_for
+from ...writing.reading import most_passes, reading_of
 from ...writing.results import Run
-from ...writing.writer import Writer, most_passes
+from ...writing.writer import Writer
 from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import CAUSAL, CHAIN_RULE, MODEL, PPM, TWIN, ngrams
@@ -79,12 +80,13 @@ def count_passes(
     if settings.breakdown_draws:
         counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(causal)
     generation = generation.model_copy(update={"length": settings.sample_tokens})
-    # An autoregressive model writes token by token and has no steps to vary.
-    counts[WRITING] = settings.samples * (settings.sample_tokens if causal else most_passes(generation, context))
+    counts[WRITING] = settings.samples * most_passes(generation, model)
     taken = partial(steps_taken, settings, generation, context)
-    for value in () if causal else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
+    # The causal reading writes token by token and has no steps to vary.
+    by_token = reading_of(model, generation) == "causal"
+    for value in () if by_token else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
         fewer = generation.model_copy(update={"steps": value})
-        counts[varied("steps", value)] = settings.samples * most_passes(fewer, context)
+        counts[varied("steps", value)] = settings.samples * most_passes(fewer, model)
     for temperature in sorted({*settings.temperatures} - {generation.temperature}):
         counts[varied("temperature", temperature)] = counts[WRITING]
     return counts
