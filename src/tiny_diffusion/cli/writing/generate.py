@@ -63,6 +63,7 @@ def command(
 
         converse(Session(writer, settings, showing), history)
         return
+    settings = showing.shown(settings, writer)
     for number, line in enumerate(prompts, start=1):
         try:
             writer.encode_prompt(line)

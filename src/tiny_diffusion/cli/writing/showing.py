@@ -39,6 +39,13 @@ class Showing:
 
         return self.watch and can_animate(console)
 
+    def shown(self, settings: "GenerationConfig", writer: "Writer") -> "GenerationConfig":
+        """``settings`` for what is to be seen: if the choice is free, the reading whose text comes out of the noise."""
+        free = settings.reading == "auto" and writer.model.config.dual
+        if free and (self.watch or self.gif or self.html):
+            return settings.model_copy(update={"reading": "masked"})
+        return settings
+
     def check(self) -> None:
         """Raise UserError if an animation could not be saved: before a text is written, not after."""
         for flag, path, suffixes in (("--gif", self.gif, (".gif",)), ("--html", self.html, (".html", ".htm"))):
