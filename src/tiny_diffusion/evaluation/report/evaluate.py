@@ -93,6 +93,7 @@ def evaluate(
         evaluation=settings,
         generation=generation,
         missing=subject.missing,
+        counts=subject.weights,
     )
 
 

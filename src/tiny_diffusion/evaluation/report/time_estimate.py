@@ -14,8 +14,10 @@ from ...writing.results import Run
 from ...writing.writer import Writer, most_passes
 from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
-from ..likelihood.comparison import CAUSAL, CHAIN_RULE, MODEL, PPM, TWIN, ngrams
+from ..likelihood.comparison import PPM, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
+from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows
+from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
 from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
 
@@ -90,6 +92,22 @@ def count_passes(
     return counts
 
 
+def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]:
+    """For each step that reads from left to right or averages networks: a step with passes as long, and how many."""
+    settings = subject.settings
+    texts = {"": held} | ({VALIDATION: fitting_windows(subject)} if settings.expert == "ngram" else {})
+    found = {
+        reading.name(number, text): (reading.step, data.tokens if reading.step == CHAIN_RULE else len(data.windows))
+        for reading in readings(subject)
+        for number in range(len(reading.networks))
+        for text, data in texts.items()
+    }
+    members = len(subject.rivals.members)
+    if members and not subject.model.config.causal:
+        found[MEAN_BOUND] = MODEL, (1 + members) * settings.draws * len(held.windows)
+    return found
+
+
 def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Expected:
     """Time a batch of the likelihood and of the chain rule, some moments of writing, an n-gram model, and PPMd once."""
     model, settings, training = subject.model, subject.settings, subject.data.texts("train")
@@ -113,6 +131,9 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
     counts = count_passes(held, settings, generation, model.config, subject.rivals.twin is not None)
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
     counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)
+    parts |= {name: count * seconds[like] for name, (like, count) in mixing_passes(subject, held).items()}
+    if settings.expert == "ngram":
+        parts[COUNTS] = counting
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
     parts |= {name: times * counting for name, times in READING.items()}
     if settings.ppm_order:

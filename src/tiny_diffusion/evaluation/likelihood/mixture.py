@@ -1,0 +1,119 @@
+"""Rows of the table for several experts: the mean of several networks, and networks together with counts."""
+
+from collections.abc import Generator, Iterator
+
+import numpy as np
+import torch
+
+from ...checkpoint import check_same_data
+from ...data.tokenizer import NUM_RESERVED
+from ...errors import UserError
+from ...model.likelihood import bound_in_batches
+from ...runtime import autocast
+from ..subject import Step, Subject
+from .baselines import FloatArray
+from .bound import HeldOut, held_out
+from .experts import CLASSES, ORDER, Counts, fit_weights, mean_law, mixed
+from .readings import Nats, Reading, per_window, readings, steps, token_nats
+
+VALIDATION = "validation"
+BOUND = "diffusion (bound)"  # name of a row
+COUNTS = f"n-grams of order {ORDER}, token by token"
+MEAN_BOUND = "likelihood of the mean of the networks"
+WITH_COUNTS, MEAN = " with counts", ", mean of "
+
+
+def is_mixed(row: str) -> bool:
+    """Whether a row of the table belongs to several experts together."""
+    return row.endswith(WITH_COUNTS) or MEAN in row
+
+
+def check_mixture(subject: Subject) -> None:
+    """Raise UserError for a member of another kind or other data, and for counts that no reading can be mixed with."""
+    own = subject.checkpoint.config.model
+    for number, member in enumerate(subject.rivals.members, 2):
+        check_same_data(member, subject.data)
+        other = member.config.model
+        for key in ("vocab_level", "context", "causal", "dual"):
+            if getattr(own, key) != getattr(other, key):
+                raise UserError(
+                    f"network {number} has model.{key}={getattr(other, key)}, the first one {getattr(own, key)}: "
+                    "only networks of one kind have a mean"
+                )
+    if subject.settings.expert == "ngram" and not readings(subject):
+        raise UserError("evaluation.expert=ngram needs a reading from left to right: set evaluation.chain_rule=true")
+
+
+def fitting_windows(subject: Subject) -> HeldOut:
+    """The windows of the validation text, on which the weights of the counts are fitted."""
+    texts, context = subject.data.texts(VALIDATION), subject.model.config.context
+    return held_out(texts, subject.tokenizer, subject.level, context, subject.settings.windows)
+
+
+def mixed_bound(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
+    """The row of the any-order bound of the mean of several diffusion models, if there are several."""
+    networks = 1 + len(subject.rivals.members)
+    if networks > 1 and not subject.model.config.causal:
+        yield f"{BOUND}{MEAN}{networks}", subject.kept.part(MEAN_BOUND, _bound(subject, held))
+
+
+def mixed_rows(subject: Subject, reading: Reading, held: HeldOut) -> Iterator[tuple[str, Nats]]:
+    """The names of the rows that mix a reading with others, and the measurements of the nats of each window."""
+    several, counts = len(reading.networks), subject.settings.expert == "ngram"
+    for networks in sorted({1, several}):
+        row = reading.row + (f"{MEAN}{networks}" if networks > 1 else "")
+        if networks > 1:
+            yield row, _windows(_mean(subject, reading, networks, held), held)
+        if counts:
+            row += WITH_COUNTS
+            yield row, _windows(_with_counts(subject, reading, networks, held, row), held)
+
+
+def _windows(measure: Generator[Step, None, FloatArray], held: HeldOut) -> Nats:
+    nats = yield from measure
+    return per_window(nats, held.windows).tolist()
+
+
+def _mean(
+    subject: Subject, reading: Reading, networks: int, held: HeldOut, text: str = ""
+) -> Generator[Step, None, FloatArray]:
+    """Return the nats of each token under the mean of the first ``networks`` networks."""
+    each = []
+    for number in range(networks):
+        each.append((yield from token_nats(subject, reading, number, held.windows, text)))
+    return mean_law(np.array(each))
+
+
+def _with_counts(
+    subject: Subject, reading: Reading, networks: int, held: HeldOut, row: str
+) -> Generator[Step, None, FloatArray]:
+    """Return the nats of each token, mixed with counts by weights of the validation text, which go to ``subject``."""
+    fitting = fitting_windows(subject)
+    (nats, classes), (known, known_classes) = yield from subject.kept.part(COUNTS, _counts(subject, held, fitting))
+    seen = yield from _mean(subject, reading, networks, fitting, VALIDATION)
+    weights = fit_weights(np.stack((seen, known)), np.array(known_classes), CLASSES)
+    subject.weights[row] = weights[:, 1].tolist()
+    return mixed(np.stack(((yield from _mean(subject, reading, networks, held)), nats)), weights, np.array(classes))
+
+
+def _counts(
+    subject: Subject, held: HeldOut, fitting: HeldOut
+) -> Generator[Step, None, list[tuple[list[float], list[int]]]]:
+    """Return nats and classes of each token under the counts, for the scored and for the fitting text."""
+    yield Step(COUNTS)
+    training = subject.data.texts("train")
+    ids = [np.array(subject.tokenizer.encode(text, subject.level)) - NUM_RESERVED for text in training]
+    counts = Counts(ids, subject.tokenizer.level_size(subject.level))
+    both = [counts.read(data.windows) for data in (held, fitting)]
+    return [(nats.tolist(), classes.tolist()) for nats, classes in both]
+
+
+def _bound(subject: Subject, held: HeldOut) -> Nats:
+    settings, device = subject.settings, subject.model.device
+    members = [member.build(device) for member in subject.rivals.members]
+    with autocast(device, subject.precision):
+        generator = torch.Generator().manual_seed(settings.seed)  # the same masks as for one network
+        how = (settings.draws, settings.batch_size, generator, members)
+        events = bound_in_batches(subject.model, held.windows, *how)
+        numbers = (event if isinstance(event, int) else event.numpy() for event in events)
+        return (yield from steps(MEAN_BOUND, numbers, settings.draws * len(held.windows)))
