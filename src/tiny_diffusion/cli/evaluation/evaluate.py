@@ -33,7 +33,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     "tiny-diffusion evaluate --fast",
     "tiny-diffusion evaluate --twin outputs/twin/best_model.pt",
     "tiny-diffusion evaluate outputs/best_model.pt --other-books other.txt",
-    "tiny-diffusion evaluate s0/best_model.pt --member s1/best_model.pt --evaluation.expert ngram",
+    "tiny-diffusion evaluate s0/best_model.pt --member s1/best_model.pt",
 )
 @click.command("evaluate")
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...")
@@ -61,9 +61,9 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     "members",
     multiple=True,
     metavar="CHECKPOINT",
-    help="Another network: also measure the mean of its laws and the model's; may be repeated.",
+    help="Average its laws with the model's; may be repeated.",
 )
-@click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model, for comparison; may be repeated.")
+@click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to compare; may repeat.")
 @short_flag("--eval-batch-size", "evaluation.batch_size")
 @short_flag(
     "--eval-samples",
@@ -104,7 +104,7 @@ def command(
 
     N-gram models and PPMd are measured on the same text. Several CHECKPOINTs (seeds of one run) are measured with the
     first one's settings; their mean and spread go to evaluation_seeds.json and report_seeds.html beside the first.
-    A folder that holds several folders with a best_model.pt gives a model, the first of them, and its members.
+    A folder of trained folders is its first model with all others as --member.
     """
     from ...checkpoint import load_checkpoint
     from ...evaluation.curves import read_curves

@@ -14,11 +14,12 @@ from ..subject import Step, Subject
 from .baselines import FloatArray
 from .bound import HeldOut, held_out
 from .experts import CLASSES, ORDER, Counts, fit_weights, mean_law, mixed
-from .readings import Nats, Reading, per_window, readings, steps, token_nats
+from .readings import CHAIN_RULE, Nats, Reading, per_window, readings, steps, token_nats
 
 VALIDATION = "validation"
 BOUND = "diffusion (bound)"  # name of a row
 COUNTS = f"n-grams of order {ORDER}, token by token"
+CHAIN_WINDOWS = 16  # the chain rule takes a pass per token, and few tokens are enough for so few weights
 MEAN_BOUND = "likelihood of the mean of the networks"
 WITH_COUNTS, MEAN = " with counts", ", mean of "
 
@@ -44,10 +45,12 @@ def check_mixture(subject: Subject) -> None:
         raise UserError("evaluation.expert=ngram needs a reading from left to right: set evaluation.chain_rule=true")
 
 
-def fitting_windows(subject: Subject) -> HeldOut:
-    """The windows of the validation text, on which the weights of the counts are fitted."""
-    texts, context = subject.data.texts(VALIDATION), subject.model.config.context
-    return held_out(texts, subject.tokenizer, subject.level, context, subject.settings.windows)
+def fitting_windows(subject: Subject, reading: Reading) -> HeldOut:
+    """The windows of the validation text on which the weights of the counts beside a reading are fitted."""
+    texts, context, most = subject.data.texts(VALIDATION), subject.model.config.context, subject.settings.windows
+    if reading.step == CHAIN_RULE:
+        most = min(most or CHAIN_WINDOWS, CHAIN_WINDOWS)
+    return held_out(texts, subject.tokenizer, subject.level, context, most)
 
 
 def mixed_bound(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
@@ -88,24 +91,18 @@ def _with_counts(
     subject: Subject, reading: Reading, networks: int, held: HeldOut, row: str
 ) -> Generator[Step, None, FloatArray]:
     """Return the nats of each token, mixed with counts by weights of the validation text, which go to ``subject``."""
-    fitting = fitting_windows(subject)
-    (nats, classes), (known, known_classes) = yield from subject.kept.part(COUNTS, _counts(subject, held, fitting))
+    fitting = fitting_windows(subject, reading)
     seen = yield from _mean(subject, reading, networks, fitting, VALIDATION)
-    weights = fit_weights(np.stack((seen, known)), np.array(known_classes), CLASSES)
-    subject.weights[row] = weights[:, 1].tolist()
-    return mixed(np.stack(((yield from _mean(subject, reading, networks, held)), nats)), weights, np.array(classes))
-
-
-def _counts(
-    subject: Subject, held: HeldOut, fitting: HeldOut
-) -> Generator[Step, None, list[tuple[list[float], list[int]]]]:
-    """Return nats and classes of each token under the counts, for the scored and for the fitting text."""
+    scored = yield from _mean(subject, reading, networks, held)
     yield Step(COUNTS)
     training = subject.data.texts("train")
     ids = [np.array(subject.tokenizer.encode(text, subject.level)) - NUM_RESERVED for text in training]
     counts = Counts(ids, subject.tokenizer.level_size(subject.level))
-    both = [counts.read(data.windows) for data in (held, fitting)]
-    return [(nats.tolist(), classes.tolist()) for nats, classes in both]
+    known, classes = counts.read(fitting.windows)
+    weights = fit_weights(np.stack((seen, known)), classes, CLASSES)
+    subject.weights[row] = weights[:, 1].tolist()
+    known, classes = counts.read(held.windows)
+    return mixed(np.stack((scored, known)), weights, classes)
 
 
 def _bound(subject: Subject, held: HeldOut) -> Nats:

@@ -95,13 +95,12 @@ def count_passes(
 def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]:
     """For each step that reads from left to right or averages networks: a step with passes as long, and how many."""
     settings = subject.settings
-    texts = {"": held} | ({VALIDATION: fitting_windows(subject)} if settings.expert == "ngram" else {})
-    found = {
-        reading.name(number, text): (reading.step, data.tokens if reading.step == CHAIN_RULE else len(data.windows))
-        for reading in readings(subject)
-        for number in range(len(reading.networks))
-        for text, data in texts.items()
-    }
+    found: dict[str, tuple[str, int]] = {}
+    for reading in readings(subject):
+        texts = {"": held} | ({VALIDATION: fitting_windows(subject, reading)} if settings.expert == "ngram" else {})
+        for text, data in texts.items():
+            passes = data.tokens if reading.step == CHAIN_RULE else len(data.windows)
+            found |= {reading.name(i, text): (reading.step, passes) for i in range(len(reading.networks))}
     members = len(subject.rivals.members)
     if members and not subject.model.config.causal:
         found[MEAN_BOUND] = MODEL, (1 + members) * settings.draws * len(held.windows)
