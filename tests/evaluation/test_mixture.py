@@ -20,10 +20,12 @@ from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.likelihood import experts
+from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 from tiny_diffusion.evaluation.likelihood.bound import HeldOut, Likelihood, held_out, ngram_nats
 from tiny_diffusion.evaluation.likelihood.comparison import compare
 from tiny_diffusion.evaluation.likelihood.experts import CLASSES, ORDER, Counts, fit_weights, mean_law, mixed
 from tiny_diffusion.evaluation.likelihood.mixture import is_mixed
+from tiny_diffusion.evaluation.likelihood.product import fit_exponents, laws_of
 from tiny_diffusion.evaluation.likelihood.readings import causal_nats, chain_rule_nats
 from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
 from tiny_diffusion.evaluation.report.time_estimate import Expected
@@ -32,6 +34,7 @@ from tiny_diffusion.evaluation.subject import Rivals, Step, Subject
 from tiny_diffusion.model.likelihood import likelihood_bound
 from tiny_diffusion.model.transformer import Transformer
 
+KINDS = ("", " with counts", ", mean of 2", ", mean of 2 with counts")
 CPU, TOKENS = torch.device("cpu"), 3
 SETTINGS = EvaluationConfig(
     draws=2, windows=4, bootstrap=100, ngram_orders=(5,), ppm_order=0, breakdown_draws=0, samples=2, sample_tokens=40,
@@ -128,6 +131,35 @@ def test_the_bound_of_a_mean_of_laws() -> None:
     assert (bound(*networks) <= (each[0] + each[1]) / 2 + 1e-9).all()  # the logarithm is concave
 
 
+def test_a_product_of_laws_sums_to_one_and_has_the_best_exponents() -> None:
+    rng = np.random.default_rng(0)
+    counts = KneserNey(3, TOKENS)
+    counts.fit([rng.integers(0, 2, 6), np.array([2, 1, 0])])
+    texts = list(product(range(TOKENS), repeat=3))
+    windows = [torch.tensor(text) + NUM_RESERVED for text in texts]
+    laws = list(laws_of([tiny(0), tiny(1)], counts, windows))
+    exponents = torch.tensor([0.6, 0.7], dtype=torch.float64)
+    nats = np.array([float(each.nats(exponents).sum()) for each in laws])
+    assert np.exp(-nats).sum() == pytest.approx(1, abs=1e-6)
+    # Each factor alone is the law that the other modules give.
+    means = mean_law(np.array([list(causal_nats(tiny(seed), windows, 10))[-1] for seed in (0, 1)]))
+    for alone, expected in (([1.0, 0.0], means), ([0.0, 1.0], np.concatenate([-counts.log_probs(t) for t in texts]))):
+        found = torch.cat([each.nats(torch.tensor(alone)) for each in laws])
+        assert found.numpy() == pytest.approx(expected, abs=1e-5)
+    # By hand for one place.
+    network, known = laws[5].log_probs[:, 1].double()
+    by_hand = (0.6 * network + 0.7 * known).exp()
+    assert float(laws[5].nats(exponents)[1].exp() ** -1) == pytest.approx(float(by_hand[texts[5][1]] / by_hand.sum()))
+    some = laws[:7]
+    best = fit_exponents(some)
+
+    def total(a: float, b: float) -> float:
+        return float(sum(each.nats(torch.tensor([a, b])).sum() for each in some))
+
+    around = [total(best[0] + da, best[1] + db) for da in (-0.05, 0, 0.05) for db in (-0.05, 0, 0.05)]
+    assert min(around) == around[4]
+
+
 def untrained(config: ProjectConfig, data: Processed, seed: int = 0, **changes: object) -> Checkpoint:
     config = config.override(**changes)
     torch.manual_seed(seed)
@@ -159,8 +191,8 @@ def test_each_reading_has_a_row_for_every_mixture(config: ProjectConfig, data: P
     networks = [untrained(config, data, seed, **DUAL) for seed in (0, 1)]
     subject = subject_of(data, *networks)
     found = rows_of(subject, held)
-    kinds = ["", " with counts", ", mean of 2", ", mean of 2 with counts"]
-    exact = [f"diffusion ({reading}){kind}" for reading in ("causal reading", "chain rule") for kind in kinds]
+    exact = [f"diffusion ({reading}){kind}" for reading in ("causal reading", "chain rule") for kind in KINDS]
+    exact += [f"diffusion (causal reading){kind} times counts" for kind in ("", ", mean of 2")]
     assert set(found) == {"diffusion (bound)", "diffusion (bound), mean of 2", *exact, "5-gram Kneser-Ney", "uniform"}
     assert not subject.missing and {name for name in found if is_mixed(name)} == {
         name for name in found if "counts" in name or "mean" in name
@@ -183,6 +215,8 @@ def test_each_reading_has_a_row_for_every_mixture(config: ProjectConfig, data: P
     assert found[last].bits_per_byte == pytest.approx(expected, rel=1e-6)
     assert subject.weights[last] == pytest.approx(weights[:, 1].tolist(), abs=1e-4)
     assert set(subject.weights) == {name for name in exact if name.endswith("counts")}
+    for name in exact[-2:]:  # exponents near 0 and 1 too are among what is tried
+        assert len(subject.weights[name]) == 2 and found[name].bits_per_byte < found["5-gram Kneser-Ney"].bits_per_byte
     # Networks that know nothing leave nearly all to the counts.
     assert found[last].bits_per_byte < found["uniform"].bits_per_byte - 1
     alone = ngram_nats(data.texts("train"), held, data.tokenizer, level, ORDER).sum()
@@ -205,11 +239,11 @@ def test_what_cannot_be_read_from_left_to_right_has_a_mean_bound_only(
 def test_twins_are_mixed_as_well(config: ProjectConfig, data: Processed, held: HeldOut) -> None:
     twins = [untrained(config, data, seed, **CAUSAL) for seed in (0, 1)]
     found = rows_of(subject_of(data, *twins), held)
-    names = ["autoregressive twin" + kind for kind in ("", " with counts", ", mean of 2", ", mean of 2 with counts")]
-    assert list(found) == [*names, "5-gram Kneser-Ney", "uniform"]
+    names = ["autoregressive twin" + kind for kind in (*KINDS, " times counts", ", mean of 2 times counts")]
+    assert sorted(found) == sorted([*names, "5-gram Kneser-Ney", "uniform"])
     beside = replace(subject_of(data, untrained(config, data, **DUAL)), rivals=Rivals(twins[0]))
     again = rows_of(beside, held)
-    for name in names[:2]:
+    for name in (names[0], names[1], names[4]):
         assert again[name].bits_per_byte == pytest.approx(found[name].bits_per_byte, rel=1e-6)
 
 
@@ -259,13 +293,15 @@ def test_mixtures_are_kept_foretold_and_told(
     } < KeptParts(path, "a").names  # fmt: skip
     for name in ("causal_nats", "chain_rule_nats"):
         monkeypatch.setattr(f"tiny_diffusion.evaluation.likelihood.readings.{name}", None)  # not callable
-    monkeypatch.setattr("tiny_diffusion.evaluation.likelihood.mixture.bound_in_batches", None)
+    for name in ("laws_of", "bound_in_batches"):
+        monkeypatch.setattr(f"tiny_diffusion.evaluation.likelihood.mixture.{name}", None)
     again = list(measured(data, networks, KeptParts(path, "a")))[-1]
     assert again == report
     # A mixture is no rival of the network alone; its weights are told.
     assert set(rivals(report)) == {"the n-grams"}
     told = [line for line in details(report) if "the weight of the counts" in line]
     assert len(told) == 4 and told[0].startswith("diffusion (causal reading) with counts: ")
+    assert sum("the exponents of network and counts are" in line for line in details(report)) == 2
 
 
 def test_a_folder_of_checkpoints_is_evaluated_as_their_mean(

@@ -58,7 +58,7 @@ class ReportSettings(Config):
     chain_rule: bool = True
     """Measure a diffusion model's exact left-to-right likelihood too: one forward pass per token."""
     expert: Literal["none", "ngram"] = "none"
-    """ngram: further rows mix readings from left to right with counts, by weights fitted on the validation text."""
+    """ngram: further rows mix left-to-right readings with Kneser-Ney counts; weights from the validation text."""
     breakdown_draws: int = Field(8, ge=0)
     """Masks per window at each mask rate, and per example of each stage's format; 0: neither."""
     ngram_orders: tuple[int, ...] = Field((1, 2, 3, 4, 5, 6), min_length=1)

@@ -50,8 +50,8 @@ class Report:
     * evaluation, generation: the settings.
     * missing: for each row or part that could not be measured, by name, the reason. Files of version 4 lack it and can
       still be read.
-    * counts: for each row with counts, their weight after a context of which the counts know 0, 1, 2 ... tokens. Files
-      of version 5 lack it and can still be read.
+    * counts: for each row with counts, their weight after a context of which the counts know 0, 1, 2 ... tokens; for
+      each row times counts, the exponents of network and counts. Files of version 5 lack it and can still be read.
     """
 
     version: int

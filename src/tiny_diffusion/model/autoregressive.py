@@ -55,12 +55,17 @@ def next_token_loss(
     )
 
 
+def next_token_logits(model: Transformer, ids: Tensor, bos: int) -> Tensor:
+    """Logits (B, T, V) of each token given those before it in its row; the first follows ``bos``."""
+    return model.logits(model.hidden(_shifted(ids, bos, None), causal=True)).float()
+
+
 def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:
     """Cross-entropy in nats of each token given those before it in its row, (B, T); the first follows ``bos``.
 
     Reserved ids inside ``ids`` (SEP) score zero.
     """
-    logits = model.logits(model.hidden(_shifted(ids, bos, None), causal=True)).float()  # (B, T, V)
+    logits = next_token_logits(model, ids, bos)
     targets = (ids - model.reserved).masked_fill(ids < model.reserved, -100)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100).view_as(ids)
 

@@ -148,6 +148,23 @@ class KneserNey:
             probability[raw] = level.raw.mass[grams[raw]] + level.raw.weight[context[raw]] * probability[raw]
         return np.log(probability)
 
+    def laws(self, window: np.ndarray) -> FloatArray:
+        """Return p(id | predecessors of a place in the window) for every id, shape [len(window), vocab_size].
+
+        As ``log_probs``, for all ids instead of the true one.
+        """
+        tokens = self._checked(window)
+        found = np.full((len(tokens), self.vocab_size), 1.0 / self.vocab_size)
+        for start, (level, context, _) in enumerate(self._walk(tokens)):
+            ends = np.searchsorted(level.keys, np.stack((context, context + 1)) * self.vocab_size)
+            for at in range(start, len(tokens)):
+                table = level.raw if level.continuation is None or at == start else level.continuation
+                found[at] *= table.weight[context[at]]
+                if context[at] >= 0:
+                    grams = slice(*ends[:, at])
+                    found[at, level.keys[grams] % self.vocab_size] += table.mass[grams]
+        return found
+
     def matched(self, window: np.ndarray) -> IntArray:
         """Return for each token how many tokens before it form the longest context that a token followed in training.
 

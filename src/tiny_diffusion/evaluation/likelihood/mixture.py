@@ -14,6 +14,7 @@ from ..subject import Step, Subject
 from .baselines import FloatArray
 from .bound import HeldOut, held_out
 from .experts import CLASSES, ORDER, Counts, fit_weights, mean_law, mixed
+from .product import Laws, fit_exponents, laws_of
 from .readings import CHAIN_RULE, Nats, Reading, per_window, readings, steps, token_nats
 
 VALIDATION = "validation"
@@ -21,12 +22,13 @@ BOUND = "diffusion (bound)"  # name of a row
 COUNTS = f"n-grams of order {ORDER}, token by token"
 CHAIN_WINDOWS = 16  # the chain rule takes a pass per token, and few tokens are enough for so few weights
 MEAN_BOUND = "likelihood of the mean of the networks"
-WITH_COUNTS, MEAN = " with counts", ", mean of "
+WITH_COUNTS, TIMES_COUNTS, MEAN = " with counts", " times counts", ", mean of "
+LARGEST = 2**26  # numbers in the laws on which exponents are fitted: 256 MiB
 
 
 def is_mixed(row: str) -> bool:
     """Whether a row of the table belongs to several experts together."""
-    return row.endswith(WITH_COUNTS) or MEAN in row
+    return row.endswith((WITH_COUNTS, TIMES_COUNTS)) or MEAN in row
 
 
 def check_mixture(subject: Subject) -> None:
@@ -68,8 +70,10 @@ def mixed_rows(subject: Subject, reading: Reading, held: HeldOut) -> Iterator[tu
         if networks > 1:
             yield row, _windows(_mean(subject, reading, networks, held), held)
         if counts:
-            row += WITH_COUNTS
-            yield row, _windows(_with_counts(subject, reading, networks, held, row), held)
+            added, times = row + WITH_COUNTS, row + TIMES_COUNTS
+            yield added, _windows(_with_counts(subject, reading, networks, held, added), held)
+            if reading.step != CHAIN_RULE:  # whose laws would take a pass per token again
+                yield times, _times_counts(subject, reading, networks, held, times)
 
 
 def _windows(measure: Generator[Step, None, FloatArray], held: HeldOut) -> Nats:
@@ -95,14 +99,56 @@ def _with_counts(
     seen = yield from _mean(subject, reading, networks, fitting, VALIDATION)
     scored = yield from _mean(subject, reading, networks, held)
     yield Step(COUNTS)
-    training = subject.data.texts("train")
-    ids = [np.array(subject.tokenizer.encode(text, subject.level)) - NUM_RESERVED for text in training]
-    counts = Counts(ids, subject.tokenizer.level_size(subject.level))
+    counts = _counts(subject)
     known, classes = counts.read(fitting.windows)
     weights = fit_weights(np.stack((seen, known)), classes, CLASSES)
     subject.weights[row] = weights[:, 1].tolist()
     known, classes = counts.read(held.windows)
     return mixed(np.stack((scored, known)), weights, classes)
+
+
+def _counts(subject: Subject) -> Counts:
+    training = subject.data.texts("train")
+    ids = [np.array(subject.tokenizer.encode(text, subject.level)) - NUM_RESERVED for text in training]
+    return Counts(ids, subject.tokenizer.level_size(subject.level))
+
+
+def product_step(reading: Reading, networks: int) -> str:
+    """The name of the step that multiplies the mean law of ``networks`` networks with the counts."""
+    return f"{reading.step}{TIMES_COUNTS}" + (f"{MEAN}{networks}" if networks > 1 else "")
+
+
+def product_windows(subject: Subject) -> HeldOut:
+    """The windows of the validation text on which exponents are fitted, as many as the memory for their laws allows."""
+    texts, context, most = subject.data.texts(VALIDATION), subject.model.config.context, subject.settings.windows
+    fitting = max(1, LARGEST // (2 * context * subject.model.text_vocab_size))
+    return held_out(texts, subject.tokenizer, subject.level, context, min(most or fitting, fitting))
+
+
+def _times_counts(subject: Subject, reading: Reading, networks: int, held: HeldOut, row: str) -> Nats:
+    """Return the nats of each window; the exponents, fitted on the validation text, go to ``subject``."""
+    measure = _product(subject, reading, networks, held)
+    nats, subject.weights[row] = yield from subject.kept.part(product_step(reading, networks), measure)
+    return nats
+
+
+def _product(
+    subject: Subject, reading: Reading, networks: int, held: HeldOut
+) -> Generator[Step, None, tuple[list[float], list[float]]]:
+    """Return the nats of each window under the product of the mean law and the counts, and the two exponents."""
+    fitting, counts, device = product_windows(subject), _counts(subject).model, subject.model.device
+    models = [checkpoint.build(device) for checkpoint in reading.networks[:networks]]
+    name, total = product_step(reading, networks), len(fitting.windows) + len(held.windows)
+    with autocast(device, reading.networks[0].config.training.precision):
+        laws: list[Laws] = []
+        for each in laws_of(models, counts, fitting.windows):
+            laws.append(each)
+            yield Step(name, len(laws), total)
+        exponents, nats = fit_exponents(laws), list[float]()
+        for each in laws_of(models, counts, held.windows):
+            nats.append(float(each.nats(torch.from_numpy(exponents)).double().sum()))
+            yield Step(name, len(laws) + len(nats), total)
+    return nats, exponents.tolist()
 
 
 def _bound(subject: Subject, held: HeldOut) -> Nats:

@@ -16,7 +16,7 @@ from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import PPM, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
-from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows
+from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows, product_step, product_windows
 from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
 from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
@@ -101,6 +101,9 @@ def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]
         for text, data in texts.items():
             passes = data.tokens if reading.step == CHAIN_RULE else len(data.windows)
             found |= {reading.name(i, text): (reading.step, passes) for i in range(len(reading.networks))}
+        for networks in {1, len(reading.networks)} if settings.expert == "ngram" and reading.step != CHAIN_RULE else ():
+            passes = networks * (len(held.windows) + len(product_windows(subject).windows))
+            found[product_step(reading, networks)] = reading.step, passes
     members = len(subject.rivals.members)
     if members and not subject.model.config.causal:
         found[MEAN_BOUND] = MODEL, (1 + members) * settings.draws * len(held.windows)

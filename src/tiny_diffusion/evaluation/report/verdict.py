@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..blind_test.statistics import BlindReport
 from ..likelihood.bound import Likelihood
 from ..likelihood.comparison import NGRAM_NAMES
-from ..likelihood.mixture import BOUND, is_mixed
+from ..likelihood.mixture import BOUND, TIMES_COUNTS, is_mixed
 from ..result import Report
 from ..text_quality.samples import WRITING
 
@@ -144,7 +144,10 @@ def details(report: Report) -> list[str]:
             )
     for name, weights in report.counts.items():
         shown = ", ".join(f"{weight:.2f}" for weight in weights)
-        lines.append(f"{name}: the weight of the counts after 0, 1 and more tokens that they know is {shown}.")
+        what = "the weight of the counts after 0, 1 and more tokens that they know is"
+        if name.endswith(TIMES_COUNTS):
+            what = "the exponents of network and counts are"
+        lines.append(f"{name}: {what} {shown}.")
     if report.blind is not None:
         lines.append(people(report.blind))
     if report.rough_interval:
