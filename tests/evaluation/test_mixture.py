@@ -310,25 +310,27 @@ def test_a_folder_of_checkpoints_is_evaluated_as_their_mean(
     settings = {f"evaluation.{key}": getattr(SETTINGS, key) for key in SETTINGS.model_dump() if key != "seed"}
     few = {**settings, "evaluation.chain_rule": False, "evaluation.expert": "none", **DUAL}
     for seed in (0, 1):
-        (tmp_path / f"s{seed}").mkdir()
-        save_checkpoint(tmp_path / f"s{seed}" / "best_model.pt", untrained(config, data, seed, **few))
+        (tmp_path / f"member-{seed}").mkdir()
+        save_checkpoint(tmp_path / f"member-{seed}" / "best_model.pt", untrained(config, data, seed, **few))
 
     def run(*arguments: str) -> int:
         with pytest.raises(SystemExit) as ended:
             main(["evaluate", "--data-dir", str(prepared), "--device", "cpu", *arguments])
         return int(ended.value.code or 0)
 
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "best_model.pt").touch()  # no member
     assert run(str(tmp_path)) == 0
     names = [row["name"] for row in json.loads((tmp_path / "evaluation.json").read_text("utf-8"))["likelihood"]]
     assert [name for name in names if is_mixed(name)] == [
-        "diffusion (bound), mean of 2", "diffusion (causal reading), mean of 2",
+        "diffusion (causal reading), mean of 2", "diffusion (bound), mean of 2",
     ]  # fmt: skip
     assert (tmp_path / "report.html").exists() and not (tmp_path / "evaluation.parts.json").exists()
-    one, other = (str(tmp_path / f"s{seed}" / "best_model.pt") for seed in (0, 1))
+    one, other = (str(tmp_path / f"member-{seed}" / "best_model.pt") for seed in (0, 1))
     capsys.readouterr()
     for given, words in (
         ([one, "--member", one], "given twice"),
-        ([one, other, "--member", str(tmp_path / "s2")], "--member belongs to one model"),
+        ([one, other, "--member", str(tmp_path / "x.pt")], "--member belongs to one model"),
     ):
         assert run(*given) == 2
         assert words in capsys.readouterr().err
