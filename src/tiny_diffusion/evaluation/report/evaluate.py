@@ -94,6 +94,7 @@ def evaluate(
         evaluation=settings,
         generation=generation,
         missing=subject.missing,
+        counts=subject.weights,
     )
 
 
