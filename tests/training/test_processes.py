@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.test_commands import SMALL, environment, latest
+from tests.cli.running import SMALL, environment, latest
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import TrainingConfig
 from tiny_diffusion.errors import UserError
@@ -113,7 +113,7 @@ def test_what_one_process_decides_all_follow(tmp_path: Path, prepared: Path) -> 
     said = finished(train(tmp_path, prepared, 2, *drawn, *more))
     assert "in each of 2 processes" in said and rows(tmp_path, "Finished")[0]["interrupted"] is False
     first = (tmp_path / "outputs" / "best_model.pt").stat()
-    assert "[training]" in finished(train(tmp_path, prepared, 2, "--dry-run"))
+    assert "[training]" in finished(train(tmp_path, prepared, 2, "--dry-run", "--verbose"))
     assert (tmp_path / "outputs" / "best_model.pt").stat() == first
 
 
