@@ -105,7 +105,9 @@ def test_parts_of_lists_and_whole_sections_are_refused_too() -> None:
 
 def test_a_short_flag_is_the_same_as_the_setting_with_its_key() -> None:
     def config(name: str, *arguments: str) -> ProjectConfig:
-        with command_of(name).make_context(name, list(arguments), parent=click.Context(app)) as context:
+        with command_of(name).make_context(
+            name, list(arguments), parent=click.Context(app, **app.context_settings)
+        ) as context:
             return ProjectConfig.default().override_from_args(changes(context))
 
     base = ProjectConfig.default()
