@@ -124,7 +124,7 @@ def test_rows_of_a_stream_hold_a_context_of_text_behind_bos(length: int) -> None
 
 def test_settings_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"objective=dual needs model\.dual=true"):
-        ProjectConfig.smoke().override(**{"training.objective": "dual"})
+        ProjectConfig.smoke().override(**{"training.objective": "dual", "model.dual": False})
     with pytest.raises(ValueError, match=r"objective=diffusion needs model\.dual=false"):
         ProjectConfig.smoke().override(**{"model.dual": True})
     with pytest.raises(ValueError, match="causal=false"):
