@@ -34,6 +34,10 @@ class PipelineConfig(Config):
     """Join hard-wrapped lines into paragraphs."""
     drop_headings: bool = True
     """Remove chapter headings and tables of contents."""
+    keep: tuple[
+        Literal["headings", "front", "back", "contents", "notes", "pages", "pictures", "separators", "licence"], ...
+    ] = ()
+    """What stays in the training text although it is usually taken out; prepare prints what that is."""
     language: str = "auto"
     """Two-letter language code, or auto: detected from the text."""
     passage_chars: int = Field(4000, ge=200)

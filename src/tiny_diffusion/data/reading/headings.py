@@ -1,9 +1,10 @@
 """Decides which blocks of a book are headings, tables of contents or title pages rather than prose."""
 
 import re
-from dataclasses import dataclass, field
 
 from ..language.tables import heading_pattern
+from ..language.words import HYPHENATED_WORD
+from .document import Block
 
 ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
@@ -19,28 +20,17 @@ _HAN_HEADING = re.compile(
 _NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
 _CONTENTS = re.compile(heading_pattern("contents"), re.IGNORECASE)
 _LEADER = re.compile(r"(?:[ .…·]*\.{2,}|\s{2,}|[ .…·]{3,}|\t)[ .…·]*(?:\d{1,4}|[ivxlc]{1,7})\s*$")
+_LISTED_TITLE = re.compile(rf"(?:\d{{1,3}}|{ROMAN})[.)]\s+")
 _PAGE_WORD = re.compile(r"(?:chap\w*\.?|page)(?:\s+page)?", re.IGNORECASE)
 _TERMINAL = ".!?…。！？»”\"’'"
+_QUOTES = "\"“‘'«—„–"
 _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
 _MAX_TITLE = 120
-
-
-@dataclass
-class Block:
-    """Consecutive lines of a book.
-
-    lines: not stripped. blanks, after: number of blank lines before and after the block.
-    """
-
-    lines: list[str]
-    blanks: int = 0
-    after: int = 0
-    heading: bool = field(default=False)
-
-    @property
-    def flat(self) -> str:
-        """The block on one line, with spaces folded and italics marks removed."""
-        return " ".join(" ".join(self.lines).replace("_", " ").split())
+_TITLE_WORDS = 12
+_FAR = 3  # blank lines above a title that stands apart
+_SEVERAL = 5  # titles that stand apart, from which they are taken for titles
+_LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
+_TABLE_PLACE = 0.2  # a table of contents stands in this first part of the blocks
 
 
 def is_numbered_heading(line: str) -> bool:
@@ -60,8 +50,11 @@ def is_numbered_heading(line: str) -> bool:
     tail = re.sub(r"\[\w{1,3}\]", "", match["tail"]).strip()
     if not tail.strip(".:—–-)] "):
         return True
-    if tail[0] in ".:—–-" and not re.search(r"[.!?;] +\S", tail[1:].strip()):
-        return tail[-1] not in '.!?,;"”’»' or tail.isupper()
+    if tail[0] in ".:—–-" and not re.search(r"[.!?] +\S", tail[1:].strip()):
+        # A sentence that ends in a full stop is a title only if it is as short as one: "CHAPTER 2. Who Rang?"
+        return (
+            tail[-1] not in ',;"”’»' and (tail[-1] not in ".!?" or len(tail.split()) <= _TITLE_WORDS) or tail.isupper()
+        )
     return tail.isupper()
 
 
@@ -84,6 +77,49 @@ def is_capitals(text: str) -> bool:
 def is_title_line(block: Block) -> bool:
     """True for one short line that does not end like a sentence."""
     return len(block.lines) == 1 and 0 < len(block.flat) <= 80 and block.flat[-1] not in _TERMINAL
+
+
+def mark_contents(blocks: list[Block]) -> None:
+    """Set ``kind`` on the blocks of tables of contents."""
+    _mark_recurring(blocks)
+    at = 0
+    while at < len(blocks):
+        stop = at if blocks[at].kind else contents_span(blocks, at)
+        if stop == at and not blocks[at].kind and is_contents_list(blocks[at]):
+            stop = at + 1
+        for block in blocks[at:stop]:
+            block.kind = block.kind or "contents"
+        at = max(stop, at + 1)
+
+
+def _mark_recurring(blocks: list[Block]) -> None:
+    """Mark three or more lines in a row, at the beginning of the book, that all recur later in the same order."""
+    places: dict[str, int] = {}  # of the last block that is such a line
+    for i, block in enumerate(blocks):
+        if len(block.lines) == 1:
+            places[_key(block.flat)] = i
+    run: list[int] = []
+    last = 0
+    for i, block in enumerate(blocks[: int(_TABLE_PLACE * len(blocks)) + 1]):
+        found = [places.get(_key(line), -1) for line in block.lines]
+        rising = all(a < b for a, b in zip([last, *found], found, strict=False)) and found[0] > i
+        if rising and not block.kind and block.flat[:1] not in _QUOTES:
+            run.append(i)
+            last = found[-1]
+            continue
+        _mark_run(blocks, run)
+        run, last = [], 0
+    _mark_run(blocks, run)
+
+
+def _mark_run(blocks: list[Block], run: list[int]) -> None:
+    if sum(len(blocks[i].lines) for i in run) >= _LISTED:
+        for i in run:
+            blocks[i].kind = "contents"
+
+
+def _key(line: str) -> str:
+    return " ".join(_words(line)) or line
 
 
 def contents_span(blocks: list[Block], at: int) -> int:
@@ -119,7 +155,12 @@ def is_contents_list(block: Block) -> bool:
     """True for three or more lines that are all chapter headings or end in a page number after leaders."""
     if len(block.lines) < 3:
         return False
-    return all(is_numbered_heading(line) or _LEADER.search(line) for line in block.lines)
+    return all(is_numbered_heading(line) or _LEADER.search(line) or _is_numbered_title(line) for line in block.lines)
+
+
+def _is_numbered_title(line: str) -> bool:
+    match = _LISTED_TITLE.match(line.strip())
+    return match is not None and _is_titled(line.strip()[match.end() :].rstrip(".") or "-")
 
 
 def _is_entry(line: str) -> bool:
@@ -137,24 +178,56 @@ def _same_start(one: list[str], other: list[str]) -> bool:
 
 
 def mark_headings(blocks: list[Block]) -> None:
-    """Set ``heading`` on each block that is a heading or belongs to the title page."""
+    """Set ``kind`` on each block that is a heading or belongs to the title page."""
     capitals = [is_capitals(block.flat) for block in blocks]
     # In a book printed in capitals throughout, capitals do not tell headings apart.
     by_capitals = sum(capitals) <= max(3, 0.3 * len(blocks))
     spaced = any(block.blanks >= 2 for block in blocks[1:])
     for i, block in enumerate(blocks):
+        if block.kind:
+            continue
         flat = block.flat
         titled = is_numbered_heading(block.lines[0]) and all(_is_titled(line) for line in block.lines[1:])
-        block.heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
-        if not block.heading and by_capitals and capitals[i] and len(block.lines) <= 3:
+        heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
+        if not heading and by_capitals and capitals[i] and len(block.lines) <= 3:
             apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2 or block.after >= 2
             apart = apart or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
-            block.heading = apart if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
+            heading = apart if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
+        if heading:
+            block.kind = "headings"
+    _mark_titles(blocks)
     _mark_title_page(blocks)
     for i in range(1, len(blocks) - 1):
         # A lone "or", "by" or name between two headings of a title page.
-        if blocks[i - 1].heading and blocks[i + 1].heading and is_title_line(blocks[i]):
-            blocks[i].heading = True
+        if not blocks[i].kind and blocks[i - 1].heading and blocks[i + 1].heading and is_title_line(blocks[i]):
+            blocks[i].kind = "headings"
+
+
+def _mark_titles(blocks: list[Block]) -> None:
+    """Mark the titles of chapters in the paragraph after "CHAPTER I", and titles far above their poem or tale."""
+    after = [
+        (
+            blocks[i],
+            is_title_line(blocks[i]) and _is_titled(blocks[i].flat),
+            len(blocks[i].lines) == 1 and len(blocks[i].flat) <= 80,
+        )
+        for i in range(1, len(blocks))
+        if not blocks[i].kind
+        and blocks[i].flat[:1] not in _QUOTES
+        and blocks[i - 1].heading
+        and is_numbered_heading(blocks[i - 1].flat)
+    ]
+    # Where nearly every chapter's number is followed by one short line, that line is its title, however it ends.
+    series = len(after) >= _LISTED and sum(short for _, _, short in after) >= 0.8 * len(after)
+    for block, titled, short in after:
+        if titled or (series and short):
+            block.kind = "headings"
+    apart = [
+        b for b in blocks if not b.kind and b.blanks >= _FAR and b.after and is_title_line(b) and _is_titled(b.flat)
+    ]
+    if len(apart) >= _SEVERAL:
+        for block in apart:
+            block.kind = "headings"
 
 
 def _is_titled(line: str) -> bool:
@@ -162,7 +235,7 @@ def _is_titled(line: str) -> bool:
     text = line.replace("_", " ").strip()
     if text.isupper():
         return True
-    words = [word for word in re.findall(r"[^\W\d_]+", text) if len(word) > 3]
+    words = [word for word in HYPHENATED_WORD.findall(text) if len(word) > 3]
     capital = sum(word[0].isupper() for word in words)
     return len(text) <= 80 and text[-1] not in '.!?,;"”’»' and bool(words) and capital >= 0.7 * len(words)
 
@@ -172,7 +245,7 @@ def _mark_title_page(blocks: list[Block]) -> None:
     for i, block in enumerate(blocks[:60]):
         if is_numbered_heading(block.lines[0]) or is_named_heading(block.flat):
             for before in blocks[:i]:
-                before.heading = True
+                before.kind = before.kind or "front"
             return
         if not (block.heading or is_title_line(block)):
             return
