@@ -54,13 +54,10 @@ def test_a_book_of_verse_without_prose() -> None:
 
 
 def test_the_rest_of_a_long_line_of_verse_is_joined_to_it() -> None:
-    long = (
-        "  And all the boats of all the harbours of the north were coming home by\n      lamplight,\n  And I was there,\n"
-        "  And the tide was low."
-    )
-    assert added(book(long)) == [
-        "And all the boats of all the harbours of the north were coming home by lamplight,\nAnd I was there,\nAnd the tide was low."
-    ]
+    first, rest = "And all the boats of all the harbours of the north were coming home by", "lamplight,"
+    more = ["And I was there,", "And the tide was low."]
+    long = f"  {first}\n      {rest}\n  {more[0]}\n  {more[1]}"
+    assert added(book(long)) == ["\n".join([f"{first} {rest}", *more])]
 
 
 def test_prose_with_a_narrower_margin_is_not_verse() -> None:

@@ -265,6 +265,12 @@ def test_white_space_that_no_book_holds(data: Processed, text: str, wrong: list[
     assert rule.places(ids, [False] * len(ids)) == []
 
 
+def test_verse_may_have_single_line_feeds(data: Processed) -> None:
+    ids = [i for character in "One,\ntwo.\n\n\nFour \n five." for i in data.tokenizer.encode(character)]
+    rule = BookLayout(data.tokenizer, lines=True)
+    assert [data.tokenizer.decode(ids[a:b]) for a, b in rule.places(ids, [True] * len(ids))] == ["\n\n\n", " \n "]
+
+
 @pytest.mark.parametrize("how", ["ancestral", "confidence", "autoregressive"])
 def test_a_long_text_is_laid_out_as_the_book(data: Processed, how: str) -> None:
     # One token in three of this model's rows is a line feed, alone or in runs of any length.

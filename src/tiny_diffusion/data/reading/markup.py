@@ -152,7 +152,7 @@ def _is_note_mark(element: Element) -> bool:
 def _drop_capital(image: Element, before: list[str]) -> str:
     """The letter that a picture shows at the beginning of a block; nothing for any other picture."""
     alt = image.get("alt").strip()
-    return alt if len(alt) == 1 and alt.isalpha() and not "".join(before).strip() else ""
+    return alt if len(alt) == 1 and alt.isalpha() and not alt.islower() and not "".join(before).strip() else ""
 
 
 def _is_link_list(element: Element) -> bool:

@@ -10,11 +10,9 @@ from .lines import fold, is_han, join_lines
 
 _EARLY = 0.92  # share of the wrap width within which the next word must have had room
 _EARLY_PAIR = 0.7  # the same for two lines, which tell less
-_MOST, _SOME, _VERSE_BOOK = (
-    0.6,
-    0.25,
-    0.25,
-)  # shares of lines that end early: in verse, in verse by capitals, in a book of verse
+_MOST, _SOME = 0.6, 0.25  # shares of lines that end early: in verse, and in verse whose lines begin with capitals
+_VERSE_BOOK = 0.25  # share of all lines that end early in a book of verse
+_FEW, _LITTLE = 5, 0.1  # in a book of verse, fewer lines or a larger share than this is verse
 _CAPITALS = 0.9  # share of lines that begin with a capital in verse whose lines are long
 _TURNED = 3  # columns by which the rest of a long line of verse is set in
 _SPEAKERS = 3  # speeches under a name from which a book is taken for a play
@@ -49,9 +47,11 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
         return short and _early_ends(own, round(_EARLY_PAIR * width / _EARLY))[0]
     share = sum(early) / len(early)
     capitals = sum(_opens_with_capital(line) for line in own) / len(own)
+    if verse_book and (len(early) < _FEW or share >= _LITTLE):
+        return True
     if capitals < _CAPITALS and not any(_early_ends(lines, max(len(line.strip()) for line in lines))):
         return False  # prose that is wrapped more narrowly than the rest
-    return share >= _MOST or (share >= _SOME and (capitals >= _CAPITALS or verse_book))
+    return share >= _MOST or (share >= _SOME and capitals >= _CAPITALS)
 
 
 def join_block(block: Block, known: frozenset[str]) -> str:
