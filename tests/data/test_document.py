@@ -115,6 +115,26 @@ def test_a_table_of_contents_without_its_name() -> None:
     assert found.removed.counts == {"contents": 3, "headings": 3}
 
 
+def test_cries_of_a_play_are_no_table_of_contents() -> None:
+    cries = ["TOM.", "Ahoy there!", "ANNA."]
+    assert clean_book("\n\n".join([*cries * 5, *FLAT])).paragraphs == [*cries * 5, *FLAT]
+
+
+def test_the_title_page_before_the_first_chapter_goes() -> None:
+    front = ["The Mare", "by Nobody.\nLondon,\n1871", "All rights reserved."]
+    found = clean_book("\n\n".join([*front, "CHAPTER I", *PROSE]))
+    assert found.paragraphs == FLAT and found.removed.counts == {"front": 3, "headings": 1}
+    found = clean_book("\n\n".join([*front, PROSE[0], "CHAPTER I", *PROSE[1:]]))
+    assert found.paragraphs[-len(FLAT) :] == FLAT and "All rights reserved." in found.paragraphs
+
+
+def test_an_index_goes_and_a_chapter_of_that_name_stays() -> None:
+    entries = [f"Mares, {place}, {number}" for number, place in enumerate(("grey", "old", "sold", "stolen"), 31)]
+    found = clean_book("\n\n".join([*PROSE, "INDEX", *entries]))
+    assert found.paragraphs == FLAT and found.removed.counts == {"back": 5}
+    assert clean_book("\n\n".join([*PROSE, "Index", *PROSE])).paragraphs == [*FLAT, "Index", *FLAT]
+
+
 def test_titles_below_the_numbers_of_chapters() -> None:
     parts = [x for i, (title, body) in enumerate(zip(("Of a Mare", "Where is Tom?", "At sea"), FLAT, strict=False), 1)
              for x in (f"CHAPTER {i}", title, body)]  # fmt: skip

@@ -28,6 +28,7 @@ def page(tmp_path: Path, body: str, name: str = "a.html") -> Cleaned:
     ("body", "paragraphs", "removed"),
     [
         ("<h3>The Mare's Sale</h3><p>It <i>was</i> so.", ["It was so."], {"headings": 1}),
+        ("<h3>VIII. To Tom<p>I am well.<p>So is Anna.", ["I am well.", "So is Anna."], {"headings": 1}),
         ("<nav><a href='#a'>One mare</a></nav>", [], {"contents": 1}),
         ("<ul><li><a href='#a'>The mare<li><a href='#b'>The cart</a><li><a href='#c'>Tom</a></ul>", [],
          {"contents": 3}),

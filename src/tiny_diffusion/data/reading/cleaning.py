@@ -8,9 +8,10 @@ from itertools import groupby
 
 from . import aozora
 from .blocks import make_blocks
+from .contents import mark_contents, mark_index
 from .document import Block, Removed, stays
 from .gutenberg import strip_block_frame, strip_frame
-from .headings import mark_contents, mark_headings
+from .headings import mark_headings
 from .lines import ends_sentence, join_lines, known_words
 from .notes import drop_bracketed_notes, mark_notes
 from .pages import drop_page_marks, mark_furniture
@@ -94,6 +95,7 @@ def _mark(blocks: list[Block], unwrap: bool) -> None:
     mark_notes(blocks)
     mark_contents(blocks)
     mark_furniture(blocks)
+    mark_index(blocks)
     mark_headings(_without_furniture(blocks))
     if unwrap:
         mark_verse([block for block in blocks if not block.kind])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+HEADINGS = frozenset("h1 h2 h3 h4 h5 h6".split())
 _CLOSED_BY_BLOCK = "p"
 BLOCKS = frozenset(
     "p div h1 h2 h3 h4 h5 h6 li ul ol dl dt dd blockquote pre section article header footer table tr hr body html "
@@ -51,6 +52,8 @@ class _Builder(HTMLParser):
             del self.open[next((i for i, e in enumerate(self.open) if e.tag == "head"), len(self.open)) :]
         if tag in BLOCKS:
             self._close(_CLOSED_BY_BLOCK, _SCOPES | {"td", "th", "li", "div"})
+        if tag == "p" or tag in HEADINGS:
+            self._close_headings()
         for sibling in _SIBLINGS.get(tag, ()):
             self._close(sibling, _SCOPES)
         element = Element(tag, {name: value or "" for name, value in attrs})
@@ -71,6 +74,12 @@ class _Builder(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Keep text."""
         self.open[-1].children.append(data)
+
+    def _close_headings(self) -> None:
+        """End a heading that was never closed, if it has its text: what follows is not a part of it."""
+        at = next((i for i, element in enumerate(self.open) if element.tag in HEADINGS), None)
+        if at is not None and self.open[at].text().strip():
+            del self.open[at:]
 
     def _close(self, tag: str, scope: frozenset[str]) -> None:
         for i in range(len(self.open) - 1, 0, -1):

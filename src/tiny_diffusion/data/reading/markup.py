@@ -4,14 +4,13 @@ import re
 from dataclasses import dataclass, field
 
 from .document import Block
-from .dom import BLOCKS, Element, parse_html
+from .dom import BLOCKS, HEADINGS, Element, parse_html
 
 _SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
-_HEADINGS = frozenset("h1 h2 h3 h4 h5 h6".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _PAGE_CLASS = re.compile(r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum)\b", re.IGNORECASE)
 _NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3}|↩\ufe0e?)\s*[\])}]?", re.IGNORECASE)
-_LISTS = frozenset("ul ol table p div blockquote section".split())
+_LISTS = frozenset("ul ol table p div blockquote section center".split())
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b", re.IGNORECASE)
@@ -67,7 +66,7 @@ class _Reader:
             if self.pieces and not self.pieces[-1].endswith("\n"):
                 self.pieces.append("\n")
             self._children(element, kind, pre)
-        elif element.tag in BLOCKS or element.tag in _HEADINGS:
+        elif element.tag in BLOCKS or element.tag in HEADINGS:
             self._block(element, kind, pre)
         else:
             self._children(element, _kind(element) or kind, pre)
@@ -113,7 +112,7 @@ def html_blocks(page: str, kind: str = "") -> tuple[list[Block], str | None]:
 
 def _kind(element: Element) -> str:
     """The kind that a tag, ``epub:type``, role or class gives; empty if none does."""
-    if element.tag in _HEADINGS:
+    if element.tag in HEADINGS:
         return "headings"
     if element.tag == "nav":
         return "contents"
@@ -160,8 +159,12 @@ def _is_link_list(element: Element) -> bool:
     links = [e for e in element.elements() if e.tag == "a" and e.get("href") and _WORDS.search(e.text())]
     if len(links) < 3:
         return False
-    total = len(re.sub(r"[\W\d_]", "", element.text()))
-    return sum(len(re.sub(r"[\W\d_]", "", link.text())) for link in links) >= 0.8 * total
+    return sum(_signs(link) for link in links) >= 0.8 * _signs(element)
+
+
+def _signs(element: Element) -> int:
+    """Number of letters and digits below an element."""
+    return sum(len(word) for word in re.findall(r"[^\W_]+", element.text()))
 
 
 def _is_line(element: Element) -> bool:
