@@ -1,19 +1,21 @@
 """``tiny-diffusion prepare``: make training data from a book."""
 
+import json
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from rich.text import Text
 
 from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
+from ..config.pipeline_config import Removable
 from ..files import check_folder
 from .console import console, errors, print_table, say, warn
 from .help import examples
 from .options import config_option
-from .settings import config_flags, resolve, short_flag
+from .settings import changes, config_flags, resolve
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
@@ -43,7 +45,15 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
 @click.option("--explain", is_flag=True, help="Show what the first ten paragraphs were taken for; write nothing.")
 @click.option("--verbose", is_flag=True, help="Print the stages of training too, and more sentences.")
 @config_option("default")
-@short_flag("--keep", "pipeline.keep", help="Leave in what is usually taken out, such as headings,notes.")
+@click.option(
+    "--keep",
+    multiple=True,
+    type=click.Choice(get_args(Removable)),
+    metavar="KIND",
+    expose_value=False,
+    callback=lambda ctx, parameter, kinds: _keep(ctx, kinds),
+    help=f"Leave in what is usually taken out: {', '.join(get_args(Removable))}. May be repeated.",
+)
 @config_flags(PipelineConfig, also=keys_of(CurriculumConfig))  # --verbose shows the stages
 @click.pass_context
 def command(
@@ -64,6 +74,11 @@ def command(
     if not run(books, Path(output), config, force=force):
         say(f"{output} is up to date with this book and these settings; nothing to do")
     show(Path(output), config, verbose=verbose)
+
+
+def _keep(ctx: click.Context, kinds: tuple[str, ...]) -> None:
+    if kinds:
+        changes(ctx).append(f"pipeline.keep={json.dumps(kinds)}")
 
 
 def run(book: str | Sequence[str], output: Path, config: ProjectConfig, *, force: bool) -> bool:

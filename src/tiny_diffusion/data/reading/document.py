@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from ...config.pipeline_config import Removable
+
 Kept = Literal["text", "verse", "speech"]
-Removable = Literal["headings", "front", "back", "contents", "notes", "pages", "pictures", "separators", "licence"]
 REMOVABLE: tuple[str, ...] = get_args(Removable)
 """Kinds that are taken out unless the user keeps them, in the order of a report."""
 
