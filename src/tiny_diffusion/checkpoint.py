@@ -34,6 +34,11 @@ class Checkpoint:
     weights: dict[str, Tensor]
     meta: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def keeps_lines(self) -> bool:
+        """Whether the book keeps its line ends, as verse and plays do."""
+        return bool(self.meta.get("lines", False))
+
     def build(self, device: torch.device) -> Transformer:
         """The model with these weights, in evaluation mode."""
         model = new_model(self.config, self.tokenizer).to(device)
@@ -85,8 +90,9 @@ def check_same_data(checkpoint: Checkpoint, data: "Processed | TrainingText") ->
     """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
     if checkpoint.meta.get("data") != data.identity:
         raise UserError(
-            "the prepared data is not what the checkpoint was trained on (other book or other pipeline settings); "
-            f"the checkpoint's book was {checkpoint.meta.get('source')!r}: prepare it again with the same settings"
+            "the prepared data is not what the checkpoint was trained on (another book, other pipeline settings, or "
+            "cleaning rules of another version); the checkpoint's book was "
+            f"{checkpoint.meta.get('source')!r}: prepare it again with the same settings"
         )
 
 

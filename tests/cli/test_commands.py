@@ -112,6 +112,22 @@ def test_config_prints_what_it_reads_back(checkout: Path) -> None:
     assert "training.seed" in run(checkout, "config", "--reference").text
 
 
+def test_prepare_explains_what_it_takes_a_book_for(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("CHAPTER I\n\nHe sold the mare,[1] and kept the dog.\n\n[1] For nine crowns.\n")
+    prepare = ("prepare", "--book", "b.txt", "--explain")
+    shown = run(tmp_path, *prepare).text
+    for words in (
+        "headings   CHAPTER I",
+        "text       He sold the mare, and kept",
+        "notes      For nine crowns.",
+        "1 paragraphs",
+    ):
+        assert words in shown
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.txt"]
+    assert "3 paragraphs" in run(tmp_path, *prepare, "--keep", "notes", "--keep", "headings").text
+    run(tmp_path, *prepare, "--keep", "marvels", code=2)
+
+
 def test_help_comes_without_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from tiny_diffusion.cli import main\n"

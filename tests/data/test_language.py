@@ -8,6 +8,7 @@ from tiny_diffusion.data.language.words import (
     LETTER_RUN,
     LONG_LETTER_RUN,
     PRINTED_WORD,
+    count_words,
     spelled_words,
     split_words,
 )
@@ -34,6 +35,34 @@ SAMPLES = {
 @pytest.mark.parametrize("code", SAMPLES)
 def test_each_language(code: str) -> None:
     assert detect_language(SAMPLES[code]) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("fi", "tumma tyttö tuvassansa, katseli yöhön pimeään, kuuli tuulen huudon, lähti laivaan harmaaseen"),
+        ("cs", "tmavá dívka čekala doma, dívala se oknem ven, slyšela vítr volat, hledala svoji starou loďku"),
+    ],
+)
+def test_verse_with_few_function_words(code: str, text: str) -> None:
+    assert detect_language(text) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Où ?", 1),
+        ("He said so.", 3),
+        ("— Yes!", 1),
+        ("船在河上。", 4),
+        ("It’s o’clock", 2),
+        ("ไป", 2),
+        ("", 0),
+        ("1 + 1", 2),
+    ],
+)
+def test_words_are_counted_in_every_script(text: str, words: int) -> None:
+    assert count_words(text) == words
 
 
 @pytest.mark.parametrize("text", ["", "1234 !!", "Hello", "zxcv qwer tyui asdf ghjk " * 20])

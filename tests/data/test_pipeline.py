@@ -1,13 +1,18 @@
 """The steps from a book to data: repeatable, idle if nothing changed, and sensitive to each setting."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import make_book
 from tiny_diffusion.config import PipelineConfig, ProjectConfig
+from tiny_diffusion.data import pipeline
 from tiny_diffusion.data.artefacts import load_processed
-from tiny_diffusion.data.pipeline import prepare
+from tiny_diffusion.data.folder import digest, read_training_text
+from tiny_diffusion.data.pipeline import LEARNING, prepare
+from tiny_diffusion.data.reading.cleaning import Cleaned
 from tiny_diffusion.data.sentences import without_leaks
 from tiny_diffusion.data.splitting import Passage
 from tiny_diffusion.errors import UserError
@@ -57,12 +62,13 @@ def test_the_same_input_gives_the_same_bytes_and_a_second_run_does_nothing(book:
     list(prepare(book, tmp_path / "b", settings))
     assert files(tmp_path / "a") == files(tmp_path / "b")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*")}
-    assert [step.name for step in prepare(book, tmp_path / "a", settings)] == ["reading"]
+    assert LEARNING not in [step.name for step in prepare(book, tmp_path / "a", settings)]
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "a").rglob("*")}
 
 
 KNOBS = {
     "pipeline.strip_gutenberg": False, "pipeline.unwrap": False, "pipeline.drop_headings": False,
+    "pipeline.keep": ["headings"],
     "pipeline.language": "fr", "pipeline.passage_chars": 700, "pipeline.vocab_size": 513,
     "pipeline.min_sentence_words": 12, "pipeline.difficulty.lexical_rarity": 0.9,
     "pipeline.difficulty.syntactic_complexity": 0.9, "pipeline.difficulty.argument_structure": 0.9,
@@ -144,3 +150,64 @@ def test_no_held_out_sentence_stays_in_a_training_passage() -> None:
     assert [p.index for p in kept] == [0, 1, 3, 4]  # nothing was left of passage 2
     assert kept[0].paragraphs == ("A first one. A last one.", "Quite another.")
     assert kept[1:] == [passages[1], passages[3], passages[4]]
+
+
+def test_several_books_become_one_training_text_and_no_passage_joins_two(tmp_path: Path) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.txt").write_text(make_book(18_000, seed=i), encoding="utf-8")
+    settings = PipelineConfig(passage_chars=500)
+    list(prepare([tmp_path / f"{i}.txt" for i in range(3)], tmp_path / "out", settings))
+    data = load_processed(tmp_path / "out")
+    assert data.source == "0.txt + 1.txt + 2.txt"
+    assert [p.index for p in data.passages] == list(range(len(data.passages)))
+    assert [p.book for p in data.passages] == sorted(p.book for p in data.passages)
+    for i in range(3):
+        text = " ".join((tmp_path / f"{i}.txt").read_text(encoding="utf-8").split())
+        own = [p for p in data.passages if p.book == i]
+        assert {p.split for p in own} == {"train", "validation", "test"}
+        assert all(" ".join(paragraph.split()) in text for p in own for paragraph in p.paragraphs)
+
+
+def test_the_identity_follows_what_came_out(book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PipelineConfig()
+    list(prepare(book, tmp_path, settings))
+    before = load_processed(tmp_path).identity
+    assert before == read_training_text(tmp_path).identity
+    (tmp_path / "copy.txt").write_text(book.read_text(encoding="utf-8") + "\n\n\n", encoding="utf-8")
+    assert LEARNING not in [step.name for step in prepare(tmp_path / "copy.txt", tmp_path, settings)]
+    rules = pipeline.clean_book
+
+    def changed(source: object, **how: object) -> Cleaned:
+        found = rules(source, **how)  # type: ignore[arg-type]
+        return replace(found, paragraphs=found.paragraphs[:-1])
+
+    monkeypatch.setattr(pipeline, "clean_book", changed)
+    assert LEARNING in [step.name for step in prepare(book, tmp_path, settings)]
+    assert load_processed(tmp_path).identity != before
+
+
+def test_data_of_an_older_version_keep_their_identity_and_are_named(book: Path, tmp_path: Path) -> None:
+    list(prepare(book, tmp_path, PipelineConfig()))
+    path = tmp_path / "meta.json"
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    old = {"version": 2, "text_hash": "abc"}
+    path.write_text(json.dumps({**{k: v for k, v in meta.items() if k not in ("content_hash", "removed")}, **old}))
+    data = load_processed(tmp_path)
+    assert data.identity == digest("abc" + meta["settings_hash"])
+    assert data.outdated is not None and f"prepare --book tales.txt --output {tmp_path}" in data.outdated
+    assert LEARNING in [step.name for step in prepare(book, tmp_path, PipelineConfig())]
+    assert load_processed(tmp_path).outdated is None
+
+
+def test_a_book_of_verse_keeps_its_lines_and_says_so(book: Path, tmp_path: Path) -> None:
+    lines = make_book(30_000, seed=3).replace(". ", ".\n\n").split("\n\n")
+    stanzas = ["\n".join(" ".join(line.split()[i : i + 5]).capitalize() for i in (0, 5)) for line in lines]
+    path = tmp_path / "verse.txt"
+    path.write_text("\n\n".join("\n".join(stanzas[i : i + 2]) for i in range(0, len(stanzas), 2)), encoding="utf-8")
+    list(prepare(path, tmp_path / "verse", PipelineConfig(passage_chars=600)))
+    data = load_processed(tmp_path / "verse")
+    assert data.keeps_lines and all("\n" in sentence.text for sentence in data.sentences[:5])
+    text = "".join(data.texts("train"))
+    assert data.tokenizer.decode(data.tokenizer.encode(text)) == text
+    list(prepare(book, tmp_path / "prose", PipelineConfig()))
+    assert not load_processed(tmp_path / "prose").keeps_lines

@@ -24,7 +24,7 @@ def squeeze(parts: list[str]) -> str:
 
 def test_split_by_position_and_nothing_lost() -> None:
     book = paragraphs(600)
-    passages = make_passages(book, "en", 4000)
+    passages = make_passages([book], "en", 4000)
     assert len(passages) > 40
     assert all(len(p.text) >= 4000 for p in passages)
     for passage in passages:
@@ -37,7 +37,7 @@ def test_split_by_position_and_nothing_lost() -> None:
 
 def test_long_paragraph_is_cut_at_sentence_ends() -> None:
     book = [prose(1, 2000)]
-    passages = make_passages(book, "en", 4000)
+    passages = make_passages([book], "en", 4000)
     assert len(passages) >= 20
     assert all(p.text.endswith(".") and len(p.text) < 4400 for p in passages[:-1])
     assert squeeze([p.text for p in passages]) == squeeze(book)
@@ -45,13 +45,13 @@ def test_long_paragraph_is_cut_at_sentence_ends() -> None:
 
 def test_text_without_sentence_ends_is_still_cut() -> None:
     book = [" ".join(prose(i, 1).rstrip(".").casefold() for i in range(2000))]
-    passages = make_passages(book, "en", 4000)
+    passages = make_passages([book], "en", 4000)
     assert len(passages) >= 20
     assert squeeze([p.text for p in passages]) == squeeze(book)
 
 
 def test_short_book_gets_shorter_passages() -> None:
-    passages = make_passages(paragraphs(60, 3), "en", 4000)
+    passages = make_passages([paragraphs(60, 3)], "en", 4000)
     assert len(passages) >= 20
     assert set(Counter(p.split for p in passages)) == {"train", "test", "validation"}
 
@@ -59,12 +59,12 @@ def test_short_book_gets_shorter_passages() -> None:
 @pytest.mark.parametrize("book", [[], ["One line."], paragraphs(5)])
 def test_too_short_is_refused_with_figures(book: list[str]) -> None:
     with pytest.raises(UserError, match=rf"{sum(map(len, book)):,} characters.*about [\d,]+ are needed"):
-        make_passages(book, "en", 4000)
+        make_passages([book], "en", 4000)
 
 
 def test_bad_size_is_refused() -> None:
     with pytest.raises(UserError, match="min_chars=0"):
-        make_passages(paragraphs(60), "en", 0)
+        make_passages([paragraphs(60)], "en", 0)
 
 
 def test_near_duplicates_go_to_the_held_out_side() -> None:
@@ -72,7 +72,7 @@ def test_near_duplicates_go_to_the_held_out_side() -> None:
     book[8] = book[5].replace("a", "a", 1)[:-200] + prose(99, 2)  # near copy of a test passage
     book[30] = book[10]  # copy of a validation passage
     book[21] = book[20]  # a repeat inside training stays
-    splits = [p.split for p in make_passages(book, "en", 3000)]
+    splits = [p.split for p in make_passages([book], "en", 3000)]
     assert len(splits) == 40
     assert (splits[8], splits[30], splits[20], splits[21]) == ("test", "validation", "train", "train")
     assert splits.count("train") == 33
@@ -80,7 +80,7 @@ def test_near_duplicates_go_to_the_held_out_side() -> None:
 
 def test_book_of_one_repeated_passage_is_refused() -> None:
     with pytest.raises(UserError, match="repeats itself"):
-        make_passages([prose(1, 60)] * 40, "en", 3000)
+        make_passages([[prose(1, 60)] * 40], "en", 3000)
 
 
 def test_leaking_sentences() -> None:
@@ -103,6 +103,6 @@ def test_five_megabytes_on_one_line() -> None:
     line = " ".join(prose(i, 500) for i in range(120))
     assert len(line) > 4_500_000
     start = time.perf_counter()
-    passages = make_passages([line], "en", 4000)
+    passages = make_passages([[line]], "en", 4000)
     assert time.perf_counter() - start < 30
     assert len(passages) > 1000

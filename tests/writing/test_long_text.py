@@ -18,7 +18,7 @@ from tiny_diffusion.data.tokenizer import EOS, MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.evaluation.text_quality.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.training.epochs import StageRows
-from tiny_diffusion.writing.finishing import cut_at_sentence
+from tiny_diffusion.writing.finishing import Finishing, cut_at_sentence
 from tiny_diffusion.writing.layout import BREAK, BookLayout, break_ids
 from tiny_diffusion.writing.results import Run, Written
 from tiny_diffusion.writing.writer import Writer
@@ -263,6 +263,12 @@ def test_white_space_that_no_book_holds(data: Processed, text: str, wrong: list[
     rule = BookLayout(data.tokenizer)
     assert [data.tokenizer.decode(ids[a:b]) for a, b in rule.places(ids, [True] * len(ids))] == wrong
     assert rule.places(ids, [False] * len(ids)) == []
+
+
+def test_verse_may_have_single_line_feeds(data: Processed) -> None:
+    ids = [i for character in "One,\ntwo.\n\n\nFour \n five." for i in data.tokenizer.encode(character)]
+    [rule] = Finishing(data.tokenizer, None, "en", lines=True).rules(PLAIN)
+    assert [data.tokenizer.decode(ids[a:b]) for a, b in rule.places(ids, [True] * len(ids))] == ["\n\n\n", " \n "]
 
 
 @pytest.mark.parametrize("how", ["ancestral", "confidence", "autoregressive"])

@@ -1,22 +1,25 @@
 """``tiny-diffusion prepare``: make training data from a book."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 from rich.text import Text
 
 from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
+from ..config.pipeline_config import Removable
 from ..files import check_folder
 from .console import console, errors, print_table, say, warn
 from .help import examples
 from .options import config_option
-from .settings import config_flags, resolve
+from .settings import changes, config_flags, resolve
 
 if TYPE_CHECKING:
     from ..data.artefacts import Processed
+    from ..data.reading.document import Removed
 
 FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --verbose
 
@@ -25,34 +28,94 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
     "tiny-diffusion prepare --book mybook.epub",
     "tiny-diffusion prepare --book gutenberg:84 --config cpu_2m",
     "tiny-diffusion prepare --book mybook.txt --pipeline.vocab_size 8000",
+    "tiny-diffusion prepare --book first.epub --book second.txt --output both",
+    "tiny-diffusion prepare --book mybook.html --explain",
 )
 @click.command("prepare")
-@click.option("--book", required=True, help="The book: .txt (any encoding), .epub, .html, .gz, a URL, or gutenberg:ID.")
+@click.option(
+    "--book",
+    "books",
+    required=True,
+    multiple=True,
+    help="The book: .txt (any encoding), .md, .html, .epub, .gz, a folder or .zip of books, a URL, or gutenberg:ID. "
+    "May be given several times.",
+)
 @click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
 @click.option("--force", is_flag=True, help="Prepare again, even if nothing has changed.")
+@click.option("--explain", is_flag=True, help="Show what the first ten paragraphs were taken for; write nothing.")
 @click.option("--verbose", is_flag=True, help="Print the stages of training too, and more sentences.")
 @config_option("default")
+@click.option(
+    "--keep",
+    multiple=True,
+    type=click.Choice(get_args(Removable)),
+    metavar="KIND",
+    expose_value=False,
+    callback=lambda ctx, parameter, kinds: _keep(ctx, kinds),
+    help=f"Leave in what is usually taken out: {', '.join(get_args(Removable))}. May be repeated.",
+)
 @config_flags(PipelineConfig, also=keys_of(CurriculumConfig))  # --verbose shows the stages
 @click.pass_context
-def command(ctx: click.Context, book: str, output: str, force: bool, verbose: bool, config_name: str) -> None:
+def command(
+    ctx: click.Context,
+    books: tuple[str, ...],
+    output: str,
+    force: bool,
+    explain: bool,
+    verbose: bool,
+    config_name: str,
+) -> None:
     """Read a book, split it into training and held-out passages, and fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
+    if explain:
+        _explain(books, config.pipeline)
+        return
     check_folder(Path(output))
-    if not run(book, Path(output), config, force=force):
+    if not run(books, Path(output), config, force=force):
         say(f"{output} is up to date with this book and these settings; nothing to do")
     show(Path(output), config, verbose=verbose)
 
 
-def run(book: str, output: Path, config: ProjectConfig, *, force: bool) -> bool:
-    """Prepare, and return whether there was anything to do."""
-    from ..data.pipeline import prepare
+def _keep(ctx: click.Context, kinds: tuple[str, ...]) -> None:
+    if kinds:
+        changes(ctx).append(f"pipeline.keep={json.dumps(kinds)}")
 
-    steps = 0
+
+def run(book: str | Sequence[str], output: Path, config: ProjectConfig, *, force: bool) -> bool:
+    """Prepare, and return whether there was anything to do."""
+    from ..data.pipeline import LEARNING, prepare
+
+    anything = False
     with errors.status("reading the book") as status:
         for step in prepare(book, output, config.pipeline, force=force):
-            steps += 1
+            anything = anything or step.name == LEARNING
             status.update(step.name)
-    return steps > 1
+    return anything
+
+
+def _explain(books: Sequence[str], settings: PipelineConfig) -> None:
+    """Print what the first paragraphs of each book were taken for, and what is taken out."""
+    from ..data.pipeline import clean, notes_on
+    from ..data.reading import read_books
+    from ..data.reading.cleaning import first_pieces
+
+    for book in read_books(books):
+        found = clean(book, settings)
+        say(f"{book.source}: {len(found.paragraphs):,} paragraphs")
+        for kind, text, more in first_pieces(found):
+            rest = f"  (and {more:,} more)" if more else ""
+            console.print(
+                Text(f"  {kind:10} {' / '.join(text.split(chr(10)))}{rest}"), no_wrap=True, overflow="ellipsis"
+            )
+        _show_removed(found.removed)
+        for note in notes_on([book], [found]):
+            warn(f"note: {note}")
+
+
+def _show_removed(removed: "Removed") -> None:
+    rows = [(kind, f"{count:,}", example) for kind, count, example in removed.rows()]
+    if rows:
+        print_table(("taken out", "pieces", "the first"), rows, "--keep leaves a kind in")
 
 
 def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
@@ -74,6 +137,7 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
         counts[name] = lambda text, level=level: len(data.tokenizer.encode(text, level))  # type: ignore[misc]
     rows = [(name, *(f"{sum(map(count, texts[split])):,}" for split in splits)) for name, count in counts.items()]
     print_table(("", *splits), rows)
+    _show_removed(data.removed)
     if verbose:
         _show_stages(data, config)
     _show_pairs(data, config)

@@ -8,6 +8,8 @@ from .base import LARGEST_NUMPY_SEED, Config
 
 NUM_RESERVED = 16  # ids before the text tokens: five in use, the others spare, so that text ids never move
 GPT2_TOKENS = 50_257
+Removable = Literal["headings", "front", "back", "contents", "notes", "pages", "pictures", "separators", "licence"]
+"""Parts of a book that are taken out of the training text unless the user keeps them, in the order of a report."""
 # Number of text tokens per vocabulary level. Level 5 holds all.
 LEVEL_SIZES = {1: 512, 2: 1024, 3: 2048, 4: 4096}
 
@@ -34,6 +36,8 @@ class PipelineConfig(Config):
     """Join hard-wrapped lines into paragraphs."""
     drop_headings: bool = True
     """Remove chapter headings and tables of contents."""
+    keep: tuple[Removable, ...] = ()
+    """What stays in the training text although it is usually taken out; prepare prints what that is."""
     language: str = "auto"
     """Two-letter language code, or auto: detected from the text."""
     passage_chars: int = Field(4000, ge=200)

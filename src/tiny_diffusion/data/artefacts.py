@@ -1,6 +1,7 @@
 """What preparation leaves in a folder: JSON, JSON lines and safetensors; the same input gives the same bytes."""
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,18 +13,37 @@ from safetensors.numpy import save as save_arrays
 from ..config import PipelineConfig
 from ..files import atomic_write, sync
 from .difficulty import Difficulty
-from .folder import META, PASSAGES, VERSION, damaged, identity, read_lines, read_passages, require_meta, settings_hash
+from .folder import (
+    META,
+    PASSAGES,
+    VERSION,
+    damaged,
+    digest,
+    identity,
+    outdated,
+    read_lines,
+    read_passages,
+    require_meta,
+    settings_hash,
+)
+from .reading.document import Removed
 from .sentences import Sentence
 from .splitting import Passage
 from .tokenizer import BookTokenizer
 
+BREAK = "\n\n"
+LINES_SHARE = 0.1  # line ends for each paragraph break, from which they are a part of how the book is written
 SENTENCES, SCORES = "sentences.jsonl", "difficulty.safetensors"
 TOKENIZER = "tokenizer/compressed_tokenizer.json"
 
 
 @dataclass(frozen=True)
 class Processed:
-    """A prepared book. ``sentences`` and ``difficulty`` hold training sentences only."""
+    """A prepared book. ``sentences`` and ``difficulty`` hold training sentences only.
+
+    source: name of the book, or of the books with " + " between them. identity: hash of passages, sentences and
+    settings. removed: what cleaning took out. outdated: a line for the user if an older version prepared the folder.
+    """
 
     passages: list[Passage]
     sentences: list[Sentence]
@@ -32,21 +52,26 @@ class Processed:
     pipeline: PipelineConfig
     language: str
     source: str
-    text_hash: str
+    identity: str
+    removed: Removed
+    outdated: str | None = None
 
     @property
-    def settings_hash(self) -> str:
-        """Hash of the preparation's settings."""
-        return settings_hash(self.pipeline)
-
-    @property
-    def identity(self) -> str:
-        """Hash of text and settings together: equal if and only if the data are equal."""
-        return identity(self.text_hash, self.pipeline)
+    def keeps_lines(self) -> bool:
+        """Whether line ends are a part of the training text, rather than of a quotation here and there."""
+        texts = self.texts("train")
+        breaks = sum(text.count(BREAK) for text in texts)
+        return sum(text.count("\n") for text in texts) - 2 * breaks > LINES_SHARE * breaks
 
     def texts(self, split: str) -> list[str]:
         """Texts of the passages of one split, in book order."""
         return [p.text for p in self.passages if p.split == split]
+
+
+def content_hash(passages: Sequence[Passage], sentences: Sequence[Sentence]) -> str:
+    """Hash of what preparation made of a book: its passages, their split, and the sentences for training."""
+    rows = [_lines([asdict(p) for p in passages]), _lines([asdict(s) for s in sentences])]
+    return digest("\0".join(row.decode("utf-8", "surrogatepass") for row in rows))
 
 
 def save_processed(folder: Path, data: Processed) -> None:
@@ -59,10 +84,11 @@ def save_processed(folder: Path, data: Processed) -> None:
         "version": VERSION,
         "source": data.source,
         "language": data.language,
-        "text_hash": data.text_hash,
-        "settings_hash": data.settings_hash,
+        "content_hash": content_hash(data.passages, data.sentences),
+        "settings_hash": settings_hash(data.pipeline),
         "pipeline": data.pipeline.model_dump(mode="json"),
         "notes": data.difficulty.notes,
+        "removed": asdict(data.removed),
     }
     contents = {
         META: (json.dumps(meta, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8"),
@@ -99,7 +125,9 @@ def load_processed(folder: Path) -> Processed:
             pipeline=PipelineConfig.model_validate_json(json.dumps(meta["pipeline"])),
             language=str(meta["language"]),
             source=str(meta["source"]),
-            text_hash=str(meta["text_hash"]),
+            identity=identity(meta),
+            removed=Removed(**meta.get("removed", {})),  # type: ignore[arg-type]
+            outdated=outdated(meta, folder),
         )
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise damaged(folder, error) from error

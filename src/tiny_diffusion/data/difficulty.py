@@ -105,7 +105,11 @@ def _wordfreq_name(language: str, notes: list[str]) -> str | None:
     """wordfreq's name of the language, or None, with a note, if wordfreq cannot be used."""
     name = wordfreq_name(language)
     if name not in wordfreq.available_languages():
-        notes.append(f"lexical_rarity: from the book itself, wordfreq has no words of language {language!r}")
+        notes.append(
+            "the language was not found out, so lexical_rarity comes from the book itself; give --pipeline.language"
+            if language == "und"
+            else f"lexical_rarity: from the book itself, wordfreq has no words of language {language!r}"
+        )
         return None
     if any(find_spec(module) is None for module in _CJK_MODULES.get(name, ())):
         notes.append(f"lexical_rarity: from the book; {language!r} needs pip install 'tiny-diffusion[cjk]'")

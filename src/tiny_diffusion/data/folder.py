@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from ..config import PipelineConfig
 from ..errors import UserError
 from .splitting import Passage
 
-VERSION = 2
+VERSION = 3
+OLDER = 2  # still read, so that checkpoints of that time can be used with their data
 META, PASSAGES = "meta.json", "passages.jsonl"
 
 
@@ -31,9 +33,22 @@ def settings_hash(pipeline: PipelineConfig) -> str:
     return digest(json.dumps(pipeline.model_dump(mode="json"), sort_keys=True))
 
 
-def identity(text_hash: str, pipeline: PipelineConfig) -> str:
-    """Hash of text and settings together: equal if and only if the data are equal."""
-    return digest(text_hash + settings_hash(pipeline))
+def identity(meta: Mapping[str, object]) -> str:
+    """Hash of what came out of preparation and of its settings: equal if and only if the data are equal.
+
+    Version 2 had a hash of the book that went in instead, so that a change of rules was not noticed.
+    """
+    return digest(str(meta["text_hash" if meta["version"] == OLDER else "content_hash"]) + str(meta["settings_hash"]))
+
+
+def outdated(meta: Mapping[str, object], folder: Path) -> str | None:
+    """A line that says that an older version prepared the folder, and how to do it again; None for one of today."""
+    if meta["version"] == VERSION:
+        return None
+    return (
+        f"{folder} was prepared by an older version of this program, whose rules differ; to prepare it again: "
+        f"tiny-diffusion prepare --book {meta.get('source', 'FILE')} --output {folder}"
+    )
 
 
 def read_meta(folder: Path) -> dict[str, object] | None:
@@ -48,7 +63,7 @@ def read_meta(folder: Path) -> dict[str, object] | None:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged; run prepare again with --force") from error
-    if not isinstance(meta, dict) or meta.get("version") != VERSION:
+    if not isinstance(meta, dict) or meta.get("version") not in (OLDER, VERSION):
         raise UserError(f"{path} was written by another version of this program; run prepare again with --force")
     return meta
 
@@ -57,9 +72,8 @@ def read_training_text(folder: Path) -> TrainingText:
     """Read the training passages of a prepared folder; raises UserError if there are none or a file is damaged."""
     meta = require_meta(folder)
     try:
-        pipeline = PipelineConfig.model_validate_json(json.dumps(meta["pipeline"]))
         passages = [passage.text for passage in read_passages(folder) if passage.split == "train"]
-        return TrainingText(passages, identity(str(meta["text_hash"]), pipeline))
+        return TrainingText(passages, identity(meta))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise damaged(folder, error) from error
 
@@ -79,7 +93,9 @@ def damaged(folder: Path, error: Exception) -> UserError:
 
 def read_passages(folder: Path) -> list[Passage]:
     """All passages of the folder, in book order."""
-    return [Passage(p["index"], p["split"], tuple(p["paragraphs"])) for p in read_lines(folder / PASSAGES)]
+    return [
+        Passage(p["index"], p["split"], tuple(p["paragraphs"]), p.get("book", 0)) for p in read_lines(folder / PASSAGES)
+    ]
 
 
 def read_lines(path: Path) -> list[dict]:

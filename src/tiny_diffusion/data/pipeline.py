@@ -1,17 +1,19 @@
 """The steps from a book to training data: read, clean, SPLIT, then fit everything on the training part."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import PipelineConfig
 from ..errors import UserError
-from .artefacts import Processed, save_processed
+from .artefacts import Processed, content_hash, save_processed
 from .difficulty import score_sentences
-from .folder import digest, read_meta, settings_hash
+from .folder import VERSION, identity, read_meta, settings_hash
 from .language.language import detect_language
-from .reading.cleaning import clean_book
-from .reading.loading import Book, read_book
+from .reading.cleaning import Cleaned, clean_book, unlike_a_book
+from .reading.document import Removed
+from .reading.loading import Book
+from .reading.shelf import read_books
 from .sentences import Sentence, long_enough, sentences_of, without_leaks
 from .splitting import Passage, drop_leaking, make_passages
 from .tokenizer import BookTokenizer
@@ -24,42 +26,46 @@ class Step:
     name: str
 
 
-def prepare(source: str | Path, folder: Path, settings: PipelineConfig, *, force: bool = False) -> Iterator[Step]:
-    """Prepare a book into ``folder`` and yield each step as it begins; an unchanged book and settings do nothing.
+LEARNING = "training the tokenizer"
+"""The first step that is not taken where nothing has changed."""
 
-    Raises UserError for a book or settings that cannot be used; ``folder`` is then left as it was.
+
+def prepare(
+    source: str | Path | Sequence[str | Path], folder: Path, settings: PipelineConfig, *, force: bool = False
+) -> Iterator[Step]:
+    """Prepare a book or several into ``folder`` and yield each step as it begins.
+
+    If the same passages come out of the same settings as before, nothing is written: a change of the book or of the
+    rules is noticed. Raises UserError for a book or settings that cannot be used; ``folder`` is then left as it was.
     """
     yield Step("reading")
-    book = read_book(source)
-    meta = None if force else read_meta(folder)
-    wanted = (digest(book.text), settings_hash(settings))
-    if meta is not None and (meta["text_hash"], meta["settings_hash"]) == wanted:
-        return
-    yield from _prepare(book, folder, settings)
-
-
-def _prepare(book: Book, folder: Path, settings: PipelineConfig) -> Iterator[Step]:
+    books = read_books([source] if isinstance(source, str | Path) else source)
+    before = None if force else read_meta(folder)
     yield Step("cleaning")
-    paragraphs = clean_book(
-        book.text,
-        strip_gutenberg=settings.strip_gutenberg,
-        unwrap=settings.unwrap,
-        drop_headings=settings.drop_headings,
-    )
-    if not paragraphs:
-        raise UserError(f"{book.source}: nothing is left of the text after cleaning; is it a book?")
-    language = detect_language("\n".join(paragraphs)) if settings.language == "auto" else settings.language
+    cleaned = [clean(book, settings) for book in books]
+    texts = ["\n".join(found.paragraphs) for found in cleaned]
+    language = detect_language("\n".join(texts)) if settings.language == "auto" else settings.language
     yield Step("splitting into training, validation and test passages")
+    paragraphs = [found.paragraphs for found in cleaned]
     passages = without_leaks(make_passages(paragraphs, language, settings.passage_chars), language)
     sentences = training_sentences(passages, language, settings.min_sentence_words)
+    meta = {
+        "version": VERSION,
+        "content_hash": content_hash(passages, sentences),
+        "settings_hash": settings_hash(settings),
+        "language": language,
+    }
+    if before is not None and all(before.get(key) == value for key, value in meta.items()):
+        return
+    yield Step(LEARNING)
     training = [p.text for p in passages if p.split == "train"]
-    yield Step("training the tokenizer")
     if settings.tokenizer == "bpe":
         tokenizer = BookTokenizer.train(training, settings.vocab_size)
     else:
         tokenizer = BookTokenizer.from_gpt2(training, settings.vocab_size, settings.gpt2_vocab)
     yield Step("scoring the difficulty of sentences")
     difficulty = score_sentences([s.text for s in sentences], language, settings)
+    difficulty.notes[:0] = notes_on(books, cleaned)
     yield Step("writing")
     data = Processed(
         passages=passages,
@@ -68,10 +74,41 @@ def _prepare(book: Book, folder: Path, settings: PipelineConfig) -> Iterator[Ste
         tokenizer=tokenizer,
         pipeline=settings,
         language=language,
-        source=Path(book.source).name,
-        text_hash=digest(book.text),
+        source=" + ".join(Path(book.source).name for book in books),
+        identity=identity(meta),
+        removed=_all_removed(cleaned),
     )
     save_processed(folder, data)
+
+
+def clean(book: Book, settings: PipelineConfig) -> Cleaned:
+    """The paragraphs of a book by the settings' rules; raises UserError if nothing is left."""
+    found = clean_book(
+        book.text if book.blocks is None else book.blocks,
+        strip_gutenberg=settings.strip_gutenberg,
+        unwrap=settings.unwrap,
+        drop_headings=settings.drop_headings,
+        keep=settings.keep,
+    )
+    if not found.paragraphs:
+        raise UserError(f"{book.source}: nothing is left of the text after cleaning; is it a book?")
+    return found
+
+
+def notes_on(books: Sequence[Book], cleaned: Sequence[Cleaned]) -> list[str]:
+    """What the user should know about the books: pages that are missing, and a text that looks like no book."""
+    notes = [warning for book in books for warning in book.warnings]
+    for book, found in zip(books, cleaned, strict=True):
+        if (what := unlike_a_book(found)) is not None:
+            notes.append(f"{book.source} looks like {what}, not like prose, verse or a play; look at prepare --explain")
+    return notes
+
+
+def _all_removed(cleaned: Sequence[Cleaned]) -> Removed:
+    total = Removed()
+    for found in cleaned:
+        total.update(found.removed)
+    return total
 
 
 def training_sentences(passages: list[Passage], language: str, min_words: int) -> list[Sentence]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .language.segmentation import split_sentences
+from .language.words import count_words
 from .splitting import Passage, drop_leaking
 
 
@@ -62,5 +63,5 @@ def _kept_text(paragraph: str, sentences: Sequence[tuple[str, bool]]) -> str:
 
 
 def long_enough(text: str, min_words: int) -> bool:
-    """Whether a sentence has ``min_words`` words; text beyond ASCII always has, since its script may lack spaces."""
-    return len(text.split()) >= min_words or not text.isascii()
+    """Whether a sentence has ``min_words`` words, as ``count_words`` counts them in every script."""
+    return count_words(text) >= min_words

@@ -1,7 +1,7 @@
 """Passages and their split into training, validation and test text, which comes before everything else."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import UserError
@@ -21,11 +21,15 @@ LEAK_SIGNS = 16
 
 @dataclass(frozen=True)
 class Passage:
-    """Consecutive paragraphs that belong to one split: ``split`` is "train", "validation" or "test"."""
+    """Consecutive paragraphs that belong to one split: ``split`` is "train", "validation" or "test".
+
+    book: number of its book, from 0, if several were prepared together.
+    """
 
     index: int
     split: str
     paragraphs: tuple[str, ...]
+    book: int = 0
 
     @property
     def text(self) -> str:
@@ -33,17 +37,18 @@ class Passage:
         return "\n\n".join(self.paragraphs)
 
 
-def make_passages(paragraphs: list[str], language: str, min_chars: int) -> list[Passage]:
-    """Pack paragraphs into passages of at least ``min_chars`` characters and split them by position.
+def make_passages(books: Sequence[Sequence[str]], language: str, min_chars: int) -> list[Passage]:
+    """Pack the paragraphs of each book into passages of at least ``min_chars`` characters and split them by position.
 
-    A book too short for 20 such passages gets shorter ones. Training passages that nearly repeat a held-out one move to
-    its split. Raises UserError for a book that does not yield 20 passages of about 300 characters, for ``min_chars`` <
-    1, and if nothing is left for training because the book repeats itself.
+    No passage crosses from one book into the next; the places of the split run on through all books. A book too short
+    for 20 such passages gets shorter ones. Training passages that nearly repeat a held-out one move to its split.
+    Raises UserError for books that do not yield 20 passages of about 300 characters, for ``min_chars`` < 1, and if
+    nothing is left for training because the book repeats itself.
     """
     if min_chars < 1:
         raise UserError(f"passages need at least 1 character, not min_chars={min_chars}")
-    packed = _pack_enough([p for p in paragraphs if p.strip()], language, min_chars)
-    passages = [Passage(i, _split_of(i), tuple(group)) for i, group in enumerate(packed)]
+    packed = _pack_enough([[p for p in paragraphs if p.strip()] for paragraphs in books], language, min_chars)
+    passages = [Passage(i, _split_of(i), tuple(group), book) for i, (book, group) in enumerate(packed)]
     passages = _move_duplicates(passages)
     if not any(p.split == "train" for p in passages):
         raise UserError(
@@ -69,17 +74,24 @@ def _split_of(index: int) -> str:
     return "validation" if place in VALIDATION_PLACES else "train"
 
 
-def _pack_enough(paragraphs: list[str], language: str, min_chars: int) -> list[list[str]]:
-    """Pack at ``min_chars``, or at the largest smaller size that yields enough passages."""
-    total = sum(len(p) for p in paragraphs)
+def _pack_enough(books: list[list[str]], language: str, min_chars: int) -> list[tuple[int, list[str]]]:
+    """Return the number of its book and the paragraphs of each passage.
+
+    They are packed at ``min_chars``, or at the largest smaller size that yields enough passages.
+    """
+    total = sum(len(p) for paragraphs in books for p in paragraphs)
     smallest = min(min_chars, SMALLEST_PASSAGE)
-    sentences: dict[int, list[str]] = {}
+    sentences: list[dict[int, list[str]]] = [{} for _ in books]
+
+    def pack(size: int) -> list[tuple[int, list[str]]]:
+        return [(i, group) for i, book in enumerate(books) for group in _pack(book, language, size, sentences[i])]
+
     size = min_chars
-    packed = _pack(paragraphs, language, size, sentences)
+    packed = pack(size)
     while len(packed) < MIN_PASSAGES and size > smallest:
         # Passages come out longer than asked for, so the next size starts below the mean and decreases.
         size = max(smallest, min(int(0.9 * size), total // MIN_PASSAGES))
-        packed = _pack(paragraphs, language, size, sentences)
+        packed = pack(size)
     if len(packed) < MIN_PASSAGES:
         needed = -(-max(total * MIN_PASSAGES // max(len(packed), 1), MIN_PASSAGES * smallest) // 500) * 500
         raise UserError(

@@ -83,7 +83,7 @@ def write_rows(state: RunState, epoch: int) -> Tensor:
     """
     config = state.config
     count = max(1, round(config.training.self_training_share * state.rows.rows_per_epoch[state.progress.stage]))
-    written, writer = [], Writer(state.average, state.data.tokenizer)
+    written, writer = [], Writer(state.average, state.data.tokenizer, lines=state.data.keeps_lines)
     for start in range(0, count, TEXTS_AT_ONCE):
         changes = {
             "num_samples": min(TEXTS_AT_ONCE, count - start),
@@ -101,7 +101,7 @@ def sample_settings(config: ProjectConfig) -> GenerationConfig:
 
 def write_sample(state: RunState, settings: GenerationConfig) -> str:
     """One text of the averaged model."""
-    return Writer(state.average, state.data.tokenizer).write("", settings)[0].text
+    return Writer(state.average, state.data.tokenizer, lines=state.data.keeps_lines).write("", settings)[0].text
 
 
 def _plain(config: ProjectConfig) -> GenerationConfig:

@@ -131,6 +131,7 @@ class RunState:
             "data": self.data.identity,
             "source": self.data.source,
             "language": self.data.language,
+            "lines": self.data.keeps_lines,
             "step": self.progress.step,
             "stage": self.progress.stage,
             "epoch": epoch,

@@ -19,15 +19,19 @@ _NEXT = " Hm"
 
 @dataclass(frozen=True)
 class Finishing:
-    """Finishes texts in a two-letter ``language``; ``index`` is that of the training text if it is at hand."""
+    """Finishes texts in a two-letter ``language``; ``index`` is that of the training text if it is at hand.
+
+    lines: the book keeps its line ends, as verse and plays do.
+    """
 
     tokenizer: BookTokenizer
     index: CopyIndex | None
     language: str
+    lines: bool = False
 
     def rules(self, settings: GenerationConfig) -> list[Rule]:
         """What a text that is written freely must keep: see ``guards`` for the errors raised."""
-        layout: list[Rule] = [BookLayout(self.tokenizer)] if settings.layout == "book" else []
+        layout: list[Rule] = [BookLayout(self.tokenizer, self.lines)] if settings.layout == "book" else []
         return layout + list[Rule](self.guards(settings))
 
     def guards(self, settings: GenerationConfig) -> list[NoveltyGuard]:

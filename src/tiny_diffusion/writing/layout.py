@@ -1,4 +1,4 @@
-"""The book's layout: one space between words, one blank line between paragraphs, and no other white space.
+"""The book's layout: one space between words, one blank line between paragraphs, a line feed in verse, nothing else.
 
 Also where tokens stand in the text that they spell, since a token may hold only a part of a character.
 """
@@ -20,9 +20,13 @@ _WHITE = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class BookLayout:
-    """A rule for ``repair``: preparation leaves spaces and blank lines only, so other white space is a mistake."""
+    """A rule for ``repair``: preparation leaves spaces and blank lines only, so other white space is a mistake.
+
+    lines: the book is of verse or plays, where single line feeds are right too.
+    """
 
     tokenizer: BookTokenizer
+    lines: bool = False
     patience: int = 4  # a single line feed may well become a blank line
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
@@ -31,13 +35,19 @@ class BookLayout:
         At either end of the text, part of a blank line is accepted.
         """
         text = self.tokenizer.decode(ids)
-        runs = [match.span() for match in _WHITE.finditer(text) if not _as_in_book(text, *match.span())]
+        runs = [match.span() for match in _WHITE.finditer(text) if not self._as_in_book(text, *match.span())]
         tokens = tokens_of(token_spans(self.tokenizer, ids), runs)
         return [(min(own), max(own) + 1) for places in tokens if (own := [i for i in places if free[i]])]
 
     def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
         """4 tokens: a longer run of white space at the edge of ``ids`` breaks the rule by itself."""
         return min(4, len(ids))
+
+    def _as_in_book(self, text: str, start: int, end: int) -> bool:
+        run = text[start:end]
+        if run in (" ", BREAK) or (self.lines and run == "\n"):
+            return True
+        return run in BREAK and (start == 0 or end == len(text))
 
     def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
         """Leave the white space as the model wants it."""
@@ -66,8 +76,3 @@ def tokens_of(spans: Sequence[Span], places: Iterable[Span]) -> list[range]:
     """The tokens, given by their ``token_spans``, that contribute to each of ``places`` of the text."""
     starts, ends = [start for start, _ in spans], [end for _, end in spans]
     return [range(bisect_right(ends, start), bisect_left(starts, end)) for start, end in places]
-
-
-def _as_in_book(text: str, start: int, end: int) -> bool:
-    run = text[start:end]
-    return run in (" ", BREAK) or (run in BREAK and (start == 0 or end == len(text)))

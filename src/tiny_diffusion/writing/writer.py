@@ -47,15 +47,21 @@ class Writer:
     Random numbers start from ``settings.seed`` in each call: the same call gives the same texts. The first, second ...
     sample of ``write`` does not depend on how many are requested, apart from rounding in batches of different size.
     ``index`` of the training text: measures how much of a text is copied; ``settings.max_copied_words`` needs it.
-    ``language``: two letters, selects the rules for ends of sentences.
+    ``language``: two letters, selects the rules for ends of sentences. ``lines``: the book keeps its line ends, as
+    verse and plays do.
     """
 
     def __init__(
-        self, model: Transformer, tokenizer: BookTokenizer, index: CopyIndex | None = None, language: str = ENGLISH
+        self,
+        model: Transformer,
+        tokenizer: BookTokenizer,
+        index: CopyIndex | None = None,
+        language: str = ENGLISH,
+        lines: bool = False,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.finishing = Finishing(tokenizer, index, language)
+        self.finishing = Finishing(tokenizer, index, language, lines)
         self.device = model.device
 
     @classmethod
@@ -75,7 +81,7 @@ class Writer:
             check_same_data(checkpoint, training)
             index = CopyIndex(training.passages)
         language = checkpoint.meta.get("language", ENGLISH)
-        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language)
+        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language, checkpoint.keeps_lines)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Ids of ``prompt``; raises UserError if it leaves no room to write within the context."""

@@ -101,7 +101,7 @@ def make(
     half = settings.blind_passages // 2
     real = real_passages(data.texts("test"), data.language, settings.blind_words, half, settings.seed)
     check_writable(path)  # before the passages are written, which takes long
-    writer = Writer(loaded.build(find_device(device)), loaded.tokenizer)
+    writer = Writer(loaded.build(find_device(device)), loaded.tokenizer, lines=loaded.keeps_lines)
     pieces = write_passages(writer, data, settings, config.generation)
     generated = list(track(pieces, "writing passages", total=half, console=errors, transient=True))
     origin = Origin(

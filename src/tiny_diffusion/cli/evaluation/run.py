@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ...config import PipelineConfig, ProjectConfig
-from ..console import errors, say
+from ..console import errors, say, warn
 from ..durations import duration
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def run(
 
     with memory_errors(), errors.status("reading") as status:
         loaded, data = load_checkpoint(checkpoint), load_processed(data_dir)
+        if data.outdated is not None:
+            warn(data.outdated)
         others = {name: cleaned(name, data.pipeline) for name in other_books}
         rivals = Rivals(None if twin is None else load_checkpoint(twin), local, tuple(map(load_checkpoint, members)))
         line = ProgressLine()
@@ -102,17 +104,11 @@ def run(
 
 
 def cleaned(book: str, pipeline: PipelineConfig) -> str:
-    """The text of another book, cleaned like the model's own; empty if nothing is left."""
-    from ...data.reading.cleaning import clean_book
+    """The text of another book, cleaned like the model's own; raises UserError if nothing is left."""
+    from ...data.pipeline import clean
     from ...data.reading.loading import read_book
 
-    paragraphs = clean_book(
-        read_book(book).text,
-        strip_gutenberg=pipeline.strip_gutenberg,
-        unwrap=pipeline.unwrap,
-        drop_headings=pipeline.drop_headings,
-    )
-    return "\n\n".join(paragraphs)
+    return "\n\n".join(clean(read_book(book), pipeline).paragraphs)
 
 
 def page_of(target: Path) -> Path:

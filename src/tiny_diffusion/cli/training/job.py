@@ -9,7 +9,7 @@ import click
 from ...config import ProjectConfig
 from ...files import write_text
 from ...training.output_folder import CONFIG_FILE, locked, move_aside
-from ..console import errors, say
+from ..console import errors, say, warn
 from ..durations import duration
 from ..stopping import EXIT_INTERRUPTED
 from .budget import Budget, Choice, keep_deadline
@@ -38,7 +38,10 @@ def open_book(folder: Path) -> "Processed":
     with errors.status("starting torch, reading the prepared book"):
         from ...data.artefacts import load_processed
 
-        return load_processed(folder)
+        data = load_processed(folder)
+    if data.outdated is not None:
+        warn(data.outdated)
+    return data
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,18 @@
 import re
 from collections import Counter
 
+import wordfreq
+
 from .tables import word_lists
 from .words import LETTER_RUN
 
 _SAMPLE = 200_000
 _MIN_HITS = 3
 _MIN_SHARE = 0.12
+
+_TYPES, _FEWEST_TYPES = 300, 10  # different words that are looked up in lists of frequent words
+_LISTED_SHARE, _AHEAD = 0.5, 1.2  # share of them that a language must know, and how far it must be ahead
+_OTHER_SCRIPTS = frozenset("ar bg bn el fa he hi ja ko mk ru ta uk ur zh".split())
 
 _FUNCTION_WORDS = word_lists("function_words")
 _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -60,5 +66,24 @@ def _latin_language(sample: str) -> str:
     ranked = sorted(hits, key=lambda code: -hits[code])
     best, second = ranked[0], ranked[1]
     if hits[best] < _MIN_HITS or hits[best] < _MIN_SHARE * total or hits[best] == hits[second]:
-        return "und"
+        return _by_frequent_words(words)
     return best
+
+
+def _by_frequent_words(words: Counter[str]) -> str:
+    """The language in whose list of frequent words most words stand: verse has few function words.
+
+    It takes a second or two, so it is only asked where the function words tell nothing.
+    """
+    known = [word for word, _ in words.most_common(_TYPES) if len(word) > 2]
+    if len(known) < _FEWEST_TYPES:
+        return "und"
+    shares = {}
+    for code in wordfreq.available_languages("small"):
+        if code not in _OTHER_SCRIPTS:
+            frequent = wordfreq.get_frequency_dict(code, "small")
+            shares[code] = sum(word in frequent for word in known) / len(known)
+            wordfreq.get_frequency_dict.cache_clear()  # each list takes some megabytes
+    best, second = sorted(shares, key=lambda code: -shares[code])[:2]
+    clear = shares[best] >= _LISTED_SHARE and shares[best] >= _AHEAD * shares[second]
+    return {"nb": "no"}.get(best, best) if clear else "und"

@@ -9,8 +9,8 @@ all count by it. The other definitions differ because they serve another purpose
 * ``HYPHENATED_WORD`` keeps hyphens, because cleaning has to tell a hyphen in a word from one at the end of a line.
 * ``PRINTED_WORD`` is what a reader would count on the page: everything between two spaces, punctuation included.
 
-Lengths that a user asks for (``pipeline.min_sentence_words``, the words of a gap) are counted between spaces, with
-``str.split``: the user who writes ``{3 words}`` sees three.
+Lengths that a user asks for are counted between spaces: the user who writes ``{3 words}`` sees three. ``count_words``
+does so for ``pipeline.min_sentence_words``, and counts each character of a script without spaces.
 """
 
 import re
@@ -31,6 +31,7 @@ _SPACELESS = f"{SIGNS}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 # ``re`` does not count combining marks (vowel signs of Devanagari, Arabic points) as part of a word.
 _MARKS = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
 _LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"
+_COUNTED = re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])\S)*(?:(?![{_SPACELESS}])[^\W_])(?:(?![{_SPACELESS}])\S)*")
 _SPELLED = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|'(?={_LETTER}))*")
 
 
@@ -51,6 +52,14 @@ class _WordCharacters(dict[int, str]):
 
 
 _TABLE = _WordCharacters()
+
+
+def count_words(text: str) -> int:
+    """Number of words as a reader sees them: between spaces, and each character of a script without spaces.
+
+    A piece without any letter or digit, such as a dash, is none.
+    """
+    return len(_COUNTED.findall(text))
 
 
 def split_words(text: str) -> list[str]:

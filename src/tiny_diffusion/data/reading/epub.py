@@ -7,14 +7,16 @@ import struct
 import urllib.parse
 import zipfile
 import zlib
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ...errors import UserError
+from .document import Block
 from .encoding import decode
-from .markup import html_text
+from .markup import html_blocks
 
 MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000
@@ -27,11 +29,27 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
-    """Return the text and title of an EPUB, with the chapters in the order of the spine.
+# Types of a page in the package: the nav of EPUB 3, and references of the guide of EPUB 2.
+_GUIDE = {
+    "toc": "contents", "loi": "contents", "lot": "contents", "index": "contents", "cover": "front",
+    "title-page": "front", "copyright-page": "front", "colophon": "back", "notes": "notes",
+}  # fmt: skip
 
-    Raises UserError if the file is not an EPUB, is damaged, unpacks to too many bytes, names paths outside itself, or
-    holds XML with entities.
+
+@dataclass(frozen=True)
+class Epub:
+    """An EPUB's blocks in the order of its spine, its title, and warnings about pages that cannot be read."""
+
+    blocks: list[Block]
+    title: str | None
+    warnings: tuple[str, ...]
+
+
+def read_epub(data: bytes, name: str) -> Epub:
+    """Read an EPUB. A page that is listed but missing is left out, with a warning.
+
+    Raises UserError if the file is not an EPUB, is damaged, unpacks to too many bytes, names paths outside itself,
+    holds XML with entities, or no page with text.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -39,22 +57,22 @@ def epub_text(data: bytes, name: str) -> tuple[str, str | None]:
             package_path = _package_path(archive, name)
             package = _xml(archive, package_path, name)
             title = package.findtext(".//{*}title", default=None)
-            chapters = []
-            for path in _spine(package, package_path, name):
-                data = _member(archive, path, name)
-                if not data.strip():
-                    continue
-                page = decode(data, f"{name}: {path}")[0]
-                _refuse_entities(page, path, name)
-                chapters.append(html_text(page)[0])
+            spine, kinds = _spine(package, package_path, name), _kinds(package, package_path)
+            missing = [path for path in spine if path not in archive.NameToInfo]
+            blocks: list[Block] = []
+            for path in (path for path in spine if path not in missing):
+                content = _member(archive, path, name)
+                if content.strip():
+                    page = decode(content, f"{name}: {path}")[0]
+                    _refuse_entities(page, path, name)
+                    blocks += html_blocks(page, kinds.get(path, ""))[0]
     except UserError:
         raise  # a refusal from below; UserError is a ValueError, so the next line would catch it
     except _DAMAGE as error:
         raise UserError(f"{name} is not an EPUB, or it is damaged ({error})") from error
-    text = "\n\n".join(chapter for chapter in chapters if chapter)
-    if not text:
+    if not blocks:
         raise UserError(f"{name}: the EPUB holds no text")
-    return text, title
+    return Epub(blocks, title, tuple(f"{name}: {path} is listed in the EPUB but missing; left out" for path in missing))
 
 
 def _check(archive: zipfile.ZipFile, name: str) -> None:
@@ -112,14 +130,29 @@ def _package_path(archive: zipfile.ZipFile, name: str) -> str:
 
 
 def _spine(package: Element, package_path: str, name: str) -> list[str]:
-    folder = posixpath.dirname(package_path)
     items = {item.get("id"): item.get("href", "") for item in package.findall(".//{*}manifest/{*}item")}
     paths = []
     for reference in package.findall(".//{*}spine/{*}itemref"):
-        href = items.get(reference.get("idref"))
-        if href:
-            path = urllib.parse.unquote(href.split("#")[0])
-            paths.append(_safe(posixpath.normpath(posixpath.join(folder, path)), name))
+        if href := items.get(reference.get("idref")):
+            paths.append(_safe(_path(href, package_path), name))
     if not paths:
         raise UserError(f"{name} is not a complete EPUB: its spine is empty")
     return list(dict.fromkeys(paths))  # each chapter once, even if a forged spine repeats it
+
+
+def _kinds(package: Element, package_path: str) -> dict[str, str]:
+    """The kinds of the pages that the package itself names: contents, title page, notes."""
+    kinds = {}
+    for reference in package.findall(".//{*}guide/{*}reference"):
+        # A reference to a place within a page says nothing about the whole page.
+        if (kind := _GUIDE.get(reference.get("type", "").lower())) and "#" not in reference.get("href", "#"):
+            kinds[_path(reference.get("href", ""), package_path)] = kind
+    for item in package.findall(".//{*}manifest/{*}item"):
+        if "nav" in item.get("properties", "").split():
+            kinds[_path(item.get("href", ""), package_path)] = "contents"
+    return kinds
+
+
+def _path(href: str, package_path: str) -> str:
+    path = urllib.parse.unquote(href.split("#")[0])
+    return posixpath.normpath(posixpath.join(posixpath.dirname(package_path), path))

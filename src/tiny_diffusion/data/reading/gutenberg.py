@@ -2,6 +2,8 @@
 
 import re
 
+from .document import Block
+
 _FLAGS = re.IGNORECASE | re.MULTILINE
 _START = re.compile(
     r"^[ \t]*\*{2,}[ \t]*START OF (?:THE |THIS )?PROJECT GUTENBERG[^\n]*(?:\n[^\n]*\*{2,}[ \t]*$)?", _FLAGS
@@ -76,3 +78,18 @@ def _drop_notes(body: str) -> str:
             kept.append(part)
         position += len(part)
     return "".join(kept)
+
+
+def strip_block_frame(blocks: list[Block]) -> None:
+    """Set the kind of the blocks of an HTML page that belong to Gutenberg's head, foot or credits to "licence"."""
+    texts = ["\n".join(block.lines) for block in blocks]
+    starts = [i for i, text in enumerate(texts) if _START.search(text) or _SMALL_PRINT_END.search(text)]
+    begin = starts[0] + 1 if starts else 0
+    ends = [i for i, text in enumerate(texts) if i >= begin and _END.search(text)]
+    end = ends[0] if ends else len(blocks)
+    framed = bool(starts or ends) or any(block.kind == "licence" for block in blocks)
+    for i, text in enumerate(texts):
+        outside = not begin <= i < end
+        credit = framed and begin <= i < begin + _CREDIT_BLOCKS and len(text) <= _CREDIT_CHARS
+        if outside or (credit and (_CREDIT.match(text) or _CREDIT_INSIDE.search(text))) or _NOTE.match(text):
+            blocks[i].kind = "licence"

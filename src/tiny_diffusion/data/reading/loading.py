@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from .document import Block, plain
 from .encoding import decode
-from .epub import epub_text
-from .markup import html_text
+from .epub import read_epub
+from .markdown import markdown_blocks
+from .markup import html_blocks
 
 MAX_BYTES = 200_000_000
 TIMEOUT = 30.0  # seconds
 GUTENBERG = "https://www.gutenberg.org/cache/epub/{id}/pg{id}.txt"
 BINARY_MAGIC = {
-    b"%PDF": "a PDF",
     b"\x89PNG": "a picture",
     b"\xff\xd8\xff": "a picture",
     b"\x7fELF": "a program",
@@ -29,17 +30,40 @@ BINARY_MAGIC = {
     b"Rar!": "an archive",
     b"7z\xbc\xaf": "an archive",
 }
+READABLE = ".txt, .md, .html, .epub or any of these as .gz"
+# Formats that are text or archives inside, but not readable as they are: what they are, and what to do.
+_WORD_PROCESSOR = "open it in a word processor and save it as .html or plain text"
+_REFUSED = {
+    ".adoc": ("AsciiDoc", "convert it to HTML with asciidoctor"),
+    ".asciidoc": ("AsciiDoc", "convert it to HTML with asciidoctor"),
+    ".rst": ("reStructuredText", "convert it to HTML with docutils"),
+    ".tex": ("LaTeX", "convert it to HTML or plain text with pandoc"),
+    ".rtf": ("RTF", _WORD_PROCESSOR),
+    ".docx": ("a Word document", _WORD_PROCESSOR),
+    ".odt": ("an OpenDocument text", _WORD_PROCESSOR),
+    ".doc": ("an old Word document", _WORD_PROCESSOR),
+    ".fb2": ("FictionBook", "convert it to .epub with Calibre"),
+    ".mobi": ("a Kindle book", "convert it to .epub with Calibre"),
+    ".azw3": ("a Kindle book", "convert it to .epub with Calibre"),
+    ".pdf": ("a PDF", "extract its text with pdftotext, or give the book as .epub"),
+}
+_MEMBERS = {b"word/document.xml": ".docx", b"mimetypeapplication/vnd.oasis": ".odt"}  # bytes that show what a zip is
 _HTML = re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>\s*)?(?:<!doctype html|<html)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Book:
-    """A book's text with ``\\n`` line ends, its source, and its encoding."""
+    """A book's text with ``\\n`` line ends, its source, and its encoding.
+
+    blocks: what its format says about its parts; None for plain text. warnings: what could not be read.
+    """
 
     text: str
     source: str
     encoding: str
     title: str | None
+    blocks: tuple[Block, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class OutOfReach(UserError):
@@ -66,14 +90,14 @@ def read_book(source: str | Path, patience: float = TIMEOUT) -> Book:
         data = _download(name, name, patience)
     else:
         data = _read(Path(source))
-    return _book(data, name)
+    return parse_book(data, name)
 
 
 def _read(path: Path) -> bytes:
     """A file's bytes."""
     try:
         if path.is_dir():
-            raise UserError(f"{path} is a folder; give the book's file")
+            raise UserError(f"{path} is a folder; give a file, or let prepare read all books in it")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)  # a device or a pipe has no size to check beforehand
     except FileNotFoundError as error:
@@ -122,7 +146,8 @@ def _answer(request: urllib.request.Request, patience: float) -> Any:
         raise TimeoutError(f"no answer within {patience:g} seconds") from error
 
 
-def _book(data: bytes, name: str) -> Book:
+def parse_book(data: bytes, name: str) -> Book:
+    """The book in a file's bytes; ``name`` tells its format where the bytes do not, and stands in messages."""
     if not data:
         raise UserError(f"{name} is empty")
     suffixes = [s.lower() for s in Path(name.split("?")[0]).suffixes]
@@ -130,18 +155,42 @@ def _book(data: bytes, name: str) -> Book:
         data = _gunzip(data, name)
     elif suffixes[-1:] == [".gz"]:
         raise UserError(f"{name} is called .gz but is not a gzip file")
-    if data[:4] == b"PK\x03\x04" or suffixes[-1:] == [".epub"]:
-        text, title = epub_text(data, name)
-        return Book(_normalise(text, name), name, "epub", title)
-    for magic, kind in BINARY_MAGIC.items():
-        if data.startswith(magic):
-            raise UserError(f"{name} is {kind}, not text; give .txt, .epub, .html or .gz")
+    last = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    _refuse(data, last, name)
+    if data[:4] == b"PK\x03\x04" or last == ".epub":
+        epub = read_epub(data, name)
+        return _of_blocks(epub.blocks, name, "epub", epub.title, epub.warnings)
     text, encoding = decode(data, name)
-    title = None
-    last = [suffix for suffix in suffixes if suffix != ".gz"][-1:]
-    if last in ([".html"], [".htm"], [".xhtml"]) or _HTML.match(text[:2000]):
-        text, title = html_text(text)
-    return Book(_normalise(text, name), name, encoding, title)
+    text = _normalise(text, name)
+    if last in (".html", ".htm", ".xhtml") or _HTML.match(text[:2000]):
+        blocks, title = html_blocks(text)
+        return _of_blocks(blocks, name, encoding, title)
+    if last in (".md", ".markdown"):
+        return _of_blocks(markdown_blocks(text), name, encoding, None)
+    return Book(text, name, encoding, None)
+
+
+def _refuse(data: bytes, suffix: str, name: str) -> None:
+    """Raise UserError for a format that is not read, by its first bytes, its members or its suffix."""
+    kind = suffix
+    if data.startswith(b"PK\x03\x04"):
+        kind = next((end for member, end in _MEMBERS.items() if member in data), "")
+    elif data.startswith(b"{\\rtf"):
+        kind = ".rtf"
+    elif data.startswith(b"%PDF"):
+        kind = ".pdf"
+    if kind in _REFUSED:
+        what, advice = _REFUSED[kind]
+        raise UserError(f"{name} is {what}, which is not read; {advice}")
+    for magic, what in BINARY_MAGIC.items():
+        if data.startswith(magic):
+            raise UserError(f"{name} is {what}, not text; give {READABLE}")
+
+
+def _of_blocks(
+    blocks: list[Block], name: str, encoding: str, title: str | None, warnings: tuple[str, ...] = ()
+) -> Book:
+    return Book(_normalise(plain(blocks), name), name, encoding, title, tuple(blocks), warnings)
 
 
 def _gunzip(data: bytes, name: str) -> bytes:

@@ -1,63 +1,179 @@
-"""Extracts the text of an HTML page, with a blank line between blocks."""
+"""Reads the document of an HTML page from its tree: what tags, roles and classes say about each block."""
 
 import re
-from html.parser import HTMLParser
+from dataclasses import dataclass, field
 
-BLOCKS = frozenset(
-    "p div h1 h2 h3 h4 h5 h6 li ul ol dl dt dd blockquote pre section article header footer table tr hr body "
-    "figure figcaption aside main nav center address".split()
+from .document import Block
+from .dom import BLOCKS, HEADINGS, Element, parse_html
+
+_SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_PAGE_CLASS = re.compile(r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum)\b", re.IGNORECASE)
+_NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3}|↩\ufe0e?)\s*[\])}]?", re.IGNORECASE)
+_LISTS = frozenset("ul ol table p div blockquote section center".split())
+_BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_WHITE = re.compile(r"[ \t\r\n\f]+")
+_FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b", re.IGNORECASE)
+_LONGEST_LINE = 70  # mean length from which lines parted by <br> are wrapped prose rather than verse
+_WORDS = re.compile(r"[^\W_]")
+# Parts of a book by their epub:type, ARIA role or class. The first that matches decides.
+_PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(rf"(?:^|\s)(?:doc-)?(?:{names})(?=$|\s)", re.IGNORECASE))
+    for kind, names in (
+        ("contents", r"toc|landmarks|page-list|loi|lot|index|toc\d?|table-?of-?contents"),
+        ("notes", r"footnotes?|endnotes?|rearnotes?|noteentry|fnotes?"),
+        ("pictures", r"caption|figcaption|fig(?:left|right|center)?"),
+        ("pages", r"pagebreak"),
+        ("licence", r"transnote|tnote|mynote|transcribers?-?notes?"),
+        ("front", r"titlepage|halftitlepage|halftitle|copyright-page|imprint|imprimatur|cover|other-credits"),
+        ("back", r"colophon|backlink"),
+        ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics"),
+    )
 )
-SKIPPED = frozenset("script style head template noscript svg".split())
 
 
-class _TextParser(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.title: list[str] = []
-        self._skip: list[str] = []
-        self._in_title = False
-        self._pre = 0
+@dataclass
+class _Reader:
+    """Collects blocks while walking over a tree; ``pieces`` is the text of the block that is open."""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open a block, a skipped part or the title."""
-        if tag == "title":
-            self._in_title = not self._skip or self._skip == ["head"]  # the title of a picture is not the page's
-        elif tag in SKIPPED:
-            self._skip.append(tag)
-        elif tag == "body":  # an unclosed head ends here
-            self._skip.clear()
-        if tag == "br":
-            self.parts.append("\n")
-        elif tag in BLOCKS:
-            self.parts.append("\n\n")
-        elif tag in ("td", "th"):
-            self.parts.append(" ")
-        self._pre += tag == "pre"
+    blocks: list[Block] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    gap: int = 0
 
-    def handle_endtag(self, tag: str) -> None:
-        """Close the block, skipped part or title."""
-        if tag == "title":
-            self._in_title = False
-        if self._skip and tag in self._skip:
-            del self._skip[self._skip.index(tag) :]
-        if tag in BLOCKS:
-            self.parts.append("\n\n")
-        self._pre = max(0, self._pre - (tag == "pre"))
+    def flush(self, kind: str) -> None:
+        """Close the open block: two line breaks in a row part it, short lines are kept as lines."""
+        text, self.pieces = "".join(self.pieces), []
+        for part in _BLANK_LINES.split(text):
+            lines = [line.strip(" \t") for line in part.split("\n") if line.strip()]
+            if not lines:
+                continue
+            kind_of = kind
+            if len(lines) > 1 and not kind:
+                short = sum(map(len, lines)) / len(lines) < _LONGEST_LINE
+                kind_of, lines = ("verse", lines) if short else ("", [" ".join(lines)])
+            self.blocks.append(Block(lines, 1 + self.gap, 1, kind_of))
+            self.gap = 0
 
-    def handle_data(self, data: str) -> None:
-        """Keep text; white space is folded except inside <pre>."""
-        if self._in_title:
-            self.title.append(data)
-        elif not self._skip:
-            self.parts.append(data if self._pre else re.sub(r"\s+", " ", data))
+    def walk(self, element: Element, kind: str, pre: bool = False) -> None:
+        """Add ``element``, which stands in a part of this kind."""
+        if element.tag in _SKIPPED or _is_hidden(element) or _is_page(element) or _is_note_mark(element):
+            return
+        if element.tag == "br":
+            self.pieces.append("\n")
+        elif element.tag == "img":
+            self.pieces.append(_drop_capital(element, self.pieces))
+        elif kind == "verse" and _is_line(element):
+            if self.pieces and not self.pieces[-1].endswith("\n"):
+                self.pieces.append("\n")
+            self._children(element, kind, pre)
+        elif element.tag in BLOCKS or element.tag in HEADINGS:
+            self._block(element, kind, pre)
+        else:
+            self._children(element, _kind(element) or kind, pre)
+
+    def _block(self, element: Element, kind: str, pre: bool) -> None:
+        self.flush(kind)
+        own = _kind(element) or kind
+        if element.tag == "hr":
+            self.gap = 1
+        if not own and element.tag in _LISTS and _is_link_list(element):
+            own = "contents"
+        self._children(element, own, pre or element.tag == "pre")
+        if element.tag == "pre" and not own:  # plain text within a page: cleaning finds out what its lines are
+            groups, self.pieces = _BLANK_LINES.split("".join(self.pieces)), []
+            self.blocks += [Block(group.strip("\n").split("\n"), 1, 1) for group in groups if group.strip()]
+        self.flush(own)
+
+    def _children(self, element: Element, kind: str, pre: bool) -> None:
+        for child in element.children:
+            if isinstance(child, Element):
+                self.walk(child, kind, pre)
+            else:
+                self.pieces.append(child if pre else _WHITE.sub(" ", child))
+        if element.tag in ("td", "th"):
+            self.pieces.append(" ")
 
 
-def html_text(page: str) -> tuple[str, str | None]:
-    """Return the text of an HTML page and its title (None if there is none)."""
-    parser = _TextParser()
-    parser.feed(page)
-    parser.close()
-    text = "\n".join(line.strip(" ") for line in "".join(parser.parts).split("\n"))
-    title = " ".join("".join(parser.title).split())
-    return re.sub(r"\n{3,}", "\n\n", text).strip(), title or None
+def html_blocks(page: str, kind: str = "") -> tuple[list[Block], str | None]:
+    """Return the blocks of an HTML page, and its title (None if there is none).
+
+    ``kind`` is that of the whole page where its package gives one. Kinds are set where the page says them.
+    """
+    root = parse_html(page)
+    title = next((e.text() for e in root.elements() if e.tag == "title"), "")
+    body = next((e for e in root.elements() if e.tag == "body"), root)
+    for head in [e for e in root.elements() if any(isinstance(c, Element) and c.tag == "head" for c in e.children)]:
+        head.children = [c for c in head.children if isinstance(c, str) or c.tag != "head"]
+    reader = _Reader()
+    reader.walk(body, kind)
+    reader.flush(kind)
+    return reader.blocks, " ".join(title.split()) or None
+
+
+def _kind(element: Element) -> str:
+    """The kind that a tag, ``epub:type``, role or class gives; empty if none does."""
+    if element.tag in HEADINGS:
+        return "headings"
+    if element.tag == "nav":
+        return "contents"
+    if element.tag in ("figcaption", "caption"):
+        return "pictures"
+    said = f"{element.get('epub:type')} {element.get('role')} {element.get('class')}"
+    if _FRAME_CLASS.search(said):
+        return "licence"
+    if element.get("id") in ("pg-header", "pg-footer"):
+        return "licence"
+    return next((kind for kind, names in _PARTS if names.search(said)), "")
+
+
+def _is_hidden(element: Element) -> bool:
+    return "hidden" in element.attributes or bool(_HIDDEN.search(element.get("style")))
+
+
+def _is_page(element: Element) -> bool:
+    said = f"{element.get('class')} {element.get('epub:type')} {element.get('role')}"
+    return element.tag in ("span", "a", "sup", "div", "p", "small") and bool(_PAGE_CLASS.search(said))
+
+
+def _is_note_mark(element: Element) -> bool:
+    """Whether it is a reference to a note, or a note's link back: by type, class, or a link that is only a mark."""
+    said = f"{element.get('epub:type')} {element.get('role')} {element.get('class')}"
+    if re.search(r"\b(?:noteref|backlink|fnanchor|footnote-?ref|footnote-?backref|doc-backlink)\b", said):
+        return True
+    if element.tag == "sup":
+        return any(e.tag == "a" for e in element.elements()) and bool(_NOTE_MARK.fullmatch(element.text().strip()))
+    text = element.text().strip()
+    linked = element.tag == "a" and "#" in element.get("href")
+    bracketed = text[:1] in "[({" or any(e.tag == "sup" for e in element.elements()) or not text[:1].isalnum()
+    return linked and bracketed and bool(text) and bool(_NOTE_MARK.fullmatch(text))
+
+
+def _drop_capital(image: Element, before: list[str]) -> str:
+    """The letter that a picture shows at the beginning of a block; nothing for any other picture."""
+    alt = image.get("alt").strip()
+    return alt if len(alt) == 1 and alt.isalpha() and not alt.islower() and not "".join(before).strip() else ""
+
+
+def _is_link_list(element: Element) -> bool:
+    """Whether nearly all text of a part with three or more links is in the links: a list of contents."""
+    links = [e for e in element.elements() if e.tag == "a" and e.get("href") and _WORDS.search(e.text())]
+    if len(links) < 3:
+        return False
+    return sum(_signs(link) for link in links) >= 0.8 * _signs(element)
+
+
+def _signs(element: Element) -> int:
+    """Number of letters and digits below an element."""
+    return sum(len(word) for word in re.findall(r"[^\W_]+", element.text()))
+
+
+def _is_line(element: Element) -> bool:
+    """Whether an element within a poem is one of its lines, rather than a stanza or a few words."""
+    if element.tag == "span":
+        return re.fullmatch(r"(?:i|in|indent|l|line|vers)\d*\w*", element.get("class")) is not None
+    stanza = re.search(r"\bstanza\b", element.get("class"))
+    return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not _has_blocks(element))
+
+
+def _has_blocks(element: Element) -> bool:
+    return any(isinstance(e, Element) and e.tag in BLOCKS | {"br"} for e in element.elements() if e is not element)

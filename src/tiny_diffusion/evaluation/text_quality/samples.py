@@ -33,7 +33,7 @@ def write_samples(
 
     Yields the step ``name`` after each forward pass, counted in passes per text.
     """
-    writer = Writer(model, checkpoint.tokenizer)
+    writer = Writer(model, checkpoint.tokenizer, lines=checkpoint.keeps_lines)
     samples: list[str] = []
     passes = sample_passes(settings, generation, model)
     while len(samples) < settings.samples:

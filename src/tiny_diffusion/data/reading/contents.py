@@ -1,0 +1,132 @@
+"""Finds tables of contents and indexes: by their name, by page numbers, and because their lines recur as headings."""
+
+import re
+from collections import Counter
+
+from ..language.tables import heading_pattern
+from .document import Block
+from .headings import QUOTES, ROMAN, is_numbered_heading, is_titled
+
+_LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
+_CONTENTS = re.compile(heading_pattern("contents"), re.IGNORECASE)
+_LEADER = re.compile(r"(?:[ .…·]*\.{2,}|\s{2,}|[ .…·]{3,}|\t)[ .…·]*(?:\d{1,4}|[ivxlc]{1,7})\s*$")
+_LISTED_TITLE = re.compile(rf"(?:\d{{1,3}}|{ROMAN})[.)]\s+")
+_PAGE_WORD = re.compile(r"(?:chap\w*\.?|page)(?:\s+page)?", re.IGNORECASE)
+_TABLE_PLACE = 0.2  # a table of contents stands in this first part of the blocks
+_TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, and once more
+_INDEX_SHARE = 0.6  # share of paragraphs that end in page numbers, from which what follows "Index" is one
+_INDEX = re.compile(r"\W*(?:general )?(?:index|register|indice|índice|table analytique)\W*", re.IGNORECASE)
+_PAGES_LAST = re.compile(r"\d(?:\s*\([a-z]\))?\W*$")
+
+
+def mark_contents(blocks: list[Block]) -> None:
+    """Set ``kind`` on the blocks of tables of contents."""
+    _mark_recurring(blocks)
+    at = 0
+    while at < len(blocks):
+        stop = at if blocks[at].kind else _contents_span(blocks, at)
+        if stop == at and not blocks[at].kind and _is_contents_list(blocks[at]):
+            stop = at + 1
+        for block in blocks[at:stop]:
+            block.kind = block.kind or "contents"
+        at = max(stop, at + 1)
+
+
+def _mark_recurring(blocks: list[Block]) -> None:
+    """Mark three or more lines in a row, at the beginning of the book, that all recur later in the same order."""
+    places: dict[str, int] = {}  # of the last block that is such a line
+    counts: Counter[str] = Counter()  # a name or a cry in a play recurs more often than a title
+    for i, block in enumerate(blocks):
+        if len(block.lines) == 1:
+            places[_key(block.flat)] = i
+            counts[_key(block.flat)] += 1
+    run: list[int] = []
+    last = 0
+    for i, block in enumerate(blocks[: int(_TABLE_PLACE * len(blocks)) + 1]):
+        keys = [_key(line) for line in block.lines]
+        found = [places.get(key, -1) if counts[key] <= _TITLE_TIMES else -1 for key in keys]
+        rising = all(a < b for a, b in zip([last, *found], found, strict=False)) and found[0] > i
+        if rising and not block.kind and block.flat[:1] not in QUOTES:
+            run.append(i)
+            last = found[-1]
+            continue
+        _mark_run(blocks, run)
+        run, last = [], 0
+    _mark_run(blocks, run)
+
+
+def _mark_run(blocks: list[Block], run: list[int]) -> None:
+    if sum(len(blocks[i].lines) for i in run) >= _LISTED:
+        for i in run:
+            blocks[i].kind = "contents"
+
+
+def _contents_span(blocks: list[Block], at: int) -> int:
+    """Return the index after the table of contents whose title is block ``at``; ``at`` itself if there is none."""
+    lines = blocks[at].lines
+    if _CONTENTS.fullmatch(lines[0].replace("_", " ").strip(" .:*\t")) is None:
+        return at
+    if len(lines) > 1 and not all(_is_entry(line) for line in lines[1:]):
+        return at
+    first = _words(lines[1]) if len(lines) > 1 else []
+    stop = at + 1
+    while stop < len(blocks) and all(_is_entry(line) for line in blocks[stop].lines):
+        block = blocks[stop]
+        head = _words(block.lines[0])
+        if first and head and _same_start(first, head):
+            return stop
+        if not first and _PAGE_WORD.fullmatch(block.flat) is None:
+            first = head
+        stop += 1
+    if first and stop < len(blocks) and _same_start(first, _words(blocks[stop].lines[0])):
+        return stop
+    stop = at + 1
+    while stop < len(blocks) and all(
+        is_numbered_heading(line) or _LEADER.search(line) or _PAGE_WORD.fullmatch(line.strip())
+        for line in blocks[stop].lines
+    ):
+        stop += 1
+    # The last entry may already be the first real heading; it is then dropped with the table.
+    return stop
+
+
+def _is_contents_list(block: Block) -> bool:
+    """True for three or more lines that are all chapter headings or end in a page number after leaders."""
+    if len(block.lines) < 3:
+        return False
+    return all(is_numbered_heading(line) or _LEADER.search(line) or _is_numbered_title(line) for line in block.lines)
+
+
+def _is_numbered_title(line: str) -> bool:
+    match = _LISTED_TITLE.match(line.strip())
+    return match is not None and is_titled(line.strip()[match.end() :].rstrip(".") or "-")
+
+
+def _is_entry(line: str) -> bool:
+    text = line.strip()
+    return is_numbered_heading(text) or bool(_LEADER.search(line)) or (len(text) <= 100 and text[-1] not in '.!?”"')
+
+
+def mark_index(blocks: list[Block]) -> None:
+    """Mark the index at the end of a book, where most paragraphs end in page numbers."""
+    for i, block in enumerate(blocks):
+        if i > len(blocks) // 2 and _INDEX.fullmatch(block.flat):
+            rest = blocks[i + 1 :]
+            listed = sum(_PAGES_LAST.search(entry.flat) is not None for entry in rest)
+            if listed >= max(_LISTED, _INDEX_SHARE * len(rest)):
+                for entry in blocks[i:]:
+                    entry.kind = "back"
+            return
+
+
+def _words(line: str) -> list[str]:
+    return re.findall(r"\w+", _LEADER.sub("", line).replace("_", " ").casefold())
+
+
+def _key(line: str) -> str:
+    return " ".join(_words(line)) or line
+
+
+def _same_start(one: list[str], other: list[str]) -> bool:
+    size = min(len(one), len(other))
+    return size > 0 and one[:size] == other[:size]

@@ -1,0 +1,64 @@
+"""Lines of a text: joining wrapped ones to a paragraph, and what their ends tell."""
+
+import re
+
+from ..language.words import HYPHENATED_WORD
+
+_HYPHENATED = re.compile(f"({HYPHENATED_WORD.pattern})-$")
+_BROKEN_WORD = re.compile(r"[^\W\d_]+-[ \t]*\n[ \t\n]*[^\W\d_]+")
+_CLOSERS = "\"'”’»)]_*」』"
+_SENTENCE_END = ".!?…。！？:："
+
+
+def known_words(text: str) -> frozenset[str]:
+    """The words and hyphenated words of the text, without the halves of words that a line end breaks."""
+    return frozenset(word.casefold() for word in HYPHENATED_WORD.findall(_BROKEN_WORD.sub(" ", text)))
+
+
+def fold(text: str) -> str:
+    """``text`` with runs of white space as one space, without soft hyphens."""
+    return " ".join(text.replace("\u00ad", "").split())
+
+
+def ends_sentence(line: str) -> bool:
+    """Whether a line ends like a sentence, or is empty."""
+    stripped = line.rstrip(_CLOSERS + " ")
+    return not stripped or stripped[-1] in _SENTENCE_END
+
+
+def join_lines(lines: list[str], known: frozenset[str]) -> str:
+    """Join wrapped lines, without a space inside a hyphenated word, after a dash or between Han characters."""
+    out = [lines[0].strip()]
+    for line in lines[1:]:
+        line, before = line.strip(), out[-1]
+        if before.endswith("\u00ad"):
+            out[-1] = before[:-1]
+        elif match := _HYPHENATED.search(before[-80:]):
+            if not _keeps_hyphen(match[1], line, known):
+                out[-1] = before[:-1]
+        elif not (before.endswith(("--", "—")) and not before.endswith((" --", " —")) or _both_han(before, line)):
+            out.append(" ")
+        out.append(line)
+    return "".join(out)
+
+
+def _keeps_hyphen(left: str, line: str, known: frozenset[str]) -> bool:
+    """Whether a hyphen at the end of a line belongs to the word, judged by the words that the book itself uses."""
+    match = HYPHENATED_WORD.match(line)
+    if match is None or line[0].isupper():
+        return True
+    left, right = left.casefold(), match[0].casefold()
+    if f"{left}-{right}" in known:
+        return True
+    if left + right in known:
+        return False
+    return "-" in left or (left in known and right in known and len(left) > 1)
+
+
+def _both_han(before: str, line: str) -> bool:
+    return bool(before and line) and is_han(before[-1]) and is_han(line[0])
+
+
+def is_han(char: str) -> bool:
+    """Whether a character is kana, Han or their punctuation, which are written without spaces."""
+    return "\u3000" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef"

@@ -1,0 +1,70 @@
+"""Page furniture of plain text: page marks, running heads, page numbers, pictures and separators."""
+
+import re
+from collections import defaultdict
+
+from .document import Block, Removed
+
+_PAGE_MARK = re.compile(
+    r"[\[{]\s*(?:pg|page|seite|p|s)(?:\.\s*|\s+|(?=\d))(?:\d{1,5}|[ivxlc]{1,7})\s*[\]}]", re.IGNORECASE
+)
+_BRACED_NUMBER = re.compile(r"\{(\d{1,4})\}")
+_MANY = 5  # braced numbers in rising order from which they are taken for pages
+_ILLUSTRATION = re.compile(r"\[\s*Illustrations?\b[^\[\]]{0,2000}(?:\[[^\[\]]{0,500}\][^\[\]]{0,1000})?\]", re.I)
+_HEAD = re.compile(
+    r"^[ \t]*(?:(\d{1,4})[ \t]{3,}(\S[^\n]{0,70})|(\S[^\n]{0,70}?)[ \t]{3,}(\d{1,4}))[ \t]*$", re.MULTILINE
+)
+_LONE_NUMBER = re.compile(r"[-–—.\[(\s]*(?:\d{1,4}|[ivxl]{2,7})[-–—.\])\s]*")
+_SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
+
+
+def drop_page_marks(text: str, removed: Removed) -> str:
+    """``text`` without ``[Pg 12]``, pictures, and with only the number of each running head, on a line of its own."""
+
+    def gone(kind: str, pattern: re.Pattern[str], text: str) -> str:
+        def without(match: re.Match[str]) -> str:
+            removed.add(kind, match[0])
+            return ""
+
+        return pattern.sub(without, text)
+
+    text = gone("pages", _PAGE_MARK, gone("pictures", _ILLUSTRATION, text))
+    numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
+    if len(numbers) >= _MANY and _rising(numbers):
+        text = gone("pages", _BRACED_NUMBER, text)
+    return _without_running_heads(text, removed)
+
+
+def mark_furniture(blocks: list[Block]) -> None:
+    """Set the kind of separators and page numbers; a separator within a block goes at once."""
+    for block in blocks:
+        lines = [line for line in block.lines if not (_SEPARATOR.fullmatch(line) and len(line.strip()) > 2)]
+        flat = " ".join(lines).strip()
+        if not flat or _SEPARATOR.fullmatch(flat):
+            block.kind = block.kind or "separators"
+        elif _LONE_NUMBER.fullmatch(flat):
+            block.kind = block.kind or "pages"
+        else:
+            block.lines = lines
+
+
+def _without_running_heads(text: str, removed: Removed) -> str:
+    """Replace each running head, a line with a page number and a title that recurs, by its number alone."""
+    titles = defaultdict(list)
+    heads = [(m, int(m[1] or m[4]), " ".join((m[2] or m[3]).casefold().split())) for m in _HEAD.finditer(text)]
+    for _, number, title in heads:
+        titles[title].append(number)
+    known = {title for title, numbers in titles.items() if len(numbers) > 1 and _rising(numbers)}
+    parts, end = [], 0
+    for match, number, title in heads:
+        if title in known:
+            removed.add("pages", match[0])
+            parts += [text[end : match.start()], f"\n\n{number}\n\n"]
+            end = match.end()
+    return "".join([*parts, text[end:]])
+
+
+def _rising(numbers: list[int]) -> bool:
+    """Whether nearly all numbers are above the one before them."""
+    rises = sum(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+    return rises >= 0.9 * (len(numbers) - 1)

@@ -1,0 +1,111 @@
+"""Finds verse, plays and lists in plain text by their shape, and joins the lines of a block as its kind asks."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from .blocks import wrap_width
+from .document import Block
+from .lines import fold, is_han, join_lines
+
+_EARLY = 0.92  # share of the wrap width within which the next word must have had room
+_EARLY_PAIR = 0.7  # the same for two lines, which tell less
+_MOST, _SOME = 0.6, 0.25  # shares of lines that end early: in verse, and in verse whose lines begin with capitals
+_VERSE_BOOK = 0.25  # share of all lines that end early in a book of verse
+_FEW, _LITTLE = 5, 0.1  # in a book of verse, fewer lines or a larger share than this is verse
+_CAPITALS = 0.9  # share of lines that begin with a capital in verse whose lines are long
+_TURNED = 3  # columns by which the rest of a long line of verse is set in
+_SPEAKERS = 3  # speeches under a name from which a book is taken for a play
+_COLUMNS = 72  # the usual width of plain text, where a speech alone must tell whether it is verse
+_NAME = re.compile(r"[^\W\d_a-zß-öø-ÿ][^\Wa-zß-öø-ÿ]+(?:[ .,'’&-]+[^\W\d_a-zß-öø-ÿ][^\Wa-zß-öø-ÿ]*){0,4}[.:]?")
+
+
+def mark_verse(blocks: Sequence[Block]) -> None:
+    """Set the kind of blocks that are speeches under a name, or verse: their lines end before the page does.
+
+    In prose the next word never fits on a line; in verse it nearly always does. Lists and addresses look like verse,
+    and keep their lines too.
+    """
+    width = wrap_width(list(blocks))
+    _mark_speeches(blocks)
+    several = [block for block in blocks if len(block.lines) > 1 and not block.kind]
+    ends = [early for block in several for early in _early_ends(block.lines, width)]
+    verse_book = bool(ends) and sum(ends) / len(ends) > _VERSE_BOOK
+    for block in several:
+        if is_verse(block.lines, width, verse_book):
+            block.kind, block.lines = "verse", _unturned(block.lines, width, verse_book)
+
+
+def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool:
+    """Whether two or more lines, in a book that is wrapped at ``width``, end by themselves and not at the margin."""
+    own = _unturned(lines, width, verse_book)
+    early = _early_ends(lines, width)
+    if len(own) < 2 or not early:
+        return False
+    if len(own) == 2 and not verse_book:
+        short = all(len(line.strip()) <= _EARLY_PAIR * width for line in own)
+        return short and _early_ends(own, round(_EARLY_PAIR * width / _EARLY))[0]
+    share = sum(early) / len(early)
+    capitals = sum(_opens_with_capital(line) for line in own) / len(own)
+    if verse_book and (len(early) < _FEW or share >= _LITTLE):
+        return True
+    if capitals < _CAPITALS and not any(_early_ends(lines, max(len(line.strip()) for line in lines))):
+        return False  # prose that is wrapped more narrowly than the rest
+    return share >= _MOST or (share >= _SOME and capitals >= _CAPITALS)
+
+
+def join_block(block: Block, known: frozenset[str]) -> str:
+    """The text of a block: verse keeps its lines, a speech its speaker's name on a line, the rest becomes one line."""
+    if block.kind == "verse":
+        return "\n".join(fold(line) for line in block.lines)
+    if block.kind == "speech":
+        spoken = block.lines[1:]
+        in_verse = len(spoken) > 1 and is_verse(spoken, _COLUMNS)
+        body = Block(_unturned(spoken, _COLUMNS) if in_verse else spoken, kind="verse" if in_verse else "text")
+        return f"{fold(block.lines[0])}\n{join_block(body, known)}"
+    return fold(join_lines(block.lines, known))
+
+
+def _early_ends(lines: Sequence[str], width: int) -> list[bool]:
+    """For each line but the last, whether the first word of the next one would have fitted behind it."""
+    return [
+        len(line.strip()) + 1 + len(_first_word(after.strip())) <= _EARLY * width
+        for line, after in zip(lines, lines[1:], strict=False)
+    ]
+
+
+def _first_word(line: str) -> str:
+    return line[:2] if is_han(line[0]) else line.split(None, 1)[0]
+
+
+def _opens_with_capital(line: str) -> bool:
+    letters = [character for character in line if character.isalpha()]
+    return bool(letters) and not letters[0].islower()
+
+
+def _unturned(lines: Sequence[str], width: int, verse_book: bool = False) -> list[str]:
+    """``lines`` with the rest of each line that reaches the margin, which begins in lower case, joined to it.
+
+    In a book of verse only a rest that is set in is joined: its margin is that of its longest lines.
+    """
+    out: list[str] = []
+    indent, reaches = 0, False
+    for line, early in zip(lines, [*_early_ends(lines, width), True], strict=True):
+        own = len(line) - len(line.lstrip())
+        text = line.strip()
+        turned = own >= indent + _TURNED and len(out[-1].strip()) > len(text) if out else False
+        if out and text[:1].islower() and (turned or (reaches and not verse_book)):
+            out[-1] = f"{out[-1].rstrip()} {text}"
+        else:
+            out.append(line)
+            indent = own
+        reaches = not early
+    return out
+
+
+def _mark_speeches(blocks: Sequence[Block]) -> None:
+    named = [b for b in blocks if len(b.lines) > 1 and not b.kind and _NAME.fullmatch(b.lines[0].strip())]
+    names = Counter(block.lines[0].strip() for block in named)
+    if len(named) >= _SPEAKERS and max(names.values()) > 1:
+        for block in named:
+            block.kind = "speech"

@@ -1,0 +1,187 @@
+"""What the rules take each part of a book for: verse, plays, notes, page furniture, scripts without spaces."""
+
+import random
+import textwrap
+
+import pytest
+
+from tiny_diffusion.data.reading.cleaning import Cleaned, clean_book, first_pieces, unlike_a_book
+from tiny_diffusion.data.reading.document import REMOVABLE
+
+
+def prose(count: int, seed: int = 1) -> list[str]:
+    chance = random.Random(seed)
+    words = "orchard ladder winter saddle narrow river upon under carried behind morning letters candle sister".split()
+    made = (" ".join(chance.choices(words, k=40)).capitalize() + "." for _ in range(count))
+    return [textwrap.fill(paragraph, 70) for paragraph in made]
+
+
+PROSE = prose(20)
+FLAT = [" ".join(paragraph.split()) for paragraph in PROSE]
+
+
+def book(*parts: str, gap: str = "\n\n") -> str:
+    """``parts`` with prose before and after them."""
+    return gap.join([*PROSE[:10], *parts, *PROSE[10:]])
+
+
+def added(text: str, **settings: bool) -> list[str]:
+    """The paragraphs that are not of the prose around them."""
+    return [p for p in clean_book(text, **settings).paragraphs if p not in FLAT]
+
+
+def counts(text: str) -> dict[str, int]:
+    return clean_book(text).removed.counts
+
+
+STANZA = (
+    "The ferry has gone from the shingle,\n  The lamp has gone from the door,\n"
+    "And none of the ropes will mingle\n  With weed on the shore any more."
+)
+
+
+def test_a_stanza_keeps_its_lines_and_prose_does_not() -> None:
+    lines = "\n".join(line.strip() for line in STANZA.split("\n"))
+    assert added(book(STANZA)) == [lines]
+    assert added(book(STANZA), unwrap=False) != [lines]
+
+
+def test_a_book_of_verse_without_prose() -> None:
+    chance = random.Random(4)
+    words = "kelp tide lantern harbour gone salt under wing of the a slow bell".split()
+    stanzas = ["\n".join(" ".join(chance.choices(words, k=chance.randint(4, 7))) for _ in range(4)) for _ in range(40)]
+    assert clean_book("\n\n".join(stanzas)).paragraphs == stanzas
+
+
+def test_the_rest_of_a_long_line_of_verse_is_joined_to_it() -> None:
+    first, rest = "And all the boats of all the harbours of the north were coming home by", "lamplight,"
+    more = ["And I was there,", "And the tide was low."]
+    long = f"  {first}\n      {rest}\n  {more[0]}\n  {more[1]}"
+    assert added(book(long)) == ["\n".join([f"{first} {rest}", *more])]
+
+
+def test_prose_with_a_narrower_margin_is_not_verse() -> None:
+    narrow = textwrap.indent(textwrap.fill(FLAT[0].replace("orchard", "pear"), 50), "    ")
+    assert added(book(narrow)) == [" ".join(narrow.split())]
+
+
+def test_a_play_keeps_names_apart_from_speeches() -> None:
+    speeches = [f"{name}\nHow {word} the water is, and how the night comes down." for name, word in
+                (("ANNA", "cold"), ("THE PILOT", "grey"), ("ANNA", "deep"), ("THE PILOT", "still"))]  # fmt: skip
+    assert added(book("ACT II", "SCENE III. The quay.", *speeches)) == speeches
+    assert counts(book("ACT II", "SCENE III. The quay.", *speeches))["headings"] == 2
+
+
+@pytest.mark.parametrize("mark", ["*", "(7)", "[B]", "†", "[7]"])
+def test_notes_and_their_marks_go(mark: str) -> None:
+    text = book(f"He sold the mare,{mark} and the cart too.", f"{mark} For nine crowns.", "He kept the dog.")
+    assert added(text) == ["He sold the mare, and the cart too.", "He kept the dog."]
+    assert counts(text) == {"notes": 1}
+    kept = clean_book(text, keep=["notes"])
+    assert "For nine crowns." in kept.paragraphs and kept.removed.counts == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["He wrote [sic] and [pi] and {1} there.", "(1) Bread, (2) salt.", "* Bread", "[A] stayed, [B] went.",
+     "It is *so* odd.", "[Tom] left x[1] alone."],
+)  # fmt: skip
+def test_what_only_looks_like_marks_stays(text: str) -> None:
+    assert added(book(text)) == [text]
+
+
+def test_braces_are_pages_where_they_count() -> None:
+    text = "\n\n".join(f"{{{i}}} The cart went on to the town number {i}." for i in range(1, 8))
+    assert clean_book(text).removed.counts == {"pages": 7}
+
+
+def test_running_heads_go_and_the_cut_word_is_joined() -> None:
+    text = book(
+        "The pilot looked at the chart and at the har-", "40                The Pilot's Daughter",
+        "bour, and then he said, for the third", "A Night Watch                      41",
+        "time, that it was late.", "42                The Pilot's Daughter", "Nobody spoke.", "A Night Watch      43",
+    )  # fmt: skip
+    assert added(text) == [
+        "The pilot looked at the chart and at the harbour, and then he said, for the third time, that it was late.",
+        "Nobody spoke.",
+    ]
+
+
+def test_a_table_of_contents_without_its_name() -> None:
+    titles = ["PART 1. The Quay.", "PART 2. Who Sold the Mare?", "PART 3. A Chart; and Its Use."]
+    chapters = [text for title, body in zip(titles, FLAT, strict=False) for text in (title, body)]
+    found = clean_book("\n\n".join([*titles, *chapters, *FLAT[3:]]))
+    assert found.paragraphs == FLAT
+    assert found.removed.counts == {"contents": 3, "headings": 3}
+
+
+def test_cries_of_a_play_are_no_table_of_contents() -> None:
+    cries = ["TOM.", "Ahoy there!", "ANNA."]
+    assert clean_book("\n\n".join([*cries * 5, *FLAT])).paragraphs == [*cries * 5, *FLAT]
+
+
+def test_the_title_page_before_the_first_chapter_goes() -> None:
+    front = ["The Mare", "by Nobody.\nLondon,\n1871", "All rights reserved."]
+    found = clean_book("\n\n".join([*front, "CHAPTER I", *PROSE]))
+    assert found.paragraphs == FLAT and found.removed.counts == {"front": 3, "headings": 1}
+    found = clean_book("\n\n".join([*front, PROSE[0], "CHAPTER I", *PROSE[1:]]))
+    assert found.paragraphs[-len(FLAT) :] == FLAT and "All rights reserved." in found.paragraphs
+
+
+def test_an_index_goes_and_a_chapter_of_that_name_stays() -> None:
+    entries = [f"Mares, {place}, {number}" for number, place in enumerate(("grey", "old", "sold", "stolen"), 31)]
+    found = clean_book("\n\n".join([*PROSE, "INDEX", *entries]))
+    assert found.paragraphs == FLAT and found.removed.counts == {"back": 5}
+    assert clean_book("\n\n".join([*PROSE, "Index", *PROSE])).paragraphs == [*FLAT, "Index", *FLAT]
+
+
+def test_titles_below_the_numbers_of_chapters() -> None:
+    parts = [x for i, (title, body) in enumerate(zip(("Of a Mare", "Where is Tom?", "At sea"), FLAT, strict=False), 1)
+             for x in (f"CHAPTER {i}", title, body)]  # fmt: skip
+    assert clean_book("\n\n".join([*parts, *FLAT[3:]])).paragraphs == FLAT
+
+
+CHINESE = ["山下有一条小河。", "“船来了吗？”老人问道。", "孩子摇了摇头。"]
+
+
+def test_chinese_paragraphs_led_by_wide_spaces() -> None:
+    text = "第三章 小河\n\n" + "\n".join(f"\u3000\u3000{line}" for line in CHINESE * 20)
+    assert clean_book(text).paragraphs == CHINESE * 20
+
+
+def test_aozora_marks_guide_and_colophon_go() -> None:
+    text = (
+        "川の夜\n架空太郎\n\n" + "-" * 50 + "\n【テキスト中に現れる記号について】\n\n《》：ルビ\n" + "-" * 50 + "\n\n"
+        "［＃２字下げ］二［＃「二」は中見出し］\n\n\u3000｜渡し船《わたしぶね》は静かに［＃「静かに」に傍点］動いた。\n"
+        "「誰だ」と老人は言った。\n\u3000返事はなかった。\n\n底本：「川の夜」架空文庫\n入力：架空\n"
+    )
+    found = clean_book(text)
+    assert found.paragraphs[-3:] == ["渡し船は静かに動いた。", "「誰だ」と老人は言った。", "返事はなかった。"]
+    assert {"front": 1, "back": 1, "headings": 1}.items() <= found.removed.counts.items()
+
+
+def test_every_kind_can_be_kept_and_is_counted_with_an_example() -> None:
+    text = book("CHAPTER V", "[Illustration: A mare]", "* * * * *", "He sat.(1)", "(1) Down.", gap="\n\n\n")
+    found = clean_book(text)
+    assert [row[:2] for row in found.removed.rows()] == [
+        ("headings", 1), ("notes", 1), ("pictures", 1), ("separators", 1)
+    ]  # fmt: skip
+    assert found.removed.examples["pictures"] == "[Illustration: A mare]"
+    assert "CHAPTER V" in clean_book(text, keep=REMOVABLE).paragraphs
+
+
+def test_the_first_pieces_say_what_they_were_taken_for() -> None:
+    entries = [f"Chapter {i}" for i in range(1, 9)]
+    found = clean_book("\n\n".join(["CONTENTS", *entries, "", "Chapter 1", *FLAT]))
+    assert first_pieces(found, 4) == [
+        ("contents", "CONTENTS", 0), ("contents", "Chapter 1", 7), ("headings", "Chapter 1", 0), ("text", FLAT[0], 0)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [("if (a[i] == b) {{ x = {0}; }}", "code or markup"), ("{0} 1871 2210 33.1", "a table"), ("pears {0}", "a list")],
+)
+def test_what_is_no_book_is_named(line: str, what: str) -> None:
+    assert unlike_a_book(clean_book("\n\n".join(line.format(chr(97 + i % 26) * 3) for i in range(80)))) == what
+    assert unlike_a_book(Cleaned(FLAT, clean_book("").removed, [("text", text) for text in FLAT])) is None

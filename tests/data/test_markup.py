@@ -1,0 +1,170 @@
+"""Books as web pages, EPUBs and manuscripts: what their tags say, and several books at once."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.data.test_loading import CONTAINER
+from tiny_diffusion.data.reading.cleaning import Cleaned, clean_book
+from tiny_diffusion.data.reading.loading import read_book
+from tiny_diffusion.data.reading.shelf import read_books
+from tiny_diffusion.errors import UserError
+
+
+def read(path: Path) -> Cleaned:
+    book = read_book(path)
+    assert book.blocks is not None
+    return clean_book(book.blocks)
+
+
+def page(tmp_path: Path, body: str, name: str = "a.html") -> Cleaned:
+    path = tmp_path / name
+    path.write_text(f"<html><head><title>x</title></head><body>{body}<p>The end of it came soon.</p>", encoding="utf-8")
+    return read(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "paragraphs", "removed"),
+    [
+        ("<h3>The Mare's Sale</h3><p>It <i>was</i> so.", ["It was so."], {"headings": 1}),
+        ("<h3>VIII. To Tom<p>I am well.<p>So is Anna.", ["I am well.", "So is Anna."], {"headings": 1}),
+        ("<nav><a href='#a'>One mare</a></nav>", [], {"contents": 1}),
+        ("<ul><li><a href='#a'>The mare<li><a href='#b'>The cart</a><li><a href='#c'>Tom</a></ul>", [],
+         {"contents": 3}),
+        ("<p>He sold<a epub:type='noteref' href='#n'>1</a> it<sup><a href='#m'>2</a></sup>.</p>"
+         "<aside epub:type='footnote' id='n'><p>For nine crowns.</p></aside>", ["He sold it."], {"notes": 1}),
+        ("<p>So he <span class='pagenum'>[Pg 7]</span>went <a id='Page_8'></a>home.", ["So he went home."], {}),
+        ("<p style='display: none'>Hidden.</p><p hidden>Also.</p><p>Seen.", ["Seen."], {}),
+        ("<p><img alt='N' src='n.png'>obody spoke.</p><p><img alt='A mare'>Then.", ["Nobody spoke.", "Then."], {}),
+        ("<p><ruby>港<rp>(</rp><rt>みなと</rt><rp>)</rp></ruby>は静か。</p>", ["港は静か。"], {}),
+        ("<p>The lamp is low,<br>The night is slow.</p>", ["The lamp is low,\nThe night is slow."], {}),
+        ("<div class='poem'><div class='stanza'><span class='i0'>One lamp,<br></span><span class='i2'>one door.<br>"
+         "</span></div><div class='stanza'><div>No lamp,</div><div>no more.</div></div></div>",
+         ["One lamp,\none door.", "No lamp,\nno more."], {}),
+        ("<p>" + "a long line of prose " * 5 + "<br>" + "that was wrapped by hand " * 4 + "</p>",
+         [("a long line of prose " * 5 + "that was wrapped by hand " * 4).strip()], {}),
+        ("<p>One.<br><br>Two.</p>", ["One.", "Two."], {}),
+        ("<figure><img alt='x'><figcaption>A mare</figcaption></figure><p>Here.", ["Here."], {"pictures": 1}),
+        ("<section class='pg-boilerplate'><p>The Project Gutenberg eBook</p></section>", [], {"licence": 1}),
+        ("<pre>\nThe Project Gutenberg EBook of X\n\n*** START OF THIS PROJECT GUTENBERG EBOOK X ***\n</pre><p>So.",
+         ["So."], {"licence": 2}),
+    ],
+)  # fmt: skip
+def test_what_tags_say(tmp_path: Path, body: str, paragraphs: list[str], removed: dict[str, int]) -> None:
+    found = page(tmp_path, body)
+    assert found.paragraphs == [*paragraphs, "The end of it came soon."]
+    assert found.removed.counts == removed
+
+
+def book_of(path: Path, pages: dict[str, str], missing: str = "") -> Path:
+    """An EPUB of ``pages``: names with their bodies. A page whose name begins with "nav" is its nav."""
+    items = "".join(
+        f'<item id="{name}" href="{name}.xhtml"{" properties=" + chr(34) + "nav" + chr(34) if name == "nav" else ""}/>'
+        for name in pages
+    )
+    spine = "".join(f'<itemref idref="{name}"/>' for name in pages)
+    opf = f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("META-INF/container.xml", CONTAINER.format(package="OPS/p.opf"))
+        archive.writestr("OPS/p.opf", opf)
+        for name, body in pages.items():
+            if name != missing:
+                archive.writestr(f"OPS/{name}.xhtml", f"<html><head><title>t</title></head>{body}</html>")
+    return path
+
+
+PAGES = {
+    "nav": "<body><p>All the tales</p></body>",
+    "cover": "<body epub:type='frontmatter titlepage'><h1>Tales</h1><p>By nobody</p></body>",
+    "rights": "<body epub:type='frontmatter copyright-page'><p>All rights.</p></body>",
+    "preface": "<body epub:type='frontmatter preface'><h2>Preface</h2><p>I wrote this.</p></body>",
+    "one": "<body epub:type='bodymatter chapter'><h2>The Mare</h2><p>He sold the mare.</p></body>",
+    "notes": "<body epub:type='backmatter endnotes'><ol><li>For nine crowns.</li></ol></body>",
+    "colophon": "<body epub:type='backmatter colophon'><p>Set in type.</p></body>",
+}
+
+
+def test_an_epub_gives_only_the_author_s_text(tmp_path: Path) -> None:
+    path = book_of(tmp_path / "b.epub", PAGES)
+    found = read(path)
+    assert found.paragraphs == ["I wrote this.", "He sold the mare."]
+    assert found.removed.counts == {"headings": 3, "front": 2, "back": 1, "contents": 1, "notes": 1}
+    assert clean_book(read_book(path).blocks or "", keep=["notes"]).paragraphs[-1] == "For nine crowns."
+
+
+def test_an_epub_with_a_missing_page_is_read_with_a_warning(tmp_path: Path) -> None:
+    book = read_book(book_of(tmp_path / "b.epub", PAGES, missing="preface"))
+    assert "He sold the mare." in book.text and "I wrote this" not in book.text
+    assert len(book.warnings) == 1 and "preface.xhtml" in book.warnings[0]
+
+
+def test_a_manuscript_in_markdown(tmp_path: Path) -> None:
+    path = tmp_path / "b.md"
+    path.write_text(
+        "---\ntitle: Tales\n---\n\n# Tales {#top}\n\nHe *sold* the\n**mare**.[^n] See [the deed](http://x.org).\n\n"
+        "![A mare](m.png)\n\n***\n\n> Nobody spoke.\n\n[^n]: For nine crowns.\n"
+    )
+    found = read(path)
+    assert found.paragraphs == ["He sold the mare. See the deed.", "Nobody spoke."]
+    assert found.removed.counts == {"headings": 1, "front": 1, "notes": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.rtf", rb"{\rtf1 x}", "RTF.*word processor"),
+        ("a", rb"{\rtf1 x}", "RTF"),
+        ("a.adoc", b"= A\n", "AsciiDoc.*asciidoctor"),
+        ("a.fb2", b"<FictionBook>", "FictionBook.*Calibre"),
+        ("a.pdf", b"%PDF-1.4", "PDF.*pdftotext"),
+        ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
+    ],
+)
+def test_other_formats_are_refused_by_name(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=words) as caught:
+        read_book(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("member", "words"), [("word/document.xml", "Word"), ("content.xml", "OpenDocument")])
+def test_office_documents_are_refused_by_name(tmp_path: Path, member: str, words: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.bin", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text" if words == "OpenDocument" else "x")
+        archive.writestr(member, "<x/>")
+    with pytest.raises(UserError, match=words):
+        read_book(tmp_path / "a.bin")
+
+
+def test_a_folder_a_zip_and_several_files(tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    for name, text in (("b.txt", "Second."), ("a.txt", "First."), ("c.png", "no book")):
+        (shelf / name).write_text(text)
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.writestr("d/four.txt", "Fourth.")
+        archive.writestr("d/cover.jpg", "x")
+    (tmp_path / "own.txt").write_text("Third.")
+    books = read_books([shelf, tmp_path / "own.txt", tmp_path / "more.zip"])
+    assert [book.text for book in books] == ["First.", "Second.", "Third.", "Fourth."]
+    assert books[3].source == "more.zip:d/four.txt"
+
+
+def test_shelves_without_a_book_and_books_twice(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="without a book"):
+        read_books([tmp_path])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x.jpg", "x")
+    with pytest.raises(UserError, match="without a book"):
+        read_books([tmp_path / "a.zip"])
+    (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(UserError, match="damaged"):
+        read_books([tmp_path / "b.zip"])
+    (tmp_path / "a.txt").write_text("One.")
+    with pytest.raises(UserError, match="same text"):
+        read_books([tmp_path / "a.txt", tmp_path / "a.txt"])
+    with zipfile.ZipFile(tmp_path / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.txt", " " * 30_000_000)
+    with pytest.raises(UserError, match="too many"):
+        read_books([tmp_path / "c.zip"])
