@@ -72,7 +72,8 @@ def test_the_law_falls_with_epochs_and_stays_above_its_floor() -> None:
         assert bits == sorted(bits, reverse=True) and len(set(bits)) == 5
         assert size.floor < bits[-1] < bits[0] < LAW.start
         assert LAW.bits_per_byte(size.parameters, 360_054, 5, 4_096) > bits[1]
-    assert LAW.nearest(900_000) is LAW.sizes["cpu_1m"] and LAW.nearest(200_000_000) is LAW.sizes["cpu_10m"]
+    largest = max(LAW.sizes.values(), key=lambda size: size.parameters)
+    assert LAW.nearest(900_000) is LAW.sizes["cpu_1m"] and LAW.nearest(200_000_000) is largest
 
 
 def test_the_law_meets_its_source_runs() -> None:
@@ -133,7 +134,7 @@ def test_too_short_names_the_quickest() -> None:
     with pytest.raises(TooShort) as caught:
         candidates(options([0.1, 0.2, 0.5]), LAW, Limits(), 10)
     least: Candidate = caught.value.least
-    assert least.option.name == "cpu_1m" and least.batch == 16 and least.epochs == (1, 1, 1)
+    assert least.option.name == "cpu_1m" and least.batch in LAW.sizes["cpu_1m"].batches and least.epochs == (1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,15 @@ def test_durations_are_shown() -> None:
     assert shown == ["8s", "3m10s", "2h05m", "11 days", "?"]
 
 
-def test_the_law_is_what_its_runs_give() -> None:
-    runs = (Path(__file__).parents[2] / "benchmarks" / "budget_runs.jsonl").read_text().splitlines()
-    assert sum('"cpu_2m"' in run for run in runs) >= 1 and LAW.sizes["cpu_2m"].most_epochs >= 100
+def test_the_law_covers_what_its_runs_tried() -> None:
+    lines = (Path(__file__).parents[2] / "benchmarks" / "budget_runs.jsonl").read_text().splitlines()
+    runs = [json.loads(line) for line in lines]
+    assert LAW.sizes.keys() == {run["size"] for run in runs}
+    for name, size in LAW.sizes.items():
+        own = [run for run in runs if run["size"] == name]
+        assert size.most_epochs == max(run["epochs"] for run in own)
+        assert size.batches == tuple(sorted({run["batch"] for run in own}))
+    for run in runs:
+        tokens = run["batch"] * ProjectConfig.preset(run["size"]).model.context
+        found = LAW.bits_per_byte(run["params"], run["train_bytes"], run["epochs"], tokens)
+        assert found == pytest.approx(run["test"], abs=3 * max(LAW.error, 0.01))

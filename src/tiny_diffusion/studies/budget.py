@@ -23,8 +23,7 @@ from ..errors import UserError
 from ..training.run_time import DAY, Pace
 
 BATCH_TOKENS = 2048
-SHORT_RUN = 20  # below so many epochs of the last stage, earlier stages get one epoch each, as in the source runs
-EARLY, EARLY_SHORT = 3, 1
+EARLY = 1  # epochs of each stage before the last, as in the source runs
 VALIDATIONS = 8  # in the last stage
 SAMPLES = 2
 
@@ -119,8 +118,7 @@ class Candidate:
 
 def candidate(option: Option, law: Law, limits: Limits, last: int, batch: int) -> Candidate:
     """The run of ``option`` with ``last`` epochs of the last stage, unless the limits fix the epochs."""
-    early = EARLY_SHORT if last < SHORT_RUN else EARLY
-    epochs = limits.epochs or (*[early] * (len(option.rows) - 1), last)
+    epochs = limits.epochs or (*[EARLY] * (len(option.rows) - 1), last)
     eval_every = limits.eval_every or math.ceil(epochs[-1] / VALIDATIONS)
     sample_every = eval_every * (VALIDATIONS // SAMPLES) if limits.sample_every is None else limits.sample_every
     bits = law.bits_per_byte(option.parameters, option.text_bytes, epochs[-1], batch * option.context)
