@@ -121,7 +121,7 @@ def main() -> None:
         "start": START,
         "power": round(float(law["power"][""]), 4),
         "batch_power": round(float(law["batch_power"][""]), 4),
-        "small_batch": round(float(law["small_batch"][""]), 4),
+        "small_batch": max(0.0, round(float(law["small_batch"][""]), 4)),
         "book_bytes": max(r["train_bytes"] for r in runs if r["book"] == books[0]),
         "error": round(float(np.sqrt(np.mean(np.square(errors)))), 4),
     }

@@ -24,12 +24,12 @@ def option(name: str, parameters: int, row: float, validation: float = 2.0, rows
     return Option(name, parameters, 128, (140, 2_000, rows), 360_054, pace, build=1.0)
 
 
-SPEEDS = st.lists(st.floats(1e-4, 1.0), min_size=3, max_size=3).map(sorted)
+SPEEDS = st.lists(st.floats(1e-4, 1.0), min_size=len(LAW.sizes), max_size=len(LAW.sizes)).map(sorted)
 
 
 def options(speeds: list[float], validation: float = 2.0) -> list[Option]:
-    sizes = (("cpu_1m", 937_600), ("cpu_2m", 1_971_392), ("cpu_10m", 10_530_432))
-    return [option(name, count, row, validation) for (name, count), row in zip(sizes, speeds, strict=True)]
+    sizes = LAW.sizes.items()
+    return [option(name, size.parameters, row, validation) for (name, size), row in zip(sizes, speeds, strict=True)]
 
 
 @given(SPEEDS, st.floats(0.01, 60), st.floats(1, 1e5), st.floats(1, 5))
@@ -88,7 +88,7 @@ def test_the_law_meets_its_source_runs() -> None:
 
 
 def test_no_size_gets_more_epochs_than_were_tried() -> None:
-    found = candidates(options([1e-4, 2e-4, 5e-4]), LAW, Limits(), 1e9)
+    found = candidates(options([1e-4, 2e-4]), LAW, Limits(), 1e9)
     assert {c.option.name: c.epochs[-1] for c in found} == {n: s.most_epochs for n, s in LAW.sizes.items()}
 
 
@@ -120,19 +120,19 @@ def test_what_the_user_fixed_stays() -> None:
 
 
 def test_the_time_that_reaches_a_figure_is_the_least_of_its_grid() -> None:
-    given = options([0.01, 0.02, 0.05])
-    ranked = candidates(given, LAW, Limits(), 300)
+    given = options([0.01, 0.02])
+    ranked = candidates(given, LAW, Limits(), 100)
     wanted = ranked[0].bits_per_byte - 0.2
-    found = time_to_reach(wanted, ranked, LAW, Limits(), 300)
+    found = time_to_reach(wanted, ranked, LAW, Limits(), 100)
     assert found is not None
     assert candidates(given, LAW, Limits(), found)[0].bits_per_byte <= wanted
     assert candidates(given, LAW, Limits(), found / 1.25)[0].bits_per_byte > wanted
-    assert time_to_reach(0.5, ranked, LAW, Limits(), 300) is None
+    assert time_to_reach(0.5, ranked, LAW, Limits(), 100) is None
 
 
 def test_too_short_names_the_quickest() -> None:
     with pytest.raises(TooShort) as caught:
-        candidates(options([0.1, 0.2, 0.5]), LAW, Limits(), 10)
+        candidates(options([0.1, 0.2]), LAW, Limits(), 10)
     least: Candidate = caught.value.least
     assert least.option.name == "cpu_1m" and least.batch in LAW.sizes["cpu_1m"].batches and least.epochs == (1, 1, 1)
 
@@ -180,7 +180,3 @@ def test_the_law_covers_what_its_runs_tried() -> None:
         own = [run for run in runs if run["size"] == name]
         assert size.most_epochs == max(run["epochs"] for run in own)
         assert size.batches == tuple(sorted({run["batch"] for run in own}))
-    for run in runs:
-        tokens = run["batch"] * ProjectConfig.preset(run["size"]).model.context
-        found = LAW.bits_per_byte(run["params"], run["train_bytes"], run["epochs"], tokens)
-        assert found == pytest.approx(run["test"], abs=3 * max(LAW.error, 0.01))

@@ -115,7 +115,7 @@ def _explain(books: Sequence[str], settings: PipelineConfig) -> None:
 def _show_removed(removed: "Removed") -> None:
     rows = [(kind, f"{count:,}", example) for kind, count, example in removed.rows()]
     if rows:
-        print_table(("taken out", "pieces", "the first"), rows, "--keep leaves a kind in")
+        print_table(("taken out", "pieces", "the first"), rows, "what was taken out (--keep KIND leaves it in)")
 
 
 def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:

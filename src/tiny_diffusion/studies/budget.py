@@ -7,7 +7,7 @@ The law, fitted by ``benchmarks/fit_budget.py`` to the runs in ``benchmarks/budg
 
 ``start`` is the figure of token frequencies alone. ``seen`` is the amount of text read in the last stage, epochs times
 the training text, in MB, over (tokens of a batch / 2,048)^batch_power; at ``half`` of it, half the improvement is made.
-All constants are positive, so that more epochs never look worse. Small batches learn faster and end higher. The law
+No constant is negative, so that more epochs never look worse. Small batches learn faster and end higher. The law
 holds up to ``most_epochs`` of a size, and no longer run is a candidate: a model that is too large for its book
 memorises it. The law extrapolates to books far from ``book_bytes`` and to other shapes. It does not know the floor of
 another book, but that shifts all candidates alike.
