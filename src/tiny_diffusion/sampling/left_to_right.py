@@ -13,19 +13,26 @@ from ..data.tokenizer import BOS
 from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
+from .characters import WholeCharacters
 from .denoise import DenoisingState
 from .draw import Numbers, choose, forbid, penalise
 from .predictor import float_logits, wanted_controls
 
 
 def left_to_right(
-    model: Transformer, block: Tensor, kept: int, settings: GenerationConfig, numbers: Numbers, allowed: int
+    model: Transformer,
+    block: Tensor,
+    kept: int,
+    settings: GenerationConfig,
+    numbers: Numbers,
+    allowed: int,
+    whole: WholeCharacters | None = None,
 ) -> Iterator[DenoisingState]:
     """Write ``block`` (B, T) after its first ``kept`` tokens; one state per token.
 
     Keys and values are cached, so that a step costs a pass over one token. Settings about the order and the number of
-    steps have no effect; the repetition penalty looks at earlier tokens only. Raises UserError for controls, which a
-    causal model does not learn.
+    steps have no effect; the repetition penalty looks at earlier tokens only. ``whole``: keeps characters whole. Raises
+    UserError for controls, which a causal model does not learn.
     """
     wanted_controls(model, settings)
     model.eval()
@@ -35,7 +42,12 @@ def left_to_right(
     confidence[:, :kept] = 1
     for position in range(kept, block.shape[1]):
         before = block[:, max(0, position - settings.repetition_window) : position]
-        tokens, chances = _next_tokens(model, new, before, cache, settings, numbers, allowed)
+        logits = forbid(_next_logits(model, new, before, cache, settings), allowed)
+        if whole is None:
+            drawn, chances = choose(logits, settings, numbers, [1] * len(block))
+        else:
+            drawn, chances = whole.choose_next(block, position, logits, settings, numbers)
+        tokens = drawn + model.reserved
         new = tokens[:, None]
         block, confidence = block.clone(), confidence.clone()
         block[:, position], confidence[:, position] = tokens, chances
@@ -43,16 +55,10 @@ def left_to_right(
 
 
 @torch.inference_mode()
-def _next_tokens(
-    model: Transformer,
-    new: Tensor,
-    before: Tensor,
-    cache: KeyValueCache,
-    settings: GenerationConfig,
-    numbers: Numbers,
-    allowed: int,
-) -> tuple[Tensor, Tensor]:
-    """Tokens (B,) drawn after those in ``cache`` and ``new`` (B, T), and their probabilities (B,); caches ``new``.
+def _next_logits(
+    model: Transformer, new: Tensor, before: Tensor, cache: KeyValueCache, settings: GenerationConfig
+) -> Tensor:
+    """Logits (B, V) of what follows the tokens in ``cache`` and ``new`` (B, T); caches ``new``.
 
     ``before`` (B, W): the tokens whose repetition is penalised.
     """
@@ -62,5 +68,4 @@ def _next_tokens(
     logits = float_logits(model, hidden)  # (B, V)
     if settings.repetition_penalty != 1:
         logits = penalise(logits, before - model.reserved, settings.repetition_penalty)
-    drawn, chances = choose(forbid(logits, allowed), settings, numbers, [1] * len(new))
-    return drawn + model.reserved, chances
+    return logits

@@ -24,6 +24,7 @@ class BookLayout:
 
     tokenizer: BookTokenizer
     patience: int = 4  # a single line feed may well become a blank line
+    rounds: int = 16
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Runs of white space that no book holds, as far as their tokens are ``free``.
@@ -38,6 +39,9 @@ class BookLayout:
     def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
         """4 tokens: a longer run of white space at the edge of ``ids`` breaks the rule by itself."""
         return min(4, len(ids))
+
+    def completion(self, ids: Sequence[int], free: Sequence[bool], place: Span) -> None:
+        """No list says what else may stand there: it is drawn again."""
 
     def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
         """Leave the white space as the model wants it."""

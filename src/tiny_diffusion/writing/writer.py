@@ -1,5 +1,7 @@
 """From prompts, templates and texts to finished texts: a model, its tokenizer, and what finishes a text."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -10,17 +12,19 @@ from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import read_training_text
 from ..data.language.segmentation import ENGLISH
+from ..data.language.word_list import spellings
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
 from ..sampling.denoise import most_steps
-from ..sampling.draw import row_generators
+from .endings import Endings, with_endings
 from .filler import Filler
-from .finishing import Finishing
+from .finishing import Finishing, words_of_tokens
 from .infilling.infill import infilling
 from .layout import break_ids
-from .repair import Repair
+from .real_words import RealWords
+from .repair import Repair, Rule
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
 
@@ -52,17 +56,23 @@ class Writer:
     """Writes text with a model and its tokenizer.
 
     Random numbers start from ``settings.seed`` in each call: the same call gives the same texts. The first, second ...
-    sample of ``write`` does not depend on how many are requested, apart from rounding in batches of different size.
+    sample does not depend on how many are requested, apart from rounding in batches of different size.
     ``index`` of the training text: measures how much of a text is copied; ``settings.max_copied_words`` needs it.
-    ``language``: two letters, selects the rules for ends of sentences.
+    ``language``: two letters, selects the rules for ends of sentences and the list of words. ``words``: those of the
+    book, in its spelling; without them ``settings.words`` has no effect.
     """
 
     def __init__(
-        self, model: Transformer, tokenizer: BookTokenizer, index: CopyIndex | None = None, language: str = ENGLISH
+        self,
+        model: Transformer,
+        tokenizer: BookTokenizer,
+        index: CopyIndex | None = None,
+        language: str = ENGLISH,
+        words: Sequence[str] | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.finishing = Finishing(tokenizer, index, language)
+        self.finishing = Finishing(tokenizer, index, language, words, model.config.vocab_level)
         self.device = model.device
 
     @classmethod
@@ -76,13 +86,15 @@ class Writer:
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
         """The writer of a checkpoint that has been read already; see ``load``."""
-        index = None
+        index, words = None, checkpoint.words
         if data_dir is not None:
             training = read_training_text(data_dir)
             check_same_data(checkpoint, training)
             index = CopyIndex(training.passages)
+            words = words or spellings(training.passages)
         language = checkpoint.meta.get("language", ENGLISH)
-        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language)
+        words = words or words_of_tokens(checkpoint.tokenizer, language)
+        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language, words)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Ids of ``prompt``; raises UserError if it leaves no room to write within the context."""
@@ -128,11 +140,11 @@ class Writer:
 
         Text beyond the context is written block by block, each seeing the last half context before it. In training,
         rows of paragraphs may begin anywhere, and so would a text from nothing; with ``settings.layout`` "book" the
-        model first sees a paragraph break, which is not part of the text. There is no end token to draw: a text has all
-        its tokens, and ``settings.ending`` "sentence" cuts it at the end. No state is kept. Each costs a copy of the
-        text so far, which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
+        model first sees a paragraph break, which is not part of the text. There is no end token to draw: with
+        ``settings.ending`` "sentence" a text that stops within a sentence is cut, or written on to an end, so that it
+        ends with a sentence after 0.8 to 1.1 times ``settings.length`` tokens (see ``endings``). No state is kept. Each
+        costs a copy of the text so far, which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
         """
-        numbers = row_generators(settings.seed, settings.num_samples)
         rules = self.finishing.rules(settings)
         filler = Filler(self.model, self.tokenizer, settings)
         lead = break_ids(self.tokenizer) if settings.layout == "book" and not prompt else []
@@ -142,6 +154,9 @@ class Writer:
         wanted, context = done.shape[1] + settings.length, filler.context
         own, stretches = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
         steps, refused = 0, dict[int, str]()
+        endings = None
+        if settings.ending == "sentence":
+            endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids))
         while done.shape[1] < wanted and len(refused) < len(done):
             room_left = wanted <= context or done.shape[1] == len(prompt_ids)
             keep = done.shape[1] if room_left else min(done.shape[1], context // 2)
@@ -149,8 +164,11 @@ class Writer:
             ahead, seen = done[:, : done.shape[1] - keep], done[:, done.shape[1] - keep :]
             block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
             given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
-            repair = Repair(filler, rules, place=ahead.shape[1])
-            for state in repair.fill(block, numbers, refused, ahead.tolist()):
+            last_block = done.shape[1] + size == wanted
+            edges = endings.edges(keep + size - 1) if endings and last_block else ()
+            here = [replace(rule, open_end=last_block) if isinstance(rule, RealWords) else rule for rule in rules]
+            repair = Repair(filler, here, place=ahead.shape[1], edges=edges)
+            for state in repair.fill(block, filler.numbers, refused, ahead.tolist()):
                 steps += 1
                 yield WritingState(
                     torch.cat((ahead, state.ids), dim=1)[:, own],
@@ -164,21 +182,24 @@ class Writer:
             sure = torch.cat((sure, state.confidence[:, keep:]), dim=1)
         last = WritingState(done[:, own], sure[:, own], steps, steps, given, stretches)
         found = Outcome.of([self.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
-        return self.finishing.texts(self.finishing.cut(found) if settings.ending == "sentence" else found, rules)
+        if endings is not None:
+            ended = yield from endings.write(done, sure, refused)
+            found = self.finishing.cut(with_endings(found, ended, self.tokenizer), settings.length)
+        return self.finishing.texts(found, rules)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
         filler = self._two_sided(gap_settings(settings))
-        guards = self.finishing.guards(settings)
-        found = yield from infilling(filler, guards, self.finishing.language, template, must)
+        guards, words = self.finishing.guards(settings), self.finishing.real_words(settings)
+        found = yield from infilling(filler, guards, words, self.finishing.language, template, must)
         return self.finishing.texts(found, guards)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
         filler = self._two_sided(settings)
-        guards = self.finishing.guards(settings)
-        found = yield from rewriting(filler, guards, text)
-        return self.finishing.texts(found, guards)
+        rules: list[Rule] = [*self.finishing.real_words(settings), *self.finishing.guards(settings)]
+        found = yield from rewriting(filler, rules, text)
+        return self.finishing.texts(found, rules)
 
     def _two_sided(self, settings: GenerationConfig) -> Filler:
         """The filler for gaps; raises UserError for an autoregressive model, which sees nothing after a gap."""
