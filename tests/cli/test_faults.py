@@ -15,7 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tests.cli.test_commands import environment
+from tests.cli.running import environment, run
 from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli.main import app
 from tiny_diffusion.cli.writing.conversation import answer
@@ -41,15 +41,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, config: ProjectConfig, 
     meta = {"data": data.identity, "source": data.source}
     save_checkpoint(path, Checkpoint(config, data.tokenizer, new_model(config, data.tokenizer).state_dict(), meta))
     return str(path)
-
-
-def refused(*arguments: str, code: int = 2, stdin: bytes = b"", cwd: Path | None = None) -> str:
-    """The one line that a command says when it fails."""
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, input=stdin, env=environment(), cwd=cwd)
-    line = done.stderr.decode()
-    assert done.returncode == code, line[-2000:]
-    assert line.startswith("error: ") and line.count("\n") == 1, line[-2000:]
-    return line
 
 
 @pytest.mark.parametrize(
@@ -101,11 +92,11 @@ def test_a_full_disk_behind_the_output_is_one_line(arguments: list[str]) -> None
 )
 def test_what_is_given_twice_is_refused(tmp_path: Path, prepared: Path, arguments: list[str], name: str) -> None:
     data = ["--data-dir", str(prepared)] if arguments[0] == "twin" else []
-    assert f"error: {name} is given 2 times" in refused(*arguments, *data, cwd=tmp_path)
+    assert f"error: {name} is given 2 times" in run(tmp_path, *arguments, *data, code=2).stderr
 
 
 def test_options_of_many_values_are_not_counted(tmp_path: Path) -> None:
-    assert "no checkpoint" in refused("evaluate", "--hf", "a", "--hf", "b", "--fast", "--fast", cwd=tmp_path)
+    assert "no checkpoint" in run(tmp_path, "evaluate", "--hf", "a", "--hf", "b", "--fast", "--fast", code=2).stderr
 
 
 HUGE = str(10**20)
@@ -148,7 +139,7 @@ def test_settings_and_places_that_cannot_be_are_refused_before_the_work(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("x")
-    assert words in refused(*arguments, cwd=tmp_path)  # no model is there, and none is asked for
+    assert words in run(tmp_path, *arguments, code=2).stderr  # no model is there, and none is asked for
 
 
 @pytest.mark.parametrize("temperature", [1e-6, 1e6])
@@ -201,16 +192,16 @@ def test_infill_and_rewrite_keep_each_byte(checkpoint: str, tmp_path: Path) -> N
     (tmp_path / "in.txt").write_bytes((before + "___" + after).encode())
     options = ["--checkpoint", checkpoint, "--device", "cpu", "--steps", "2"]
     source = ["infill", "--file", str(tmp_path / "in.txt"), *options]
-    printed = subprocess.run([*COMMAND, *source], capture_output=True, env=environment()).stdout
-    subprocess.run([*COMMAND, *source, "--output", str(tmp_path / "out.txt")], check=True, env=environment())
+    printed = run(None, *source).stdout
+    run(None, *source, "--output", str(tmp_path / "out.txt"))
     assert printed == (tmp_path / "out.txt").read_bytes()
     kept = before.removeprefix("\ufeff").encode()  # the mark says that it is UTF-8, and is no part of the text
     assert printed.startswith(kept) and printed.endswith(after.encode()), printed
     spans = ["rewrite", f"[[{before[1:]}]]now [[{after}]]", "--strength", "1", *options]
-    printed = subprocess.run([*COMMAND, *spans], capture_output=True, env=environment()).stdout
+    printed = run(None, *spans).stdout
     assert printed.startswith(kept) and printed.endswith(after.encode() + b"\n"), printed
     written = ["generate", "--prompt", before[1:].rstrip(), *options[:4], "--length", "3", "--steps", "2"]
-    printed = subprocess.run([*COMMAND, *written], capture_output=True, env=environment()).stdout
+    printed = run(None, *written).stdout
     assert printed.startswith(kept.rstrip()), printed
 
 

@@ -68,7 +68,7 @@ def test_the_examples_are_commands_that_exist(name: str, tmp_path: Path, monkeyp
         words = shlex.split(example.split("|")[-1].split(">")[0])
         assert words[:2] == ["tiny-diffusion", name]
         # Checks each option and its value, but runs nothing.
-        command.make_context(name, words[2:], parent=click.Context(app))
+        command.make_context(name, words[2:], parent=click.Context(app, **app.context_settings))
 
 
 def test_without_a_command_the_help_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from tests.cli.test_commands import SMALL
+from tests.cli.running import SMALL
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.cli.main import app
 from tiny_diffusion.cli.training import job

@@ -11,23 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import SMALL, environment, latest, run
+from tests.cli.running import SMALL, environment, latest, run
 from tiny_diffusion.errors import WorldError
 from tiny_diffusion.runtime import memory_errors
 
 pytestmark = pytest.mark.long
 
-LONG = [*SMALL, "--set", "curriculum.stages[2].epochs=40", "--training.eval_every_epochs", "5"]
+PROGRAM = [sys.executable, "-m", "tiny_diffusion"]
+
+LONG = [*SMALL, "--set", "curriculum.stages[2].epochs=20", "--training.eval_every_epochs", "5"]
 
 
 def command(prepared: Path, *more: str) -> list[str]:
-    return ["-m", "tiny_diffusion", "train", "--data-dir", str(prepared), "--config", "debug", *latest(*LONG, *more)]
+    return ["train", "--data-dir", str(prepared), "--config", "debug", *latest(*LONG, *more)]
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True, env=environment()
-    )
+    return subprocess.Popen([*PROGRAM, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True, env=environment())
 
 
 def log(folder: Path) -> list[dict]:
@@ -55,9 +55,9 @@ def test_an_interrupted_training_saves_says_so_and_goes_on(tmp_path: Path, prepa
     stopped = log(tmp_path)[-1]
     assert stopped["event"] == "Finished" and stopped["interrupted"]
     # The same command, or the one that was told.
-    again = [*command(prepared), "--resume"] if how == signal.SIGINT else ["-m", "tiny_diffusion", *taken_up[1:]]
+    again = [*command(prepared), "--resume"] if how == signal.SIGINT else taken_up[1:]
     done = run(tmp_path, *again)
-    assert "best validation" in done.stdout
+    assert "best validation" in done.text
     rows = log(tmp_path)
     steps = [row["step"] for row in rows if row["event"] == "StepDone"]
     assert steps == list(range(1, steps[-1] + 1))
@@ -72,7 +72,7 @@ def test_a_run_on_a_time_budget_is_taken_up_by_the_same_command(tmp_path: Path, 
     assert "train --resume" in first.communicate()[1]
     assert first.returncode == 130
     done = run(tmp_path, *command(prepared, *budget, "--resume"))
-    assert "the run took" in done.stdout
+    assert "the run took" in done.text
     rows = log(tmp_path)
     steps = [row["step"] for row in rows if row["event"] == "StepDone"]
     assert steps == list(range(1, steps[-1] + 1)) and rows[-1]["event"] == "Finished" and not rows[-1]["interrupted"]
@@ -96,10 +96,10 @@ def test_a_full_disk_ends_in_one_line_and_keeps_the_last_good_state(tmp_path: Pa
 
     for arguments in (
         command(prepared, *quick),
-        ["-m", "tiny_diffusion", "prepare", "--book", str(prepared.parent / "book.txt"), "--output", "fresh"],
+        ["prepare", "--book", str(prepared.parent / "book.txt"), "--output", "fresh"],
     ):
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, env=environment(),
+            [*PROGRAM, *arguments], cwd=tmp_path, capture_output=True, text=True, env=environment(),
             preexec_fn=no_room,
         )  # fmt: skip
         last = done.stderr.splitlines()[-1]
@@ -138,17 +138,17 @@ def test_a_failed_start_leaves_the_last_run_where_it_is(tmp_path: Path, prepared
 
 def test_a_finished_run_says_so_or_goes_on_with_more_epochs(tmp_path: Path, prepared: Path) -> None:
     run(tmp_path, *command(prepared, "--set", "curriculum.stages[2].epochs=1"))
-    resume = ["-m", "tiny_diffusion", "train", "--data-dir", str(prepared), "--resume"]
+    resume = ["train", "--data-dir", str(prepared), "--resume"]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*") if path.is_file()}
     said = run(tmp_path, *resume)
-    assert said.stdout.count("\n") == 1 and "is finished" in said.stdout and not said.stderr
+    assert said.text.count("\n") == 1 and "is finished" in said.text and not said.stderr
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    more = said.stdout.strip().split("such as ")[1]
+    more = said.text.strip().split("such as ")[1]
     assert more == "--set curriculum.stages[2].epochs=2"
     run(tmp_path, *resume, *more.split())
     steps = [row["step"] for row in log(tmp_path) if row["event"] == "StepDone"]
     assert steps == list(range(1, len(steps) + 1)) and [r["event"] for r in log(tmp_path)].count("Finished") == 2
-    assert "is finished" in run(tmp_path, *resume).stdout
+    assert "is finished" in run(tmp_path, *resume).text
 
 
 def test_a_run_that_diverges_names_what_to_lower_and_keeps_the_last_good_checkpoint(

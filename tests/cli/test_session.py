@@ -333,3 +333,15 @@ def test_a_session_reads_from_a_terminal_with_a_sign(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(conversation.sys.stdin, "isatty", lambda terminal=terminal: terminal)
         converse(Session(writer, SHORT, PLAIN))
     assert asked == ["> ", ""]
+
+
+def test_what_is_seen_coming_out_of_the_noise_is_read_masked(config: ProjectConfig, data: Processed) -> None:
+    def writer(**changes: str) -> Writer:
+        changed = config.override(**changes)
+        return Writer(new_model(changed, data.tokenizer), data.tokenizer)
+
+    watched, dual = Showing(watch=True, pace=0.0), writer(**{"training.objective": "dual"})
+    assert watched.shown(SHORT, dual).reading == "masked"
+    assert watched.shown(SHORT.model_copy(update={"reading": "drafts"}), dual).reading == "drafts"
+    assert PLAIN.shown(SHORT, dual).reading == watched.shown(SHORT, writer()).reading == "auto"
+    assert Session(dual, SHORT, watched).in_use.reading == "masked"

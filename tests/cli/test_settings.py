@@ -17,6 +17,7 @@ DRAWING = {
 DRAWN, TEXTS = {"sampler", *DRAWING, *CONTROLS}, {"num_samples", "seed", "words", "max_copied_words"}
 GAPS = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds"}
 LIKELIHOOD = {"split", "windows", "draws", "batch_size", "bootstrap", "seed"}
+READING = {"reading", "drafts", "pick"}
 RUN = {
     "objective", "causal_share", "max_steps", "early_stopping_patience", "cooldown_share", "time_budget_minutes",
     "sample_every_epochs", "tensorboard", "teachers", "teacher_share",
@@ -39,11 +40,11 @@ SWEPT = keys(model={"dropout"}, training={"weight_decay", "eval_every_epochs"})
 FLAGS = {
     "prepare": keys(pipeline=names("pipeline")),
     "train": keys(**TRAINED),
-    "generate": keys(generation={*DRAWN, *TEXTS, "length", "ending", "layout"}),
+    "generate": keys(generation={*DRAWN, *READING, *TEXTS, "length", "ending", "layout"}),
     "infill": keys(generation={*DRAWING, *CONTROLS, *TEXTS, *GAPS}),
     "rewrite": keys(generation={*DRAWN, *TEXTS, "rewrite_strength"}),
-    "evaluate": keys(generation=DRAWN, evaluation=SCORED),
-    "blind-test": keys(generation=DRAWN),
+    "evaluate": keys(generation={*DRAWN, *READING}, evaluation=SCORED),
+    "blind-test": keys(generation={*DRAWN, *READING}),
     "score": keys(evaluation={"draws", "batch_size", "seed", "surprising_share"}),
     "twin": keys(**STUDIED, curriculum=names("curriculum")) - SWEPT,
     "compare": keys(**STUDIED),
@@ -104,7 +105,9 @@ def test_parts_of_lists_and_whole_sections_are_refused_too() -> None:
 
 def test_a_short_flag_is_the_same_as_the_setting_with_its_key() -> None:
     def config(name: str, *arguments: str) -> ProjectConfig:
-        with command_of(name).make_context(name, list(arguments), parent=click.Context(app)) as context:
+        with command_of(name).make_context(
+            name, list(arguments), parent=click.Context(app, **app.context_settings)
+        ) as context:
             return ProjectConfig.default().override_from_args(changes(context))
 
     base = ProjectConfig.default()

@@ -210,6 +210,12 @@ def test_what_the_network_reads_follows_the_objective() -> None:
         config.override(model=ModelConfig.cpu_2m())
 
 
+def test_a_stage_that_lacks_keys_does_not_make_its_list_too_short() -> None:
+    with pytest.raises(UserError) as refused:
+        ProjectConfig.default().override(**{"curriculum.stages": [{"name": "a", "format": "sentences", "epochs": 1}]})
+    assert str(refused.value).startswith("curriculum.stages[0].mask_range is missing") and ";" not in str(refused.value)
+
+
 def test_building_a_group_by_hand_raises_the_same_errors() -> None:
     with pytest.raises(UserError, match="did you mean d_model"):
         ModelConfig(**{"d_modell": 64})

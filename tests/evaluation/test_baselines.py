@@ -70,6 +70,25 @@ def distribution(model: KneserNey, context: np.ndarray) -> np.ndarray:
     return np.exp([model.log_probs(window)[-1] for window in windows])
 
 
+def test_the_longest_context_that_something_followed_is_found() -> None:
+    model = KneserNey(3, 5)
+    model.fit([np.array([0, 1, 2]), np.array([1, 3])])
+    # 2 ends its only sequence, so nothing followed it, nor (1, 2); (0, 1) and 1 were followed; 4 never occurred.
+    assert model.matched(np.array([0, 1, 0, 4, 1, 2, 3, 0])).tolist() == [0, 1, 2, 1, 0, 1, 0, 0]
+    assert model.matched(np.array([], int)).tolist() == []
+
+
+def test_laws_hold_the_probability_of_every_token() -> None:
+    sequences = _random_sequences(5, [60, 40], 1)
+    model = KneserNey(4, 5)
+    model.fit(sequences)
+    window = np.array([0, 1, 0, 4, 0, 1, 2])
+    laws = model.laws(window)
+    assert laws.shape == (7, 5)
+    for at in range(len(window)):
+        np.testing.assert_allclose(laws[at], distribution(model, window[:at]), rtol=1e-12)
+
+
 def test_hand_worked_bigram() -> None:
     model = KneserNey(2, 3)
     model.fit([np.array([0, 1, 0, 1, 0, 2])])

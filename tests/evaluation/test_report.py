@@ -298,14 +298,11 @@ def test_scales_and_ticks() -> None:
     assert [text for _, text in Scale(31, 39, 0, 1, log=True).ticks()] == ["32", "34", "36", "38"]
     assert [text for _, text in Scale(-1, 1, 0, 1).ticks()] == ["-1", "-0.5", "0", "0.5", "1"]
     upright = line_chart("t", "a", "x", "y", [Line("l", [(0, 1), (1, 2)])])
-    (_, low), (_, high) = upright.lines[0].marks
-    assert low > high  # figures rise, pixels fall
+    assert upright.y.at(1) > upright.y.at(2)  # figures rise, pixels fall
     single = line_chart("t", "a", "x", "y", [Line("l", [(3, 3)])])
-    assert np.isfinite(single.lines[0].marks[0]).all()
-    drawn = row_chart("t", "a", "x", [Row("m", 2.0, 1.0, 3.0, True)]).rows[0]
-    assert drawn.low < drawn.value < drawn.high and drawn.value - drawn.low == pytest.approx(
-        drawn.high - drawn.value, abs=0.2
-    )
+    assert np.isfinite([single.x.at(3), single.y.at(3)]).all()
+    low, middle, high = map(row_chart("t", "a", "x", [Row("m", 2.0, 1.0, 3.0, True)]).x.at, (1.0, 2.0, 3.0))
+    assert low < middle < high and middle - low == pytest.approx(high - middle, abs=0.2)
 
 
 def test_histogram_and_ranks() -> None:

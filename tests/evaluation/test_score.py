@@ -12,7 +12,8 @@ from tiny_diffusion.cli.evaluation.score import bracketed, coloured
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.likelihood.bound import chain_rule_nats, model_nats
+from tiny_diffusion.evaluation.likelihood.bound import model_nats
+from tiny_diffusion.evaluation.likelihood.readings import chain_rule_nats
 from tiny_diffusion.evaluation.likelihood.surprisal import Scored, Surprisal, score_text
 from tiny_diffusion.model.transformer import Transformer
 

@@ -55,8 +55,8 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 
 def test_every_setting_is_listed() -> None:
-    # Those that others test: see test_endings, test_long_text, test_real_words, test_guard and test_controls.
-    elsewhere = {"ending", "layout", "words", "max_copied_words", *CONTROLS, "guidance"}
+    # Those that others test: see test_endings, test_long_text, test_real_words, test_guard, test_drafts, test_controls.
+    elsewhere = {"ending", "layout", "words", "max_copied_words", "reading", "drafts", "pick", *CONTROLS, "guidance"}
     assert set(GENERATION) | FILLING | elsewhere == set(GenerationConfig.model_fields)
     assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 

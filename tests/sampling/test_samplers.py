@@ -23,7 +23,8 @@ from tiny_diffusion.sampling.denoise import DenoisingState, denoise, share_steps
 from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
 from tiny_diffusion.sampling.left_to_right import left_to_right
 from tiny_diffusion.sampling.samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
-from tiny_diffusion.writing.writer import Writer, most_passes
+from tiny_diffusion.writing.reading import most_passes
+from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
 Law = Callable[[list[int]], Sequence[Sequence[float]]]
@@ -545,6 +546,6 @@ def test_the_writer_counts_the_steps_really_taken(writer: Writer, sampler: str) 
         states += 1
         assert state.step <= state.steps
     assert {t.steps for t in texts} == {states} and states > 3
-    most = most_passes(how, writer.model.config.context)
+    most = most_passes(how, writer.model.config)
     assert states == most or (sampler in ADAPTIVE and states <= most)
     assert all(len(t.ids) == t.given.count(True) + 50 and min(t.ids) >= NUM_RESERVED for t in texts)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.test_commands import run
+from tests.cli.running import run
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.studies import doctor
@@ -87,10 +87,8 @@ def test_presets_are_timed_while_that_is_quick(
 
 @pytest.mark.long
 def test_the_command_prints_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = (
-        "from tiny_diffusion.studies import doctor; doctor.SECONDS = 0.01; doctor.AFFORDABLE = 0.0\n"
-        "from tiny_diffusion.cli import main; main(['doctor', '--json'])"
-    )
-    found = json.loads(run(tmp_path, "-c", code).stdout)
+    monkeypatch.setattr(doctor, "SECONDS", 0.01)
+    monkeypatch.setattr(doctor, "AFFORDABLE", 0.0)
+    found = json.loads(run(tmp_path, "doctor", "--json").stdout)
     assert set(found) == {"machine", "peaks", "book", "presets", "problems"}
     assert found["book"] == "a book of 100,000 tokens" and found["presets"][0]["measured"]

@@ -16,7 +16,7 @@ from tiny_diffusion.cli.training import runs as command
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.studies.kept import find_runs, remove_run
+from tiny_diffusion.studies.run_list import find_runs, remove_run
 from tiny_diffusion.training.events import RunLog
 from tiny_diffusion.training.output_folder import move_aside
 from tiny_diffusion.training.trainer import Trainer

@@ -1,5 +1,7 @@
 """Runs that stop, go on, are extended, start from another's weights, or diverge."""
 
+import json
+import re
 import signal
 import threading
 from dataclasses import asdict, dataclass
@@ -12,13 +14,15 @@ from tests.training.test_trainer import losses, same_weights
 from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, load_plain
 from tiny_diffusion.cli.stopping import graceful_stop
 from tiny_diffusion.cli.training import job
-from tiny_diffusion.cli.training.description import warn_of_memory
+from tiny_diffusion.cli.training.description import verdict, warn_of_memory
+from tiny_diffusion.cli.training.progress import follow
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.errors import DivergedError, UserError
 from tiny_diffusion.runtime import can_compile
 from tiny_diffusion.studies import machine
+from tiny_diffusion.studies.measure import count_bits
 from tiny_diffusion.training.events import Event, Finished, StepDone
 from tiny_diffusion.training.trainer import Trainer
 
@@ -281,6 +285,24 @@ def test_what_a_run_does_between_its_steps_is_told(tmp_path: Path, short: Projec
     assert said == ["validating", "writing a sample", "saving"] * 3 + ["saving"]
 
 
+def test_each_validation_is_told_with_its_own_figure(
+    tmp_path: Path, short: ProjectConfig, data: Processed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = follow(Trainer(short, data, tmp_path), append=False)
+    *told, bar = re.findall(r"bpb ([\d.]+) ", capsys.readouterr().err)
+    events = map(json.loads, (tmp_path / "logs" / "metrics.jsonl").read_text().splitlines())
+    figures = [f"{event['bits_per_byte']:.3f}" for event in events if event["event"] == "Validated"]
+    assert told == figures and bar == figures[-1] and f"{finished.best_bits_per_byte:.3f}" in figures
+
+
+def test_the_verdict_compares_with_counts_of_words_and_pairs(data: Processed) -> None:
+    words, pairs = (count_bits(data, 5, order) for order in (1, 2))
+    assert 0 < pairs < words
+    assert "better than counts of word pairs" in verdict(pairs - 0.01, data, 5)
+    assert "not better than counts of word pairs" in verdict(pairs, data, 5)
+    assert "learnt nothing" in verdict(words, data, 5)
+
+
 def test_memory_that_is_short_is_told_before_the_run_starts(
     tmp_path: Path,
     short: ProjectConfig,
@@ -294,6 +316,7 @@ def test_memory_that_is_short_is_told_before_the_run_starts(
         warn_of_memory(trainer, 10**10, free)
     assert not capsys.readouterr().err
     monkeypatch.setattr(machine, "read_memory", lambda: (10**9, 10**6))
-    job.run(job.Job(short, data, prepared, tmp_path / "run", dry_run=True))
-    said = capsys.readouterr().err
+    job.run(job.Job(short, data, prepared, tmp_path / "run", preset=("smoke", ProjectConfig.smoke()), dry_run=True))
+    out, said = capsys.readouterr()
+    assert len(out.splitlines()) < 24 and "settings of smoke, but" in out and "model.d_model = 32" in out
     assert "0.0 GB are free" in said and "--training.micro_batch_size 3, --training.gradient_checkpointing true" in said

@@ -39,6 +39,16 @@ def test_memory_falls_with_checkpointing_small_passes_and_bfloat16() -> None:
     assert on_gpu < activations(training__precision="bfloat16")  # less is wasted
 
 
+def test_a_row_of_a_dual_model_holds_one_token_more() -> None:
+    base = ProjectConfig.cpu_2m()
+    plain, dual = (
+        base.override(**{"training.objective": objective, "model.context": base.model.context - bos})
+        for objective, bos in (("diffusion", 0), ("dual", 1))
+    )
+    both = [estimate_memory(config, base.vocab_size, device="cuda").activations for config in (plain, dual)]
+    assert both[0] == both[1]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmark reads /proc")
 def test_the_memory_estimate_is_within_a_fifth_of_the_measured_peak() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.test_commands import SMALL, environment, latest
+from tests.cli.running import SMALL, environment, latest, run
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import TrainingConfig
 from tiny_diffusion.errors import UserError
@@ -26,27 +26,27 @@ VALUES = ["--model.n_layers", "2", "--model.value_residual", "true"]
 SHORT = ["--training.max_steps", "36"]
 
 
+def arguments(prepared: Path, *more: str) -> list[str]:
+    """A training of ``debug``."""
+    return ["train", "--data-dir", str(prepared), "--config", "debug", *latest(*SMALL, *more)]
+
+
+def alone(folder: Path, prepared: Path, *more: str) -> None:
+    """Train in this process."""
+    folder.mkdir()
+    run(folder, *arguments(prepared, *more))
+
+
 def train(folder: Path, prepared: Path, processes: int, *more: str) -> subprocess.Popen[str]:
-    """A training of ``debug`` in ``folder``."""
-    start = [*TORCHRUN, str(processes)] if processes > 1 else []
-    command = [
-        "-m",
-        "tiny_diffusion",
-        "train",
-        "--data-dir",
-        str(prepared),
-        "--config",
-        "debug",
-        *latest(*SMALL, *more),
-    ]
+    """Begin to train in several processes."""
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, *start, *command],
+        [sys.executable, *TORCHRUN, str(processes), "-m", "tiny_diffusion", *arguments(prepared, *more)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**environment(), "OMP_NUM_THREADS": "1"},
+        env=environment(),
     )
 
 
@@ -79,8 +79,8 @@ def rows(folder: Path, event: str) -> list[dict]:
 def test_several_processes_learn_what_one_does(
     tmp_path: Path, prepared: Path, processes: int, changes: list[str]
 ) -> None:
-    for name, count in (("one", 1), ("several", processes)):
-        finished(train(tmp_path / name, prepared, count, *EXACT, *SHORT, *changes))
+    alone(tmp_path / "one", prepared, *EXACT, *SHORT, *changes)
+    finished(train(tmp_path / "several", prepared, processes, *EXACT, *SHORT, *changes))
     one, several = (rows(tmp_path / name, "StepDone") for name in ("one", "several"))
     assert [row["loss"] for row in several] == pytest.approx([row["loss"] for row in one], rel=2e-3)
     assert [row["gradient_norm"] for row in several] == pytest.approx([row["gradient_norm"] for row in one], rel=2e-2)
@@ -92,7 +92,7 @@ def test_several_processes_learn_what_one_does(
 
 def test_a_stopped_run_goes_on_with_another_number_of_processes(tmp_path: Path, prepared: Path) -> None:
     long = [*EXACT, "--training.max_steps", "90"]
-    finished(train(tmp_path / "whole", prepared, 1, *long))
+    alone(tmp_path / "whole", prepared, *long)
     first = train(tmp_path / "parts", prepared, 2, *long)
     while len(rows(tmp_path / "parts", "StepDone")) < 5 and first.poll() is None:
         time.sleep(0.05)
@@ -113,7 +113,7 @@ def test_what_one_process_decides_all_follow(tmp_path: Path, prepared: Path) -> 
     said = finished(train(tmp_path, prepared, 2, *drawn, *more))
     assert "in each of 2 processes" in said and rows(tmp_path, "Finished")[0]["interrupted"] is False
     first = (tmp_path / "outputs" / "best_model.pt").stat()
-    assert "[training]" in finished(train(tmp_path, prepared, 2, "--dry-run"))
+    assert "[training]" in finished(train(tmp_path, prepared, 2, "--dry-run", "--verbose"))
     assert (tmp_path / "outputs" / "best_model.pt").stat() == first
 
 
@@ -123,8 +123,10 @@ def test_an_error_of_one_process_ends_all(tmp_path: Path, prepared: Path) -> Non
     assert "error: another training is writing into outputs" in said
 
 
-def test_a_time_budget_is_for_one_process(tmp_path: Path, prepared: Path) -> None:
-    said = finished(train(tmp_path, prepared, 2, "--time-budget", "30s"), code=1)  # torchrun's own exit code
+def test_a_time_budget_is_for_one_process(tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("TORCHELASTIC_RUN_ID", "x")):
+        monkeypatch.setenv(name, value)
+    said = run(tmp_path, *arguments(prepared, "--time-budget", "30s"), code=2).stderr
     assert "--time-budget plans for one process" in said
 
 

@@ -30,16 +30,20 @@ def test_a_rule_asks_for_a_late_end() -> None:
     assert EndsSentence(letters, "en", within=2).places(ids, [True] * 10 + [False]) == []
 
 
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    ("objective", "reading"),
+    [("diffusion", "auto"), ("autoregressive", "auto"), ("dual", "causal"), ("dual", "drafts")],
+)
 @pytest.mark.parametrize("length", [10, 25, 70])
-def test_an_untrained_model_ends_its_texts(config: ProjectConfig, data: Processed, causal: bool, length: int) -> None:
+def test_an_untrained_model_ends_its_texts(
+    config: ProjectConfig, data: Processed, objective: str, reading: str, length: int
+) -> None:
     torch.manual_seed(0)
-    config = config.override(**{"model.init_std": 0.3, "model.vocab_level": 2})
-    if causal:
-        config = config.override(**{"training.objective": "autoregressive", "model.causal": True})
+    config = config.override(**{"model.init_std": 0.3, "model.vocab_level": 2, "training.objective": objective})
+    config = config.override(**{"model.causal": objective == "autoregressive", "model.dual": objective == "dual"})
     writer = Writer(new_model(config, data.tokenizer).eval(), data.tokenizer)
     for prompt in ("", "The old miller"):
-        how = FAST.model_copy(update={"length": length})
+        how = FAST.model_copy(update={"length": length, "reading": reading, "drafts": 2})
         texts = writer.write(prompt, how)
         for text in texts:
             written = len(text.ids) - sum(text.given)

@@ -12,6 +12,7 @@ from tiny_diffusion.data.language.word_list import common_words, spellings, with
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
 from tiny_diffusion.writing.completion import Completion, Completions
 from tiny_diffusion.writing.finishing import words_of_tokens
+from tiny_diffusion.writing.layout import token_spans, tokens_of
 from tiny_diffusion.writing.real_words import KnownWords, RealWords
 from tiny_diffusion.writing.results import Refused, Written
 from tiny_diffusion.writing.writer import Writer
@@ -105,12 +106,14 @@ def test_a_rule_finds_the_free_tokens_of_finished_words(data: Processed) -> None
     assert rule.completion(ids, [True] * len(ids), (start, end - 1)) is None  # and letters behind it
 
 
-@pytest.fixture(scope="module", params=["diffusion", "autoregressive"])
+@pytest.fixture(scope="module", params=["diffusion", "autoregressive", "dual"])
 def writer(request: pytest.FixtureRequest, config: ProjectConfig, data: Processed) -> Writer:
     torch.manual_seed(0)
     config = config.override(**{"model.init_std": 0.3, "model.vocab_level": 2})
     if request.param == "autoregressive":
         config = config.override(**{"training.objective": "autoregressive", "model.causal": True})
+    if request.param == "dual":
+        config = config.override(**{"training.objective": "dual", "model.dual": True})
     words = spellings(data.texts("train"))
     return Writer(new_model(config, data.tokenizer).eval(), data.tokenizer, words=words)
 
@@ -135,6 +138,22 @@ def test_written_words_are_known(writer: Writer, words: str) -> None:
     for text in several:  # only a word that begins with given letters may be left
         assert all(word.startswith("old") for word in wrong_words(writer, text, words))
         assert text.text.startswith("The old")
+
+
+@pytest.mark.parametrize("reading", ["causal", "drafts"])
+def test_a_dual_model_keeps_what_follows_an_unknown_word(writer: Writer, reading: str) -> None:
+    if not writer.model.config.dual:
+        return
+    how = FAST.model_copy(update={"reading": reading, "drafts": 2})
+    [*_, free] = writer.writing("", how.model_copy(update={"words": "free"}))
+    [*_, last] = writer.writing("", how)
+    for before, after in zip(free.ids.tolist(), last.ids.tolist(), strict=True):
+        spans = token_spans(writer.tokenizer, before)
+        known = KnownWords(writer.finishing.words or (), "en")
+        wrong = {i for tokens in tokens_of(spans, known.unknown(writer.tokenizer.decode(before))) for i in tokens}
+        changed = {i for i in range(40) if before[i] != after[i]}
+        assert len(changed & wrong) > 3 and min(changed) < 20
+        assert len(changed - wrong) < (40 - len(wrong)) / 3  # a new word may make one word with its neighbours
 
 
 def test_gaps_and_rewritten_texts_hold_known_words(writer: Writer) -> None:

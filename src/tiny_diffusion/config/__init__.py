@@ -8,7 +8,7 @@ from .base import Config
 from .controls import CONTROL_ROWS, CONTROLS, Controls, uncontrolled
 from .curriculum_config import CurriculumConfig, StageConfig
 from .evaluation_config import SCORING, BlindTest, EvaluationConfig, HeldOut, Marks, Passes, ReportSettings
-from .generation_config import Continuation, Drawing, Gaps, GenerationConfig, Order, Rewriting, Sampler, Texts
+from .generation_config import Continuation, Drawing, Gaps, GenerationConfig, Order, Reading, Rewriting, Sampler, Texts
 from .model_config import ModelConfig
 from .pipeline_config import PipelineConfig
 from .project import PRESETS, ProjectConfig
@@ -38,6 +38,7 @@ __all__ = [
     "Passes",
     "PipelineConfig",
     "ProjectConfig",
+    "Reading",
     "ReportSettings",
     "Rewriting",
     "Row",

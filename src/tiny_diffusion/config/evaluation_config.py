@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .base import LARGEST_NUMPY_SEED, Config
 from .generation_config import LEAST_TEMPERATURE
@@ -57,6 +57,8 @@ class ReportSettings(Config):
     """Length of these texts in tokens; figures over sentence_gap need several sentences."""
     chain_rule: bool = True
     """Measure a diffusion model's exact left-to-right likelihood too: one forward pass per token."""
+    expert: Literal["none", "ngram"] = "none"
+    """ngram: further rows mix left-to-right readings with Kneser-Ney counts; weights from the validation text."""
     breakdown_draws: int = Field(8, ge=0)
     """Masks per window at each mask rate, and per example of each stage's format; 0: neither."""
     ngram_orders: tuple[int, ...] = Field((1, 2, 3, 4, 5, 6), min_length=1)
@@ -122,6 +124,12 @@ class ReportSettings(Config):
 
 class EvaluationConfig(ReportSettings, BlindTest, Marks, HeldOut, Passes):
     """Held-out likelihood, baselines, style, coherence, novelty and the blind test. The groups above are its parts."""
+
+    @model_validator(mode="after")
+    def _check_expert(self) -> Self:
+        if self.expert != "none" and self.split == "validation":
+            raise ValueError(f"expert={self.expert} is fitted on the validation text: it needs split=test")
+        return self
 
     @classmethod
     def default(cls) -> Self:

@@ -72,6 +72,20 @@ class Order(Config):
     probability allows. remasking, planner: tokens are taken back, at random or where the model doubts them."""
 
 
+class Reading(Config):
+    """Which reading of the network writes a continuation, and how it chooses among drafts."""
+
+    reading: Literal["auto", "masked", "causal", "drafts"] = "auto"
+    """masked: diffusion, in the order of the sampler. causal: from left to right, several times as fast; drafts: by
+    diffusion, of which the causal reading chooses one (both need a model with the causal reading; drafts needs both).
+    auto: the best that the model has."""
+    drafts: int = Field(8, ge=2)
+    """Texts that reading=drafts writes at once in order to choose one, block by block."""
+    pick: Literal["draw", "best"] = "best"
+    """Which draft is taken. draw: one at random, in proportion to its probability by the causal reading, divided by
+    that with which it was drawn; best: the likeliest by the causal reading."""
+
+
 class Continuation(Config):
     """The length of a text that is written from a prompt or from nothing, and how it begins and ends."""
 
@@ -119,7 +133,7 @@ class Texts(Config):
     """Draw again where a longer run of words is copied from the training text; 0: no limit."""
 
 
-class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, Order):
+class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, Reading, Order):
     """Sampling. The groups above are its parts, and its keys stay flat: ``generation.gap_tokens``."""
 
     @classmethod

@@ -76,6 +76,9 @@ def show_value(value: Any) -> str:
 def describe_errors(cls: type[BaseModel], error: ValidationError) -> str:
     """Say in one line what is wrong: key, value, and what would be right; at most SHOWN_ERRORS complaints."""
     details = error.errors(include_url=False)
+    # Pydantic counts only the valid items of a list: a wrong item makes it seem too short as well.
+    inner = {tuple(item["loc"][:depth]) for item in details for depth in range(len(item["loc"]))}
+    details = [item for item in details if item["type"] != "too_short" or tuple(item["loc"]) not in inner]
     # A misspelt key is often the reason for a missing one.
     details.sort(key=lambda item: item["type"] != "extra_forbidden")
     lines = [_describe(cls, item) for item in details[:SHOWN_ERRORS]]

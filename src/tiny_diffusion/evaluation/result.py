@@ -18,7 +18,7 @@ from .text_quality.coherence import CoherenceReport
 from .text_quality.frontier import Frontier
 from .text_quality.novelty import NoveltyReport
 
-VERSION = 5
+VERSION = 6
 LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 
@@ -50,6 +50,8 @@ class Report:
     * evaluation, generation: the settings.
     * missing: for each row or part that could not be measured, by name, the reason. Files of version 4 lack it and can
       still be read.
+    * counts: for each row with counts, their weight after a context of which the counts know 0, 1, 2 ... tokens; for
+      each row times counts, the exponents of network and counts. Files of version 5 lack it and can still be read.
     """
 
     version: int
@@ -77,6 +79,7 @@ class Report:
     evaluation: EvaluationConfig
     generation: GenerationConfig
     missing: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def leaking(self) -> bool:

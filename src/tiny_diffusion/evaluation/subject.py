@@ -28,10 +28,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Rivals:
-    """What to measure beside the model: its autoregressive twin, and folders of Hugging Face models."""
+    """What to measure beside the model: its autoregressive twin, and folders of Hugging Face models.
+
+    members: networks whose laws are averaged with the model's, in further rows.
+    """
 
     twin: Checkpoint | None = None
     local: tuple[Path, ...] = ()
+    members: tuple[Checkpoint, ...] = ()
 
 
 NO_RIVALS = Rivals()
@@ -41,8 +45,9 @@ NO_RIVALS = Rivals()
 class Subject:
     """A model under evaluation: its checkpoint, the data, the settings, and the rivals to compare it with.
 
-    kept: finished parts, which are not measured again. missing: the reasons, by name, for what could not be measured;
-    measuring adds to it.
+    kept: finished parts, which are not measured again. missing: the reasons, by name, for what could not be measured.
+    weights: for each row with counts, their weight in each class of context, or two exponents. Measuring adds to these
+    two.
     """
 
     checkpoint: Checkpoint
@@ -52,6 +57,7 @@ class Subject:
     rivals: Rivals = NO_RIVALS
     kept: KeptParts = field(default_factory=KeptParts)
     missing: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def tokenizer(self) -> BookTokenizer:

@@ -3,7 +3,7 @@
 Shapes: B rows, T tokens, V text vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -55,22 +55,37 @@ def next_token_loss(
     )
 
 
+def next_token_logits(model: Transformer, ids: Tensor, bos: int) -> Tensor:
+    """Logits (B, T, V) of each token given those before it in its row; the first follows ``bos``."""
+    return model.logits(model.hidden(_shifted(ids, bos, None), causal=True)).float()
+
+
 def next_token_losses(model: Transformer, ids: Tensor, bos: int) -> Tensor:
     """Cross-entropy in nats of each token given those before it in its row, (B, T); the first follows ``bos``.
 
     Reserved ids inside ``ids`` (SEP) score zero.
     """
-    logits = model.logits(model.hidden(_shifted(ids, bos, None), causal=True)).float()  # (B, T, V)
+    logits = next_token_logits(model, ids, bos)
     targets = (ids - model.reserved).masked_fill(ids < model.reserved, -100)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100).view_as(ids)
 
 
 @torch.no_grad()
+def token_losses_in_batches(
+    model: Transformer, windows: Sequence[Tensor], bos: int, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches of window numbers (B,) and the nats of all their tokens (B, T), in float64 on the CPU.
+
+    Each window starts fresh after ``bos``.
+    """
+    model.eval()
+    for batch in equal_lengths(windows, batch_size):
+        yield batch.owner, next_token_losses(model, batch.rows.to(model.device), bos).cpu().double()
+
+
 def autoregressive_nats(model: Transformer, windows: Sequence[Tensor], bos: int, batch_size: int) -> Tensor:
     """Exact negative log-likelihood in nats of each window, (len(windows),); each window starts fresh after ``bos``."""
-    model.eval()
-    device = model.device
     totals = torch.zeros(len(windows), dtype=torch.float64)
-    for batch in equal_lengths(windows, batch_size):
-        totals[batch.owner] = next_token_losses(model, batch.rows.to(device), bos).cpu().double().sum(1)
+    for owner, losses in token_losses_in_batches(model, windows, bos, batch_size):
+        totals[owner] = losses.sum(1)
     return totals

@@ -4,6 +4,7 @@ Neither depends on the mask schedule. Reserved ids (SEP) in a window are always 
 Shapes: B rows, T tokens, L text tokens of a window, V text vocabulary.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -23,21 +24,33 @@ def exact_masks(length: int, draws: int, generator: Generator) -> Tensor:
 
 
 def likelihood_bound(
-    model: Transformer, windows: Sequence[Tensor], draws: int, batch_size: int, generator: Generator
+    model: Transformer,
+    windows: Sequence[Tensor],
+    draws: int,
+    batch_size: int,
+    generator: Generator,
+    members: Sequence[Transformer] = (),
 ) -> Tensor:
     """Mean bound in nats of each window, (len(windows),), from ``draws`` stratified masks per window.
 
     See ``bound_in_batches``.
     """
-    *_, found = bound_in_batches(model, windows, draws, batch_size, generator)
+    *_, found = bound_in_batches(model, windows, draws, batch_size, generator, members)
     assert isinstance(found, Tensor)
     return found
 
 
 def bound_in_batches(
-    model: Transformer, windows: Sequence[Tensor], draws: int, batch_size: int, generator: Generator
+    model: Transformer,
+    windows: Sequence[Tensor],
+    draws: int,
+    batch_size: int,
+    generator: Generator,
+    members: Sequence[Transformer] = (),
 ) -> Iterator[int | Tensor]:
     """Yield after each batch how many of the ``draws`` times ``len(windows)`` rows are done, and last the mean bounds.
+
+    With ``members``, the law of each hidden token is the mean of the laws of ``model`` and of all members.
 
     The any-order form (Uria et al. 2014; Ou et al. 2024): with k uniform on 1..L and exactly k tokens hidden,
     L/k times their summed cross-entropy is an unbiased estimate of the bound. Windows of equal length share
@@ -50,7 +63,7 @@ def bound_in_batches(
         chosen = zip(batch.owner.tolist(), batch.copy.tolist(), strict=True)
         masked = torch.stack([masks[i][c] for i, c in chosen])
         length = (batch.rows >= model.reserved).sum(1)
-        totals.index_add_(0, batch.owner, _mean_losses(model, batch.rows, masked) * length / draws)
+        totals.index_add_(0, batch.owner, _mean_losses(model, batch.rows, masked, members) * length / draws)
         done += len(batch.rows)
         yield done
     yield totals
@@ -64,9 +77,10 @@ def _masks_of_text(text: Tensor, draws: int, generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _mean_losses(model: Transformer, rows: Tensor, masked: Tensor) -> Tensor:
+def _mean_losses(model: Transformer, rows: Tensor, masked: Tensor, members: Sequence[Transformer] = ()) -> Tensor:
     """Mean cross-entropy in nats of the hidden tokens of each row, (B,) in float64 on the CPU."""
-    losses = masked_cross_entropy(model, rows, masked).cpu().double()
+    each = [masked_cross_entropy(network, rows, masked).cpu().double() for network in (model, *members)]
+    losses = math.log(len(each)) - torch.stack(each).neg().logsumexp(0)  # of the mean of the probabilities
     sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, masked.nonzero()[:, 0], losses)
     return sums / masked.sum(1)
 

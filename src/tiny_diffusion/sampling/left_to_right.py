@@ -1,4 +1,4 @@
-"""How the autoregressive twin writes: one token per step, each given those before it.
+"""How a causal reading writes: one token per step, each given those before it.
 
 Shapes: B rows, T tokens, V text vocabulary.
 """
@@ -10,13 +10,11 @@ from torch import Tensor
 
 from ..config import GenerationConfig
 from ..data.tokenizer import BOS
-from ..model.cache import KeyValueCache
 from ..model.transformer import Transformer
-from ..runtime import autocast
+from .causal_reader import CausalReader
 from .characters import WholeCharacters
 from .denoise import DenoisingState
 from .draw import Numbers, choose, forbid, penalise
-from .predictor import float_logits, wanted_controls
 
 
 def left_to_right(
@@ -28,21 +26,23 @@ def left_to_right(
     allowed: int,
     whole: WholeCharacters | None = None,
 ) -> Iterator[DenoisingState]:
-    """Write ``block`` (B, T) after its first ``kept`` tokens; one state per token.
+    """Write ``block`` (B, T) after its first ``kept`` tokens by the causal reading; one state per token.
 
     Keys and values are cached, so that a step costs a pass over one token. Settings about the order and the number of
     steps have no effect; the repetition penalty looks at earlier tokens only. ``whole``: keeps characters whole. Raises
-    UserError for controls, which a causal model does not learn.
+    UserError for controls that the model has not learnt; an autoregressive twin learns none.
     """
-    wanted_controls(model, settings)
     model.eval()
-    cache = KeyValueCache(model.config.context)
+    reader = CausalReader(model, settings)
     new = torch.cat((torch.full_like(block[:, :1], BOS), block[:, :kept]), dim=1)
     confidence = torch.zeros(block.shape, device=block.device)
     confidence[:, :kept] = 1
     for position in range(kept, block.shape[1]):
-        before = block[:, max(0, position - settings.repetition_window) : position]
-        logits = forbid(_next_logits(model, new, before, cache, settings), allowed)
+        logits = reader.next_logits(new)
+        if settings.repetition_penalty != 1:
+            before = block[:, max(0, position - settings.repetition_window) : position]
+            logits = penalise(logits, before - model.reserved, settings.repetition_penalty)
+        logits = forbid(logits, allowed)
         if whole is None:
             drawn, chances = choose(logits, settings, numbers, [1] * len(block))
         else:
@@ -52,20 +52,3 @@ def left_to_right(
         block, confidence = block.clone(), confidence.clone()
         block[:, position], confidence[:, position] = tokens, chances
         yield DenoisingState(block, confidence, position - kept + 1, block.shape[1] - kept)
-
-
-@torch.inference_mode()
-def _next_logits(
-    model: Transformer, new: Tensor, before: Tensor, cache: KeyValueCache, settings: GenerationConfig
-) -> Tensor:
-    """Logits (B, V) of what follows the tokens in ``cache`` and ``new`` (B, T); caches ``new``.
-
-    ``before`` (B, W): the tokens whose repetition is penalised.
-    """
-    with autocast(new.device, settings.precision):
-        hidden = model.hidden(new, cache=cache)[:, -1]
-    cache.length += new.shape[1]
-    logits = float_logits(model, hidden)  # (B, V)
-    if settings.repetition_penalty != 1:
-        logits = penalise(logits, before - model.reserved, settings.repetition_penalty)
-    return logits

@@ -77,14 +77,14 @@ def measure_options(
         yield option
 
 
-def word_pair_bits(data: Processed, level: int) -> float:
-    """Bits per byte of the validation passages under counts of token pairs (a bigram) of the training text.
+def count_bits(data: Processed, level: int, order: int) -> float:
+    """Bits per byte of the validation passages under counts of ``order`` tokens in a row in the training text.
 
-    If that is far below what a time budget lets a model reach, the model is not worth its time.
+    Pairs (order 2) tell whether a model is worth its time, single tokens (order 1) whether it has learnt anything.
     """
     texts = {split: data.texts(split) for split in ("train", "validation")}
     ids = {split: [np.array(data.tokenizer.encode(text, level)) for text in texts[split]] for split in texts}
-    counts = KneserNey(2, NUM_RESERVED + data.tokenizer.level_size(level))
+    counts = KneserNey(order, NUM_RESERVED + data.tokenizer.level_size(level))
     counts.fit(ids["train"])
     nats = -sum(float(counts.log_probs(passage).sum()) for passage in ids["validation"])
     return nats / math.log(2) / sum(len(text.encode("utf-8")) for text in texts["validation"])

@@ -1,6 +1,7 @@
 """How much memory a training run takes, by arithmetic alone.
 
-With P parameters, B rows of T tokens in a forward pass, L layers, width d, feed-forward width f, V token ids:
+With P parameters, B rows of T tokens in a forward pass (with BOS for a dual model), L layers, width d, feed-forward
+width f, V token ids:
 
 * parameters: 4 P bytes (float32); gradients: 4 P; averaged weights: 4 P (kept even if ``ema_decay`` is 0)
 * optimizer: AdamW keeps 8 bytes per parameter, Muon 4 bytes per parameter of the blocks' matrices
@@ -155,6 +156,11 @@ def block_matrices(model: ModelConfig) -> int:
     return model.n_layers * (4 * model.d_model**2 + 3 * model.d_model * model.d_ff)
 
 
+def _row(model: ModelConfig) -> int:
+    """Tokens of a row; a dual model's holds BOS beside the context."""
+    return model.context + model.dual
+
+
 def _block(model: ModelConfig, half: bool) -> int:
     """Bytes per token that a block keeps for its backward pass, without attention weights."""
     copies = WIDTH_COPIES + QK_NORM_COPIES * model.qk_norm
@@ -167,9 +173,9 @@ def _reading(teachers: Sequence[ModelConfig], rows: int, device: Device, half: b
     found = 0
     for model in teachers:
         token = _block(model, half) + OUTSIDE_COPIES[device] * FLOAT32 * model.d_model
-        if half and device == "cpu" and model.context <= EXPLICIT_TOKENS:
-            token += SCORE_COPIES * model.heads * model.context * BFLOAT16
-        found = max(found, rows * model.context * token)
+        if half and device == "cpu" and _row(model) <= EXPLICIT_TOKENS:
+            token += SCORE_COPIES * model.heads * _row(model) * BFLOAT16
+        found = max(found, rows * _row(model) * token)
     return round(OVERHEAD[device] * found)
 
 
@@ -177,7 +183,7 @@ def _lesson(teachers: Sequence[ModelConfig], rows: int, vocab_size: int, device:
     """Bytes of what the ``teachers`` say about ``rows`` rows: a state per token and teacher, and a piece's laws."""
     if not teachers:
         return 0
-    tokens = rows * teachers[0].context
+    tokens = rows * max(map(_row, teachers))
     states = tokens * FLOAT32 * sum(model.d_model for model in teachers)
     laws = min(tokens, HEAD_ROWS[device]) * vocab_size * FLOAT32 * LAW_COPIES
     return round(OVERHEAD[device] * (states + laws))
@@ -186,13 +192,13 @@ def _lesson(teachers: Sequence[ModelConfig], rows: int, vocab_size: int, device:
 def _activations(project: ProjectConfig, rows: int, vocab_size: int, device: Device, half: bool) -> int:
     """Bytes kept for the backward pass of ``rows`` rows, with the head's logits."""
     model, training = project.model, project.training
-    tokens = rows * model.context
+    tokens = rows * _row(model)
     block = _block(model, half)
     again = CHECKPOINT_BLOCKS[device] if training.gradient_checkpointing else BACKWARD_BLOCKS
     kept = model.n_layers * (FLOAT32 * model.d_model if training.gradient_checkpointing else block)
-    if half and device == "cpu" and model.context <= EXPLICIT_TOKENS:
+    if half and device == "cpu" and _row(model) <= EXPLICIT_TOKENS:
         layers = again if training.gradient_checkpointing else model.n_layers
-        kept += (layers + SCORE_COPIES) * model.heads * model.context * BFLOAT16
+        kept += (layers + SCORE_COPIES) * model.heads * _row(model) * BFLOAT16
     if model.dropout > 0:
         kept += (2 * model.n_layers + 1) * model.d_model
     casts = BFLOAT16 * block_matrices(model) if half else 0

@@ -12,7 +12,7 @@ import torch
 
 from ..checkpoint import save_plain
 from ..config import ProjectConfig
-from ..writing.writer import most_passes
+from ..writing.reading import most_passes
 from .averaged_model import Validation, sample_settings, write_sample
 from .course import Course, Line, Progress
 from .flops import training_flops
@@ -175,10 +175,8 @@ def _sample_seconds(state: RunState) -> float:
     began = time.perf_counter()
     write_sample(state, few)
     seconds = time.perf_counter() - began
-    if state.config.model.causal:  # it takes one step per token, whatever the settings say
-        return seconds
-    context = state.config.model.context
-    return seconds * most_passes(settings, context) / most_passes(few, context)
+    model = state.config.model
+    return seconds * most_passes(settings, model) / most_passes(few, model)
 
 
 def _save_seconds(state: RunState) -> float:

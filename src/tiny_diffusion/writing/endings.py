@@ -97,17 +97,18 @@ class Endings:
     given: int
 
     def edges(self, last: int) -> tuple[Edge, ...]:
-        """The edge of a row whose token at place ``last`` is to end a sentence; none for causal models."""
-        return () if self.filler.model.config.causal else (Edge(last, self._closing),)
+        """The edge of a row whose token at place ``last`` is to end a sentence; none for the causal reading."""
+        return () if self.filler.causal else (Edge(last, self._closing),)
 
     def write(
-        self, done: Tensor, sure: Tensor, refused: dict[int, str]
+        self, done: Tensor, sure: Tensor, refused: dict[int, str], stretches: Sequence[Stretch]
     ) -> Generator[WritingState, None, dict[int, Ended]]:
         """Every moment of ending the rows ``done`` (B, T), then by row the texts that got another end.
 
         A row whose last sentence ends late enough is left to be cut there. In the others the last tenth of the longest
         text, at least 4 tokens, is drawn: first a token that ends a sentence, in the last place, then what leads to it.
-        A causal model writes on, and ends with such a token if no sentence has ended by then.
+        The causal reading writes on, and ends with such a token if no sentence has ended by then.
+        ``stretches``: of each row, so far.
         """
         length = done.shape[1] - self.given
         rows = [r for r, ids in enumerate(done.tolist()) if r not in refused and self._stops_early(ids, length)]
@@ -118,8 +119,8 @@ class Endings:
         first = max(0, end - self.filler.context)
         block = torch.cat((done[rows, first:start], done.new_full((len(rows), end - start), MASK)), dim=1)
         edges = (Edge(block.shape[1] - 1, self._closing),)
-        drawn = () if self.filler.model.config.causal else [edges] * len(rows)
-        stretches = tuple(Stretch(row, 0, 0, end - self.hidden) for row in rows)
+        drawn = () if self.filler.causal else [edges] * len(rows)
+        longer = tuple(replace(stretches[row], last=end - self.hidden) for row in rows)
         before, known = done[rows, :first], sure[rows, :start]
 
         def shown(state: DenoisingState, own: slice = slice(None)) -> WritingState:
@@ -128,7 +129,7 @@ class Endings:
             given = (torch.arange(end) < self.given).expand(ids.shape)
             visible = slice(self.hidden, None)
             return WritingState(
-                ids[:, visible], confidence[:, visible], state.step, state.steps, given[:, visible], stretches[own]
+                ids[:, visible], confidence[:, visible], state.step, state.steps, given[:, visible], longer[own]
             )
 
         steps, ended = 0, dict[int, Ended]()
@@ -139,12 +140,12 @@ class Endings:
         for i, row in enumerate(rows):
             own, taken = slice(i, i + 1), steps
             first_state = moment = DenoisingState(state.ids[own], state.confidence[own], 0, 0)
-            repair = Repair(self.filler, rules, end, row, edges)
+            repair = Repair(self.filler.mending, rules, end, row, edges)
             for moment in repair.states(first_state, block[own] == MASK, refused, [before[i].tolist()]):
                 taken += 1
                 yield shown(moment, own)
             last = shown(moment, own)
-            ended[row] = Ended(last.ids[0], last.confidence[0], stretches[i], taken)
+            ended[row] = Ended(last.ids[0], last.confidence[0], longer[i], taken)
         return ended
 
     def _stops_early(self, ids: list[int], length: int) -> bool:

@@ -5,7 +5,7 @@ Shapes: B rows, T tokens of a row, N requested places, V text vocabulary.
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from ..config import GenerationConfig
 from ..data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
-from ..runtime import memory_errors
+from ..runtime import memory_errors, seed_for
 from ..sampling.characters import WholeCharacters
 from ..sampling.denoise import DenoisingState, denoise, settled_prefix
 from ..sampling.draw import Numbers, forbid, row_generators
@@ -24,6 +24,7 @@ from .results import Stretch, WritingState
 
 Fill = Callable[[Tensor, int], Iterator[DenoisingState]]
 """States of filling a window (B, T) of longer rows; the number says where in the rows it begins."""
+MENDING = 0x5D  # purpose of the seed of ``Filler.mending``, see ``runtime.seed_for``
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,18 @@ class Filler:
     """A model with its tokenizer and settings, and a generator of random numbers for each text, see ``row_generators``.
 
     So no text depends on how many are written with it.
+
+    ``causal``: whether it writes by the causal reading, from left to right, or by the masked one; None means the
+    reading of ``Transformer.hidden``.
     """
 
-    def __init__(self, model: Transformer, tokenizer: BookTokenizer, settings: GenerationConfig) -> None:
-        self.model = cast_once(model, settings.precision).eval()
+    def __init__(
+        self, model: Transformer, tokenizer: BookTokenizer, settings: GenerationConfig, causal: bool | None = None
+    ) -> None:
+        self.causal = model.config.causal if causal is None else causal
+        # The decoder of a dual model's causal reading chooses its own precision.
+        cast = not (self.causal and model.config.dual)
+        self.model = (cast_once(model, settings.precision) if cast else model).eval()
         self.tokenizer = tokenizer
         self.settings = settings
         self.numbers = row_generators(settings.seed, settings.num_samples)
@@ -68,6 +77,14 @@ class Filler:
         self.writing_level = min(settings.vocab_level, model.config.vocab_level)
         self.allowed = tokenizer.level_size(self.writing_level)
         self.whole = whole_characters(tokenizer, self.allowed)
+
+    @cached_property
+    def mending(self) -> "Filler":
+        """What draws words anew: of a dual model the masked reading, which sees both sides, with a seed of its own."""
+        if self.causal == self.model.config.causal:
+            return self
+        settings = self.settings.model_copy(update={"seed": seed_for(self.settings.seed, MENDING)})
+        return Filler(self.model, self.tokenizer, settings, causal=False)
 
     def fill(self, rows: Sequence[Row]) -> Generator[WritingState, None, list[Filled]]:
         """Every moment of filling ``rows``, then the filled rows in order.
@@ -96,7 +113,7 @@ class Filler:
     ) -> Iterator[DenoisingState]:
         """States of filling rows (B, T) of one length within the context; the edges of each row are drawn first.
 
-        A causal model writes everything after the first MASK from left to right, and takes no edges.
+        The causal reading writes everything after the first MASK from left to right, and takes no edges.
         """
         ids, sure = ids.clone(), torch.ones(ids.shape, device=ids.device)
         with memory_errors():
@@ -105,7 +122,7 @@ class Filler:
                 self._draw_edges(ids, sure, first, numbers)
             settled = ids != MASK
             kept = settled_prefix(~settled)
-            if self.model.config.causal:
+            if self.causal:
                 yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed, self.whole)
                 return
             for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept, self.whole):

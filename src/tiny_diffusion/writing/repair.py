@@ -12,10 +12,11 @@ import torch
 from torch import Generator, Tensor
 
 from ..data.tokenizer import BOS, MASK
-from ..runtime import autocast, generator_for, memory_errors
+from ..runtime import generator_for, memory_errors
+from ..sampling.causal_reader import CausalReader
 from ..sampling.denoise import DenoisingState
 from ..sampling.draw import Numbers, choose, forbid
-from ..sampling.predictor import Predictor, float_logits
+from ..sampling.predictor import Predictor
 from .completion import Completion
 from .filler import Edge, Filler, window
 from .layout import Span
@@ -72,15 +73,23 @@ class Repair:
     def fill(
         self, rows: Tensor, numbers: Numbers, refused: dict[int, str], before: Sequence[list[int]] | None = None
     ) -> Iterator[DenoisingState]:
-        """States of filling the MASKs of ``rows`` (B, T) of any length, then of repairing them; see ``states``.
+        """States of filling the MASKs of ``rows`` (B, T) of any length, then of repairing them; see ``states``."""
+        filling = self.filler.in_windows(rows, lambda window, _: self.filler.denoise(window, numbers))
+        yield from self.after(filling, rows == MASK, refused, before)
 
-        With edges, rows must be within the context.
-        """
-        state, edges = None, [self.edges] * len(rows) if self.edges else ()
-        for state in self.filler.in_windows(rows, lambda window, _: self.filler.denoise(window, numbers, edges)):
+    def after(
+        self,
+        filling: Iterator[DenoisingState],
+        free: Tensor,
+        refused: dict[int, str],
+        before: Sequence[list[int]] | None = None,
+    ) -> Iterator[DenoisingState]:
+        """The states of ``filling``, then those of repairing the rows of its last state; see ``states``."""
+        state = None
+        for state in filling:
             yield state
         if state is not None:
-            yield from self.states(state, rows == MASK, refused, before)
+            yield from self.states(state, free, refused, before)
 
     def states(
         self,
@@ -94,8 +103,8 @@ class Repair:
 
         Only ``free`` tokens (B, T) change. ``before``, ``behind``: for each row, the ids of the text around it.
         ``refused``: reasons by row number; rows that are in it are left alone, rows that are given up are added.
-        The first draw at a place renews its own tokens, each further draw one more token on both sides. For causal
-        models every draw renews everything after the place, and nothing before it.
+        The first draw at a place renews its own tokens, each further draw one more token on both sides. For the
+        causal reading every draw renews everything after the place, and nothing before it.
         """
         if not self.rules:
             return
@@ -155,8 +164,8 @@ class Repair:
     def _completions(
         self, found: Sequence[tuple[Span, Rule]], ids: list[int], free: list[bool], tries: int, before: int
     ) -> list[tuple[Span, Completion]]:
-        """The places, in the row, whose rule says what must be drawn there; for causal models only the first place."""
-        if self.filler.model.config.causal:
+        """The places, in the row, whose rule says what must be drawn there; for the causal reading the first place."""
+        if self.filler.causal:
             found = [min(found, key=lambda each: each[0])]
         return [
             ((start - before, end - before), completion)
@@ -175,8 +184,8 @@ class Repair:
     ) -> Iterator[DenoisingState]:
         """States of drawing what must stand at some places of one row, from left to right, one pass for all places.
 
-        In a row beyond the context each place has a window and passes of its own. For causal models everything after
-        the place is then drawn again.
+        In a row beyond the context each place has a window and passes of its own. For the causal reading everything
+        after the place is then drawn again.
         """
         ids, confidence = state.ids.clone(), state.confidence.clone()
         numbers = generator_for(self.filler.settings.seed, MEND, self.place, self.number + row, draw, 1)
@@ -189,7 +198,7 @@ class Repair:
                 places = [place for place, _, _ in asked]
                 ids[row, places], confidence[row, places] = self._next_of_words(ids[row], asked, barred, numbers)
                 yield DenoisingState(ids.clone(), confidence.clone(), 1, 1)
-        if self.filler.model.config.causal:
+        if self.filler.causal:
             later = free & (torch.arange(len(free), device=free.device) >= ready[0][0][1])
             if later.any():
                 yield from self._drawn_again(DenoisingState(ids, confidence, 1, 1), row, later, {}, draw)
@@ -254,12 +263,12 @@ class Repair:
     def _fill_window(self, row: Tensor, barred: Mapping[int, set[int]], numbers: Generator) -> Iterator[DenoisingState]:
         """States of filling the MASKs of ``row`` (1, T), a window.
 
-        Masked places with barred tokens (for a causal model: only the first masked place) come first, in one pass,
+        Masked places with barred tokens (for the causal reading: only the first masked place) come first, in one pass,
         each with a token that is not barred. This is what many draws would give if the barred ones were discarded.
         """
         row, confidence = row.clone(), (row != MASK).float()
         masked = (row[0] == MASK).nonzero().flatten().tolist()
-        places = [place for place in (masked[:1] if self.filler.model.config.causal else masked) if place in barred]
+        places = [place for place in (masked[:1] if self.filler.causal else masked) if place in barred]
         if places:
             with memory_errors():
                 row[0, places], confidence[0, places] = self._others(row, places, barred, numbers)
@@ -267,7 +276,7 @@ class Repair:
             yield DenoisingState(row, confidence, 1, 1)
             return
         edges = tuple(edge for edge in self.edges if row[0, edge.place] == MASK)
-        for state in self.filler.denoise(row, numbers, () if self.filler.model.config.causal else [edges]):
+        for state in self.filler.denoise(row, numbers, () if self.filler.causal else [edges]):
             drawn = state.confidence.clone()
             drawn[0, places] = confidence[0, places]
             yield replace(state, confidence=drawn)
@@ -295,20 +304,18 @@ class Repair:
         return tokens + model.reserved, chances
 
     def _logits(self, row: Tensor, places: list[int]) -> Tensor:
-        """Float32 logits (N, V) at ``places`` of ``row`` (1, T); a causal model sees what stands before one place."""
+        """Float32 logits (N, V) at ``places`` of ``row`` (1, T); the causal reading sees the text before one place."""
         model, settings = self.filler.model, self.filler.settings
-        if not model.config.causal:
+        if not self.filler.causal:
             where = torch.zeros_like(row, dtype=torch.bool)
             where[0, places] = True
             return Predictor(model, settings).logits(row, where)
         before = torch.cat((torch.full_like(row[:, :1], BOS), row[:, : places[0]]), dim=1)
-        with autocast(row.device, settings.precision):
-            hidden = model.hidden(before)[:, -1]
-        return float_logits(model, hidden)
+        return CausalReader(model, settings).next_logits(before)
 
     def _widened(self, places: Sequence[Span], width: int, free: Sequence[bool]) -> list[bool]:
-        """The ``free`` tokens in ``places`` or at most ``width`` tokens away; for causal models all from there on."""
-        if self.filler.model.config.causal:
+        """The ``free`` tokens in ``places`` or at most ``width`` tokens away; for the causal reading all after them."""
+        if self.filler.causal:
             first = min(start for start, _ in places)
             return [own and i >= first for i, own in enumerate(free)]
         chosen = len(free) * [False]

@@ -17,29 +17,22 @@ from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
-from ..sampling.denoise import most_steps
+from .drafts import Drafts
 from .endings import Endings, with_endings
 from .filler import Filler
 from .finishing import Finishing, words_of_tokens
 from .infilling.infill import infilling
 from .layout import break_ids
+from .reading import reading_of
 from .real_words import RealWords
 from .repair import Repair, Rule
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
 
 
-def most_passes(settings: GenerationConfig, context: int) -> int:
-    """The most forward passes that a diffusion model needs to write ``settings.length`` tokens from nothing."""
-    first = min(context, settings.length)
-    whole, rest = divmod(settings.length - first, context - context // 2)
-    sizes = [first] + whole * [context - context // 2] + ([rest] if rest else [])
-    return sum(most_steps(settings, size) for size in sizes)
-
-
 def gap_settings(settings: GenerationConfig) -> GenerationConfig:
-    """``settings`` with the sampler for gaps in place of that for other writing."""
-    return settings.model_copy(update={"sampler": settings.gap_sampler})
+    """``settings`` with the sampler for gaps in place of the other one, and the reading that sees both sides."""
+    return settings.model_copy(update={"sampler": settings.gap_sampler, "reading": "masked"})
 
 
 def finish(run: Run) -> list[Written]:
@@ -50,6 +43,19 @@ def finish(run: Run) -> list[Written]:
         except StopIteration as done:
             texts: list[Written] = done.value
             return texts
+
+
+def menders(filler: Filler, rules: Sequence[Rule], *, open_end: bool) -> list[tuple[Filler, list[Rule]]]:
+    """What repairs a block that ``filler`` has written, one after another, each with its rules.
+
+    Where the causal reading of a dual model wrote, a known word is drawn by its masked reading, and what follows stays.
+    The masked reading then sees to all rules, since a new word may break another. ``open_end``: see ``RealWords``.
+    """
+    others = [rule for rule in rules if not isinstance(rule, RealWords)]
+    here = [replace(rule, open_end=open_end) if isinstance(rule, RealWords) else rule for rule in rules]
+    if filler.mending is filler or len(others) == len(rules):
+        return [(filler, here)]
+    return [(filler, others), (filler.mending, here)]
 
 
 class Writer:
@@ -138,6 +144,8 @@ class Writer:
     def writing(self, prompt: str, settings: GenerationConfig) -> Run:
         """Every moment of ``write``: states of (num_samples, tokens so far), MASK where unsettled; then the texts.
 
+        ``settings.reading`` says how. While drafts are written, states have a row for each draft of each text.
+
         Text beyond the context is written block by block, each seeing the last half context before it. In training,
         rows of paragraphs may begin anywhere, and so would a text from nothing; with ``settings.layout`` "book" the
         model first sees a paragraph break, which is not part of the text. There is no end token to draw: with
@@ -146,13 +154,15 @@ class Writer:
         costs a copy of the text so far, which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
         """
         rules = self.finishing.rules(settings)
-        filler = Filler(self.model, self.tokenizer, settings)
+        reading = reading_of(self.model.config, settings)
+        filler = Filler(self.model, self.tokenizer, settings, causal=reading == "causal")
+        drafts = Drafts(filler) if reading == "drafts" else None
         lead = break_ids(self.tokenizer) if settings.layout == "book" and not prompt else []
         prompt_ids = torch.tensor(lead + self.encode_prompt(prompt), dtype=torch.long, device=self.device)
         done = prompt_ids.expand(settings.num_samples, -1)  # (B, tokens so far)
         sure = torch.ones(done.shape, device=self.device)
         wanted, context = done.shape[1] + settings.length, filler.context
-        own, stretches = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
+        own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
         steps, refused = 0, dict[int, str]()
         endings = None
         if settings.ending == "sentence":
@@ -166,24 +176,30 @@ class Writer:
             given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
             last_block = done.shape[1] + size == wanted
             edges = endings.edges(keep + size - 1) if endings and last_block else ()
-            here = [replace(rule, open_end=last_block) if isinstance(rule, RealWords) else rule for rule in rules]
-            repair = Repair(filler, here, place=ahead.shape[1], edges=edges)
-            for state in repair.fill(block, filler.numbers, refused, ahead.tolist()):
+            by_filler = filler.denoise(block, filler.numbers, [edges] * len(block))
+            states = by_filler if drafts is None else drafts.fill(block, edges)
+            for mender, own_rules in menders(filler, rules, open_end=last_block):
+                repair = Repair(mender, own_rules, ahead.shape[1], edges=edges)
+                states = repair.after(states, block == MASK, refused, ahead.tolist())
+            for state in states:
                 steps += 1
+                times = len(state.ids) // len(done)  # rows per text: several while drafts are written
                 yield WritingState(
-                    torch.cat((ahead, state.ids), dim=1)[:, own],
-                    torch.cat((sure, state.confidence[:, keep:]), dim=1)[:, own],
+                    torch.cat((ahead.repeat_interleave(times, 0), state.ids), dim=1)[:, own],
+                    torch.cat((sure.repeat_interleave(times, 0), state.confidence[:, keep:]), dim=1)[:, own],
                     state.step,
                     state.steps,
-                    given,
-                    stretches,
+                    given.repeat_interleave(times, 0),
+                    whole if drafts is None else drafts.stretches(len(state.ids), whole),
                 )
             done = torch.cat((ahead, state.ids), dim=1)
             sure = torch.cat((sure, state.confidence[:, keep:]), dim=1)
-        last = WritingState(done[:, own], sure[:, own], steps, steps, given, stretches)
+        last = WritingState(done[:, own], sure[:, own], steps, steps, given, whole)
         found = Outcome.of([self.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
+        found = found if drafts is None else drafts.marked(found, whole)
         if endings is not None:
-            ended = yield from endings.write(done, sure, refused)
+            stretches = whole if drafts is None else drafts.stretches(len(done), whole)
+            ended = yield from endings.write(done, sure, refused, stretches)
             found = self.finishing.cut(with_endings(found, ended, self.tokenizer), settings.length)
         return self.finishing.texts(found, rules)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ...config import BlindTest, Controls, Drawing, HeldOut, Order, Passes, ProjectConfig, keys_of
+from ...config import BlindTest, Controls, Drawing, HeldOut, Order, Passes, ProjectConfig, Reading, keys_of
 from ...errors import UserError
 from ...files import check_file, fingerprint
 from ..console import errors, say
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...evaluation.blind_test.store import AnswerStore
 
 # The settings that make the passages. Their number, length and seed are the test's, and they stay as drawn.
-KEPT = (*keys_of(BlindTest), "evaluation.seed", *keys_of(Drawing, Order, Controls))
+KEPT = (*keys_of(BlindTest), "evaluation.seed", *keys_of(Drawing, Order, Reading, Controls))
 
 
 @examples("tiny-diffusion blind-test --rater anna", "tiny-diffusion blind-test --report")
@@ -40,7 +40,7 @@ KEPT = (*keys_of(BlindTest), "evaluation.seed", *keys_of(Drawing, Order, Control
 @short_flag("--seed", "evaluation.seed")
 @DRAW_PRESET
 @DEVICE
-@config_flags(Drawing, Order, Controls, also=keys_of(BlindTest, Passes, HeldOut))
+@config_flags(Drawing, Order, Reading, Controls, also=keys_of(BlindTest, Passes, HeldOut))
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from ...config import Controls, Drawing, EvaluationConfig, HeldOut, Order, Passes, ProjectConfig, ReportSettings
+from ...config import (
+    Controls,
+    Drawing,
+    EvaluationConfig,
+    HeldOut,
+    Order,
+    Passes,
+    ProjectConfig,
+    Reading,
+    ReportSettings,
+)
 from ...config.overrides import group_presets
 from ...errors import UserError
 from ...files import check_file, fingerprint
@@ -33,6 +43,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     "tiny-diffusion evaluate --fast",
     "tiny-diffusion evaluate --twin outputs/twin/best_model.pt",
     "tiny-diffusion evaluate outputs/best_model.pt --other-books other.txt",
+    "tiny-diffusion evaluate s0/best_model.pt --member s1/best_model.pt",
 )
 @click.command("evaluate")
 @click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINT]...")
@@ -55,7 +66,14 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     help="Print the JSON Schema of evaluation.json and exit.",
 )
 @click.option("--twin", default=None, metavar="CHECKPOINT", help="The model's autoregressive twin, for comparison.")
-@click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model, for comparison; may be repeated.")
+@click.option(
+    "--member",
+    "members",
+    multiple=True,
+    metavar="CHECKPOINT",
+    help="Average its laws with the model's; may be repeated.",
+)
+@click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to compare; may repeat.")
 @short_flag("--eval-batch-size", "evaluation.batch_size")
 @short_flag(
     "--eval-samples",
@@ -74,7 +92,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
 )
 @DEVICE
 # The model is measured as it is, on texts whose number, length and seed belong to the evaluation.
-@config_flags(ReportSettings, HeldOut, Passes, Drawing, Order, Controls)
+@config_flags(ReportSettings, HeldOut, Passes, Drawing, Order, Reading, Controls)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -86,6 +104,7 @@ def command(
     fast: bool,
     verbose: bool,
     twin: str | None,
+    members: tuple[str, ...],
     hf: tuple[str, ...],
     other_books: tuple[str, ...],
     blind_answers: str | None,
@@ -95,6 +114,7 @@ def command(
 
     N-gram models and PPMd are measured on the same text. Several CHECKPOINTs (seeds of one run) are measured with the
     first one's settings; their mean and spread go to evaluation_seeds.json and report_seeds.html beside the first.
+    The folder of train --seeds is its first model with all others as --member.
     """
     from ...checkpoint import load_checkpoint
     from ...evaluation.curves import read_curves
@@ -107,9 +127,16 @@ def command(
     if fast and preset not in (None, "fast"):
         raise UserError(f"--fast is --preset fast, but --preset {preset} is given too: leave one out")
     paths = [Path(name) for name in checkpoints or (checkpoint,)]
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UserError("a checkpoint is given twice: the spread would be too small")
     target = _target(paths, output)
+    others = tuple(Path(name) for name in members)
+    in_folder = sorted(paths[0].glob("member-*/best_model.pt"))  # of train --seeds
+    if len(paths) == 1 and len(in_folder) > 1:
+        paths, others = in_folder[:1], (*in_folder[1:], *others)
+    everything = {path.resolve() for path in (*paths, *others)}
+    if len(everything) < len(paths) + len(others):
+        raise UserError("a checkpoint is given twice: the spread would be too small, and the mean lopsided")
+    if others and len(paths) > 1:
+        raise UserError("--member belongs to one model: give one checkpoint, and the others as --member")
     check_file(target)
     check_file(page_of(target))
     if blind_answers is not None and len(paths) > 1:
@@ -123,7 +150,8 @@ def command(
     beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
     parts = target.with_suffix(".parts.json")
-    reports = [run(path, Path(data_dir), config, device, *beside, other_books, blind, parts) for path in paths]
+    how = (*beside, other_books, blind, parts, others)
+    reports = [run(path, Path(data_dir), config, device, *how) for path in paths]
     seeds = combine([str(path) for path in paths], reports) if len(reports) > 1 else None
     page = save(target, reports[0], curves, seeds)  # before printing: the reader may go away (| head)
     parts.unlink(missing_ok=True)
@@ -137,7 +165,8 @@ def command(
 def _target(paths: list[Path], output: str | None) -> Path:
     """Where the JSON goes."""
     if output is None:
-        return paths[0].with_name("evaluation.json" if len(paths) == 1 else "evaluation_seeds.json")
+        folder = paths[0] if paths[0].is_dir() else paths[0].parent
+        return folder / ("evaluation.json" if len(paths) == 1 else "evaluation_seeds.json")
     if Path(output).suffix == ".html":
         raise UserError(f"--output {output} is for the JSON, such as evaluation.json; the page goes beside it")
     return Path(output)

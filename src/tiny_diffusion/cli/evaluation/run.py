@@ -52,6 +52,7 @@ def run(
     other_books: tuple[str, ...] = (),
     blind: "BlindReport | None" = None,
     parts: Path | None = None,
+    members: tuple[Path, ...] = (),
 ) -> "Report":
     """Say how long the evaluation should take, and evaluate with a line that shows the step and the time left.
 
@@ -65,6 +66,7 @@ def run(
         other_books: books whose style is measured too.
         blind: the figures of a blind test.
         parts: the file of finished parts; an interrupted evaluation leaves it, and the next one continues it.
+        members: checkpoints whose laws are averaged with the model's, in further rows.
     """
     from ...checkpoint import load_checkpoint
     from ...data.artefacts import load_processed
@@ -77,12 +79,12 @@ def run(
     with memory_errors(), errors.status("reading") as status:
         loaded, data = load_checkpoint(checkpoint), load_processed(data_dir)
         others = {name: cleaned(name, data.pipeline) for name in other_books}
-        rivals = Rivals(None if twin is None else load_checkpoint(twin), local)
+        rivals = Rivals(None if twin is None else load_checkpoint(twin), local, tuple(map(load_checkpoint, members)))
         line = ProgressLine()
         place = find_device(device)
         kept = KeptParts()
         if parts is not None:
-            models = [path for path in (checkpoint, twin) if path is not None]
+            models = [path for path in (checkpoint, twin, *members) if path is not None]
             kept = KeptParts(parts, evaluation_key(models, data.identity, config, place.type, local))
         if kept.names:
             say(f"{checkpoint}: {len(kept.names)} finished parts are read from {parts}")

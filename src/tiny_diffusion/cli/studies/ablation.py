@@ -2,11 +2,11 @@
 
 import click
 
-from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
+from ...config import ProjectConfig
 from ..help import examples
 from ..options import DATA_DIR, config_option
-from ..settings import config_flags, short_flag
-from .study import DRY_RUN, OUTPUT, open_study
+from ..settings import short_flag
+from .study import DRY_RUN, OUTPUT, SETTINGS, open_study
 
 
 @examples("tiny-diffusion ablation --epochs 20 --dry-run", "tiny-diffusion ablation --config cpu_1m --seeds 3")
@@ -17,9 +17,7 @@ from .study import DRY_RUN, OUTPUT, open_study
 @short_flag("--epochs", "study.ablation_epochs", default=True)
 @short_flag("--seeds", "study.seeds", default=True)
 @DRY_RUN
-@config_flags(
-    ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal", "model.dual"), also=keys_of(StudyConfig)
-)
+@SETTINGS
 @click.pass_context
 def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dry_run: bool) -> None:
     """Compare five schedules: three stages, the same with full-range masks, reversed, the last stage alone, and none.

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
+from ...config import ProjectConfig
 from ...files import check_file
 from ..console import say
 from ..help import examples
 from ..options import DATA_DIR, config_option
-from ..settings import config_flags, short_flag
-from .study import DRY_RUN, OUTPUT, open_study, study_config
+from ..settings import short_flag
+from .study import DRY_RUN, OUTPUT, SETTINGS, open_study, study_config
 
 
 @examples(
@@ -32,9 +32,7 @@ from .study import DRY_RUN, OUTPUT, open_study, study_config
 )
 @click.option("--no-plot", is_flag=True, help="Draw nothing. Drawing needs the extra 'report'.")
 @DRY_RUN
-@config_flags(
-    ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal", "model.dual"), also=keys_of(StudyConfig)
-)
+@SETTINGS
 @click.pass_context
 def command(
     ctx: click.Context, data_dir: str, output: str, config_name: str, kind: str, no_plot: bool, dry_run: bool

@@ -10,11 +10,11 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
-from ...config import ProjectConfig
+from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ...files import check_folder
 from ..console import errors, print_table, say
 from ..durations import duration
-from ..settings import resolve
+from ..settings import config_flags, resolve
 from ..stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 OUTPUT = click.option("--output", default="outputs/studies", show_default=True, help="Folder of results and kept runs.")
 DRY_RUN = click.option(
     "--dry-run", is_flag=True, help="List the runs, which of them are kept already, and the time; then stop."
+)
+# Flags of what compare and ablation read; they set what the network reads themselves.
+SETTINGS = config_flags(
+    ModelConfig, Optimisation, Passes, HeldOut, sets=("model.causal", "model.dual"), also=keys_of(StudyConfig)
 )
 
 

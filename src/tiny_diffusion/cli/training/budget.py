@@ -160,9 +160,9 @@ def _warn_of_pairs(
 ) -> None:
     """Warn if the model is not expected to pass counts of word pairs, and say what time would suffice."""
     from ...studies.budget import time_to_reach
-    from ...studies.measure import word_pair_bits
+    from ...studies.measure import count_bits
 
-    pairs = word_pair_bits(data, config.model.vocab_level)
+    pairs = count_bits(data, config.model.vocab_level, 2)
     if ranked[0].bits_per_byte <= pairs:
         return
     enough = time_to_reach(pairs, ranked, law, limits, seconds)

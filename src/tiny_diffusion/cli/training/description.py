@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...config import ProjectConfig, value_text
 from ..console import errors, say, warn
 from ..durations import duration
 
@@ -81,6 +82,21 @@ def what_next(checkpoint: Path, data_dir: Path) -> str:
     return f"to see how good it is: {measured}; to see it write: tiny-diffusion generate --watch {given}"
 
 
+def verdict(bits: float, data: "Processed", level: int) -> str:
+    """A sentence that compares the best validation with counts of words and of word pairs on the same text."""
+    from ...studies.measure import count_bits
+
+    words, pairs = (count_bits(data, level, order) for order in (1, 2))
+    if bits < pairs:
+        return f"it predicts the validation text better than counts of word pairs, which reach {pairs:.3f}"
+    if bits < words:
+        return (
+            f"it predicts the validation text better than counts of single words, which reach {words:.3f}, but not "
+            f"better than counts of word pairs, {pairs:.3f}: train longer, or take a smaller model"
+        )
+    return f"it has learnt nothing yet: counts of single words reach {words:.3f} on the validation text; train longer"
+
+
 def how_to_extend(trainer: "Trainer") -> str:
     """What to give with ``--resume`` so that a finished run continues."""
     p, most = trainer.progress, trainer.config.training.max_steps
@@ -89,6 +105,14 @@ def how_to_extend(trainer: "Trainer") -> str:
     stage = len(trainer.config.curriculum.stages) - 1
     epochs = trainer.config.curriculum.stages[stage].epochs
     return f"to continue, give --resume more epochs, such as --set curriculum.stages[{stage}].epochs={2 * epochs}"
+
+
+def describe_settings(config: ProjectConfig, preset: str, base: ProjectConfig) -> None:
+    """Print the settings in which a run differs from ``base``, the preset or the file called ``preset``."""
+    changed = {key: now for key, (now, _) in config.differences(base).items()}
+    say(f"settings of {preset}" + (", but" if changed else ""))
+    for key, value in changed.items():
+        say(f"  {key} = {value_text(value)}")
 
 
 def describe_start(start: "Checkpoint", data: "Processed") -> None:

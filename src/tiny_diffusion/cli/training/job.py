@@ -13,7 +13,16 @@ from ..console import errors, say
 from ..durations import duration
 from ..stopping import EXIT_INTERRUPTED
 from .budget import Budget, Choice, keep_deadline
-from .description import command_to_continue, describe_run, describe_start, free_memory, how_to_extend, what_next
+from .description import (
+    command_to_continue,
+    describe_run,
+    describe_settings,
+    describe_start,
+    free_memory,
+    how_to_extend,
+    verdict,
+    what_next,
+)
 from .progress import attend, follow
 
 if TYPE_CHECKING:
@@ -41,7 +50,9 @@ class Job:
         data: the prepared book, read from ``data_dir``.
         output: the folder of the run.
         resume: continue the run in ``output``.
+        preset: the name of a preset or file, and its settings; ``dry_run`` prints what differs from it.
         dry_run: only print the settings and the estimates.
+        verbose: print all settings in a dry run.
         start: a checkpoint whose weights the run begins with.
         budget: the time that the run must keep.
         choice: the choice of a size for that time.
@@ -53,7 +64,9 @@ class Job:
     data_dir: Path
     output: Path
     resume: bool = False
+    preset: tuple[str, ProjectConfig] = ("default", ProjectConfig.default())
     dry_run: bool = False
+    verbose: bool = False
     start: "Checkpoint | None" = None
     budget: Budget | None = None
     choice: Choice | None = None
@@ -99,7 +112,10 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
     free = free_memory(settings.device)
     if job.dry_run:
         trainer = job.trainer(ranks)
-        click.echo(trainer.config.to_toml())
+        if job.verbose:
+            click.echo(trainer.config.to_toml())
+        else:
+            describe_settings(trainer.config, *job.preset)
         describe_run(trainer, free, job.seconds_left)
         return False
     with locked(output), memory_errors():
@@ -139,5 +155,6 @@ def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
     if (deadline := trainer.course.deadline) is not None:
         say(f"the run took {duration(deadline.used)} of {duration(deadline.seconds)}")
     if job.again is None:
+        say(verdict(finished.best_bits_per_byte, job.data, job.config.model.vocab_level))
         say(what_next(finished.checkpoint, job.data_dir))
     return False

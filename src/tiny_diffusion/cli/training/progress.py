@@ -45,21 +45,23 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
         Progress(*columns, console=errors, refresh_per_second=4) as progress,
         graceful_stop(trainer, lambda: say(STOPPING.format(part=part), to=errors)),
     ):
-        state = "starting"
+        state, step = "starting", None
         task, deadline = progress.add_task(state, total=1.0), trainer.course.deadline
         trainer.tell = lambda what: progress.update(task, description=f"{state}, {what}")
         for event in trainer.run():
             metrics.add(event)
             log.write(event)
             if isinstance(event, StepDone):
+                step = event
+            if step is not None and isinstance(event, StepDone | Validated):
                 left = metrics.seconds_left if deadline is None else max(0.0, deadline.left)
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
-                    f"{event.stage_name} {event.epoch} loss {metrics.loss:.3f} bpb {bits} "
+                    f"{step.stage_name} {step.epoch} loss {metrics.loss:.3f} bpb {bits} "
                     f"{metrics.tokens_per_second:,.0f} tok/s {duration(left)} left"
                 )
                 progress.update(task, completed=trainer.course.place, description=state)
-            elif isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
+            if isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
                 say(f"step {event.step}/{trainer.course.end}: {state}", to=errors)
             elif isinstance(event, Sampled):
                 text = " ".join(event.text.split())

@@ -16,7 +16,7 @@ from ..durations import duration
 from ..help import examples
 
 if TYPE_CHECKING:
-    from ...studies.kept import KeptRun
+    from ...studies.run_list import KeptRun
 
 
 @examples(
@@ -43,7 +43,7 @@ def command(
     The run in FOLDER itself is called ".". A run that was moved aside for a later one is in earlier/, and only such
     runs can be removed.
     """
-    from ...studies.kept import find_runs, named
+    from ...studies.run_list import find_runs, named
 
     if not prune and (keep is not None or names or yes):
         raise UserError("--keep, --run and --yes belong to --prune")
@@ -118,7 +118,7 @@ def _compared(run: "KeptRun") -> dict[str, Any]:
 
 def remove(runs: "list[KeptRun]", keep: int | None, names: tuple[str, ...], yes: bool) -> None:
     """Print the runs to remove, ask unless ``yes``, and remove them."""
-    from ...studies.kept import removable, remove_run
+    from ...studies.run_list import removable, remove_run
 
     chosen = removable(runs, keep, names)
     if not chosen:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,8 @@ def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[
     metavar="K",
     help="Train K models one after the other, into member-0, member-1 ... of --output, by seeds from training.seed on.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the estimates, then stop.")
+@click.option("--dry-run", is_flag=True, help="Print what differs from the preset, and the estimates; then stop.")
+@click.option("--verbose", is_flag=True, help="With --dry-run: print every setting.")
 @click.option(
     "--time-budget",
     metavar="TIME",
@@ -99,6 +101,7 @@ def command(
     start: str | None,
     seeds: int | None,
     dry_run: bool,
+    verbose: bool,
     time_budget: str | None,
     self_test: bool,
     test_integration: bool,
@@ -107,6 +110,8 @@ def command(
     began = time.monotonic()
     book, folder = Path(data_dir), Path(output)
     check_folder(folder)
+    if verbose and not dry_run:
+        raise UserError("--verbose belongs to --dry-run; config prints every setting too")
     if self_test or test_integration:
         resolve(ctx, ProjectConfig.default())  # wrong flags are refused here too
         check_architecture() if self_test else check_pipeline()
@@ -127,17 +132,21 @@ def command(
     if budget is not None and not resume:
         data = open_book(book)
         choice = choose(budget, data, folder)
-        job = Job(choice.config, data, book, folder, dry_run=dry_run, budget=budget, choice=choice)
+        chosen = choice.ranked[0].option.name
+        described = (chosen, ProjectConfig.preset(chosen))
+        job = Job(choice.config, data, book, folder, preset=described, budget=budget, choice=choice)
     else:
         begun = None if start is None else _load(start)
         kept = (folder if seeds is None else member_folder(folder, 0)) / CONFIG_FILE
         if begun is not None and not named:
-            base = begun.config
+            name, base = str(start), begun.config
         else:
             continues = resume and (budget is not None or (not named and kept.exists()))
-            base = ProjectConfig.preset(kept if continues else preset)
+            name = str(kept) if continues else preset
+            base = ProjectConfig.preset(name)
         config = resolve(ctx, base)
-        job = Job(config, open_book(book), book, folder, resume, dry_run, begun, budget)
+        job = Job(config, open_book(book), book, folder, resume, (name, base), start=begun, budget=budget)
+    job = replace(job, dry_run=dry_run, verbose=verbose)
     if seeds is None:
         run(job)
     else:

@@ -44,7 +44,7 @@ def answer(session: Session, line: str) -> None:
             find_command(line)(session)
         else:
             prompt = line[1:] if line.startswith("//") else line
-            session.write(lambda: session.writer.writing(prompt, session.settings))
+            session.write(lambda: session.writer.writing(prompt, session.in_use))
     except KeyboardInterrupt:
         click.echo()
         say("stopped", style="dim")

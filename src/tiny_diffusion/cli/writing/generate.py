@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import click
 
-from ...config import Continuation, Controls, Drawing, GenerationConfig, Order, Texts, keys_of
+from ...config import Continuation, Controls, Drawing, GenerationConfig, Order, Reading, Texts, keys_of
 from ...errors import UserError
 from ...files import check_file
 from ..console import check_utf8
@@ -39,7 +39,7 @@ from .writer import Source, control_flags, open_writer, short_flags, writer_opti
 @short_flags("temperature", "steps", "length", "num_samples", "seed", rare=("vocab_level",))
 @control_flags("sentence_length", "dialogue")
 # A session fills gaps and rewrites too, so --set takes all of generation.
-@config_flags(Drawing, Order, Controls, Continuation, Texts, also=keys_of(GenerationConfig))
+@config_flags(Drawing, Order, Reading, Controls, Continuation, Texts, also=keys_of(GenerationConfig))
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -63,6 +63,7 @@ def command(
 
         converse(Session(writer, settings, showing), history)
         return
+    settings = showing.shown(settings, writer)
     for number, line in enumerate(prompts, start=1):
         try:
             writer.encode_prompt(line)

@@ -46,6 +46,7 @@ def command(
     check_output(output, showing)
     parse_kept(given)  # a faulty text is refused before the model is read
     writer, settings = open_writer(ctx, source)
+    settings = settings.model_copy(update={"reading": "masked"})  # which sees both sides of what it writes anew
     found = showing.write(writer.rewriting(given, settings), writer, settings)
     about = {"original": given, **origin(source.checkpoint, showing)}
     deliver(found, output, showing, writer, settings, exact=file is not None, **about)

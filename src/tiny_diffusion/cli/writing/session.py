@@ -26,11 +26,16 @@ class Session:
     last: Callable[[], None] | None = None
     over: bool = False
 
+    @property
+    def in_use(self) -> GenerationConfig:
+        """The settings with which the next text is written."""
+        return self.showing.shown(self.settings, self.writer)
+
     def write(self, begin: "Callable[[], Run]") -> None:
         """Write, print and remember; ``begin`` starts the writing with the current settings. The seed grows by one."""
         self.last = lambda: self.write(begin)
-        texts, refused = self.showing.write(begin(), self.writer, self.settings)
-        self.showing.echo(texts, self.writer, self.settings)
+        texts, refused = self.showing.write(begin(), self.writer, self.in_use)
+        self.showing.echo(texts, self.writer, self.in_use)
         self.texts += [text.text for text in texts]
         self.settings = self.settings.model_copy(update={"seed": self.settings.seed + 1})
         if refused is not None:

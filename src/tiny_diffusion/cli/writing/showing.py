@@ -39,6 +39,13 @@ class Showing:
 
         return self.watch and can_animate(console)
 
+    def shown(self, settings: "GenerationConfig", writer: "Writer") -> "GenerationConfig":
+        """``settings`` for what is to be seen: if the choice is free, the reading whose text comes out of the noise."""
+        free = settings.reading == "auto" and writer.model.config.dual
+        if free and (self.watch or self.gif or self.html):
+            return settings.model_copy(update={"reading": "masked"})
+        return settings
+
     def check(self) -> None:
         """Raise UserError if an animation could not be saved: before a text is written, not after."""
         for flag, path, suffixes in (("--gif", self.gif, (".gif",)), ("--html", self.html, (".html", ".htm"))):
@@ -160,13 +167,16 @@ def origin(checkpoint: str, showing: Showing) -> dict[str, Any]:
 def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
     """A text as a row of JSON lines; the texts of its tokens add up to the whole text."""
     from ...show.frames import final_frame
+    from ...writing.reading import reading_of
 
+    reading = reading_of(writer.model.config, settings)
     return {
         "text": text.text,
         "seed": settings.seed,
         "sample": text.sample,
         "num_samples": settings.num_samples,
-        "sampler": "left_to_right" if writer.model.config.causal else settings.sampler,
+        "reading": reading,
+        "sampler": "left_to_right" if reading == "causal" else settings.sampler,
         "steps": text.steps,
         "cut": text.cut,
         "longest_copied_words": text.longest_copied_words,

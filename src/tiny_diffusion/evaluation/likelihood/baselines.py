@@ -12,7 +12,7 @@ Conventions that change the numbers:
 * The lowest level interpolates with the uniform distribution over ``vocab_size``: no id has probability zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,23 +135,55 @@ class KneserNey:
 
         The window starts afresh. Raises UserError for ids outside the vocabulary, RuntimeError before ``fit``.
         """
-        self._require_fit()
         tokens = self._checked(window)
         probability = np.full(len(tokens), 1.0 / self.vocab_size)
-        context = np.zeros(len(tokens), np.int64)
-        for length, level in enumerate(self._levels, start=1):
-            grams = self.find(level.keys, context, tokens)
-            start = length - 1
+        for start, (level, context, grams) in enumerate(self._walk(tokens)):
             if level.continuation is None:
                 raw = slice(start, None)
             else:
-                raw = slice(start, length)
-                rest = slice(length, None)
+                raw = slice(start, start + 1)
+                rest = slice(start + 1, None)
                 table = level.continuation
                 probability[rest] = table.mass[grams[rest]] + table.weight[context[rest]] * probability[rest]
             probability[raw] = level.raw.mass[grams[raw]] + level.raw.weight[context[raw]] * probability[raw]
-            context = np.concatenate(([-1], grams[:-1])) if len(tokens) else context
         return np.log(probability)
+
+    def laws(self, window: np.ndarray) -> FloatArray:
+        """Return p(id | predecessors of a place in the window) for every id, shape [len(window), vocab_size].
+
+        As ``log_probs``, for all ids instead of the true one.
+        """
+        tokens = self._checked(window)
+        found = np.full((len(tokens), self.vocab_size), 1.0 / self.vocab_size)
+        for start, (level, context, _) in enumerate(self._walk(tokens)):
+            ends = np.searchsorted(level.keys, np.stack((context, context + 1)) * self.vocab_size)
+            for at in range(start, len(tokens)):
+                table = level.raw if level.continuation is None or at == start else level.continuation
+                found[at] *= table.weight[context[at]]
+                if context[at] >= 0:
+                    grams = slice(*ends[:, at])
+                    found[at, level.keys[grams] % self.vocab_size] += table.mass[grams]
+        return found
+
+    def matched(self, window: np.ndarray) -> IntArray:
+        """Return for each token how many tokens before it form the longest context that a token followed in training.
+
+        Shape [len(window)], values 0 .. order - 1. The window starts afresh. Raises as ``log_probs`` does.
+        """
+        tokens = self._checked(window)
+        longest = np.zeros(len(tokens), np.int64)
+        for start, (level, context, _) in enumerate(self._walk(tokens)):
+            longest[level.raw.weight[context] < 1] = start  # a context that nothing followed passes all weight on
+        return longest
+
+    def _walk(self, tokens: IntArray) -> Iterator[tuple[Level, IntArray, IntArray]]:
+        """Yield each level with the ids of the context and of the n-gram at each token, -1 where never seen."""
+        self._require_fit()
+        context = np.zeros(len(tokens), np.int64)
+        for level in self._levels:
+            grams = self.find(level.keys, context, tokens)
+            yield level, context, grams
+            context = np.concatenate(([-1], grams[:-1])) if len(tokens) else context
 
     def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> Level:
         """Build the tables of one length from ``found``: the keys, counts and per-position ids of each length."""

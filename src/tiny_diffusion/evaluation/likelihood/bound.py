@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ...model.autoregressive import autoregressive_nats
-from ...model.likelihood import bound_in_batches, chain_rule
+from ...model.likelihood import bound_in_batches
 from ...model.transformer import Transformer
 from .baselines import FloatArray, IntArray, KneserNey
 
@@ -113,16 +113,6 @@ def model_nats_in_batches(
     generator = torch.Generator().manual_seed(seed)
     for found in bound_in_batches(model, windows, draws, batch_size, generator):
         yield found if isinstance(found, int) else found.numpy()
-
-
-def chain_rule_nats(model: Transformer, windows: list[Tensor], batch_size: int) -> Iterator[int | FloatArray]:
-    """Yield the number of finished tokens after each batch, and at the end each window's nats by the chain rule."""
-    found, done = np.zeros(len(windows)), 0
-    for owner, _, losses in chain_rule(model, windows, batch_size):
-        np.add.at(found, owner.numpy(), losses.numpy())
-        done += len(losses)
-        yield done
-    yield found
 
 
 def ngram_nats(training: list[str], data: HeldOut, tokenizer: BookTokenizer, level: int, order: int) -> FloatArray:

@@ -1,7 +1,8 @@
 """The table of likelihoods: the model and everything it is compared with, on the same windows."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,7 @@ import torch
 
 from ...checkpoint import Checkpoint, check_same_data
 from ...data.artefacts import Processed
-from ...data.tokenizer import BOS
 from ...errors import UserError
-from ...model.autoregressive import autoregressive_nats
 from ...runtime import autocast
 from ..subject import Rivals, Step, Subject
 from .bound import (
@@ -19,8 +18,6 @@ from .bound import (
     HeldOut,
     Likelihood,
     Resampled,
-    chain_rule_nats,
-    model_nats,
     model_nats_in_batches,
     ngram_nats,
     resample,
@@ -29,21 +26,16 @@ from .bound import (
 )
 from .compressor import ppm_bits
 from .hugging_face import check_local, load_local, local_nats
+from .mixture import BOUND, check_mixture, mixed_bound, mixed_rows
+from .readings import MODEL, Nats, Reading, per_window, readings, steps, token_nats
 
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
-# Names of the slow steps.
-MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"
-CAUSAL, PPM = "causal reading of the model", "PPMd"
-BOUND = "diffusion (bound)"  # name of a row
+PPM = "PPMd"
 
 
 def ngrams(order: int) -> str:
     """The name of the step that measures the n-grams of an order."""
     return f"n-grams of order {order}"
-
-
-Nats = Generator[Step, None, list[float]]
-"""Yields the steps and returns the nats of each window."""
 
 
 def check_twin(twin: Checkpoint, checkpoint: Checkpoint, data: Processed) -> None:
@@ -81,17 +73,19 @@ def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likel
     unsuitable rival before anything is measured.
     """
     check_rivals(subject.rivals, subject.checkpoint, subject.data)
+    check_mixture(subject)
     model, settings, kept = subject.model, subject.settings, subject.kept
 
     def summary(name: str, nats: FloatArray, own: Resampled | None, windows: HeldOut = held) -> Likelihood:
         return summarise(name, nats, windows, settings.bootstrap, settings.seed, own)
 
-    name, step, measure = _own(subject, held)
-    nats = np.array((yield from kept.part(step, measure)))
+    measures = _rows(subject, held)
+    name, first = next(measures)
+    nats = np.array((yield from first))
     own = resample(nats, held, settings.bootstrap, settings.seed)
     rows = [summary(name, nats, None)]
-    for row, step, measure in _rivals(subject, held):
-        found = yield from subject.attempt(row, kept.part(step, measure))
+    for row, measure in measures:
+        found = yield from subject.attempt(row, measure)
         if found is not None:
             rows.append(summary(row, np.array(found), own))
     for folder in subject.rivals.local:
@@ -105,70 +99,40 @@ def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likel
     return [*rows, summary("uniform", uniform_nats(held, model.text_vocab_size), own)]
 
 
-def _rivals(subject: Subject, held: HeldOut) -> Iterator[tuple[str, str, Nats]]:
-    """For each rival the names of its row and of its step, and its measurement."""
-    settings, twin, training = subject.settings, subject.rivals.twin, subject.data.texts("train")
-    if subject.model.config.dual:
-        yield BOUND, MODEL, _model(subject, held)
-    if settings.chain_rule and not subject.model.config.causal:
-        yield "diffusion (chain rule)", CHAIN_RULE, _chain_rule(subject, held)
-    if twin is not None:
-        yield "autoregressive twin", TWIN, _twin(twin, subject, held)
+def _rows(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
+    """The name of each row and the measurement of its windows: the model's own, its other readings, then its rivals."""
+    settings, kept, training = subject.settings, subject.kept, subject.data.texts("train")
+    bound: list[tuple[str, Nats]] = []
+    if not subject.model.config.causal:
+        bound = [(BOUND, kept.part(MODEL, _bound(subject, held))), *mixed_bound(subject, held)]
+    read = [
+        [(reading.row, _read(subject, reading, held)), *mixed_rows(subject, reading, held)]
+        for reading in readings(subject)
+    ]
+    yield from chain(*read[:1], bound, *read[1:]) if subject.model.config.dual else chain(bound, *read)
     for order in settings.ngram_orders:
         row = NGRAM_NAMES.get(order, f"{order}-gram Kneser-Ney")
-        yield row, ngrams(order), _ngrams(training, held, subject, order)
+        yield row, kept.part(ngrams(order), _ngrams(training, held, subject, order))
     if settings.ppm_order:
-        yield f"PPMd order {settings.ppm_order}, primed", PPM, _ppm(training, held, subject)
+        yield f"PPMd order {settings.ppm_order}, primed", kept.part(PPM, _ppm(training, held, subject))
 
 
-def _own(subject: Subject, held: HeldOut) -> tuple[str, str, Nats]:
-    """The names of the model's first row and of its step, and its measurement: exact if one pass gives that."""
-    if subject.model.config.dual:
-        return "diffusion (causal reading)", CAUSAL, _causal(subject, held)
-    return "autoregressive twin" if subject.model.config.causal else BOUND, MODEL, _model(subject, held)
-
-
-def _model(subject: Subject, held: HeldOut) -> Nats:
-    """The bound, or the exact likelihood of an autoregressive model."""
+def _bound(subject: Subject, held: HeldOut) -> Nats:
     settings = subject.settings
     how = settings.draws, settings.batch_size, settings.seed
     with autocast(subject.model.device, subject.precision):
         events = model_nats_in_batches(subject.model, held.windows, *how)
-        return (yield from _steps(MODEL, events, settings.draws * len(held.windows)))
+        return (yield from steps(MODEL, events, settings.draws * len(held.windows)))
 
 
-def _chain_rule(subject: Subject, held: HeldOut) -> Nats:
-    with autocast(subject.model.device, subject.precision):
-        events = chain_rule_nats(subject.model, held.windows, subject.settings.batch_size)
-        return (yield from _steps(CHAIN_RULE, events, held.tokens))
-
-
-def _causal(subject: Subject, held: HeldOut) -> Nats:
-    yield Step(CAUSAL)
-    with autocast(subject.model.device, subject.precision):
-        return autoregressive_nats(subject.model, held.windows, BOS, subject.settings.batch_size).tolist()
-
-
-def _twin(twin: Checkpoint, subject: Subject, held: HeldOut) -> Nats:
-    yield Step(TWIN)
-    with autocast(subject.model.device, twin.config.training.precision):
-        model = twin.build(subject.model.device)
-        return model_nats(model, held.windows, 1, subject.settings.batch_size, 0).tolist()
+def _read(subject: Subject, reading: Reading, held: HeldOut) -> Nats:
+    nats = yield from token_nats(subject, reading, 0, held.windows)
+    return per_window(nats, held.windows).tolist()
 
 
 def _ngrams(training: list[str], held: HeldOut, subject: Subject, order: int) -> Nats:
     yield Step(ngrams(order))
     return ngram_nats(training, held, subject.tokenizer, subject.level, order).tolist()
-
-
-def _steps(name: str, events: Iterable[int | FloatArray], total: int) -> Nats:
-    """Yield a step for each number in ``events``, how much of ``total`` is done, and return the nats that end them."""
-    yield Step(name, 0, total)
-    for event in events:
-        if not isinstance(event, int):
-            return event.tolist()
-        yield Step(name, event, total)
-    raise AssertionError("the last event must be the nats")
 
 
 def _ppm(training: list[str], held: HeldOut, subject: Subject) -> Nats:
@@ -189,7 +153,7 @@ def _local(
     """Return the name of a Hugging Face model's row, and its nats for each text."""
     yield Step(f"reading {folder.name}")
     local = load_local(folder, device)
-    nats = yield from _steps(f"likelihood of {local.name}", local_nats(local, texts, batch_size), len(texts))
+    nats = yield from steps(f"likelihood of {local.name}", local_nats(local, texts, batch_size), len(texts))
     return local.name if local.causal else f"{local.name} (chain rule)", nats
 
 

@@ -1,4 +1,4 @@
-"""Line charts as numbers for ``chart.html.j2``: where in the picture everything is drawn, without script or library."""
+"""Charts for ``chart.html.j2``, which draws figures where their scales say, without script or library."""
 
 import math
 from collections.abc import Sequence
@@ -50,36 +50,25 @@ class Scale:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve in figures; ``marks`` draws its points, ``joined`` the lines between, ``labels`` texts at the points."""
+    """A curve; ``marks`` draws its points, ``labels`` are texts at the points."""
 
     name: str
     points: Sequence[Point]
     marks: bool = True
-    joined: bool = True
     labels: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
-class DrawnLine:
-    """A curve in pixels."""
-
-    name: str
-    path: str
-    marks: list[Point]
-    labels: list[tuple[float, float, str]]
-
-
-@dataclass(frozen=True)
 class Chart:
-    """A picture to draw; ``alt`` says in words what it shows."""
+    """Curves and their scales; ``alt`` says in words what the picture shows."""
 
     title: str
     alt: str
     x_label: str
     y_label: str
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
-    lines: list[DrawnLine]
+    x: Scale
+    y: Scale
+    lines: Sequence[Line]
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -96,28 +85,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class DrawnRow:
-    """A row in pixels: its height, figure and interval, and the figure as text."""
-
-    name: str
-    y: int
-    value: float
-    low: float
-    high: float
-    own: bool
-    text: str
-
-
-@dataclass(frozen=True)
 class RowChart:
-    """Figures with intervals, one below the other."""
+    """Figures with intervals, one below the other, each ``step`` pixels high."""
 
     title: str
     alt: str
     x_label: str
-    x_ticks: list[tuple[float, str]]
-    rows: list[DrawnRow]
+    x: Scale
+    rows: Sequence[Row]
     height: int
+    step: int = ROW
     width: int = WIDTH
 
 
@@ -132,27 +109,17 @@ def line_chart(
     log_y: bool = False,
     zero: bool = False,
 ) -> Chart:
-    """Lay out ``lines``; ``zero`` makes the vertical axis start at 0."""
+    """A chart of ``lines``; ``zero`` makes the vertical axis start at 0."""
     points = [point for line in lines for point in line.points]
     x = _scale([p[0] for p in points], LEFT, RIGHT, log_x)
     y = _scale([p[1] for p in points] + [0.0] * zero, BOTTOM, TOP, log_y)
-    drawn = []
-    for line in lines:
-        at = [(x.at(a), y.at(b)) for a, b in line.points]
-        path = " ".join(f"{a},{b}" for a, b in at) if line.joined else ""
-        labels = [(a, b, text) for (a, b), text in zip(at, line.labels, strict=False)]
-        drawn.append(DrawnLine(line.name, path, at if line.marks else [], labels))
-    return Chart(title, alt, x_label, y_label, x.ticks(), y.ticks(), drawn)
+    return Chart(title, alt, x_label, y_label, x, y, lines)
 
 
 def row_chart(title: str, alt: str, x_label: str, rows: Sequence[Row]) -> RowChart:
-    """Lay out ``rows`` from the top."""
+    """A chart of ``rows`` from the top."""
     scale = _scale([v for row in rows for v in (row.low, row.high)], NAMES, RIGHT - 36, False)
-    drawn = []
-    for i, row in enumerate(rows):
-        value, low, high = (scale.at(v) for v in (row.value, row.low, row.high))
-        drawn.append(DrawnRow(row.name, 16 + ROW * i, value, low, high, row.own, f"{row.value:.3f}"))
-    return RowChart(title, alt, x_label, scale.ticks(), drawn, ROW * len(rows) + 46)
+    return RowChart(title, alt, x_label, scale, rows, ROW * len(rows) + 46)
 
 
 def _scale(values: Sequence[float], begin: float, end: float, log: bool) -> Scale:

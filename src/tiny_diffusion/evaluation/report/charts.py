@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from ..curves import Curves
+from ..likelihood.mixture import is_mixed
 from ..result import Report
 from ..style.style_report import StyleReport
 from ..text_quality.frontier import Frontier
@@ -28,7 +29,8 @@ def curves_charts(curves: Curves) -> list[Chart]:
 def likelihood_chart(report: Report) -> RowChart:
     """Bits per byte of all rows with intervals, best first."""
     ordered = sorted(report.likelihood, key=lambda row: row.bits_per_byte)
-    own = {row.name for row in report.likelihood[:1]} | {r.name for r in ordered if r.name.startswith("diffusion (")}
+    own = {report.likelihood[0].name}
+    own |= {r.name for r in ordered if r.name.startswith("diffusion (") or is_mixed(r.name)}
     alt = "Bits per byte, fewer is better: " + ", ".join(f"{r.name} {r.bits_per_byte:.3f}" for r in ordered) + "."
     rows = [
         Row(r.name, r.bits_per_byte, r.low, r.high, r.name in own) for r in ordered if family(r.name) or r.name in own

@@ -12,6 +12,7 @@ from ...config import EvaluationConfig, GenerationConfig
 from ...data.artefacts import Processed
 from ...data.copies import CopyIndex
 from ...runtime import autocast
+from ...writing.reading import reading_of
 from ..blind_test.statistics import BlindReport
 from ..kept import KeptParts
 from ..leaks import Leaks, leaks_of
@@ -93,6 +94,7 @@ def evaluate(
         evaluation=settings,
         generation=generation,
         missing=subject.missing,
+        counts=subject.weights,
     )
 
 
@@ -122,8 +124,9 @@ def _measure_texts(
     samples = yield from subject.attempt(WRITING, write(generation, WRITING))
     if samples is None:
         return _Written([])
-    # An autoregressive model writes token by token and has no steps to vary.
-    steps = () if model.config.causal else (generation.steps, *map(taken, settings.novelty_steps))
+    # The causal reading writes token by token and has no steps to vary.
+    by_token = reading_of(model.config, generation) == "causal"
+    steps = () if by_token else (generation.steps, *map(taken, settings.novelty_steps))
     temperatures = (generation.temperature, *settings.temperatures)
     training, held, language = data.texts("train"), subject.held_out, data.language
     whole = [whole_sentences(s, language) for s in samples], held, training, language, settings

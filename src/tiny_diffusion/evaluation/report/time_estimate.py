@@ -10,12 +10,15 @@ from ...data.tokenizer import BOS
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import chain_rule, likelihood_bound
 from ...runtime import autocast, generator_for
+from ...writing.reading import most_passes, reading_of
 from ...writing.results import Run
-from ...writing.writer import Writer, most_passes
+from ...writing.writer import Writer
 from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
-from ..likelihood.comparison import CAUSAL, CHAIN_RULE, MODEL, PPM, TWIN, ngrams
+from ..likelihood.comparison import PPM, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
+from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows, product_step, product_windows
+from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
 from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
 
@@ -79,15 +82,34 @@ def count_passes(
     if settings.breakdown_draws:
         counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(causal)
     generation = generation.model_copy(update={"length": settings.sample_tokens})
-    # An autoregressive model writes token by token and has no steps to vary.
-    counts[WRITING] = settings.samples * (settings.sample_tokens if causal else most_passes(generation, context))
+    counts[WRITING] = settings.samples * most_passes(generation, model)
     taken = partial(steps_taken, settings, generation, context)
-    for value in () if causal else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
+    # The causal reading writes token by token and has no steps to vary.
+    by_token = reading_of(model, generation) == "causal"
+    for value in () if by_token else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
         fewer = generation.model_copy(update={"steps": value})
-        counts[varied("steps", value)] = settings.samples * most_passes(fewer, context)
+        counts[varied("steps", value)] = settings.samples * most_passes(fewer, model)
     for temperature in sorted({*settings.temperatures} - {generation.temperature}):
         counts[varied("temperature", temperature)] = counts[WRITING]
     return counts
+
+
+def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]:
+    """For each step that reads from left to right or averages networks: a step with passes as long, and how many."""
+    settings = subject.settings
+    found: dict[str, tuple[str, int]] = {}
+    for reading in readings(subject):
+        texts = {"": held} | ({VALIDATION: fitting_windows(subject, reading)} if settings.expert == "ngram" else {})
+        for text, data in texts.items():
+            passes = data.tokens if reading.step == CHAIN_RULE else len(data.windows)
+            found |= {reading.name(i, text): (reading.step, passes) for i in range(len(reading.networks))}
+        for networks in {1, len(reading.networks)} if settings.expert == "ngram" and reading.step != CHAIN_RULE else ():
+            passes = networks * (len(held.windows) + len(product_windows(subject).windows))
+            found[product_step(reading, networks)] = reading.step, passes
+    members = len(subject.rivals.members)
+    if members and not subject.model.config.causal:
+        found[MEAN_BOUND] = MODEL, (1 + members) * settings.draws * len(held.windows)
+    return found
 
 
 def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Expected:
@@ -113,6 +135,9 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
     counts = count_passes(held, settings, generation, model.config, subject.rivals.twin is not None)
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
     counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)
+    parts |= {name: count * seconds[like] for name, (like, count) in mixing_passes(subject, held).items()}
+    if settings.expert == "ngram":
+        parts[COUNTS] = counting
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
     parts |= {name: times * counting for name, times in READING.items()}
     if settings.ppm_order:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from ..blind_test.statistics import BlindReport
 from ..likelihood.bound import Likelihood
-from ..likelihood.comparison import BOUND, NGRAM_NAMES
+from ..likelihood.comparison import NGRAM_NAMES
+from ..likelihood.mixture import BOUND, TIMES_COUNTS, is_mixed
 from ..result import Report
 from ..text_quality.samples import WRITING
 
@@ -14,8 +15,8 @@ WORDS = {"loses": "loses to", "level": "is level with", "beats": "beats"}
 
 
 def family(name: str) -> str | None:
-    """What the rival of this row is called in a sentence; None for the model's own rows and for chance."""
-    if name.startswith("diffusion (") or name == "uniform":
+    """What the rival of this row is called in a sentence; None for the model's own rows, mixtures, and chance."""
+    if name.startswith("diffusion (") or is_mixed(name) or name == "uniform":
         return None
     if name in NGRAM_NAMES.values() or name.endswith("Kneser-Ney"):
         return NGRAMS
@@ -141,6 +142,12 @@ def details(report: Report) -> list[str]:
                 f"reading needs {exact} from left to right (exact), and {bound.bits_per_byte:.3f} over all orders "
                 "(an upper bound)."
             )
+    for name, weights in report.counts.items():
+        shown = ", ".join(f"{weight:.2f}" for weight in weights)
+        what = "the weight of the counts after 0, 1 and more tokens that they know is"
+        if name.endswith(TIMES_COUNTS):
+            what = "the exponents of network and counts are"
+        lines.append(f"{name}: {what} {shown}.")
     if report.blind is not None:
         lines.append(people(report.blind))
     if report.rough_interval:

@@ -9,7 +9,8 @@ from ...config import EvaluationConfig, GenerationConfig
 from ...data.language.segmentation import split_sentences
 from ...model.transformer import Transformer
 from ...sampling.denoise import most_steps
-from ...writing.writer import Writer, most_passes
+from ...writing.reading import most_passes
+from ...writing.writer import Writer
 from ..subject import Step
 
 Value = TypeVar("Value", int, float)
@@ -50,10 +51,8 @@ def write_samples(
 
 
 def sample_passes(settings: EvaluationConfig, generation: GenerationConfig, model: Transformer) -> int:
-    """The largest number of forward passes per measured text; an autoregressive model takes one per token."""
-    if model.config.causal:
-        return settings.sample_tokens
-    return most_passes(generation.model_copy(update={"length": settings.sample_tokens}), model.config.context)
+    """The largest number of forward passes per measured text."""
+    return most_passes(generation.model_copy(update={"length": settings.sample_tokens}), model.config)
 
 
 def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, written: int) -> GenerationConfig:

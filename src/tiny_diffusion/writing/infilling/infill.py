@@ -1,7 +1,8 @@
 """Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
 A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once.
-Among fillings that satisfy the request, the one with the highest mean log-probability per token is chosen. A text
+Among fillings that satisfy the request, a dual model chooses the one that is likeliest together with the text on both
+sides, by its causal reading; another model the one with the highest mean log-probability per token. A text
 beyond the context is filled from left to right through windows of the context, each gap with as much text on both
 sides as fits. The guards on copies look at the text as far as the next open gap: fillings of fixed size are repaired,
 those of a search discarded. Words that are not known are drawn anew in the filling that is chosen.
@@ -21,10 +22,12 @@ from ...errors import UserError
 from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
 from ..filler import Filled, Filler, Row
+from ..judge import Judge
 from ..real_words import RealWords
 from ..repair import Repair, Rule
 from ..results import Outcome, Process, Stretch, WritingState
 from .boundaries import Edges
+from .comparison import scores_of
 from .gapped_text import Gap, GappedText, Window
 from .requirements import (
     SLACK,
@@ -75,7 +78,8 @@ def infilling(
     if must:
         text = assign_words(filler, text, must, ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
-    work = Infilling(filler, guards, words, language, edges, ratio)
+    judge = Judge(filler.model, settings, filler.allowed) if filler.model.config.dual else None
+    work = Infilling(filler, guards, words, language, edges, ratio, judge)
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts:
@@ -89,7 +93,7 @@ class Infilling:
     """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
 
     edges: which tokens may begin and end a gap. ratio: expected tokens per word. refused: reasons by number of the
-    text. draws: numbers the attempts.
+    text. draws: numbers the attempts. judge: the causal reading, if the model has it.
     """
 
     filler: Filler
@@ -98,6 +102,7 @@ class Infilling:
     language: str
     edges: Edges
     ratio: float
+    judge: Judge | None = None
     refused: dict[int, str] = field(default_factory=dict)
     draws: Iterator[int] = field(default_factory=count)
 
@@ -180,7 +185,7 @@ class Infilling:
                         copied[part.text] = run
                     else:
                         good.append((row, gap))
-            likeliest = self._likeliest(good)
+            likeliest = self._likeliest(texts, good)
             for k, (row, gap) in likeliest.items():
                 found[k] = texts[k].with_gap((yield from self._with_real_words(texts[k], number, row, gap)))
             if len(found) == len(texts):
@@ -251,14 +256,10 @@ class Infilling:
         better = gap.filled(result, (start, end), self.filler.tokenizer, row.stretch)
         return better if fulfils(better, better.text, self.language) and not self._copied_run(text, better) else gap
 
-    def _likeliest(self, good: Sequence[tuple[Row, Gap]]) -> dict[int, tuple[Row, Gap]]:
+    def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, tuple[Row, Gap]]:
         """The likeliest of the ``good`` fillings of each text that has any; later gaps are open when it is scored."""
-        rows = [row.ids.clone() for row, _ in good]
-        for ids, (row, gap) in zip(rows, good, strict=True):
-            ids[row.stretch.first : row.stretch.last] = torch.tensor(gap.ids)
-        bounds = [(row.stretch.first, row.stretch.last) for row, _ in good]
         best: dict[int, tuple[float, Row, Gap]] = {}
-        for (row, gap), score in zip(good, self.filler.scores(rows, bounds), strict=True):
+        for (row, gap), score in zip(good, scores_of(self.filler, self.judge, texts, good), strict=True):
             k = row.stretch.text
             if k not in best or score > best[k][0]:
                 best[k] = score, row, gap

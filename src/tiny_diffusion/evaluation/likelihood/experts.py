@@ -1,0 +1,70 @@
+"""Laws of the next token mixed exactly: a mean over networks, and counts whose weight depends on the context.
+
+A mixture of normalised laws is normalised if its weights do not depend on the token that is predicted. So the
+probabilities of the true tokens are enough to score a text. Shapes: E experts, N tokens, C classes of context.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import logsumexp
+from torch import Tensor
+
+from ...data.tokenizer import NUM_RESERVED
+from .baselines import FloatArray, IntArray, KneserNey
+
+ORDER = 5  # at 1,024 tokens, orders 4 to 6 are within 0.001 bits per byte of each other in a mixture
+CLASSES = ORDER  # of a context: how many tokens of it the counts know
+ENOUGH, MOST_ROUNDS = 1e-9, 1000  # EM stops when a round gains less, in nats per token
+
+
+class Counts:
+    """Kneser-Ney counts of the training text as an expert beside a network; windows start afresh for both."""
+
+    def __init__(self, training: Sequence[np.ndarray], vocab_size: int) -> None:
+        """Count ``training`` (each 1-D ids from 0 on); raises UserError as ``KneserNey.fit`` does."""
+        self.model = KneserNey(ORDER, vocab_size)
+        self.model.fit(training)
+
+    def read(self, windows: Sequence[Tensor]) -> tuple[FloatArray, IntArray]:
+        """Nats (N,) and class of context (N,) of each token of ``windows`` (1-D ids of text tokens)."""
+        texts = [window.numpy() - NUM_RESERVED for window in windows]
+        nats = [-self.model.log_probs(text) for text in texts]
+        return np.concatenate(nats), np.concatenate([self.model.matched(text) for text in texts])
+
+
+def mean_law(nats: FloatArray) -> FloatArray:
+    """Nats (N,) under the mean of the laws of experts whose nats are (E, N)."""
+    return mixed(nats, np.full((1, len(nats)), 1 / len(nats)), np.zeros(nats.shape[1], np.int64))
+
+
+def mixed(nats: FloatArray, weights: FloatArray, classes: IntArray) -> FloatArray:
+    """Nats (N,) under the mixture of experts with nats (E, N); ``weights`` (C, E) sum to one, ``classes`` is (N,)."""
+    return -logsumexp(-nats, axis=0, b=weights[classes].T)
+
+
+def fit_weights(nats: FloatArray, classes: IntArray, count: int) -> FloatArray:
+    """The weights (C, E) with the highest likelihood of tokens with nats (E, N) and ``classes`` (N,) below ``count``.
+
+    By expectation maximisation (Dempster, Laird and Rubin 1977), whose rounds never lower the likelihood. It begins
+    with the best weights for all classes together, which a class without a token keeps.
+    """
+    everywhere = np.zeros_like(classes)
+    common = _maximise(nats, everywhere, np.full((1, len(nats)), 1 / len(nats)))
+    return _maximise(nats, classes, np.repeat(common, count, axis=0))
+
+
+def _maximise(nats: FloatArray, classes: IntArray, weights: FloatArray) -> FloatArray:
+    """Rounds of expectation maximisation from ``weights`` (C, E) on."""
+    probability, before = np.exp(nats.min(0) - nats), np.inf  # in units of the best expert's, so that none underflows
+    for _ in range(MOST_ROUNDS):
+        joint = weights[classes].T * probability
+        total = joint.sum(0)
+        now = -float(np.log(total).mean())
+        if before - now < ENOUGH:
+            break
+        before = now
+        shares = np.stack([np.bincount(classes, share, len(weights)) for share in joint / total], axis=1)  # (C, E)
+        tokens = shares.sum(1, keepdims=True)
+        weights = np.where(tokens > 0, shares / np.maximum(tokens, 1), weights)
+    return weights

@@ -1,0 +1,80 @@
+"""The judge: the exact log-probability of rows by the causal reading of a dual model, in one pass per row.
+
+Shapes: B rows, T tokens, N scored tokens, V text vocabulary, K controls.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..config import GenerationConfig
+from ..data.tokenizer import BOS
+from ..model.lengths import equal_lengths
+from ..model.transformer import Transformer
+from ..runtime import autocast, memory_errors
+from ..sampling.causal_reader import row_levels
+from ..sampling.draw import forbid
+from ..sampling.predictor import float_logits, wanted_controls
+
+ROWS = 32  # rows whose logits exist at the same time
+
+
+class Judge:
+    """Exact log-probabilities of texts: the chain rule of the causal reading, with the controls that are wanted.
+
+    The judge's law of each token is the softmax of its logits, divided by ``temperature``, over the first ``allowed``
+    text tokens. Top-k, top-p, min-p and the repetition penalty have no part in it.
+    """
+
+    def __init__(self, model: Transformer, settings: GenerationConfig, allowed: int, temperature: float = 1.0) -> None:
+        self.model, self.settings, self.allowed, self.temperature = model, settings, allowed, temperature
+        self.levels = wanted_controls(model, settings)
+        self.guided = self.levels is not None and settings.guidance != 1
+
+    @torch.inference_mode()
+    def log_probabilities(self, rows: Sequence[Tensor], starts: Sequence[int]) -> list[float]:
+        """Log-probability, in nats, of each row (T,) from token ``starts[i]`` on, given BOS and the tokens before."""
+        found = [0.0] * len(rows)
+        for batch in equal_lengths(rows, ROWS):
+            ids = batch.rows.to(self.model.device)
+            owners = batch.owner.tolist()
+            first = torch.tensor([starts[i] for i in owners], device=ids.device)
+            scored = torch.arange(ids.shape[1], device=ids.device) >= first[:, None]  # (B, T)
+            with memory_errors():
+                laws = (self._logits(ids, scored) / self.temperature).log_softmax(-1)  # (N, V)
+            each = laws.gather(1, ids[scored][:, None] - self.model.reserved).squeeze(1)
+            nats = torch.zeros(ids.shape, dtype=each.dtype, device=ids.device).masked_scatter(scored, each)
+            for i, total in zip(owners, nats.cpu().double().sum(1).tolist(), strict=True):
+                found[i] = total
+        return found
+
+    def _logits(self, ids: Tensor, scored: Tensor) -> Tensor:
+        """Float32 logits (N, V) of the ``scored`` tokens (B, T) of ``ids`` (B, T), with controls and guidance."""
+        given = torch.cat((torch.full_like(ids[:, :1], BOS), ids[:, :-1]), dim=1)
+        if self.guided:
+            given, scored = given.repeat(2, 1), scored.repeat(2, 1)
+        levels = row_levels(self.levels, len(ids), self.guided)
+        with autocast(ids.device, self.settings.precision):
+            hidden = self.model.hidden(given, controls=levels, causal=True)
+        logits = float_logits(self.model, hidden[scored])
+        if self.guided:
+            guided, plain = logits.chunk(2)
+            logits = plain + self.settings.guidance * (guided - plain)
+        return forbid(logits, self.allowed)
+
+
+def joint_rows(
+    before: Sequence[int], fillings: Sequence[Sequence[int]], behind: Sequence[int], context: int
+) -> tuple[list[Tensor], list[int]]:
+    """A row of left side, filling and right side for each of several ``fillings`` of one gap, and where each begins.
+
+    All rows have the same text on both sides, as much as the context holds beside the longest filling: up to half of
+    the room behind the gap, the rest before it. So the log-probabilities of filling and right side, given the left
+    side, compare fillings of different lengths.
+    """
+    room = context - max(map(len, fillings))
+    right = min(len(behind), max(room // 2, room - len(before)))
+    left = min(len(before), room - right)
+    seen, after = before[len(before) - left :], behind[:right]
+    return [torch.tensor([*seen, *filling, *after]) for filling in fillings], [left] * len(fillings)
