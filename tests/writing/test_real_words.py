@@ -144,15 +144,15 @@ def test_written_words_are_known(writer: Writer, words: str) -> None:
 def test_a_dual_model_draws_unknown_words_anew_and_keeps_the_rest(writer: Writer, reading: str) -> None:
     if not writer.model.config.dual:
         return
-    how = FAST.model_copy(update={"reading": reading, "drafts": 2})
+    how = FAST.model_copy(update={"reading": reading, "drafts": 2, "length": 30})
     states = list(writer.writing("", how))
     written = len(list(writer.writing("", how.model_copy(update={"words": "free"}))))
     before, after = (states[i].ids[0].tolist() for i in (written - 1, written))
     unknown = KnownWords(writer.finishing.words or (), "en").unknown(writer.tokenizer.decode(before))
     wrong = {i for tokens in tokens_of(token_spans(writer.tokenizer, before), unknown) for i in tokens}
-    open_places = {i for i in range(40) if after[i] == MASK}
-    assert min(open_places) < 10 and max(open_places) > 30  # all words at once
-    assert {i for i in range(40) if after[i] != before[i]} <= wrong
+    open_places = {i for i in range(30) if after[i] == MASK}
+    assert min(open_places) < 10 and max(open_places) > 20  # all words at once
+    assert {i for i in range(30) if after[i] != before[i]} <= wrong
 
 
 def test_gaps_and_rewritten_texts_hold_known_words(writer: Writer) -> None:
