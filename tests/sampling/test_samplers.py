@@ -33,6 +33,8 @@ Law = Callable[[list[int]], Sequence[Sequence[float]]]
 @dataclass
 class Shape:
     context: int = 64
+    dual: bool = False
+    causal: bool = True
 
 
 class Toy(torch.nn.Module):
