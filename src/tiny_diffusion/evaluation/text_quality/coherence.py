@@ -151,7 +151,7 @@ def _measures(
     for n in settings.distinct_orders:
         measures[f"distinct-{n}"] = lambda prose, n=n: distinct(prose.texts, n)  # type: ignore[misc]
     vocabulary = frozenset(book.all_words)
-    measures["words not in the training text"] = lambda prose: unseen_share(prose, vocabulary)
+    measures["words new to the book"] = lambda prose: unseen_share(prose, vocabulary)
     measures["invented words"] = lambda prose: invented_share(prose, vocabulary, language)
     measures[f"repeated {repeat}-grams"] = lambda prose: self_repeat(prose.texts, repeat)
     measures["longest loop (words)"] = lambda prose: float(_loop(prose).words)
