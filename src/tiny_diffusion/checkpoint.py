@@ -27,7 +27,10 @@ NO_SHAPE = ("vocab_level", "context", "dropout", "init_std")  # settings of the 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and what it needs. ``meta`` is plain data: data hash, language, epoch, validation figure."""
+    """A trained model and what it needs.
+
+    ``meta`` is plain data: data hash, language, epoch, validation figure, and the words of the training text.
+    """
 
     config: ProjectConfig
     tokenizer: BookTokenizer
@@ -38,6 +41,11 @@ class Checkpoint:
     def keeps_lines(self) -> bool:
         """Whether the book keeps its line ends, as verse and plays do."""
         return bool(self.meta.get("lines", False))
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the training text in their commonest spelling; older checkpoints hold none."""
+        return str(self.meta.get("words", "")).split()
 
     def build(self, device: torch.device) -> Transformer:
         """The model with these weights, in evaluation mode."""

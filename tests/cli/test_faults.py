@@ -9,6 +9,7 @@ import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -21,14 +22,14 @@ from tiny_diffusion.cli.main import app
 from tiny_diffusion.cli.writing.conversation import answer
 from tiny_diffusion.cli.writing.session import Session
 from tiny_diffusion.cli.writing.showing import Showing
-from tiny_diffusion.config import GenerationConfig, ProjectConfig
+from tiny_diffusion.config import GenerationConfig, ModelConfig, ProjectConfig
 from tiny_diffusion.config.generation_config import Sampler
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.curves import read_curves
 from tiny_diffusion.files import fingerprint
 from tiny_diffusion.sampling.draw import choose
-from tiny_diffusion.writing.results import Run, Written
+from tiny_diffusion.writing.results import Run
 from tiny_diffusion.writing.writer import Writer
 
 COMMAND = [sys.executable, "-m", "tiny_diffusion"]
@@ -79,7 +80,7 @@ def test_a_full_disk_behind_the_output_is_one_line(arguments: list[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        (["prepare", "--book", "a.txt", "--book", "b.txt"], "--book"),
+        (["prepare", "--book", "a.txt", "--output", "b", "--output", "c"], "--output"),
         (["generate", "--prompt", "A", "--prompt=B"], "--prompt"),
         (["evaluate", "--checkpoint", "a", "--checkpoint", "b"], "--checkpoint"),
         (["blind-test", "--rate", "--no-rate", "--rater", "a"], "--rate/--no-rate"),
@@ -223,6 +224,8 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
+    model = SimpleNamespace(config=ModelConfig())
+
     def writing(self, prompt: str, settings: GenerationConfig) -> Run:
         raise self.error
         yield
@@ -274,23 +277,6 @@ def test_a_sample_is_the_same_however_many_are_asked_for(checkpoint: str, sample
     how = GenerationConfig(sampler=sampler, length=15, steps=9, seed=7, precision="float32")
     texts = [[t.text for t in writer.write("The", how.model_copy(update={"num_samples": n}))] for n in (1, 2, 3)]
     assert texts[0] == texts[2][:1] and texts[1] == texts[2][:2] and len(set(texts[2])) == 3
-
-
-def test_a_cut_that_takes_most_of_the_text_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    def run(cut: int) -> Run:
-        yield from ()
-        return [Written("He came.", (1,), (1.0,), (False,), 1, cut=cut)]
-
-    showing = Showing(watch=False, pace=0)
-    showing.write(run(50), None, GenerationConfig(length=100))  # type: ignore[arg-type]
-    assert capsys.readouterr().err == ""
-    showing.write(run(51), None, GenerationConfig(length=100))  # type: ignore[arg-type]
-    said = capsys.readouterr().err
-    assert (
-        said.count("\n") == 1
-        and "51 of 100 tokens stood after the last" in said
-        and "--generation.ending token" in said
-    )
 
 
 def test_saved_animations_are_told_and_count_all_steps(checkpoint: str, tmp_path: Path) -> None:

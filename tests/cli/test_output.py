@@ -12,6 +12,7 @@ from threading import Event, Thread
 
 import pytest
 import torch
+from rich.cells import cell_len
 from rich.console import Console
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
@@ -177,7 +178,7 @@ def test_the_tables_of_an_evaluation_fit_80_columns(
     report_tables.show(hostile, verbose=True)
     lines = capsys.readouterr().out.splitlines()
     tables = [line for line in lines if line[:1] in "┏┃┡│└"]
-    assert len(tables) > 50 and max(map(len, tables)) <= 80
+    assert len(tables) > 50 and max(map(cell_len, tables)) <= 80
     assert all(line.isprintable() for line in lines)  # a model may write what a terminal obeys
 
 

@@ -27,7 +27,7 @@ from tiny_diffusion.writing.results import Run, Written
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = Showing(watch=False, pace=0.0)
-SHORT = GenerationConfig(length=5, steps=2, precision="float32")
+SHORT = GenerationConfig(length=5, steps=2, precision="float32", ending="token", words="free")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def talk(writer: Writer, *lines: str, showing: Showing = PLAIN, settings: Genera
 
 
 def generate(checkpoint: str, *arguments: str, command: str = "generate", stdin: str | None = None) -> Result:
-    fixed = ["--checkpoint", checkpoint, "--device", "cpu", "--steps", "3"]
+    fixed = ["--checkpoint", checkpoint, "--device", "cpu", "--steps", "3", "--generation.words", "free"]
+    fixed += ["--generation.ending", "token"] if command == "generate" else []
     return CliRunner().invoke(app, [command, *arguments, *fixed], input=stdin, standalone_mode=False)
 
 

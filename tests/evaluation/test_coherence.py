@@ -23,7 +23,9 @@ from tiny_diffusion.evaluation.text_quality.coherence import (
     CoherenceReport,
     SentenceLikeness,
     connectives_per_100,
+    invented_share,
     measure_coherence,
+    unseen_share,
 )
 from tiny_diffusion.evaluation.text_quality.frontier import Judge, measure_frontier, token_entropy
 from tiny_diffusion.evaluation.text_quality.repetition import Loop, distinct, longest_loop, ngrams, self_repeat
@@ -141,6 +143,15 @@ def test_embedding_of_the_fitted_sentences_is_the_old_one() -> None:
 def test_connectives_by_hand() -> None:
     assert connectives_per_100(read_prose(["He left because it rained, but she did not stay."], "en"), "en") == 20
     assert connectives_per_100(read_prose(["Han gick."], "sv"), "sv") is None
+
+
+def test_unseen_and_invented_words_by_hand(data: Processed, held: list[str]) -> None:
+    prose, seen = read_prose(["The house of Kalomi wassed. It's the wateres don't."], "en"), {"kalomi", "its", "the"}
+    assert unseen_share(prose, seen) == pytest.approx(5 / 9)  # house of wassed wateres dont
+    assert invented_share(prose, seen, "en") == pytest.approx(2 / 9)
+    assert invented_share(prose, seen, "xx") is None
+    found = figures(measure(["The house of garden wassed. The wateres of it. The house is the wateres."], data))
+    assert found["words new to the book"] > found["invented words"] == pytest.approx(3 / 14)
 
 
 def test_the_books_own_text_lies_within_its_spread(data: Processed, held: list[str]) -> None:

@@ -16,12 +16,13 @@ from tiny_diffusion.writing.writer import Writer
 GENERATION = {
     "sampler": "confidence", "steps": 3, "temperature": 2.0, "top_k": 1, "top_p": 0.05, "length": 13,
     "num_samples": 2, "vocab_level": 1, "seed": 1, "cache_context": True, "precision": "bfloat16", "min_p": 0.9,
-    "entropy_bound": 99.0, "threshold": 1e-6, "remasking": 1.0, "planning": 0.0, "block": 4,
+    "entropy_bound": 99.0, "choice_noise": 99.0, "threshold": 1e-6, "remasking": 1.0, "planning": 0.0, "block": 4,
     "repetition_penalty": 9.0, "repetition_window": 1,
 }  # fmt: skip
 # What else must be set for a setting to count.
 TOGETHER = {
-    "entropy_bound": {"sampler": "entropy_bounded"}, "threshold": {"sampler": "threshold"},
+    "entropy_bound": {"sampler": "entropy_bounded"}, "choice_noise": {"sampler": "confidence"},
+    "threshold": {"sampler": "threshold"},
     "remasking": {"sampler": "remasking"}, "planning": {"sampler": "planner", "steps": 12},
     "repetition_window": {"repetition_penalty": 9.0},
 }  # fmt: skip
@@ -37,7 +38,7 @@ EVALUATION = {
 # Read where gaps are filled and texts rewritten: see below, test_infilling.py and test_rewriting.py.
 FILLING = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength"}
 # Read by other commands only: see test_blind_passages.py and test_score.py.
-ELSEWHERE = {"blind_passages", "blind_words", "surprising_share"}
+ELSEWHERE = {"blind_passages", "blind_words", "surprising_share", "expert"}
 FEW = EvaluationConfig(
     draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2), book_pieces=10,
     novelty_steps=(), temperatures=(), breakdown_draws=1, ppm_order=2, windows=8,
@@ -54,8 +55,8 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 
 def test_every_setting_is_listed() -> None:
-    # Those that others test: see test_guard.py, test_long_text.py, test_controls.py and test_drafts.py.
-    elsewhere = {"ending", "layout", "max_copied_words", "reading", "drafts", "pick", *CONTROLS, "guidance"}
+    # Those that others test: see test_endings, test_long_text, test_real_words, test_guard, test_drafts, test_controls.
+    elsewhere = {"ending", "layout", "words", "max_copied_words", "reading", "drafts", "pick", *CONTROLS, "guidance"}
     assert set(GENERATION) | FILLING | elsewhere == set(GenerationConfig.model_fields)
     assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 

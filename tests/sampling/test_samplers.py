@@ -33,6 +33,8 @@ Law = Callable[[list[int]], Sequence[Sequence[float]]]
 @dataclass
 class Shape:
     context: int = 64
+    dual: bool = False
+    causal: bool = True
 
 
 class Toy(torch.nn.Module):
@@ -154,6 +156,31 @@ def test_confidence_settles_the_likeliest_of_the_drawn_tokens_first() -> None:
         expected.append([left.pop(int(chances.argmax()))])
     assert order(fixed(*law.tolist()), 5, sampler="confidence", steps=5) == expected
     assert expected != sorted(expected)
+
+
+def test_confidence_ranks_by_the_law_of_the_model_whatever_it_draws_with() -> None:
+    model = fixed((0.6, 0.4), (0.45, 0.55), (0.1, 0.9), (0.3, 0.7))
+    for restriction in ({"top_k": 1}, {"temperature": 1e-6}, {"top_p": 0.01}, {"min_p": 1.0}):
+        # Whatever can be drawn is drawn with probability 1: ranked by that, the order would be 0, 1, 2, 3.
+        assert order(model, 4, sampler="confidence", steps=4, **restriction) == [[2], [3], [0], [1]]
+
+
+def test_confidence_adds_noise_to_the_choice_that_ends_with_the_last_step() -> None:
+    law, steps, scale = (0.9, 0.6, 0.7, 0.8), 4, 3.0
+    numbers, left, expected = generator(), [0, 1, 2, 3], []
+    for step in range(steps):
+        torch.rand(len(left), generator=numbers, dtype=torch.float64)  # the tokens, of which only one can be drawn
+        rest = scale * (steps - step - 1) / steps
+        noise = [0.0] * 4
+        if rest:
+            noise = [
+                -math.log(-math.log(1 - u)) for u in torch.rand(4, generator=numbers, dtype=torch.float64).tolist()
+            ]
+        expected.append([max(left, key=lambda i: math.log(law[i]) + rest * noise[i])])
+        left.remove(expected[-1][0])
+    model = fixed(*[(p, 1 - p) for p in law])
+    assert order(model, 4, sampler="confidence", steps=steps, top_k=1, choice_noise=scale) == expected
+    assert expected != [[0], [3], [2], [1]]
 
 
 def test_first_hitting_settles_in_the_order_of_its_times() -> None:

@@ -168,7 +168,7 @@ def test_an_autoregressive_run_grows_from_its_prompt(config: ProjectConfig, data
     torch.manual_seed(0)
     vocab = NUM_RESERVED + data.tokenizer.level_size(model.vocab_level)
     writer = Writer(Transformer(model, vocab, NUM_RESERVED), data.tokenizer)
-    recording = Recording(writer.writing("The old", GenerationConfig(length=9, seed=3)))
+    recording = Recording(writer.writing("The old", GenerationConfig(length=9, seed=3, ending="token")))
     live = list(frames(recording, writer.tokenizer))
     seen = film(recording.states, recording.texts[0], writer.tokenizer)
     for shown in (live, seen):

@@ -265,10 +265,13 @@ class NoSevens:
     """A rule: no 7 among the free tokens."""
 
     def __init__(self, stern: bool, patience: int) -> None:
-        self.stern, self.patience, self.gave_up = stern, patience, 0
+        self.stern, self.patience, self.rounds, self.gave_up = stern, patience, ROUNDS, 0
 
     def places(self, ids: list[int], free: list[bool]) -> list[Span]:
         return [(i, i + 1) for i, token in enumerate(ids) if token == 7 and free[i]]
+
+    def completion(self, ids: list[int], free: list[bool], place: Span) -> None:
+        return None
 
     def give_up(self, ids: list[int], free: list[bool]) -> str | None:
         self.gave_up += 1

@@ -289,7 +289,7 @@ def test_an_animation_holds_the_texts_that_are_not_refused(
 ) -> None:
     for module in (repair, guard_module):
         monkeypatch.setattr(module, "ROUNDS", 0)
-    writer, how = copyist(book, data, index, 0.8), guarded(9, num_samples=6, length=60)
+    writer, how = copyist(book, data, index, 0.7), guarded(9, num_samples=6, length=60)
     kept: list[list[Frame]] = []
     monkeypatch.setattr(page, "write_page", lambda path, films, pace: kept.extend(films))
     texts, refused = Showing(False, 0.1, html=tmp_path / "a.html").write(writer.writing("", how), writer, how)

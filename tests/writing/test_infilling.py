@@ -29,7 +29,7 @@ from tiny_diffusion.writing.infilling.requirements import (
     tokens_per_word,
 )
 from tiny_diffusion.writing.infilling.template import Fixed, GapRequest, parse_gaps
-from tiny_diffusion.writing.results import Stretch
+from tiny_diffusion.writing.results import Refused, Stretch, Written
 from tiny_diffusion.writing.writer import Writer, finish
 
 FAST = GenerationConfig(steps=3, gap_tokens=2, precision="float32")
@@ -362,6 +362,29 @@ def test_the_same_seed_gives_the_same_text(writer: Writer, template: str) -> Non
     assert len(found) == 2 and len({text.text for text in found}) == 2
     assert writer.infill(template, two) == found
     assert writer.infill(template, two.model_copy(update={"seed": 5})) != found
+
+
+@pytest.mark.parametrize(
+    "template", ["The ___ of {2 words} here.", "A {3-5 words} day. {sentence}", "{4 tokens}{2 words}"]
+)
+@pytest.mark.parametrize("must", [(), ("river",)])
+def test_a_filled_text_does_not_depend_on_how_many_are_asked_for(
+    writer: Writer, template: str, must: tuple[str, ...]
+) -> None:
+    how = FAST.model_copy(update={"seed": 5, "num_samples": 3, "gap_candidates": 6, "gap_rounds": 20})
+    several = {text.sample: text.ids for text in found(writer, template, how, must)}
+    assert len(set(several.values())) == len(several) > 1
+    for count in (1, 2):
+        few = found(writer, template, how.model_copy(update={"num_samples": count}), must)
+        assert {text.sample: text.ids for text in few} == {k: ids for k, ids in several.items() if k <= count}
+
+
+def found(writer: Writer, template: str, how: GenerationConfig, must: tuple[str, ...]) -> list[Written]:
+    """The texts that are not refused."""
+    try:
+        return writer.infill(template, how, must)
+    except Refused as refused:
+        return refused.texts
 
 
 def test_only_the_level_asked_for_is_written(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

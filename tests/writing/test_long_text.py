@@ -179,25 +179,12 @@ def test_sentences_lie_between_their_ends(text: str) -> None:
     assert [piece for piece in pieces if piece] == split_sentences(text)
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_the_setting_cuts_what_was_written(data: Processed, causal: bool) -> None:
-    model = Copyist(data.tokenizer.encode("The old end. Go on. "), data.tokenizer, 0.9, causal=causal)
-    writer = Writer(model, data.tokenizer)
-    how = PLAIN.model_copy(update={"length": 80, "num_samples": 3})
-    kept, whole = writer.write("", how), writer.write("", how.model_copy(update={"ending": "token"}))
-    assert kept == [cut_at_sentence(text, writer.tokenizer, "en") for text in whole]
-    assert {len(text.ids) for text in whole} == {80} and min(len(text.ids) for text in kept) < 80
-    assert all(text.text.endswith(".") for text in kept)
-    if not causal:  # the end of a template is given
-        assert writer.infill("It is. The ___ end and", how)[0].text.endswith(" end and")
-
-
 def test_a_model_is_measured_as_it_is(config: ProjectConfig, data: Processed) -> None:
     torch.manual_seed(0)
     model = new_model(config, data.tokenizer).eval()
     checkpoint = Checkpoint(config, data.tokenizer, model.state_dict())
     settings = config.evaluation.model_copy(update={"samples": 3, "batch_size": 2, "sample_tokens": 50})
-    finishing = {"ending": "sentence", "layout": "book", "max_copied_words": 1}
+    finishing = {"ending": "sentence", "layout": "book", "words": "book", "max_copied_words": 1}
     assert PLAIN.model_copy(update=finishing).as_drawn() == PLAIN.as_drawn()
 
     def written(how: GenerationConfig) -> list[str]:

@@ -31,6 +31,8 @@ class Drawing(Config):
     threshold take as many as they need; ancestral, remasking and planner take all of them, however short the text)."""
     entropy_bound: float = Field(2.0, ge=0)
     """entropy_bounded: nats of a step's tokens beside the largest; 0: one token per step."""
+    choice_noise: float = Field(0.0, ge=0, le=MOST)
+    """confidence: Gumbel noise on the choice of places, which ends with the last step (4.5 in the paper); 0: none."""
     threshold: float = Field(0.9, gt=0)
     """threshold: probability from which a token settles; above 1: one token per step."""
     remasking: float = Field(0.1, ge=0, le=1)
@@ -90,7 +92,8 @@ class Continuation(Config):
     length: int = Field(100, ge=1)
     """Tokens to write after the prompt."""
     ending: Literal["sentence", "token"] = "sentence"
-    """sentence: cut the text after its last whole sentence, if it has one; token: keep it."""
+    """sentence: the text ends with a whole sentence after 0.8 to 1.1 times as many tokens as asked for; token: it stops
+    after as many."""
     layout: Literal["book", "free"] = "book"
     """book: a text without a prompt begins like a paragraph, and white space other than a space or a blank line is
     drawn again (for models trained on paragraphs); free: as the model draws it."""
@@ -123,6 +126,9 @@ class Texts(Config):
     """Number of texts to write."""
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Seed of the random draws."""
+    words: Literal["known", "book", "free"] = "known"
+    """known: words that are neither in the book nor in common use in its language are drawn again, names and numbers
+    that are not in the book; book: all words that are not in the book; free: none."""
     max_copied_words: int = Field(0, ge=0)
     """Draw again where a longer run of words is copied from the training text; 0: no limit."""
 
@@ -152,4 +158,4 @@ class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, 
 
     def as_drawn(self) -> Self:
         """The same draw with the texts left as drawn, for measuring the model or training on its texts."""
-        return self.model_copy(update={"ending": "token", "layout": "free", "max_copied_words": 0})
+        return self.model_copy(update={"ending": "token", "layout": "free", "words": "free", "max_copied_words": 0})

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from ..config import GenerationConfig
 from ..model.diffusion import MASK_ID
+from .characters import WholeCharacters
 from .draw import Numbers, choose, forbid, neighbours, penalise, uniform
 from .predictor import Predictor
 
@@ -58,11 +59,18 @@ class Draft:
 class Canvas:
     """Ids (B, T), MASK where unsettled, and the probability (B, T) with which each was drawn, 1 for given tokens.
 
-    ``block`` (B, T) marks the positions that a sampler may change now; given tokens are never among them.
+    ``whole`` keeps characters whole; None for a vocabulary that spells no text. ``block`` (B, T) marks the positions
+    that a sampler may change now; given tokens are never among them.
     """
 
     def __init__(
-        self, predictor: Predictor, ids: Tensor, settings: GenerationConfig, numbers: Numbers, allowed: int
+        self,
+        predictor: Predictor,
+        ids: Tensor,
+        settings: GenerationConfig,
+        numbers: Numbers,
+        allowed: int,
+        whole: WholeCharacters | None = None,
     ) -> None:
         self.ids = ids.clone()
         self.block = ids == MASK_ID
@@ -72,6 +80,7 @@ class Canvas:
         self.schedule = predictor.model.schedule
         self._predictor = predictor
         self._allowed = allowed
+        self._whole = whole
 
     @property
     def masked(self) -> Tensor:
@@ -95,8 +104,12 @@ class Canvas:
     @torch.inference_mode()
     def draw(self, prediction: Prediction, where: Tensor) -> Draft:
         """Draw tokens at the positions ``where`` (B, T), all of which the prediction must cover."""
-        counts = None if isinstance(self.numbers, Generator) else where.sum(1).tolist()
-        drawn, chances = choose(prediction.logits[where[prediction.where]], self.settings, self.numbers, counts)
+        logits = prediction.logits[where[prediction.where]]
+        if self._whole is None:
+            counts = None if isinstance(self.numbers, Generator) else where.sum(1).tolist()
+            drawn, chances = choose(logits, self.settings, self.numbers, counts)
+        else:
+            drawn, chances = self._whole.choose(self.ids, where, logits, self.settings, self.numbers)
         ids = self.ids.masked_scatter(where, drawn + prediction.reserved)
         return Draft(ids, self.confidence.masked_scatter(where, chances))
 

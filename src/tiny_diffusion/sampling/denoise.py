@@ -13,6 +13,7 @@ from ..config import GenerationConfig
 from ..model.diffusion import MASK_ID
 from ..model.transformer import Transformer
 from .canvas import Canvas
+from .characters import WholeCharacters
 from .draw import Numbers
 from .predictor import Predictor
 from .samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
@@ -41,7 +42,13 @@ def most_steps(settings: GenerationConfig, tokens: int) -> int:
 
 
 def denoise(
-    model: Transformer, ids: Tensor, settings: GenerationConfig, numbers: Numbers, allowed: int, kept: int = 0
+    model: Transformer,
+    ids: Tensor,
+    settings: GenerationConfig,
+    numbers: Numbers,
+    allowed: int,
+    kept: int = 0,
+    whole: WholeCharacters | None = None,
 ) -> Iterator[DenoisingState]:
     """Fill every MASK of ``ids`` (B, T) with ``settings.sampler``; all other ids stay as they are.
 
@@ -49,6 +56,7 @@ def denoise(
     (semi-autoregressive, Arriola et al. 2025; unlike their model, this one also sees the masks of later blocks). The
     steps are shared among the blocks by length, at least one each. Only the first ``allowed`` text tokens are drawn.
     ``numbers``: one generator for all rows, or one per row, which makes the rows independent of each other.
+    ``whole``: keeps characters whole.
 
     With ``settings.cache_context``, keys and values of the first ``kept`` tokens, which must be settled, and later of
     each finished block are computed once: in the first pass over the block after them. Later passes run over the
@@ -57,7 +65,7 @@ def denoise(
     """
     model.eval()
     predictor = Predictor(model, settings, kept)
-    canvas = Canvas(predictor, ids, settings, numbers, allowed)
+    canvas = Canvas(predictor, ids, settings, numbers, allowed, whole)
     blocks = split_blocks(canvas.masked, settings.block)
     most = torch.stack([block.sum(1).max() for block in blocks]).tolist()  # one token per step
     shares = most if settings.sampler in ADAPTIVE else share_steps(settings.steps, most)

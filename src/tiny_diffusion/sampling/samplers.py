@@ -42,14 +42,21 @@ def first_hitting(canvas: Canvas, steps: int) -> Iterator[int]:
 
 
 def confidence(canvas: Canvas, steps: int) -> Iterator[int]:
-    """Chang et al. 2022 (MaskGIT): the tokens drawn with the highest probability settle first, equally many per step.
+    """Chang et al. 2022 (MaskGIT): the tokens drawn that the model finds likeliest settle first, equally many per step.
 
-    The probability is taken after temperature, ``top_k``, ``top_p`` and ``min_p``.
+    The probability is the model's own, whatever temperature, ``top_k``, ``top_p`` and ``min_p`` it was drawn with. As
+    in the paper's code, Gumbel noise times ``choice_noise`` is added to its logarithm, falling to none in the last
+    step.
     """
     for left, where, counts in _shares(canvas, steps):
+        noise = canvas.settings.choice_noise * left / steps
         if where.any():
-            draft = canvas.draw(canvas.look(where), where)
-            canvas.settle(first(where, draft.chances, counts), draft)
+            prediction = canvas.look(where)
+            draft = canvas.draw(prediction, where)
+            score = prediction.probability(draft.ids)
+            if noise:
+                score = score.clamp(min=torch.finfo(score.dtype).tiny).log() + noise * _gumbel(canvas).to(score)
+            canvas.settle(first(where, score, counts), draft)
         yield left
 
 
@@ -164,6 +171,11 @@ def _random_ranks(canvas: Canvas) -> Tensor:
     masked = canvas.masked
     times = canvas.uniform(torch.float64)
     return times.masked_fill(~masked.cpu(), 2.0).argsort(dim=1).argsort(dim=1).to(masked.device)
+
+
+def _gumbel(canvas: Canvas) -> Tensor:
+    """A number (B, T) from the standard Gumbel distribution for every position, on the CPU."""
+    return -(-(1 - canvas.uniform(torch.float64)).log()).log()
 
 
 def _shares(canvas: Canvas, steps: int) -> Iterator[tuple[int, Tensor, Tensor]]:

@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, sav
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.dynamic_scorer import DynamicScorer
+from ..data.language.word_list import spellings
 from ..errors import DivergedError, UserError
 from ..model.teachers import Teachers
 from ..model.transformer import Transformer
@@ -110,6 +112,11 @@ class RunState:
         """The file that ``--resume`` reads."""
         return self.output / "checkpoints" / "last.pt"
 
+    @cached_property
+    def words(self) -> str:
+        """The words of the training text, each in its commonest spelling, with spaces between them."""
+        return " ".join(spellings(self.data.texts("train")))
+
     @property
     def best_path(self) -> Path:
         """The best checkpoint so far."""
@@ -132,6 +139,7 @@ class RunState:
             "source": self.data.source,
             "language": self.data.language,
             "lines": self.data.keeps_lines,
+            "words": self.words,
             "step": self.progress.step,
             "stage": self.progress.stage,
             "epoch": epoch,

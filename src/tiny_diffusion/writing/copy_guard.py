@@ -25,12 +25,16 @@ class NoveltyGuard:
     tokenizer: BookTokenizer
     limit: int
     patience: int = 0  # bar the words at once: the model is mostly sure of a copy and would draw it again
+    rounds: int = ROUNDS
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Tokens whose change breaks every copied run that is too long; few words in a long run, from its end."""
         lengths, slots = self._copied(ids, free)
         chosen = [slots[slot] for slot in breaking_slots(lengths, self.limit, [bool(own) for own in slots])]
         return [(own[0], own[-1] + 1) for own in chosen]
+
+    def completion(self, ids: Sequence[int], free: Sequence[bool], place: Span) -> None:
+        """No list says what breaks a copied run: it is drawn again."""
 
     def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> str:
         """The error about the first run that could not be broken."""

@@ -13,8 +13,7 @@ from ..config import GenerationConfig
 from ..data.tokenizer import MASK
 from ..runtime import generator_for
 from ..sampling.denoise import DenoisingState
-from ..sampling.draw import row_generators
-from .filler import Filler
+from .filler import Edge, Filler
 from .judge import Judge
 from .results import Outcome, Stretch
 
@@ -42,21 +41,22 @@ class Drafts:
         settings = filler.settings
         self.filler, self.texts, self.count = filler, settings.num_samples, settings.drafts
         self.judge = Judge(filler.model, settings, filler.allowed, settings.temperature)
-        self.numbers = draft_generators(settings)
+        self.numbers = draft_generators(settings, filler.numbers)
         self.picks = [generator_for(settings.seed, PICK, text) for text in range(self.texts)]
         self.chosen: list[list[int]] = []  # for each finished block, the number of each text's draft
 
-    def fill(self, block: Tensor) -> Iterator[DenoisingState]:
+    def fill(self, block: Tensor, edges: tuple[Edge, ...] = ()) -> Iterator[DenoisingState]:
         """States of all drafts (B * K, T) of ``block`` (B, T), then one of those that are chosen (B, T).
 
-        Rows of one text are neighbours. The judge's pass is the last step.
+        Rows of one text are neighbours. The judge's pass is the last step. ``edges``: those of every row.
         """
-        for state in self.filler.denoise(block.repeat_interleave(self.count, 0), self.numbers):
+        rows = block.repeat_interleave(self.count, 0)
+        for state in self.filler.denoise(rows, self.numbers, [edges] * len(rows)):
             yield replace(state, steps=state.steps + 1)
         weights = self.weights(state, (block == MASK).repeat_interleave(self.count, 0))
         self.chosen.append([self._pick(weights[text], text) for text in range(self.texts)])
-        rows = [text * self.count + draft for text, draft in enumerate(self.chosen[-1])]
-        yield DenoisingState(state.ids[rows], state.confidence[rows], state.step + 1, state.step + 1)
+        best = [text * self.count + draft for text, draft in enumerate(self.chosen[-1])]
+        yield DenoisingState(state.ids[best], state.confidence[best], state.step + 1, state.step + 1)
 
     def stretches(self, rows: int, whole: Sequence[Stretch]) -> tuple[Stretch, ...]:
         """Which text and draft each of the ``rows`` of a state shows; ``whole``: the stretch of each text."""
@@ -93,11 +93,10 @@ class Drafts:
         return int(torch.multinomial(weights.softmax(0), 1, generator=self.picks[text]))
 
 
-def draft_generators(settings: GenerationConfig) -> list[torch.Generator]:
-    """A generator for each draft of each text; a text's first draft has that of the text without drafts."""
-    first = row_generators(settings.seed, settings.num_samples)
+def draft_generators(settings: GenerationConfig, texts: Sequence[torch.Generator]) -> list[torch.Generator]:
+    """A generator for each draft of each text; a text's first draft has that of the text itself, one of ``texts``."""
     return [
         own if draft == 0 else generator_for(settings.seed, DRAFT, text, draft)
-        for text, own in enumerate(first)
+        for text, own in enumerate(texts)
         for draft in range(settings.drafts)
     ]

@@ -5,24 +5,26 @@ Shapes: B rows, T tokens of a row, N requested places, V text vocabulary.
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from ..config import GenerationConfig
-from ..data.tokenizer import MASK, BookTokenizer
+from ..data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
-from ..runtime import memory_errors
+from ..runtime import memory_errors, seed_for
+from ..sampling.characters import WholeCharacters
 from ..sampling.denoise import DenoisingState, denoise, settled_prefix
-from ..sampling.draw import Numbers, choose, forbid
+from ..sampling.draw import Numbers, forbid, row_generators
 from ..sampling.left_to_right import left_to_right
 from ..sampling.predictor import Predictor, cast_once
 from .results import Stretch, WritingState
 
 Fill = Callable[[Tensor, int], Iterator[DenoisingState]]
 """States of filling a window (B, T) of longer rows; the number says where in the rows it begins."""
+MENDING = 0x5D  # purpose of the seed of ``Filler.mending``, see ``runtime.seed_for``
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Filled:
 
 
 class Filler:
-    """A model with its tokenizer, settings, and generator of random numbers, seeded by ``settings.seed``.
+    """A model with its tokenizer and settings, and a generator of random numbers for each text, see ``row_generators``.
+
+    So no text depends on how many are written with it.
 
     ``causal``: whether it writes by the causal reading, from left to right, or by the masked one; None means the
     reading of ``Transformer.hidden``.
@@ -67,25 +71,37 @@ class Filler:
         self.model = (cast_once(model, settings.precision) if cast else model).eval()
         self.tokenizer = tokenizer
         self.settings = settings
-        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.numbers = row_generators(settings.seed, settings.num_samples)
         self.context = model.config.context
         self.encode = partial(tokenizer.encode, level=model.config.vocab_level)
         self.writing_level = min(settings.vocab_level, model.config.vocab_level)
         self.allowed = tokenizer.level_size(self.writing_level)
+        self.whole = whole_characters(tokenizer, self.allowed)
+
+    @cached_property
+    def mending(self) -> "Filler":
+        """What draws words anew: of a dual model the masked reading, which sees both sides, with a seed of its own."""
+        if self.causal == self.model.config.causal:
+            return self
+        settings = self.settings.model_copy(update={"seed": seed_for(self.settings.seed, MENDING)})
+        return Filler(self.model, self.tokenizer, settings, causal=False)
 
     def fill(self, rows: Sequence[Row]) -> Generator[WritingState, None, list[Filled]]:
         """Every moment of filling ``rows``, then the filled rows in order.
 
-        Rows of one length are filled together and the others wait, because the model has never seen padding. Edges are
-        drawn before the reverse process begins, one per row at a time. The model may settle tokens in any order, so
-        the rest is a draw from its distribution given that the edges are among the permitted tokens.
+        Rows of one length are filled together and the others wait, because the model has never seen padding. The
+        shortest come first, so that what a text draws does not depend on the other texts. Edges are drawn before the
+        reverse process begins, one per row at a time. The model may settle tokens in any order, so the rest is a draw
+        from its distribution given that the edges are among the permitted tokens.
         """
         found: dict[int, Filled] = {}
-        for batch in equal_lengths([row.ids for row in rows], max(1, len(rows))):
-            owners = batch.owner.tolist()
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
+        for batch in equal_lengths([rows[i].ids for i in order], max(1, len(rows))):
+            owners = [order[i] for i in batch.owner.tolist()]
             ids, edges = batch.rows.to(self.model.device), [rows[i].edges for i in owners]
+            numbers = [self.numbers[rows[i].stretch.text] for i in owners]
             given, stretches = ids != MASK, tuple(rows[i].stretch for i in owners)
-            for state in self.denoise(ids, self.generator, edges):
+            for state in self.denoise(ids, numbers, edges):
                 shown, sure = state.ids.clone(), state.confidence.clone()
                 yield WritingState(shown, sure, state.step, state.steps, given, stretches)
             for i, row, confidence in zip(owners, state.ids.cpu(), state.confidence.cpu(), strict=True):
@@ -107,9 +123,9 @@ class Filler:
             settled = ids != MASK
             kept = settled_prefix(~settled)
             if self.causal:
-                yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed)
+                yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed, self.whole)
                 return
-            for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept):
+            for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept, self.whole):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
 
     def in_windows(self, rows: Tensor, fill: Fill) -> Iterator[DenoisingState]:
@@ -144,7 +160,7 @@ class Filler:
         permitted = torch.stack([edge.permitted for edge in edges if edge is not None]).to(ids.device)  # (N, V)
         logits = Predictor(self.model, self.settings).logits(ids, where)
         logits = forbid(logits.masked_fill(~permitted, -torch.inf), self.allowed)
-        drawn, chances = choose(logits, self.settings, numbers)
+        drawn, chances = self.whole.choose(ids, where, logits, self.settings, numbers)
         ids[where] = drawn + self.model.reserved
         sure[where] = chances
 
@@ -194,3 +210,8 @@ def window(start: int, end: int, length: int, context: int) -> tuple[int, int]:
     """Bounds of at most ``context`` of ``length`` tokens, with ``start``..``end`` as near the middle as possible."""
     first = max(0, min(start - (context - (end - start)) // 2, length - context))
     return first, min(length, first + context)
+
+
+def whole_characters(tokenizer: BookTokenizer, allowed: int) -> WholeCharacters:
+    """What keeps characters whole when the first ``allowed`` text tokens of ``tokenizer`` are drawn."""
+    return WholeCharacters([tokenizer.token_bytes(i) for i in range(NUM_RESERVED, tokenizer.vocab_size)], allowed)

@@ -1,38 +1,57 @@
 """What makes settled tokens a finished text: the rules that it must keep, a clean end, and how much of it is copied."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
-from ..data.language.segmentation import sentence_ends
-from ..data.tokenizer import BookTokenizer
+from ..data.language.word_list import SHORTEST, common_words, without_stray_letters
+from ..data.language.words import folded
+from ..data.tokenizer import LEVELS, NUM_RESERVED, BookTokenizer
 from ..errors import UserError
+from .completion import Completions
 from .copy_guard import NoveltyGuard
-from .layout import BookLayout, token_spans
+from .endings import last_end, shortest
+from .layout import BookLayout
+from .real_words import KnownWords, RealWords
 from .repair import Rule
 from .results import Outcome, Refused, Written
-
-_NEXT = " Hm"
-"""A possible continuation of a text that breaks off: no name and no number, so that "Mr." or "J." ends no sentence."""
 
 
 @dataclass(frozen=True)
 class Finishing:
-    """Finishes texts in a two-letter ``language``; ``index`` is that of the training text if it is at hand.
+    """Finishes texts in a two-letter ``language``.
 
-    lines: the book keeps its line ends, as verse and plays do.
+    index: that of the training text, None if it is not at hand. words: those of the book, in its spelling; None if they
+    are not known, and then the words of a text are not checked. level: highest vocabulary level of the model. lines:
+    the book keeps its line ends, as verse and plays do.
     """
 
     tokenizer: BookTokenizer
     index: CopyIndex | None
     language: str
+    words: Sequence[str] | None = None
+    level: int = LEVELS[-1]
     lines: bool = False
+    _real_words: dict[tuple[str, int], RealWords] = field(default_factory=dict, repr=False)
 
     def rules(self, settings: GenerationConfig) -> list[Rule]:
         """What a text that is written freely must keep: see ``guards`` for the errors raised."""
         layout: list[Rule] = [BookLayout(self.tokenizer, self.lines)] if settings.layout == "book" else []
-        return layout + list[Rule](self.guards(settings))
+        return [*layout, *self.real_words(settings), *self.guards(settings)]
+
+    def real_words(self, settings: GenerationConfig) -> list[RealWords]:
+        """The rule about words, or nothing if it is off."""
+        if settings.words == "free" or self.words is None:
+            return []
+        key = settings.words, min(settings.vocab_level, self.level)
+        if key not in self._real_words:
+            known = KnownWords(self.words, self.language, only_book=settings.words == "book")
+            encode = partial(self.tokenizer.encode, level=key[1])
+            words = without_stray_letters(self.words, self.language)
+            self._real_words[key] = RealWords(known, self.tokenizer, Completions(words, encode))
+        return [self._real_words[key]]
 
     def guards(self, settings: GenerationConfig) -> list[NoveltyGuard]:
         """The novelty guard, or nothing if it is off; raises UserError if there is no index for it."""
@@ -45,9 +64,13 @@ class Finishing:
             )
         return [NoveltyGuard(self.index, self.tokenizer, settings.max_copied_words)]
 
-    def cut(self, outcome: Outcome) -> Outcome:
-        """``outcome`` with each text cut after its last sentence."""
-        cut = {row: cut_at_sentence(text, self.tokenizer, self.language) for row, text in outcome.texts.items()}
+    def cut(self, outcome: Outcome, length: int) -> Outcome:
+        """``outcome`` with each text of ``length`` written tokens, or a few more, cut after its last sentence.
+
+        A text without a sentence end that is late enough stays whole.
+        """
+        texts = outcome.texts.items()
+        cut = {row: cut_at_sentence(text, self.tokenizer, self.language, shortest(length)) for row, text in texts}
         return Outcome(cut, outcome.refused)
 
     def texts(self, outcome: Outcome, rules: Sequence[Rule]) -> list[Written]:
@@ -74,19 +97,16 @@ def broken(rules: Sequence[Rule], ids: Sequence[int], free: Sequence[bool]) -> s
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str) -> Written:
-    """``text`` without its last, unfinished sentence; unchanged if no sentence ends in what was written.
+def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str, least: int = 1) -> Written:
+    """``text`` without its last, unfinished sentence; unchanged if none ends after ``least`` written tokens or more.
 
-    Given tokens always stay, and at least one written token after them. ``language``: two letters. A sentence end
-    within a token (a dash may follow the full stop there) is skipped, so that the ids still spell the text.
+    Given tokens always stay. ``language``: two letters. A sentence end within a token (a dash may follow the full stop
+    there) is skipped, so that the ids still spell the text.
     """
-    spans = token_spans(tokenizer, text.ids)
     given = max((i + 1 for i, was_given in enumerate(text.given) if was_given), default=0)
-    bounds = {end: i + 1 for i, (_, end) in enumerate(spans)}  # of several tokens in one character the last counts
-    ends = [bounds[end] for end in sentence_ends(text.text + _NEXT, language) if end in bounds]
-    if not ends or ends[-1] <= given:
+    kept = last_end(text.ids, tokenizer, language)
+    if kept < given + least:
         return text
-    kept = ends[-1]
     return replace(
         text,
         text=tokenizer.decode(text.ids[:kept]),
@@ -95,3 +115,14 @@ def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str) -> W
         given=text.given[:kept],
         cut=len(text.ids) - kept,
     )
+
+
+def words_of_tokens(tokenizer: BookTokenizer, language: str) -> list[str]:
+    """The words of a book as its tokens show them, for a checkpoint that does not hold them.
+
+    Many tokens are only the beginning of a word: those of three letters or more count if they are in common use.
+    """
+    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(NUM_RESERVED, tokenizer.vocab_size))
+    words = [token[1:] for token in tokens if token[:1] == " " and token[1:].isalpha()]
+    common = common_words(language)
+    return [word for word in words if len(word) < SHORTEST or not common or folded(word) in common]

@@ -28,6 +28,7 @@ class BookLayout:
     tokenizer: BookTokenizer
     lines: bool = False
     patience: int = 4  # a single line feed may well become a blank line
+    rounds: int = 16
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Runs of white space that no book holds, as far as their tokens are ``free``.
@@ -48,6 +49,9 @@ class BookLayout:
         if run in (" ", BREAK) or (self.lines and run == "\n"):
             return True
         return run in BREAK and (start == 0 or end == len(text))
+
+    def completion(self, ids: Sequence[int], free: Sequence[bool], place: Span) -> None:
+        """No list says what else may stand there: it is drawn again."""
 
     def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
         """Leave the white space as the model wants it."""

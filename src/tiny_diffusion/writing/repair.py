@@ -17,25 +17,33 @@ from ..sampling.causal_reader import CausalReader
 from ..sampling.denoise import DenoisingState
 from ..sampling.draw import Numbers, choose, forbid
 from ..sampling.predictor import Predictor
-from .filler import Edge, Filler
+from .completion import Completion
+from .filler import Edge, Filler, window
 from .layout import Span
 
 MEND = 8  # purpose of random draws, see ``runtime.seed_for``
 ROUNDS = 16
-"""Draws at one place before it is given up."""
+"""Most draws at one place before it is given up."""
 
 
 class Rule(Protocol):
     """What a finished text must keep.
 
-    patience: after this many draws at one place, the token found at its beginning is barred from it.
+    patience: after this many draws at one place, the token found at its beginning is barred from it. rounds: draws at
+    one place before it is given up, at most ``ROUNDS``.
     """
 
     @property
     def patience(self) -> int: ...
 
+    @property
+    def rounds(self) -> int: ...
+
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Tokens to draw again, the first of each place being ``free``; empty if the text keeps the rule."""
+
+    def completion(self, ids: Sequence[int], free: Sequence[bool], place: Span) -> Completion | None:
+        """What must be drawn at a place; None if anything may be, which is tried until it keeps the rule."""
 
     def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> str | None:
         """Why a text that ``ROUNDS`` draws could not repair is refused; None if it is accepted as it is."""
@@ -130,7 +138,7 @@ class Repair:
                 return
             (first, _), rule = min(found, key=lambda each: each[0])
             tries, reached = (1, first) if first > reached else (tries + 1, reached)
-            if tries > ROUNDS:
+            if tries > min(rule.rounds, ROUNDS):
                 reason = rule.give_up(ids, loose)
                 if reason is not None:
                     refused[self.number + row] = reason
@@ -142,10 +150,90 @@ class Repair:
             for (start, _), rule in found:
                 if tries > rule.patience:
                     barred[start - len(before)].add(ids[start])
+            ready = self._completions(found, ids, loose, tries, len(before))
+            if ready:
+                for latest in self._completed(state, row, free, ready, barred, draws):
+                    yield latest
+                    state = latest
+                continue
             again = self._widened([place for place, _ in found], tries - 1, loose)[len(before) :][: len(free)]
             for latest in self._drawn_again(state, row, free.new_tensor(again), barred, draws):
                 yield latest
                 state = latest
+
+    def _completions(
+        self, found: Sequence[tuple[Span, Rule]], ids: list[int], free: list[bool], tries: int, before: int
+    ) -> list[tuple[Span, Completion]]:
+        """The places, in the row, whose rule says what must be drawn there; for the causal reading the first place."""
+        if self.filler.causal:
+            found = [min(found, key=lambda each: each[0])]
+        return [
+            ((start - before, end - before), completion)
+            for (start, end), rule in found
+            if tries > rule.patience and (completion := rule.completion(ids, free, (start, end))) is not None
+        ]
+
+    def _completed(
+        self,
+        state: DenoisingState,
+        row: int,
+        free: Tensor,
+        ready: Sequence[tuple[Span, Completion]],
+        barred: Mapping[int, set[int]],
+        draw: int,
+    ) -> Iterator[DenoisingState]:
+        """States of drawing what must stand at some places of one row, from left to right, one pass for all places.
+
+        In a row beyond the context each place has a window and passes of its own. For the causal reading everything
+        after the place is then drawn again.
+        """
+        ids, confidence = state.ids.clone(), state.confidence.clone()
+        numbers = generator_for(self.filler.settings.seed, MEND, self.place, self.number + row, draw, 1)
+        for (start, end), _ in ready:
+            ids[row, start:end], confidence[row, start:end] = MASK, 0.0
+        whole = ids.shape[1] + len(self.tail) <= self.filler.context
+        for group in [ready] if whole else [[each] for each in ready]:
+            for turn in range(max(end - start for (start, end), _ in group)):
+                asked = [(start + turn, end, words) for (start, end), words in group if start + turn < end]
+                places = [place for place, _, _ in asked]
+                ids[row, places], confidence[row, places] = self._next_of_words(ids[row], asked, barred, numbers)
+                yield DenoisingState(ids.clone(), confidence.clone(), 1, 1)
+        if self.filler.causal:
+            later = free & (torch.arange(len(free), device=free.device) >= ready[0][0][1])
+            if later.any():
+                yield from self._drawn_again(DenoisingState(ids, confidence, 1, 1), row, later, {}, draw)
+
+    @torch.inference_mode()
+    def _next_of_words(
+        self,
+        row: Tensor,
+        asked: Sequence[tuple[int, int, Completion]],
+        barred: Mapping[int, set[int]],
+        numbers: Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens (N,) and their probabilities (N,) for some places of ``row`` (T,), each with the end of its words.
+
+        Barred tokens are avoided if the words allow it. Where no token goes on with the words, any is drawn.
+        """
+        reserved, places = self.filler.model.reserved, [place for place, _, _ in asked]
+        row = torch.cat((row, self.tail.to(row.device)))
+        first, last = window(places[0], asked[-1][1], len(row), self.filler.context)
+        with memory_errors():
+            logits = self._logits(row[None, first:last], [place - first for place in places])  # (N, V)
+        logits = forbid(logits, self.filler.allowed).clone()
+        for i, (place, end, words) in enumerate(asked):
+            permitted = words.tokens(end - place)
+            permitted = permitted - barred.get(place, set()) or permitted
+            if permitted:
+                index = [token - reserved for token in permitted]
+                only = torch.full_like(logits[i], -torch.inf)
+                only[index] = logits[i, index]
+                logits[i] = only
+        drawn, chances = choose(logits, self.filler.settings, numbers)
+        tokens = drawn + reserved
+        for (_, _, words), token in zip(asked, tokens.tolist(), strict=True):
+            words.take(token)
+        return tokens, chances
 
     def _drawn_again(
         self, state: DenoisingState, row: int, again: Tensor, barred: Mapping[int, set[int]], draw: int
@@ -188,7 +276,7 @@ class Repair:
             yield DenoisingState(row, confidence, 1, 1)
             return
         edges = tuple(edge for edge in self.edges if row[0, edge.place] == MASK)
-        for state in self.filler.denoise(row, numbers, [edges]):
+        for state in self.filler.denoise(row, numbers, () if self.filler.causal else [edges]):
             drawn = state.confidence.clone()
             drawn[0, places] = confidence[0, places]
             yield replace(state, confidence=drawn)
@@ -210,7 +298,9 @@ class Repair:
             others[[token - model.reserved for token in barred[place]]] = -torch.inf
             if others.max() > -torch.inf:
                 logits[i] = others
-        tokens, chances = choose(logits, self.filler.settings, numbers)
+        where = torch.zeros_like(row, dtype=torch.bool)
+        where[0, places] = True
+        tokens, chances = self.filler.whole.choose(row, where, logits, self.filler.settings, numbers)
         return tokens + model.reserved, chances
 
     def _logits(self, row: Tensor, places: list[int]) -> Tensor:

@@ -30,13 +30,13 @@ def rewriting(filler: Filler, rules: Sequence[Rule], text: str) -> Process:
     free = ~kept_tokens(pieces, given, filler.tokenizer)
     if not free.any():
         raise UserError("there is nothing to rewrite: give some text outside [[kept spans]]")
-    masked = _noise(free, settings.rewrite_strength, settings.num_samples, filler.generator).to(filler.model.device)
+    masked = _noise(free, settings.rewrite_strength, filler.numbers).to(filler.model.device)
     noisy = torch.tensor(given, device=filler.model.device).expand(settings.num_samples, -1)
     noisy = noisy.masked_fill(masked, MASK)  # (B, T)
     stretches = Stretch.whole(settings.num_samples, len(given))
     refused: dict[int, str] = {}
     steps = 0
-    for state in Repair(filler, rules).fill(noisy, filler.generator, refused):
+    for state in Repair(filler, rules).fill(noisy, filler.numbers, refused):
         steps += 1
         ids, confidence = state.ids.clone(), state.confidence.clone()
         yield WritingState(ids, confidence, state.step, state.steps, ~masked, stretches)
@@ -57,8 +57,13 @@ def kept_tokens(pieces: Sequence[Fixed | Kept], ids: Sequence[int], tokenizer: B
     return torch.tensor(found, dtype=torch.bool)
 
 
-def _noise(free: Tensor, strength: float, rows: int, generator: Generator) -> Tensor:
+def _noise(free: Tensor, strength: float, numbers: Sequence[Generator]) -> Tensor:
     """Masks (B, T) that hide the share ``strength`` of the ``free`` tokens (T,), drawn for each row anew."""
     count = int(hidden_count(free.sum(), strength))
-    order = torch.rand(rows, len(free), generator=generator).masked_fill(~free, 2.0).argsort(dim=1).argsort(dim=1)
+    order = (
+        torch.stack([torch.rand(len(free), generator=own) for own in numbers])
+        .masked_fill(~free, 2.0)
+        .argsort(dim=1)
+        .argsort(dim=1)
+    )
     return order < count

@@ -1,5 +1,7 @@
 """From prompts, templates and texts to finished texts: a model, its tokenizer, and what finishes a text."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -10,18 +12,20 @@ from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import read_training_text
 from ..data.language.segmentation import ENGLISH
+from ..data.language.word_list import spellings
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
-from ..sampling.draw import row_generators
 from .drafts import Drafts
+from .endings import Endings, with_endings
 from .filler import Filler
-from .finishing import Finishing
+from .finishing import Finishing, words_of_tokens
 from .infilling.infill import infilling
 from .layout import break_ids
 from .reading import reading_of
-from .repair import Repair
+from .real_words import RealWords
+from .repair import Repair, Rule
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
 
@@ -41,13 +45,27 @@ def finish(run: Run) -> list[Written]:
             return texts
 
 
+def menders(filler: Filler, rules: Sequence[Rule], *, open_end: bool) -> list[tuple[Filler, list[Rule]]]:
+    """What repairs a block that ``filler`` has written, one after another, each with its rules.
+
+    Where the causal reading of a dual model wrote, a known word is drawn by its masked reading, and what follows stays.
+    The masked reading then sees to all rules, since a new word may break another. ``open_end``: see ``RealWords``.
+    """
+    others = [rule for rule in rules if not isinstance(rule, RealWords)]
+    here = [replace(rule, open_end=open_end) if isinstance(rule, RealWords) else rule for rule in rules]
+    if filler.mending is filler or len(others) == len(rules):
+        return [(filler, here)]
+    return [(filler, others), (filler.mending, here)]
+
+
 class Writer:
     """Writes text with a model and its tokenizer.
 
     Random numbers start from ``settings.seed`` in each call: the same call gives the same texts. The first, second ...
-    sample of ``write`` does not depend on how many are requested, apart from rounding in batches of different size.
+    sample does not depend on how many are requested, apart from rounding in batches of different size.
     ``index`` of the training text: measures how much of a text is copied; ``settings.max_copied_words`` needs it.
-    ``language``: two letters, selects the rules for ends of sentences. ``lines``: the book keeps its line ends, as
+    ``language``: two letters, selects the rules for ends of sentences and the list of words. ``words``: those of the
+    book, in its spelling; without them ``settings.words`` has no effect. ``lines``: the book keeps its line ends, as
     verse and plays do.
     """
 
@@ -57,11 +75,12 @@ class Writer:
         tokenizer: BookTokenizer,
         index: CopyIndex | None = None,
         language: str = ENGLISH,
+        words: Sequence[str] | None = None,
         lines: bool = False,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.finishing = Finishing(tokenizer, index, language, lines)
+        self.finishing = Finishing(tokenizer, index, language, words, model.config.vocab_level, lines)
         self.device = model.device
 
     @classmethod
@@ -75,13 +94,15 @@ class Writer:
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
         """The writer of a checkpoint that has been read already; see ``load``."""
-        index = None
+        index, words = None, checkpoint.words
         if data_dir is not None:
             training = read_training_text(data_dir)
             check_same_data(checkpoint, training)
             index = CopyIndex(training.passages)
+            words = words or spellings(training.passages)
         language = checkpoint.meta.get("language", ENGLISH)
-        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language, checkpoint.keeps_lines)
+        words = words or words_of_tokens(checkpoint.tokenizer, language)
+        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """Ids of ``prompt``; raises UserError if it leaves no room to write within the context."""
@@ -129,14 +150,14 @@ class Writer:
 
         Text beyond the context is written block by block, each seeing the last half context before it. In training,
         rows of paragraphs may begin anywhere, and so would a text from nothing; with ``settings.layout`` "book" the
-        model first sees a paragraph break, which is not part of the text. There is no end token to draw: a text has all
-        its tokens, and ``settings.ending`` "sentence" cuts it at the end. No state is kept. Each costs a copy of the
-        text so far, which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
+        model first sees a paragraph break, which is not part of the text. There is no end token to draw: with
+        ``settings.ending`` "sentence" a text that stops within a sentence is cut, or written on to an end, so that it
+        ends with a sentence after 0.8 to 1.1 times ``settings.length`` tokens (see ``endings``). No state is kept. Each
+        costs a copy of the text so far, which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
         """
         rules = self.finishing.rules(settings)
         reading = reading_of(self.model.config, settings)
         filler = Filler(self.model, self.tokenizer, settings, causal=reading == "causal")
-        numbers = row_generators(settings.seed, settings.num_samples)
         drafts = Drafts(filler) if reading == "drafts" else None
         lead = break_ids(self.tokenizer) if settings.layout == "book" and not prompt else []
         prompt_ids = torch.tensor(lead + self.encode_prompt(prompt), dtype=torch.long, device=self.device)
@@ -145,6 +166,9 @@ class Writer:
         wanted, context = done.shape[1] + settings.length, filler.context
         own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
         steps, refused = 0, dict[int, str]()
+        endings = None
+        if settings.ending == "sentence":
+            endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids))
         while done.shape[1] < wanted and len(refused) < len(done):
             room_left = wanted <= context or done.shape[1] == len(prompt_ids)
             keep = done.shape[1] if room_left else min(done.shape[1], context // 2)
@@ -152,9 +176,14 @@ class Writer:
             ahead, seen = done[:, : done.shape[1] - keep], done[:, done.shape[1] - keep :]
             block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
             given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
-            repair = Repair(filler, rules, place=ahead.shape[1])
-            filling = filler.denoise(block, numbers) if drafts is None else drafts.fill(block)
-            for state in repair.after(filling, block == MASK, refused, ahead.tolist()):
+            last_block = done.shape[1] + size == wanted
+            edges = endings.edges(keep + size - 1) if endings and last_block else ()
+            by_filler = filler.denoise(block, filler.numbers, [edges] * len(block))
+            states = by_filler if drafts is None else drafts.fill(block, edges)
+            for mender, own_rules in menders(filler, rules, open_end=last_block):
+                repair = Repair(mender, own_rules, ahead.shape[1], edges=edges)
+                states = repair.after(states, block == MASK, refused, ahead.tolist())
+            for state in states:
                 steps += 1
                 times = len(state.ids) // len(done)  # rows per text: several while drafts are written
                 yield WritingState(
@@ -170,21 +199,25 @@ class Writer:
         last = WritingState(done[:, own], sure[:, own], steps, steps, given, whole)
         found = Outcome.of([self.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
         found = found if drafts is None else drafts.marked(found, whole)
-        return self.finishing.texts(self.finishing.cut(found) if settings.ending == "sentence" else found, rules)
+        if endings is not None:
+            stretches = whole if drafts is None else drafts.stretches(len(done), whole)
+            ended = yield from endings.write(done, sure, refused, stretches)
+            found = self.finishing.cut(with_endings(found, ended, self.tokenizer), settings.length)
+        return self.finishing.texts(found, rules)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
         filler = self._two_sided(gap_settings(settings))
-        guards = self.finishing.guards(settings)
-        found = yield from infilling(filler, guards, self.finishing.language, template, must)
+        guards, words = self.finishing.guards(settings), self.finishing.real_words(settings)
+        found = yield from infilling(filler, guards, words, self.finishing.language, template, must)
         return self.finishing.texts(found, guards)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
         filler = self._two_sided(settings)
-        guards = self.finishing.guards(settings)
-        found = yield from rewriting(filler, guards, text)
-        return self.finishing.texts(found, guards)
+        rules: list[Rule] = [*self.finishing.real_words(settings), *self.finishing.guards(settings)]
+        found = yield from rewriting(filler, rules, text)
+        return self.finishing.texts(found, rules)
 
     def _two_sided(self, settings: GenerationConfig) -> Filler:
         """The filler for gaps; raises UserError for an autoregressive model, which sees nothing after a gap."""

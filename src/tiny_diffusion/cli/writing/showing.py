@@ -75,7 +75,6 @@ class Showing:
                 texts, refusal = finish(_counted(run)), None
             except Refused as refused:
                 texts, refusal = refused.texts, refused
-            _tell_cuts(texts, settings)
             return texts, refusal
         recording = Recording(run)
         if animated:
@@ -90,7 +89,6 @@ class Showing:
                     self._animate(later, writer, settings, text.sample)
         if films:
             self._save(films)
-        _tell_cuts(recording.texts, settings)
         return recording.texts, recording.refused
 
     def echo(
@@ -157,18 +155,6 @@ def _counted(run: "Run") -> "Run":
             step += 1
             status.update(f"writing, step {step:,}")
             yield state
-
-
-def _tell_cuts(texts: "Sequence[Written]", settings: "GenerationConfig") -> None:
-    """Say which texts lost more than half of their tokens in order to end with a whole sentence."""
-    for text in texts:
-        if 2 * text.cut > settings.length:
-            which = f"text {text.sample}: " if settings.num_samples > 1 else ""
-            say(
-                f"{which}{text.cut} of {settings.length} tokens stood after the last whole sentence and are not shown; "
-                "--generation.ending token shows them",
-                to=errors,
-            )
 
 
 def origin(checkpoint: str, showing: Showing) -> dict[str, Any]:

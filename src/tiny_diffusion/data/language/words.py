@@ -30,6 +30,7 @@ _STRETCH = re.compile(r"\S+")
 _SPACELESS = f"{SIGNS}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 # ``re`` does not count combining marks (vowel signs of Devanagari, Arabic points) as part of a word.
 _MARKS = "".join(re.escape(c) for c in map(chr, range(0x300, 0xFFFF)) if unicodedata.category(c)[0] == "M")
+_SPACELESS_SIGN = re.compile(f"[{_SPACELESS}]")
 _LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"
 _COUNTED = re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])\S)*(?:(?![{_SPACELESS}])[^\W_])(?:(?![{_SPACELESS}])\S)*")
 _SPELLED = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|'(?={_LETTER}))*")
@@ -100,3 +101,18 @@ def spelled_words(text: str) -> list[str]:
     In scripts without spaces each character is a word.
     """
     return _SPELLED.findall(text.casefold().replace("’", "'"))
+
+
+def spelled_spans(text: str) -> list[tuple[int, int]]:
+    """The character span (start, end) in ``text`` of each word that ``spelled_words`` finds."""
+    return [match.span() for match in _SPELLED.finditer(text.replace("’", "'"))]
+
+
+def folded(word: str) -> str:
+    """One spelled word as ``spelled_words`` returns it."""
+    return word.casefold().replace("’", "'")
+
+
+def is_spaceless(word: str) -> bool:
+    """Whether ``word`` belongs to a script without spaces, in which each character is a word."""
+    return bool(_SPACELESS_SIGN.match(word))

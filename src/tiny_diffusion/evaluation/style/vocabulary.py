@@ -2,26 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
-from wordfreq import available_languages, get_frequency_dict
 
-from ...data.language.language import wordfreq_name
+from ...data.language.word_list import word_frequencies
 from ...data.language.words import LONG_LETTER_RUN, split_words
 from ...errors import UserError
 
 FUNCTION_WORDS = 50
 LONG_WORD = 6  # letters; longer words count as long in LIX
-
-
-@cache
-def _frequencies(language: str) -> dict[str, float] | None:
-    """Frequencies of words in general use, commonest first; None if wordfreq has no list for ``language``."""
-    name = wordfreq_name(language)
-    return get_frequency_dict(name) if name in available_languages() else None
 
 
 def type_token_ratio(words: list[str], window: int) -> float:
@@ -65,7 +56,7 @@ def rare_word_share(sentences: list[str], language: str, zipf: float) -> float:
     Words are runs of two letters or more; a word that is not in the list is rare. NaN if wordfreq has no list for
     ``language``, or ``sentences`` contain no such word.
     """
-    table = _frequencies(language)
+    table = word_frequencies(language)
     words = [word for sentence in sentences for word in LONG_LETTER_RUN.findall(sentence.casefold())]
     if table is None or not words:
         return float("nan")
@@ -81,7 +72,7 @@ def function_word_share(words: list[str], language: str) -> float | None:
     """
     if not words:
         raise UserError("cannot measure function words: the text holds no word")
-    table = _frequencies(language)
+    table = word_frequencies(language)
     if table is None:
         return None
     # The table is in falling order of frequency.

@@ -4,8 +4,9 @@ Each figure is reported beside the held-out text's: mean and standard deviation 
 texts. Likeness is the cosine of TF-IDF embeddings fitted on the training text alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -13,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from ...config import EvaluationConfig
 from ...data.embedding import TfidfEmbedding, fit_tfidf
 from ...data.language.connectives import count_roles, has_connectives
+from ...data.language.word_list import word_frequencies
 from ...data.language.words import split_words
 from ..style.calibration import FloatArray
 from ..style.names import carry_over, fit_names
@@ -87,6 +89,30 @@ def connectives_per_100(prose: Prose, language: str) -> float | None:
     return float(100 * count_roles(prose.sentences, language).sum() / prose.lengths.sum())
 
 
+def unseen_share(prose: Prose, vocabulary: Collection[str]) -> float:
+    """Share of the words that are not in ``vocabulary``."""
+    words = prose.all_words
+    return sum(word not in vocabulary for word in words) / len(words)
+
+
+def invented_share(prose: Prose, vocabulary: Collection[str], language: str) -> float | None:
+    """Share of the words that are neither in ``vocabulary`` nor in general use; None without a list of words.
+
+    The list holds every word that wordfreq has met: what is not in it is hardly a word.
+    """
+    general = _general_words(language)
+    if not general:
+        return None
+    words = prose.all_words
+    return sum(word not in vocabulary and word not in general for word in words) / len(words)
+
+
+@cache
+def _general_words(language: str) -> frozenset[str]:
+    """The words in general use, split like those of a text; empty if wordfreq has no list for ``language``."""
+    return frozenset(word for entry in word_frequencies(language) or () for word in split_words(entry))
+
+
 def measure_coherence(
     generated: list[str], held: list[str], training: list[str], language: str, settings: EvaluationConfig
 ) -> CoherenceReport:
@@ -124,6 +150,9 @@ def _measures(
     }
     for n in settings.distinct_orders:
         measures[f"distinct-{n}"] = lambda prose, n=n: distinct(prose.texts, n)  # type: ignore[misc]
+    vocabulary = frozenset(book.all_words)
+    measures["words new to the book"] = lambda prose: unseen_share(prose, vocabulary)
+    measures["invented words"] = lambda prose: invented_share(prose, vocabulary, language)
     measures[f"repeated {repeat}-grams"] = lambda prose: self_repeat(prose.texts, repeat)
     measures["longest loop (words)"] = lambda prose: float(_loop(prose).words)
     return measures

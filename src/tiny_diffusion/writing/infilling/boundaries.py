@@ -12,6 +12,7 @@ from torch import Tensor
 from ...data.language.segmentation import ENGLISH, split_sentences
 from ...data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ...errors import UserError
+from ...sampling.characters import moves
 from ..filler import Edge
 from ..layout import Span
 from .gapped_text import Gap, Opening
@@ -28,7 +29,8 @@ class Edges:
     """Masks (V,) over the first ``allowed`` text tokens of a tokenizer, for a model with ``size`` text tokens."""
 
     def __init__(self, tokenizer: BookTokenizer, size: int, allowed: int, language: str = ENGLISH) -> None:
-        self._tokens = [tokenizer.token_bytes(NUM_RESERVED + i).decode("utf-8", "replace") for i in range(allowed)]
+        self._bytes = [tokenizer.token_bytes(NUM_RESERVED + i) for i in range(allowed)]
+        self._tokens = [token.decode("utf-8", "replace") for token in self._bytes]
         self._size = size
         self._language = language
 
@@ -43,6 +45,14 @@ class Edges:
         if gap.request.unit in ("sentence", "paragraph"):
             found.append(Edge(end - 1, self.closing))
         return tuple(edge for edge in found if ids[edge.place] == MASK)
+
+    def ended(self, edges: Sequence[Edge], ids: Sequence[int], last: int) -> list[Edge]:
+        """``edges`` so that the masked place ``last`` holds whole characters: what is filled next begins a new one."""
+        if ids[last] != MASK:
+            return list(edges)
+        here = [edge.permitted for edge in edges if edge.place == last]
+        permitted = here[0] & self._whole if here else self._whole
+        return [*(edge for edge in edges if edge.place != last), Edge(last, permitted)]
 
     def opening(self, opening: Opening, single: bool) -> Tensor | None:
         """Tokens (V,) that may begin a gap, of one token if ``single``; None if all may.
@@ -62,6 +72,10 @@ class Edges:
     def closing(self) -> Tensor:
         """Tokens (V,) that end a sentence, the full stop among them."""
         return self._mask([t == t.rstrip() and ends_sentence(f"Word{t}", self._language) for t in self._tokens])
+
+    @cached_property
+    def _whole(self) -> Tensor:
+        return self._mask([moves(token)[0] == 0 for token in self._bytes])
 
     @cached_property
     def _spaced(self) -> Tensor:

@@ -151,6 +151,10 @@ class GappedText:
             rounds.append([number])
         return rounds
 
+    def is_open_after(self, gap: Gap) -> bool:
+        """Whether an open gap follows ``gap`` directly."""
+        return any(isinstance(part, Gap) and part.is_open for part in self.parts[gap.place + 1 : gap.place + 2])
+
     def beside(self, first: Gap, last: Gap) -> tuple[list[int], list[int]]:
         """Ids of all that stands before the gap ``first``, and of what is known to follow the gap ``last``."""
         known = takewhile(lambda part: not (isinstance(part, Gap) and part.is_open), self.parts[last.place + 1 :])

@@ -5,9 +5,10 @@ Among fillings that satisfy the request, a dual model chooses the one that is li
 sides, by its causal reading; another model the one with the highest mean log-probability per token. A text
 beyond the context is filled from left to right through windows of the context, each gap with as much text on both
 sides as fits. The guards on copies look at the text as far as the next open gap: fillings of fixed size are repaired,
-those of a search discarded.
+those of a search discarded. Words that are not known are drawn anew in the filling that is chosen.
 """
 
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -22,7 +23,8 @@ from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
 from ..filler import Filled, Filler, Row
 from ..judge import Judge
-from ..repair import Repair
+from ..real_words import RealWords
+from ..repair import Repair, Rule
 from ..results import Outcome, Process, Stretch, WritingState
 from .boundaries import Edges
 from .comparison import scores_of
@@ -50,7 +52,12 @@ Filling = Generator[WritingState, None, Texts]
 
 
 def infilling(
-    filler: Filler, guards: Sequence[NoveltyGuard], language: str, template: str, must: tuple[str, ...]
+    filler: Filler,
+    guards: Sequence[NoveltyGuard],
+    words: Sequence[RealWords],
+    language: str,
+    template: str,
+    must: tuple[str, ...],
 ) -> Process:
     """Every moment of filling ``template``, then its texts, in which all but the gaps is as it was given.
 
@@ -72,7 +79,7 @@ def infilling(
         text = assign_words(filler, text, must, ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
     judge = Judge(filler.model, settings, filler.allowed) if filler.model.config.dual else None
-    work = Infilling(filler, guards, language, edges, ratio, judge)
+    work = Infilling(filler, guards, words, language, edges, ratio, judge)
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts:
@@ -91,6 +98,7 @@ class Infilling:
 
     filler: Filler
     guards: Sequence[NoveltyGuard]
+    words: Sequence[RealWords]
     language: str
     edges: Edges
     ratio: float
@@ -104,13 +112,14 @@ class Infilling:
         for k, text in texts.items():
             gaps = text.gaps[numbers[0] : numbers[-1] + 1]
             windows[k] = text.window(gaps[0], gaps[-1], self.filler.context)
-            rows[k] = self._row(k, gaps, windows[k], draw)
+            rows[k] = self._row(k, text, gaps, windows[k], draw)
         filled = dict(zip(rows, (yield from self.filler.fill(list(rows.values()))), strict=True))
         done: Texts = {}
         for k, text in texts.items():
             row = filled[k]
-            if self.guards:
-                row = yield from self._repaired(text, k, numbers, windows[k], rows[k], row)
+            rules: list[Rule] = [*self.words, *self.guards]
+            if rules:
+                row = yield from self._repaired(rules, text, k, numbers, windows[k], rows[k], row)
             for number, span in zip(numbers, windows[k].spans, strict=True):
                 origin = rows[k].stretch if number == numbers[0] else None
                 text = text.with_gap(text.gaps[number].filled(row, span, self.filler.tokenizer, origin))
@@ -118,7 +127,14 @@ class Infilling:
         return {k: text for k, text in done.items() if k not in self.refused}
 
     def _repaired(
-        self, text: GappedText, k: int, numbers: Sequence[int], window: Window, row: Row, filled: Filled
+        self,
+        rules: Sequence[Rule],
+        text: GappedText,
+        k: int,
+        numbers: Sequence[int],
+        window: Window,
+        row: Row,
+        filled: Filled,
     ) -> Generator[WritingState, None, Filled]:
         """Every moment of repairing the gaps ``numbers`` of text ``k``, then the row; a refusal is noted.
 
@@ -129,9 +145,9 @@ class Infilling:
         known = min(len(row.ids), end + len(behind))  # tokens before the next open gap
         free = torch.zeros(1, known, dtype=torch.bool)
         for span in window.spans:
-            free[0, slice(*span)] = True
+            free[0, slice(*span)] = row.ids[slice(*span)] == MASK  # required words stand there already
         device, given = self.filler.model.device, row.ids[None] != MASK
-        repair = Repair(self.filler, self.guards, len(before), k, row.edges, row.ids[known:])
+        repair = Repair(self.filler, rules, len(before), k, row.edges, row.ids[known:])
         state = DenoisingState(filled.ids[None, :known].to(device), filled.confidence[None, :known].to(device), 0, 0)
         outside = [before[: len(before) - start]], [behind[known - end :]]
         for latest in repair.states(state, free.to(device), self.refused, *outside):
@@ -146,34 +162,37 @@ class Infilling:
         """Search for a filling of the gap ``number`` of each text; drop texts without one, and note the reason.
 
         Each round draws ``settings.gap_candidates`` fillings for every text that has none yet, in sizes around the
-        expected one, and the next round learns the tokens per word from them. Fillings that do not satisfy the request
-        are discarded, and so are those that make a longer copied run than the guards allow, where required words
-        count as written. Texts without a filling after ``settings.gap_rounds`` are refused.
+        expected one, and the next round learns the tokens per word from those of the same text. Fillings that do not
+        satisfy the request are discarded, and so are those that make a longer copied run than the guards allow, where
+        required words count as written. Texts without a filling after ``settings.gap_rounds`` are refused.
         """
-        filler, settings, ratio = self.filler, self.filler.settings, self.ratio
+        filler, settings, ratios = self.filler, self.filler.settings, dict.fromkeys(texts, self.ratio)
         found: Texts = {}
         copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
         for turn in range(settings.gap_rounds):
             slack = SLACK / (1 + turn)
             missing = {k: text for k, text in texts.items() if k not in found}
-            rows = [row for k, text in missing.items() for row in self._candidates(text, k, number, ratio, slack)]
+            rows = [row for k, text in missing.items() for row in self._candidates(text, k, number, ratios[k], slack)]
             filled = yield from filler.fill(rows)
             good: list[tuple[Row, Gap]] = []
-            drawn: list[Gap] = []
+            drawn: defaultdict[int, list[Gap]] = defaultdict(list)
             for row, result in zip(rows, filled, strict=True):
                 part, text = row.stretch, texts[row.stretch.text]
                 gap = text.gaps[number].filled(result, (part.first, part.last), filler.tokenizer, part)
-                drawn.append(gap)
+                drawn[part.text].append(gap)
                 if fulfils(gap, gap.text, self.language):
                     if run := self._copied_run(text, gap):
                         copied[part.text] = run
                     else:
                         good.append((row, gap))
-            found |= self._likeliest(texts, good)
+            likeliest = self._likeliest(texts, good)
+            for k, (row, gap) in likeliest.items():
+                found[k] = texts[k].with_gap((yield from self._with_real_words(texts[k], number, row, gap)))
             if len(found) == len(texts):
                 break
-            words = sum(len(gap.text.split()) for gap in drawn)
-            ratio = sum(len(gap.ids) for gap in drawn) / words if words else ratio
+            for k, gaps in drawn.items():
+                words = sum(len(gap.text.split()) for gap in gaps)
+                ratios[k] = sum(len(gap.ids) for gap in gaps) / words if words else ratios[k]
         self.refused.update(
             {k: self._reason(text.gaps[number], copied.get(k)) for k, text in texts.items() if k not in found}
         )
@@ -195,16 +214,18 @@ class Infilling:
                 if end - start not in chances:
                     chances[end - start] = filler.expectations(window.ids, start, end)
                 room = end - start - (gap.request.unit in ("sentence", "paragraph"))
-                placed = place_words(words, chances[end - start], room, filler.generator)
+                placed = place_words(words, chances[end - start], room, filler.numbers[k])
                 if placed is None:
                     continue
                 window.ids[start:end] = torch.tensor(placed)
-            yield self._row(k, [opened], window, next(self.draws))
+            yield self._row(k, text, [opened], window, next(self.draws))
 
-    def _row(self, k: int, gaps: Sequence[Gap], window: Window, draw: int) -> Row:
+    def _row(self, k: int, text: GappedText, gaps: Sequence[Gap], window: Window, draw: int) -> Row:
         """The row to fill the ``gaps`` of text ``k`` in: their window, with its edges."""
         ids = window.ids.tolist()
         edges = [edge for gap, span in zip(gaps, window.spans, strict=True) for edge in self.edges.of(gap, ids, span)]
+        if text.is_open_after(gaps[-1]):
+            edges = self.edges.ended(edges, ids, window.spans[-1][1] - 1)
         part = Stretch(k, window.start, window.spans[0][0], window.spans[-1][1], draw)
         return Row(window.ids, tuple(edges), part)
 
@@ -216,14 +237,33 @@ class Infilling:
                 return run
         return []
 
-    def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> Texts:
-        """The texts that have ``good`` fillings, each with its likeliest; later gaps are open when it is scored."""
-        best: dict[int, tuple[float, Gap]] = {}
+    def _with_real_words(self, text: GappedText, number: int, row: Row, gap: Gap) -> Generator[WritingState, None, Gap]:
+        """Every moment of drawing anew what is no known word of a filling, then the gap.
+
+        The filling stays as it was if it would no longer be as requested.
+        """
+        if not self.words:
+            return gap
+        opened = gap.opened(len(gap.ids))
+        window = text.with_gap(opened).window(opened, opened, self.filler.context)
+        [(start, end)] = window.spans
+        ids, confidence = row.ids.clone(), (row.ids != MASK).float()
+        ids[start:end], confidence[start:end] = torch.tensor(gap.ids), torch.tensor(gap.confidence)
+        filled = Filled(ids, confidence, gap.steps)
+        result = yield from self._repaired(
+            self.words, text.with_gap(opened), row.stretch.text, [number], window, row, filled
+        )
+        better = gap.filled(result, (start, end), self.filler.tokenizer, row.stretch)
+        return better if fulfils(better, better.text, self.language) and not self._copied_run(text, better) else gap
+
+    def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, tuple[Row, Gap]]:
+        """The likeliest of the ``good`` fillings of each text that has any; later gaps are open when it is scored."""
+        best: dict[int, tuple[float, Row, Gap]] = {}
         for (row, gap), score in zip(good, scores_of(self.filler, self.judge, texts, good), strict=True):
             k = row.stretch.text
             if k not in best or score > best[k][0]:
-                best[k] = score, gap
-        return {k: texts[k].with_gap(gap) for k, (_, gap) in best.items()}
+                best[k] = score, row, gap
+        return {k: (row, gap) for k, (_, row, gap) in best.items()}
 
     def _reason(self, gap: Gap, copied: list[str] | None) -> str:
         """Why no filling of ``gap`` was taken; ``copied``: words of a run that made one too like the book."""

@@ -1,0 +1,52 @@
+"""Which words there are: those of a book, as it spells them, and those in general use."""
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+
+from wordfreq import available_languages, get_frequency_dict
+
+from .language import wordfreq_name
+from .words import folded, spelled_spans
+
+SHORTEST = 3  # letters of a common word
+USUAL = 1e-3  # share of a text's words that a single letter has if it is a word
+
+
+@cache
+def word_frequencies(language: str) -> dict[str, float] | None:
+    """Frequencies of words in general use, commonest first; None if wordfreq has no list for ``language``.
+
+    The list is as long as wordfreq has it, with misspellings and pieces of words among its rarest.
+    """
+    name = wordfreq_name(language)
+    return get_frequency_dict(name) if name in available_languages() else None
+
+
+def without_stray_letters(words: Iterable[str], language: str) -> list[str]:
+    """``words`` without single letters, except those that are words in common use in ``language`` (a, I)."""
+    name = wordfreq_name(language)
+    listed = get_frequency_dict(name, "small") if name in available_languages("small") else {}
+    return [word for word in words if len(word) > 1 or listed.get(folded(word), 0.0) >= USUAL]
+
+
+@cache
+def common_words(language: str) -> frozenset[str]:
+    """Words of three letters or more that come once in a million words; empty if wordfreq has no list for ``language``.
+
+    Nearly all of them are real, unlike the shorter ones of the list, many of which are abbreviations.
+    """
+    name = wordfreq_name(language)
+    words = get_frequency_dict(name, "small") if name in available_languages("small") else {}
+    return frozenset(word for word in words if len(word) >= SHORTEST)
+
+
+def spellings(texts: Iterable[str]) -> list[str]:
+    """Each word of ``texts`` once, in its commonest spelling, in alphabetical order."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text[start:end] for start, end in spelled_spans(text))
+    commonest: dict[str, str] = {}
+    for spelling, _ in sorted(counts.items(), key=lambda item: (-item[1], not item[0].islower(), item[0])):
+        commonest.setdefault(folded(spelling), spelling)
+    return sorted(commonest.values())
