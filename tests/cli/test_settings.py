@@ -11,7 +11,8 @@ from tiny_diffusion.errors import UserError
 
 CONTROLS = {"sentence_length", "dialogue", "difficulty", "stage", "guidance"}
 DRAWING = {
-    "steps", "entropy_bound", "choice_noise", "threshold", "remasking", "planning", "block", "temperature", "top_k", "top_p", "min_p",
+    "steps", "entropy_bound", "choice_noise", "threshold", "remasking", "planning", "block", "temperature",
+    "top_k", "top_p", "min_p",
     "repetition_penalty", "repetition_window", "vocab_level", "cache_context", "precision",
 }  # fmt: skip
 DRAWN, TEXTS = {"sampler", *DRAWING, *CONTROLS}, {"num_samples", "seed", "words", "max_copied_words"}
