@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tiny_diffusion.cli.training.budget import Budget, keep_deadline
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.studies.budget import Law
 from tiny_diffusion.training.course import PAUSES, Deadline
 from tiny_diffusion.training.events import Event, Finished, StepDone, Validated
+from tiny_diffusion.training.run_time import Pace
 from tiny_diffusion.training.trainer import Trainer
 
 LONG = {"curriculum.stages[2].epochs": 6, "training.eval_every_epochs": 2, "training.batch_size": 32}
@@ -140,3 +143,16 @@ def test_pauses_take_a_fifth_of_the_time_at_most() -> None:
     assert not deadline.may_pause()
     clock.now += 0.2
     assert deadline.may_pause() and deadline.left == pytest.approx(100 - clock.now)
+
+
+@pytest.mark.parametrize(
+    ("objective", "epochs", "more"), [("diffusion", 1.0, True), ("dual", 0.5, True), ("dual", 1.0, False)]
+)
+def test_a_dual_network_gets_no_more_epochs_than_were_tried(
+    tmp_path: Path, config: ProjectConfig, data: Processed, objective: str, epochs: float, more: bool
+) -> None:
+    most = Law.load().sizes["cpu_1m"].most_epochs  # of the size nearest to this smaller one
+    changes = {"training.objective": objective, "curriculum.stages[2].epochs": round(epochs * most)}
+    trainer = Trainer(config.override(**changes), data, tmp_path)
+    keep_deadline(Budget(60, 0.0, None, []), trainer, Pace(0.1, 0.1, 0.1, 0.0, 0.1, 3))
+    assert trainer.course.stretches == more

@@ -176,12 +176,16 @@ def _warn_of_pairs(
 def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
     """Make ``trainer`` end within ``budget``, with more epochs than planned if time allows and they are not fixed.
 
-    A resumed run knows how much time it has used; the budget counts from there.
+    A dual network gets no more epochs than were tried: beyond them its causal half memorises the book. A resumed run
+    knows how much time it has used; the budget counts from there.
     """
+    from ...studies.budget import Law
     from ...training.course import Deadline
 
-    used = trainer.progress.used
-    stretches = not (budget.fixes_epochs or trainer.config.training.max_steps)
+    used, config = trainer.progress.used, trainer.config
+    most = Law.load().nearest(config.model.parameters(trainer.model.vocab_size)).most_epochs
+    whole = config.model.dual and config.curriculum.stages[-1].epochs >= most
+    stretches = not (budget.fixes_epochs or config.training.max_steps or whole)
     pause = pace.validation + pace.state
     deadline = Deadline(used + budget.seconds, began=budget.began, used=used, stretches=stretches, pause=pause)
     trainer.course.keep(deadline)
@@ -216,8 +220,8 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     size = law.nearest(best.option.parameters)
     if best.epochs[-1] >= size.most_epochs:
         say(
-            f"{best.option.name} was tested for at most {size.most_epochs} epochs: it continues while its validation "
-            "improves, and may end early"
+            f"{best.option.name} learns one book in {size.most_epochs} epochs and memorises it in more, so it may end "
+            "early; to use more time, train several with --seeds and a student of them with --teachers"
         )
     say(
         f"chosen: {best.option.name}, about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
