@@ -6,16 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from . import aozora
-from .blocks import make_blocks
-from .contents import mark_contents, mark_index
 from .document import Block, Removed, stays
 from .gutenberg import strip_block_frame, strip_frame
-from .headings import mark_headings
-from .lines import ends_sentence, join_lines, known_words
-from .notes import drop_bracketed_notes, mark_notes
-from .pages import drop_page_marks, mark_furniture
-from .verse import join_block, mark_verse
+from .structure import aozora
+from .structure.blocks import make_blocks
+from .structure.contents import mark_contents, mark_index
+from .structure.headings import mark_headings
+from .structure.lines import ends_sentence, join_lines, known_words
+from .structure.notes import drop_bracketed_notes, mark_notes
+from .structure.pages import drop_page_marks, mark_furniture
+from .structure.verse import join_block, mark_verse
 
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
 _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")

@@ -2,7 +2,7 @@
 
 import re
 
-from ..language.words import HYPHENATED_WORD
+from ...language.words import HYPHENATED_WORD
 
 _HYPHENATED = re.compile(f"({HYPHENATED_WORD.pattern})-$")
 _BROKEN_WORD = re.compile(r"[^\W\d_]+-[ \t]*\n[ \t\n]*[^\W\d_]+")

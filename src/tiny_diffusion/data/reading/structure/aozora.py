@@ -2,7 +2,7 @@
 
 import re
 
-from .document import Removed
+from ..document import Removed
 
 _RULE = r"^-{20,}[ \t]*$"
 _GUIDE = re.compile(rf"{_RULE}\n(?=【テキスト中に現れる記号).*?{_RULE}\n?", re.MULTILINE | re.DOTALL)

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 
-from .document import Block, Removed
+from ..document import Block, Removed
 
 _PAGE_MARK = re.compile(
     r"[\[{]\s*(?:pg|page|seite|p|s)(?:\.\s*|\s+|(?=\d))(?:\d{1,5}|[ivxlc]{1,7})\s*[\]}]", re.IGNORECASE

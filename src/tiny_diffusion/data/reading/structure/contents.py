@@ -3,8 +3,8 @@
 import re
 from collections import Counter
 
-from ..language.tables import heading_pattern
-from .document import Block
+from ...language.tables import heading_pattern
+from ..document import Block
 from .headings import QUOTES, ROMAN, is_numbered_heading, is_titled
 
 _LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents

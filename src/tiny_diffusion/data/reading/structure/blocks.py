@@ -1,6 +1,6 @@
 """Makes the blocks of plain text: from blank lines, indents, short closing lines and headings above their prose."""
 
-from .document import Block
+from ..document import Block
 from .headings import is_numbered_heading
 from .lines import ends_sentence, is_han
 

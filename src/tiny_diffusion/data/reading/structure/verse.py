@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from ..document import Block
 from .blocks import wrap_width
-from .document import Block
 from .lines import fold, is_han, join_lines
 
 _EARLY = 0.92  # share of the wrap width within which the next word must have had room

@@ -2,9 +2,9 @@
 
 import re
 
-from ..language.tables import heading_pattern
-from ..language.words import HYPHENATED_WORD
-from .document import Block
+from ...language.tables import heading_pattern
+from ...language.words import HYPHENATED_WORD
+from ..document import Block
 
 ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"

@@ -2,7 +2,7 @@
 
 import re
 
-from .document import Block, Removed
+from ..document import Block, Removed
 
 _MARK = r"\[(?:\d{1,3}|[A-Za-z]|[*†‡])\]|\(\d{1,3}\)|\*{1,3}|[†‡§]"
 _BODY = re.compile(rf"[ \t]*({_MARK})[ \t]+\S")
