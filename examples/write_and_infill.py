@@ -37,7 +37,7 @@ def main() -> None:
 
     # The same work as a generator: a state after each step, with MASK (id 0) where a token is still open.
     for state in writer.writing("The", GenerationConfig(length=24, steps=24, seed=5)):
-        if state.step % 6 == 0:
+        if state.step % 6 == 0 or state.step == state.steps:
             print(f"step {state.step:2} of {state.steps}: {int((state.ids == 0).sum()):2} tokens open")
 
 
