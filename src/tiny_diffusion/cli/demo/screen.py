@@ -12,13 +12,13 @@ from rich.text import Text
 
 from ...show.lines import printable
 from ..console import console, errors, program
-from ..evaluation.report_tables import sample_lines
 
 if TYPE_CHECKING:
-    from ...config import ProjectConfig
+    from ...config import GenerationConfig, ProjectConfig
     from ...data.artefacts import Processed
     from ...evaluation.likelihood.bound import Likelihood
     from ...evaluation.result import Report
+    from ...writing.writer import Writer
 
 ROWS, COLUMNS = 24, 80
 NAMES = {"bigram": "pairs of words (bigram)", "unigram": "single words (unigram)", "uniform": "pure chance (uniform)"}
@@ -40,10 +40,12 @@ def show(report: "Report", data: "Processed", root: Path, config: "ProjectConfig
     """Print the screen, with blank lines between its parts if there is room for them."""
     from ...evaluation.report.verdict import plainly
 
-    sample = sample_lines(next(iter(report.samples), ""), 3, COLUMNS - 2)
+    writer, settings = _writer(root, config), config.generation.model_copy(update={"num_samples": 1})
+    with errors.status("writing"):
+        text, gap = _text(writer, settings), _gap(data, writer, settings)
     parts = [
-        [Text(f"What the model writes after reading {report.source}:"), *(Text(f"  {line}") for line in sample)],
-        _gap(data, root, config),
+        [Text(f"What the model writes after reading {report.source}:"), *text],
+        gap,
         _table(report),
         [Text(line, style="bold") for line in textwrap.wrap(plainly(report), COLUMNS)],
         _next(root),
@@ -81,25 +83,40 @@ def hide_words(data: "Processed") -> Hidden | None:
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _gap(data: "Processed", root: Path, config: "ProjectConfig") -> list[Text]:
-    """A held-out sentence with a gap that the model filled, and the author's own words."""
+def _writer(root: Path, config: "ProjectConfig") -> "Writer":
+    """What the demo's model writes with."""
     from ...checkpoint import load_checkpoint
     from ...runtime import find_device
-    from ...writing.results import Refused
     from ...writing.writer import Writer
+
+    training = root / "processed" if config.generation.max_copied_words else None
+    device = find_device(config.training.device)
+    return Writer.of(load_checkpoint(root / "run" / "best_model.pt"), device, training)
+
+
+def _text(writer: "Writer", settings: "GenerationConfig") -> list[Text]:
+    """The first three lines of a text from nothing, as ``generate`` writes it."""
+    from ...writing.results import Refused
+
+    try:
+        text = writer.write("", settings)[0].text
+    except Refused as refused:
+        text = f"(no text: {refused})"
+    lines = textwrap.wrap(printable(" ".join(text.split())), COLUMNS - 2, max_lines=3, placeholder=" ...")
+    return [Text(f"  {line}") for line in lines]
+
+
+def _gap(data: "Processed", writer: "Writer", settings: "GenerationConfig") -> list[Text]:
+    """A held-out sentence with a gap that the model filled, and the author's own words."""
+    from ...writing.results import Refused
 
     hidden = hide_words(data)
     if hidden is None:
         return []
-    with errors.status("filling a gap"):
-        training = root / "processed" if config.generation.max_copied_words else None
-        device = find_device(config.training.device)
-        writer = Writer.of(load_checkpoint(root / "run" / "best_model.pt"), device, training)
-        settings = config.generation.model_copy(update={"num_samples": 1})
-        try:
-            whole = writer.infill(f"{hidden.before}{{{HIDDEN} words}}{hidden.after}", settings)[0].text
-        except Refused as refused:
-            return [Text(f"A gap that it could not fill: {refused}"[:COLUMNS])]
+    try:
+        whole = writer.infill(f"{hidden.before}{{{HIDDEN} words}}{hidden.after}", settings)[0].text
+    except Refused as refused:
+        return [Text(f"A gap that it could not fill: {refused}"[:COLUMNS])]
     filled = printable(" ".join(whole[len(hidden.before) : len(whole) - len(hidden.after)].split()))
     marked = Text(filled, style="bold green") if console.is_terminal and not console.no_color else Text(f"[{filled}]")
     line = Text.assemble("  ", hidden.before, marked, hidden.after)
