@@ -177,6 +177,13 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         ("a.epub", b"no zip at all", "EPUB"),
         ("a.txt.gz", gzip.compress(b"text " * 99, mtime=0)[:20], "gzip"),
         ("a.gz", b"plain", "not a gzip"),
+        # Books in forms that are not read: each is named, with what to do.
+        ("a.rtf", rb"{\rtf1 x}", "RTF.*word processor"),
+        ("a", rb"{\rtf1 x}", "RTF"),
+        ("a.adoc", b"= A\n", "AsciiDoc.*asciidoctor"),
+        ("a.fb2", b"<FictionBook>", "FictionBook.*Calibre"),
+        ("a.pdf", b"%PDF-1.4", "PDF.*pdftotext"),
+        ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
     ],
 )
 def test_files_that_are_no_books(tmp_path: Path, name: str, content: bytes, words: str) -> None:

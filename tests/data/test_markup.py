@@ -110,24 +110,6 @@ def test_a_manuscript_in_markdown(tmp_path: Path) -> None:
     assert found.removed.counts == {"headings": 1, "front": 1, "notes": 1}
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "words"),
-    [
-        ("a.rtf", rb"{\rtf1 x}", "RTF.*word processor"),
-        ("a", rb"{\rtf1 x}", "RTF"),
-        ("a.adoc", b"= A\n", "AsciiDoc.*asciidoctor"),
-        ("a.fb2", b"<FictionBook>", "FictionBook.*Calibre"),
-        ("a.pdf", b"%PDF-1.4", "PDF.*pdftotext"),
-        ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
-    ],
-)
-def test_other_formats_are_refused_by_name(tmp_path: Path, name: str, data: bytes, words: str) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(UserError, match=words) as caught:
-        read_book(tmp_path / name)
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize(("member", "words"), [("word/document.xml", "Word"), ("content.xml", "OpenDocument")])
 def test_office_documents_are_refused_by_name(tmp_path: Path, member: str, words: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.bin", "w") as archive:

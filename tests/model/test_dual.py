@@ -9,7 +9,7 @@ from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED, PAD
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import autoregressive_nats, next_token_losses
-from tiny_diffusion.model.diffusion import dual_loss, masked_cross_entropy
+from tiny_diffusion.model.diffusion import diffusion_loss, masked_cross_entropy
 from tiny_diffusion.model.likelihood import chain_rule
 from tiny_diffusion.model.transformer import BOS_ID, MASK_ID, Transformer
 from tiny_diffusion.training.rows import Examples, Layout, chop, pack
@@ -85,7 +85,9 @@ def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer) -> 
             for ids, hidden, left in parts
         )
         times = torch.full((2,), 0.5)
-        found = dual_loss(dual, rows, masked, times, causal=torch.tensor(causal), weighting="mean", attention=attention)
+        found = diffusion_loss(
+            dual, rows, masked, times, causal=torch.tensor(causal), weighting="mean", attention=attention
+        )
         torch.testing.assert_close(found.float(), expected)  # the losses of windows are rounded to float32
 
 
@@ -95,7 +97,9 @@ def test_the_weights_of_the_bound_go_to_masked_rows_only(dual: Transformer) -> N
 
     def loss(causal: tuple[bool, bool], weighting: str, chosen: list[int]) -> float:
         reading = torch.tensor(causal)[chosen]
-        return dual_loss(dual, rows[chosen], masked[chosen], times[chosen], causal=reading, weighting=weighting).item()
+        return diffusion_loss(
+            dual, rows[chosen], masked[chosen], times[chosen], causal=reading, weighting=weighting
+        ).item()
 
     parts = 4 * loss((False, True), "mean", [0]) + loss((False, True), "mean", [1])
     assert loss((False, True), "bound", [0, 1]) == pytest.approx(parts, rel=1e-6)

@@ -10,7 +10,7 @@ from torch import Tensor
 from tiny_diffusion.config import ModelConfig
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED
 from tiny_diffusion.model.autoregressive import next_token_loss
-from tiny_diffusion.model.diffusion import diffusion_loss, dual_loss
+from tiny_diffusion.model.diffusion import diffusion_loss
 from tiny_diffusion.model.teachers import Teachers
 from tiny_diffusion.model.transformer import Transformer
 
@@ -28,7 +28,7 @@ def model(seed: int, width: int = 16, **changes: bool) -> Transformer:
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "masked": lambda net, **more: diffusion_loss(net, ROWS, MASKED, TIMES, weighting="mean", **more),
-    "dual": lambda net, **more: dual_loss(net, ROWS, MASKED, TIMES, causal=CAUSAL, weighting="mean", **more),
+    "dual": lambda net, **more: diffusion_loss(net, ROWS, MASKED, TIMES, causal=CAUSAL, weighting="mean", **more),
     "next token": lambda net, **more: next_token_loss(net, ROWS[:, 1:], BOS, **more),
 }
 SHAPES = {"masked": {}, "dual": {"dual": True}, "next token": {"causal": True}}
@@ -76,7 +76,7 @@ def test_a_model_that_teaches_itself_has_nothing_to_learn(reading: str) -> None:
         torch.testing.assert_close(half, all_own / 2)
 
 
-@pytest.mark.parametrize("loss", [diffusion_loss, partial(dual_loss, causal=CAUSAL)])
+@pytest.mark.parametrize("loss", [diffusion_loss, partial(diffusion_loss, causal=CAUSAL)])
 def test_the_weights_of_the_bound_hold_for_the_lesson_too(loss: Callable[..., Tensor]) -> None:
     shape = {"dual": isinstance(loss, partial)}
     student, teachers = model(0, **shape), Teachers((model(1, **shape),), 0.4)

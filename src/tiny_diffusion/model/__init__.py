@@ -6,7 +6,7 @@ Start reading with ``transformer`` (the backbone) and ``diffusion`` (noise and l
 
 from .autoregressive import autoregressive_nats, next_token_loss, next_token_losses
 from .cache import KeyValueCache
-from .diffusion import MASK_ID, diffusion_loss, dual_loss
+from .diffusion import MASK_ID, diffusion_loss
 from .likelihood import chain_rule, likelihood_bound
 from .schedule import SCHEDULES, CosineSchedule, LinearSchedule, MaskSchedule
 from .transformer import Transformer
@@ -22,7 +22,6 @@ __all__ = [
     "autoregressive_nats",
     "chain_rule",
     "diffusion_loss",
-    "dual_loss",
     "likelihood_bound",
     "next_token_loss",
     "next_token_losses",

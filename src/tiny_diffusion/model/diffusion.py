@@ -61,6 +61,7 @@ def diffusion_loss(
     t: Tensor,
     *,
     weighting: str,
+    causal: Tensor | None = None,
     attention: Tensor | None = None,
     controls: Tensor | None = None,
     label_smoothing: float = 0.0,
@@ -71,70 +72,37 @@ def diffusion_loss(
     With ``weighting="mean"`` it is plain cross-entropy, to be divided by the number of masked tokens. With ``"bound"``
     each token has the weight of the model's schedule at the time ``t`` (B,) of its row; divided by the number of
     scorable tokens, the expectation is the likelihood bound in nats per token. The sum is not divided here, so that
-    micro-batches add up exactly. ``attention`` and ``controls``: see ``Transformer.hidden``. ``teachers`` read the same
-    noisy rows, and their mean law is a part of each target, see ``head_loss``. Raises ValueError for any other
-    weighting.
+    micro-batches add up exactly.
+
+    ``causal`` (B,), for a dual model: rows that learn the causal reading instead. They attend to the left only, and
+    are scored at all their ``masked`` tokens, none of which is hidden. One pass serves all rows. GPT-BERT (Charpentier
+    and Samuel 2024) trains both readings of one network; here the masked one is a diffusion model. ``ids`` of a dual
+    model have BOS before each document.
+
+    ``attention`` and ``controls``: see ``Transformer.hidden``. ``teachers`` read the same rows, and their mean law is a
+    part of each target, see ``head_loss``. Raises ValueError for any other weighting.
     """
     if weighting not in ("mean", "bound"):
         raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
+    hidden_tokens = masked
+    if causal is not None:
+        hidden_tokens = masked & ~causal[:, None]
+        left = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
+        seen = send(left | ~causal[:, None, None, None], model.device)  # (B, 1, T, T)
+        attention = seen if attention is None else seen & attention
 
     def states(network: Transformer) -> tuple[Tensor, Tensor]:
-        return _hidden_at(network, ids, masked, masked, attention, controls)
+        return _hidden_at(network, ids, hidden_tokens, masked, attention, controls)
 
     lesson = None if teachers is None else teachers.lesson(lambda teacher: states(teacher)[0])
-    hidden, targets = states(model)
+    states_at, targets = states(model)
     weights = None
     if weighting == "bound":
-        weights = send(model.schedule.weight(t)[masked.nonzero()[:, 0]], hidden.device)
+        of_row = model.schedule.weight(t)
+        of_row = of_row if causal is None else of_row.masked_fill(causal, 1.0)
+        weights = send(of_row[masked.nonzero()[:, 0]], states_at.device)
     return head_loss(
-        hidden,
-        model.output,
-        targets,
-        weights=weights,
-        smoothing=label_smoothing,
-        reserved=model.reserved,
-        lesson=lesson,
-    )
-
-
-def dual_loss(
-    model: Transformer,
-    ids: Tensor,
-    masked: Tensor,
-    t: Tensor,
-    *,
-    causal: Tensor,
-    weighting: str,
-    attention: Tensor | None = None,
-    controls: Tensor | None = None,
-    label_smoothing: float = 0.0,
-    teachers: Teachers | None = None,
-) -> Tensor:
-    """Summed training loss of rows that learn either reading of a dual model, a scalar; one pass for all rows.
-
-    ``ids`` (B, T) have BOS before each document. Rows where ``causal`` (B,) is true attend to the left only and are
-    scored at all ``masked`` tokens (B, T), none of which is hidden; the others are masked as usual, with the weights
-    of ``diffusion_loss``. GPT-BERT (Charpentier & Samuel 2024) trains both readings of one network; here the masked
-    one is a diffusion model. ``teachers`` read each row as the model does. Raises ValueError for any other weighting.
-    """
-    if weighting not in ("mean", "bound"):
-        raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
-    length = ids.shape[1]
-    left = torch.ones(length, length, dtype=torch.bool).tril()
-    mask = send(left | ~causal[:, None, None, None], model.device)  # (B, 1, T, T)
-    mask = mask if attention is None else mask & attention
-
-    def states(network: Transformer) -> tuple[Tensor, Tensor]:
-        return _hidden_at(network, ids, masked & ~causal[:, None], masked, mask, controls)
-
-    lesson = None if teachers is None else teachers.lesson(lambda teacher: states(teacher)[0])
-    hidden, targets = states(model)
-    weights = None
-    if weighting == "bound":
-        of_row = model.schedule.weight(t).masked_fill(causal, 1.0)
-        weights = send(of_row[masked.nonzero()[:, 0]], hidden.device)
-    return head_loss(
-        hidden,
+        states_at,
         model.output,
         targets,
         weights=weights,

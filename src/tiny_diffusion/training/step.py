@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
@@ -18,7 +17,7 @@ from ..config import TrainingConfig
 from ..data.difficulty import percentiles
 from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
-from ..model.diffusion import diffusion_loss, dual_loss, stratified
+from ..model.diffusion import diffusion_loss, stratified
 from ..model.schedule import MaskSchedule
 from ..model.teachers import Teachers
 from ..model.transformer import Transformer
@@ -171,13 +170,13 @@ class Objective(nn.Module):
                 return next_token_loss(
                     model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing, self.teachers
                 )
-            loss = partial(dual_loss, causal=causal) if settings.objective == "dual" else diffusion_loss
-            return loss(
+            return diffusion_loss(
                 model,
                 rows.ids,
                 masked,
                 t,
                 weighting=settings.loss_weighting,
+                causal=causal if settings.objective == "dual" else None,
                 attention=attention,
                 controls=rows.controls,
                 label_smoothing=settings.label_smoothing,
