@@ -281,6 +281,10 @@ def shape(**changes: bool) -> ModelConfig:
 def test_auto_takes_the_best_reading_that_a_model_has() -> None:
     found = [reading_of(each, GenerationConfig()) for each in (shape(), shape(causal=True), shape(dual=True))]
     assert found == ["masked", "causal", "causal"]
+    for change in ({"steps": 16}, {"sampler": "ancestral"}, {"block": 8}):  # who changes diffusion asks for it
+        changed = GenerationConfig(**change)
+        assert [reading_of(each, changed) for each in (shape(causal=True), shape(dual=True))] == ["causal", "masked"]
+    assert reading_of(shape(dual=True), GenerationConfig(temperature=0.5)) == "causal"
     for reading in READINGS:
         assert reading_of(shape(dual=True), GenerationConfig(reading=reading)) == reading
 

@@ -78,7 +78,7 @@ class Reading(Config):
     reading: Literal["auto", "masked", "causal", "drafts"] = "auto"
     """masked: diffusion, in the order of the sampler. causal: from left to right, several times as fast; drafts: by
     diffusion, of which the causal reading chooses one (both need a model with the causal reading; drafts needs both).
-    auto: the best that the model has."""
+    auto: causal if the model can, but masked if the sampler, the steps or another setting of diffusion is changed."""
     drafts: int = Field(8, ge=2)
     """Texts that reading=drafts writes at once in order to choose one, block by block."""
     pick: Literal["draw", "best"] = "best"

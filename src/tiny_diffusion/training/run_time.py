@@ -12,7 +12,7 @@ import torch
 
 from ..checkpoint import save_plain
 from ..config import ProjectConfig
-from ..writing.reading import most_passes
+from ..writing.reading import most_passes, reading_of
 from .averaged_model import Validation, sample_settings, write_sample
 from .course import Course, Line, Progress
 from .flops import training_flops
@@ -169,13 +169,15 @@ def _sample_seconds(state: RunState) -> float:
     """Seconds of one text written during training, with the most steps that it may take; 0 if none will be written."""
     if not state.config.training.sample_every_epochs:
         return 0.0
-    settings = sample_settings(state.config)
-    few = settings.model_copy(update={"sampler": "first_hitting", "steps": min(SAMPLE_STEPS, settings.steps)})
+    settings, model = sample_settings(state.config), state.config.model
+    reading = reading_of(model, settings)  # by the causal one the whole text is written
+    few = settings.model_copy(update={"reading": reading})
+    if reading != "causal":
+        few = few.model_copy(update={"sampler": "first_hitting", "steps": min(SAMPLE_STEPS, settings.steps)})
     state.average.eval()
     began = time.perf_counter()
     write_sample(state, few)
     seconds = time.perf_counter() - began
-    model = state.config.model
     return seconds * most_passes(settings, model) / most_passes(few, model)
 
 

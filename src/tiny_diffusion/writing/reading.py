@@ -6,19 +6,25 @@ from ..config import GenerationConfig, ModelConfig
 from ..errors import UserError
 from ..sampling.denoise import most_steps
 
+OF_DIFFUSION = (
+    "sampler", "steps", "entropy_bound", "choice_noise", "threshold", "remasking", "planning", "block", "cache_context",
+)  # fmt: skip
+"""Settings without effect on the causal reading: whoever changes one of them asks for the masked one."""
 DUAL = "needs both readings of one network, which training.objective=dual with model.dual=true learns"
 
 
 def reading_of(model: ModelConfig, settings: GenerationConfig) -> Literal["masked", "causal", "drafts"]:
     """The reading that ``settings.reading`` asks of a model; "auto" is the best one that it has.
 
-    A network that has learnt both readings writes best by the causal one (docs/sampling.md). Raises UserError for a
-    reading that the model does not have.
+    A network that has learnt both readings writes best by the causal one (docs/sampling.md), unless the settings change
+    how diffusion goes. Raises UserError for a reading that the model does not have.
     """
     has_causal, has_masked = model.causal or model.dual, not model.causal
     wanted = settings.reading
     if wanted == "auto":
-        return "causal" if has_causal else "masked"
+        usual = GenerationConfig()
+        changed = any(getattr(settings, key) != getattr(usual, key) for key in OF_DIFFUSION)
+        return "masked" if has_masked and (changed or not has_causal) else "causal"
     if wanted == "drafts" and not model.dual:
         raise UserError(f"generation.reading=drafts {DUAL}")
     if wanted == "causal" and not has_causal:

@@ -116,7 +116,8 @@ def _measure_texts(
     model, data, settings = subject.model, subject.data, subject.settings
     # Several requested numbers of steps may lead to the same number taken: use the number taken.
     taken = partial(steps_taken, settings, generation, model.config.context)
-    generation = generation.model_copy(update={"steps": taken(generation.steps)})
+    reading = reading_of(model.config, generation)
+    generation = generation.model_copy(update={"steps": taken(generation.steps), "reading": reading})
 
     def write(how: GenerationConfig, name: str) -> Generator[Step, None, list[str]]:
         return subject.kept.part(name, write_samples(model, subject.checkpoint, settings, how, name))
@@ -125,8 +126,7 @@ def _measure_texts(
     if samples is None:
         return _Written([])
     # The causal reading writes token by token and has no steps to vary.
-    by_token = reading_of(model.config, generation) == "causal"
-    steps = () if by_token else (generation.steps, *map(taken, settings.novelty_steps))
+    steps = () if reading == "causal" else (generation.steps, *map(taken, settings.novelty_steps))
     temperatures = (generation.temperature, *settings.temperatures)
     training, held, language = data.texts("train"), subject.held_out, data.language
     whole = [whole_sentences(s, language) for s in samples], held, training, language, settings
