@@ -5,7 +5,8 @@ validation bits per byte; dropout where a size was tried with several), and writ
 ``src/tiny_diffusion/studies/budget_law.json``. ``--add`` first takes the results of more runs into the table. Least
 squares on the test figure, with an offset for each book but the first; a floor and a half-way point for each size,
 drawn weakly to those of all sizes; one power for all; what small batches gain in speed and lose at the end. A size
-without a run, and a batch without one of that size, are no candidates.
+without a run, and a batch without one of that size, are no candidates. Lines with ``members`` are students: their mean
+gain over the longest run of their book and size is told apart.
 """
 
 import argparse
@@ -51,6 +52,16 @@ def read_result(path: Path) -> dict[str, object]:
     }
 
 
+def student_law(students: list[dict], runs: list[dict]) -> dict[str, float]:
+    """The number of members of the ``students``, and their mean gain over the longest of ``runs`` of book and size."""
+    (members,) = {student["members"] for student in students}
+    gains = []
+    for student in students:
+        alike = [run for run in runs if (run["book"], run["size"]) == (student["book"], student["size"])]
+        gains.append(max(alike, key=lambda run: run["epochs"])["test"] - student["test"])
+    return {"members": members, "gain": round(float(np.mean(gains)), 4)}
+
+
 def unpack(x: np.ndarray, sizes: list[str], books: list[str]) -> dict[str, dict[str, float]]:
     """The solver's vector by name."""
     n = len(sizes)
@@ -94,9 +105,11 @@ def main() -> None:
     parser.add_argument("--add", nargs="+", type=Path, default=[], metavar="RESULT.json")
     arguments = parser.parse_args()
     runs = [json.loads(line) for line in arguments.runs.read_text(encoding="utf-8").splitlines()]
+    students = [run for run in runs if "members" in run]
+    runs = [run for run in runs if "members" not in run]
     named = {(r["book"], r["size"], r["epochs"], r["batch"]): r for r in runs + [read_result(p) for p in arguments.add]}
     runs = [named[key] for key in sorted(named)]
-    arguments.runs.write_text("".join(json.dumps(run) + "\n" for run in runs), encoding="utf-8")
+    arguments.runs.write_text("".join(json.dumps(run) + "\n" for run in runs + students), encoding="utf-8")
     sizes = sorted({r["size"] for r in runs}, key=lambda size: next(r["params"] for r in runs if r["size"] == size))
     books = sorted({r["book"] for r in runs}, key=lambda b: -sum(r["book"] == b for r in runs))
     start = np.concatenate([np.full(len(sizes), 1.7), np.full(len(sizes), 1.5), np.log([1.0, 0.3]), [0.0]])
@@ -108,6 +121,7 @@ def main() -> None:
         print(f"{what}: measured {run['test']:.3f}, fitted {run['test'] + error:.3f}")
     print({name: {k: round(float(v), 4) for k, v in values.items()} for name, values in law.items()})
     content = {
+        "student": student_law(students, runs),
         "sizes": {
             size: {
                 "parameters": next(r["params"] for r in runs if r["size"] == size),

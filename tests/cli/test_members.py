@@ -1,6 +1,7 @@
 """``train --seeds`` and ``train --teachers``: members that differ by their seed, and a student of them."""
 
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.cli.running import SMALL
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.cli.main import app
 from tiny_diffusion.cli.training import job
+from tiny_diffusion.cli.training.job import Job
+from tiny_diffusion.cli.training.members import _shares
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.trainer import Trainer
@@ -92,20 +95,47 @@ def test_stopped_members_go_on_and_finished_ones_stay(
 
 
 def test_the_told_command_makes_one_network_of_all(tmp_path: Path, members: Path, prepared: Path) -> None:
-    said = train(prepared, members, "--resume", "--seeds", "2").stdout
+    output = tmp_path / "all"
+    shutil.copytree(members, output)
+    said = train(prepared, output, "--resume", "--seeds", "2").stdout
     told = shlex.split(said.split("one network of them: ")[1].replace("\n", " "))
-    done = CliRunner().invoke(app, [*told[1:-1], str(tmp_path)], standalone_mode=False)
-    assert done.exception is None
+    done = CliRunner().invoke(app, told[1:], standalone_mode=False)
+    assert done.exception is None and "to see it write" in done.stdout
+    member, student = (load_checkpoint(f / "best_model.pt").config for f in (output / "member-0", output))
+    assert student.training.teachers == tuple(str(output / f"member-{k}" / "best_model.pt") for k in (0, 1))
+    assert student.training.seed == 6
+    assert student.curriculum.stages[-1].epochs == round(1.6 * member.curriculum.stages[-1].epochs)
+    assert student.curriculum.stages[:-1] == member.curriculum.stages[:-1]
+    assert ProjectConfig.preset(output / "config.toml").training.teachers == student.training.teachers
+    assert train(prepared, output, "--resume").exception is None
+    assert load_checkpoint(output / "best_model.pt").config == student
+
+
+def test_one_command_trains_members_and_their_student(tmp_path: Path, members: Path, prepared: Path) -> None:
+    quick = ["--training.student_epochs", "3"]
+    assert train(prepared, tmp_path, *SHORT, *quick, "--seeds", "2", "--student").exception is None
+    assert all(same(weights(tmp_path / f"member-{k}"), weights(members / f"member-{k}")) for k in (0, 1))
     student = load_checkpoint(tmp_path / "best_model.pt").config
-    assert student.training.teachers == tuple(str(members / f"member-{k}" / "best_model.pt") for k in (0, 1))
-    assert ProjectConfig.preset(tmp_path / "config.toml").training.teachers == student.training.teachers
-    assert train(prepared, tmp_path, "--resume").exception is None
+    assert student.curriculum.stages[-1].epochs == 3 and len(student.training.teachers) == 2
+    before = weights(tmp_path)
+    done = train(prepared, tmp_path, *SHORT, "--seeds", "1", "--student")
+    assert done.exception is None and "is now in" in done.stdout
+    (aside,) = (tmp_path / "earlier").iterdir()
+    assert same(weights(aside), before) and (aside / "member-0" / "best_model.pt").is_file()
+    assert len(load_checkpoint(tmp_path / "best_model.pt").config.training.teachers) == 1
+
+
+def test_a_budget_is_shared_out_by_the_time_that_each_run_takes() -> None:
+    # Two members and a student of 1.6 x (1 + 2/3) = 8/3 of a member's time: 3/14, then 3/11 of the rest, then all.
+    project = ProjectConfig.preset("cpu_2m")
+    shares = list(_shares(Job(project, None, Path(), Path()), 2))  # type: ignore[arg-type]
+    assert shares == pytest.approx([3 / 14, 3 / 11, 1.0])
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([*SHORT, "--seeds", "2"], "member-0 holds a run: give --resume"),
+        ([*SHORT, "--student"], "--student is taught by the models of --seeds"),
         (["--seeds", "2"], "--seeds needs a size of your own choice"),
         ([*SHORT, "--seeds", "2", "--time-budget", "5m"], "--time-budget plans a single run"),
         (["--config", "debug", "--teachers", "a.pt", "--training.teachers", "[]"], "given 2 times"),

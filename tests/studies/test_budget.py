@@ -79,7 +79,7 @@ def test_the_law_falls_with_epochs_and_stays_above_its_floor() -> None:
 def test_the_law_meets_its_source_runs() -> None:
     table = Path(__file__).parents[2] / "benchmarks" / "budget_runs.jsonl"
     runs = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
-    ours = [run for run in runs if run["book"] == "frankenstein"]  # another book has its own offset
+    ours = [run for run in runs if run["book"] == "frankenstein" and "members" not in run]  # others have an offset
     assert {run["size"] for run in ours} == {*LAW.sizes}
     for run in ours:
         batch = run["batch"] * ProjectConfig.preset(run["size"]).model.context
@@ -90,6 +90,18 @@ def test_the_law_meets_its_source_runs() -> None:
 def test_no_size_gets_more_epochs_than_were_tried() -> None:
     found = candidates(options([1e-4, 2e-4]), LAW, Limits(), 1e9)
     assert {c.option.name: c.epochs[-1] for c in found} == {n: s.most_epochs for n, s in LAW.sizes.items()}
+
+
+def test_a_student_is_chosen_if_there_is_time_for_it() -> None:
+    limits = Limits(student_epochs=1.6)
+    alone = candidates(options([1e-4, 2e-4]), LAW, Limits(), 1e9)[0]
+    student = candidates(options([1e-4, 2e-4]), LAW, limits, 1e9)[0]
+    assert (student.members, student.option.name) == (2, "cpu_2m") and student.settings() == alone.settings()
+    assert student.bits_per_byte == alone.bits_per_byte - LAW.student.gain
+    assert student.seconds == pytest.approx(alone.seconds * (2 + 1.6 * (1 + 2 / 3)))
+    assert candidates(options([1e-4, 2e-4]), LAW, limits, 0.99 * student.seconds)[0].members == 0
+    fixed = replace(limits, epochs=(1, 1, 25))
+    assert all(c.members == 0 for c in candidates(options([1e-4, 2e-4]), LAW, fixed, 1e9))
 
 
 def test_a_runs_seconds_by_hand() -> None:
@@ -177,6 +189,6 @@ def test_the_law_covers_what_its_runs_tried() -> None:
     runs = [json.loads(line) for line in lines]
     assert LAW.sizes.keys() == {run["size"] for run in runs}
     for name, size in LAW.sizes.items():
-        own = [run for run in runs if run["size"] == name]
+        own = [run for run in runs if run["size"] == name and "members" not in run]
         assert size.most_epochs == max(run["epochs"] for run in own)
         assert size.batches == tuple(sorted({run["batch"] for run in own}))

@@ -93,8 +93,10 @@ class SingleRun(Config):
     teachers: tuple[str, ...] = ()
     """Checkpoints whose laws the run learns beside the text; of the same data, model.context, model.vocab_level and
     objective."""
-    teacher_share: Share = 0.5
+    teacher_share: Share = 0.6
     """Share of each target that is the mean of the teachers' laws; the rest is the token of the text."""
+    student_epochs: float = Field(1.6, gt=0)
+    """train --student: epochs of the student's last stage for each of its members' (rounded)."""
     max_steps: int = Field(0, ge=0)
     """End after this many optimiser steps, the schedule included, even within an epoch; 0: never."""
     early_stopping_patience: int = Field(0, ge=0)

@@ -40,9 +40,18 @@ class SizeLaw:
 
 
 @dataclass(frozen=True)
+class StudentLaw:
+    """What a student of so many ``members`` of their most epochs gained over one of them, in bits per byte."""
+
+    members: int
+    gain: float
+
+
+@dataclass(frozen=True)
 class Law:
     """Expected test bits per byte by size, text seen and batch; ``error`` is the root mean square error of the fit."""
 
+    student: StudentLaw
     sizes: dict[str, SizeLaw]
     start: float
     power: float
@@ -56,7 +65,7 @@ class Law:
         """The law that comes with the project."""
         data = json.loads((files(__package__) / "budget_law.json").read_text(encoding="utf-8"))
         sizes = {name: SizeLaw(**{**size, "batches": tuple(size["batches"])}) for name, size in data["sizes"].items()}
-        return cls(**{**data, "sizes": sizes})
+        return cls(**{**data, "student": StudentLaw(**data["student"]), "sizes": sizes})
 
     def nearest(self, parameters: int) -> SizeLaw:
         """The fitted size whose number of parameters is nearest, by ratio."""
@@ -85,8 +94,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the user fixed: epochs of each stage, the batch, epochs between validations and between samples."""
+    """What the user fixed: epochs of each stage, the batch, epochs between validations and between samples.
 
+    student_epochs: a student's epochs for each of its members'; None if only a single run will do.
+    """
+
+    student_epochs: float | None = None
     epochs: tuple[int, ...] | None = None
     batch: int | None = None
     eval_every: int | None = None
@@ -95,7 +108,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A possible run, with its expected result and time."""
+    """A possible run, with its expected result and time; with ``members``, they are trained first and teach it."""
 
     option: Option
     epochs: tuple[int, ...]
@@ -104,6 +117,7 @@ class Candidate:
     sample_every: int
     bits_per_byte: float
     seconds: float
+    members: int = 0
 
     def settings(self) -> dict[str, int]:
         """What the candidate changes in its preset, by dotted key."""
@@ -126,6 +140,25 @@ def candidate(option: Option, law: Law, limits: Limits, last: int, batch: int) -
     return Candidate(option, epochs, batch, eval_every, sample_every, bits, seconds)
 
 
+def student_share(members: int, epochs: float) -> float:
+    """Time of a student for each second of one of its ``members``, with ``epochs`` for each of theirs.
+
+    A teacher reads each row in a forward pass, which is about a third of a step.
+    """
+    return epochs * (1 + members / 3)
+
+
+def taught(member: Candidate, law: Law, student_epochs: float) -> Candidate:
+    """Members like ``member``, one after the other, and then their student."""
+    count = law.student.members
+    return replace(
+        member,
+        members=count,
+        bits_per_byte=member.bits_per_byte - law.student.gain,
+        seconds=member.seconds * (count + student_share(count, student_epochs)),
+    )
+
+
 def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float) -> Candidate:
     """The run with the most epochs within ``seconds`` that the law covers, or a run of one epoch if none fits.
 
@@ -142,7 +175,8 @@ def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float
 def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: float) -> list[Candidate]:
     """The longest run within ``seconds`` for each size and each batch of its source runs, best expected result first.
 
-    Raises TooShort, with the quickest run, if none fits.
+    A run of a size's most epochs is also a candidate as the member of a student. Raises TooShort, with the quickest
+    run, if none fits.
     """
     found = [
         longest(option, law, limits, batch, seconds)
@@ -152,6 +186,9 @@ def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: flo
     if not any(c.seconds <= seconds for c in found):
         least = min(found, key=lambda c: c.seconds)
         raise TooShort(least)
+    if limits.student_epochs is not None and limits.epochs is None:
+        whole = [c for c in found if c.epochs[-1] == law.nearest(c.option.parameters).most_epochs]
+        found += [taught(c, law, limits.student_epochs) for c in whole]
     return sorted(found, key=lambda c: (c.seconds > seconds, c.bits_per_byte, c.seconds))
 
 

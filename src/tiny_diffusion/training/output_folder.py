@@ -46,9 +46,12 @@ def locked(output: Path) -> Iterator[None]:
         lock.release()
 
 
-def move_aside(output: Path) -> Path | None:
-    """Move an earlier run in ``output`` to ``output/earlier/<its date>`` and return that folder; None without a run."""
-    present = [output / name for name in (*PARTS, *FILES) if (output / name).exists()]
+def move_aside(output: Path, *members: str) -> Path | None:
+    """Move an earlier run in ``output`` to ``output/earlier/<its date>`` and return that folder; None without a run.
+
+    ``members``: names of folders that are part of it.
+    """
+    present = [output / name for name in (*PARTS, *FILES, *members) if (output / name).exists()]
     if not present:
         return None
     newest = max(path.stat().st_mtime for path in present)

@@ -114,7 +114,7 @@ def command(
 
     N-gram models and PPMd are measured on the same text. Several CHECKPOINTs (seeds of one run) are measured with the
     first one's settings; their mean and spread go to evaluation_seeds.json and report_seeds.html beside the first.
-    The folder of train --seeds is its first model with all others as --member.
+    The folder of train --seeds is its student or first model, the others --member.
     """
     from ...checkpoint import load_checkpoint
     from ...evaluation.curves import read_curves
@@ -129,7 +129,8 @@ def command(
     paths = [Path(name) for name in checkpoints or (checkpoint,)]
     target = _target(paths, output)
     others = tuple(Path(name) for name in members)
-    in_folder = sorted(paths[0].glob("member-*/best_model.pt"))  # of train --seeds
+    student = paths[0] / "best_model.pt"
+    in_folder = [*([student] if student.is_file() else []), *sorted(paths[0].glob("member-*/best_model.pt"))]
     if len(paths) == 1 and len(in_folder) > 1:
         paths, others = in_folder[:1], (*in_folder[1:], *others)
     everything = {path.resolve() for path in (*paths, *others)}

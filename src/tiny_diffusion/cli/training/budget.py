@@ -191,6 +191,12 @@ def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
     trainer.course.keep(deadline)
 
 
+def may_be_taught(config: ProjectConfig) -> bool:
+    """Whether members and a student of them may be trained instead of one run; measured for dual networks."""
+    training = config.training
+    return training.objective == "dual" and not training.teachers and not training.max_steps
+
+
 def _limits(budget: Budget, config: ProjectConfig) -> "Limits":
     """What the user fixed, so that the choice leaves it as it is."""
     from ...studies.budget import Limits
@@ -201,6 +207,7 @@ def _limits(budget: Budget, config: ProjectConfig) -> "Limits":
         return getattr(training, name) if keys & {"training", f"training.{name}"} else None
 
     return Limits(
+        student_epochs=training.student_epochs if may_be_taught(config) else None,
         epochs=tuple(stage.epochs for stage in config.curriculum.stages) if budget.fixes_epochs else None,
         batch=given("batch_size"),
         eval_every=given("eval_every_epochs"),
@@ -214,17 +221,20 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     rows = []
     for each in ranked:
         time_of = duration(each.seconds) + (": too long" if each.seconds > left else "")
-        rows.append((each.option.name, each.epochs[-1], each.batch, f"{each.bits_per_byte:.3f}", time_of))
+        name = each.option.name + (f", student of {each.members}" if each.members else "")
+        rows.append((name, each.epochs[-1], each.batch, f"{each.bits_per_byte:.3f}", time_of))
     head = ("size", "epochs", "batch", "expected bpb", "expected time")
     print_table(head, rows, "what could be trained", bold=0)
     size = law.nearest(best.option.parameters)
-    if best.epochs[-1] >= size.most_epochs:
+    longer = [each.seconds for each in ranked if each.members and each.seconds > left]
+    if best.epochs[-1] >= size.most_epochs and longer and not best.members:
         say(
             f"{best.option.name} learns one book in {size.most_epochs} epochs and memorises it in more, so it may end "
-            "early; to use more time, train several with --seeds and a student of them with --teachers"
+            f"early; in {duration(min(longer))} a student of several would learn more"
         )
+    first = f"{best.members} members and then a student of them, " if best.members else ""
     say(
-        f"chosen: {best.option.name}, about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
+        f"chosen: {best.option.name}, {first}about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
         "the lowest expected bits per byte on the test text"
     )
     beyond = abs(size.parameters / best.option.parameters - 1) > 0.2

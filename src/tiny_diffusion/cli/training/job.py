@@ -60,6 +60,7 @@ class Job:
         budget: the time that the run must keep.
         choice: the choice of a size for that time.
         again: what a user does to continue a stopped run; ``train --resume`` if None.
+        member: one of several runs of one command, of which only the last says what comes next.
     """
 
     config: ProjectConfig
@@ -74,6 +75,7 @@ class Job:
     budget: Budget | None = None
     choice: Choice | None = None
     again: str | None = None
+    member: bool = False
 
     @property
     def seconds_left(self) -> float | None:
@@ -157,7 +159,7 @@ def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
         job.choice.tell_if_wrong(finished.step, trainer.total_steps)
     if (deadline := trainer.course.deadline) is not None:
         say(f"the run took {duration(deadline.used)} of {duration(deadline.seconds)}")
-    if job.again is None:
+    if not job.member:
         say(verdict(finished.best_bits_per_byte, job.data, job.config.model.vocab_level))
         say(what_next(finished.checkpoint, job.data_dir))
     return False

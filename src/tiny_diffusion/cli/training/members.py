@@ -1,11 +1,13 @@
-"""``train --seeds``: members of an ensemble, trained one after the other, which differ by their seeds alone."""
+"""``train --seeds``: members of an ensemble, one after the other, which differ by their seeds; then their student."""
 
 import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from ...errors import UserError
-from ...training.output_folder import CONFIG_FILE
+from ...training.output_folder import CONFIG_FILE, locked, move_aside
 from ..console import say
 from .job import Job, run
 
@@ -15,36 +17,77 @@ def member_folder(output: Path, number: int) -> Path:
     return output / f"member-{number}"
 
 
-def run_members(job: Job, count: int) -> None:
+def run_members(job: Job, count: int, *, student: bool) -> None:
     """Train ``count`` members of ``job`` into folders in its output, by the seeds ``training.seed`` + 0, 1, ...
 
-    With ``job.resume`` finished members are left as they are, the stopped one goes on, and the rest begin. A dry run
-    shows the first. Raises UserError if a new training finds any, and click's Exit after Ctrl-C.
+    ``student``: then train a student of them into the output itself. A budget is shared out among all. With
+    ``job.resume`` what is finished is left as it is, the stopped one goes on, and the rest begin. A dry run shows the
+    first. Raises click's Exit after Ctrl-C.
     """
-    jobs = [_member(job, number, count) for number in range(count)]
-    begun = [each.output for each in jobs if (each.output / CONFIG_FILE).exists()]
-    if begun and not (job.resume or job.dry_run):
-        raise UserError(f"{begun[0]} holds a run: give --resume to go on with these members, or another --output")
-    for number, each in enumerate(jobs):
-        say(f"member {number}, {number + 1} of {count}: seed {each.config.training.seed}, in {each.output}")
-        run(each)
+    again = _command_to_continue(job, count, student)
+    members = [_member(job, number, again) for number in range(count)]
+    jobs = [*members, _student(job, members, again)] if student else members
+    if not (job.resume or job.dry_run) and (moved := _move_aside(job.output, members)) is not None:
+        say(f"the run that was in {job.output} is now in {moved}")
+    for number, (each, share) in enumerate(zip(jobs, _shares(job, count), strict=False)):
+        what = f"member {number}, {number + 1} of {count}" if number < count else f"student of {count} members"
+        say(f"{what}: seed {each.config.training.seed}, in {each.output}")
+        run(each if job.budget is None else _within(each, share))
         if job.dry_run:
             return
-    say(f"to make one network of them: {_command_to_teach(job, jobs)}")
+    if not student:
+        say(f"to make one network of them: {_command_to_continue(job, count, student=True)}")
 
 
-def _member(job: Job, number: int, count: int) -> Job:
+def _member(job: Job, number: int, again: str) -> Job:
     output = member_folder(job.output, number)
     config = job.config.override(**{"training.seed": job.config.training.seed + number})
-    begun = (output / "checkpoints" / "last.pt").exists()
-    parts = ["train", "--resume", "--seeds", str(count), "--data-dir", str(job.data_dir), "--output", str(job.output)]
-    again = shlex.join(["tiny-diffusion", *parts])
-    return replace(job, config=config, output=output, resume=job.resume and begun, again=again)
+    return replace(job, config=config, output=output, resume=job.resume and _begun(output), again=again, member=True)
 
 
-def _command_to_teach(job: Job, members: list[Job]) -> str:
-    """The command that trains a student of all ``members``."""
-    folder = members[0].output
-    teachers = [part for each in members for part in ("--teachers", str(each.output / "best_model.pt"))]
-    where = ["--data-dir", str(job.data_dir), "--output", str(job.output / "student")]
-    return shlex.join(["tiny-diffusion", "train", "--config", str(folder / CONFIG_FILE), *teachers, *where])
+def _student(job: Job, members: Sequence[Job], again: str) -> Job:
+    """The job of a student: of another seed than the members, with more epochs of the last stage."""
+    training, last = job.config.training, len(job.config.curriculum.stages) - 1
+    epochs = round(training.student_epochs * job.config.curriculum.stages[last].epochs)
+    config = job.config.override(
+        **{
+            "training.seed": training.seed + len(members),
+            "training.teachers": tuple(str(each.output / "best_model.pt") for each in members),
+            f"curriculum.stages[{last}].epochs": epochs,
+        }
+    )
+    return replace(job, config=config, resume=job.resume and _begun(job.output), again=again)
+
+
+def _begun(output: Path) -> bool:
+    return (output / "checkpoints" / "last.pt").exists()
+
+
+def _move_aside(output: Path, members: Sequence[Job]) -> Path | None:
+    """Move earlier members in ``output``, and the run beside them, aside; raises UserError if one is being trained."""
+    earlier = [each.output for each in members if (each.output / CONFIG_FILE).exists()]
+    with ExitStack() as stack:
+        for folder in [output, *earlier] if earlier else []:
+            stack.enter_context(locked(folder))
+        return move_aside(output, *(folder.name for folder in earlier))
+
+
+def _shares(job: Job, count: int) -> Iterator[float]:
+    """Share that each of the runs has of the time that is left when it begins, the student's last."""
+    from ...studies.budget import student_share
+
+    own = student_share(count, job.config.training.student_epochs)
+    yield from (1 / (count - done + own) for done in range(count))
+    yield 1.0
+
+
+def _within(job: Job, share: float) -> Job:
+    """``job`` with a ``share`` of the time that is left of its budget, counted from now."""
+    assert job.budget is not None
+    return replace(job, budget=replace(job.budget, seconds=share * job.budget.left(), began=time.monotonic()))
+
+
+def _command_to_continue(job: Job, count: int, student: bool) -> str:
+    """The command that trains what is left of ``count`` members, and of a ``student``."""
+    parts = ["train", "--resume", "--seeds", str(count), *(["--student"] if student else [])]
+    return shlex.join(["tiny-diffusion", *parts, "--data-dir", str(job.data_dir), "--output", str(job.output)])

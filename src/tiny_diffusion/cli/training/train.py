@@ -44,7 +44,7 @@ def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[
     "tiny-diffusion train --time-budget 20m",
     "tiny-diffusion train --config cpu_2m --training.batch_size 8",
     "tiny-diffusion train --resume",
-    "tiny-diffusion train --config cpu_2m --seeds 3 --output members",
+    "tiny-diffusion train --config cpu_2m --seeds 2 --student",
 )
 @click.command("train")
 @DATA_DIR
@@ -78,6 +78,11 @@ def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[
     metavar="K",
     help="Train K models one after the other, into member-0, member-1 ... of --output, by seeds from training.seed on.",
 )
+@click.option(
+    "--student",
+    is_flag=True,
+    help="With --seeds: then train a student of the K models, into --output itself.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what differs from the preset, and the estimates; then stop.")
 @click.option("--verbose", is_flag=True, help="With --dry-run: print every setting.")
 @click.option(
@@ -100,6 +105,7 @@ def command(
     resume: bool,
     start: str | None,
     seeds: int | None,
+    student: bool,
     dry_run: bool,
     verbose: bool,
     time_budget: str | None,
@@ -121,6 +127,8 @@ def command(
     if start is not None and (resume or time_budget is not None):
         other = "--resume continues with the run's own weights" if resume else "--time-budget chooses the model itself"
         raise UserError(f"--from gives the model and its weights, but {other}: take one of the two")
+    if student and seeds is None:
+        raise UserError("--student is taught by the models of --seeds: give --seeds 2 too")
     if seeds is not None:
         check_members(named or resume or start is not None, time_budget)
     seconds = None if time_budget is None else read_duration(time_budget, "--time-budget")
@@ -133,6 +141,8 @@ def command(
         data = open_book(book)
         choice = choose(budget, data, folder)
         chosen = choice.ranked[0].option.name
+        student = choice.ranked[0].members > 0
+        seeds = choice.ranked[0].members or None
         described = (chosen, ProjectConfig.preset(chosen))
         job = Job(choice.config, data, book, folder, preset=described, budget=budget, choice=choice)
     else:
@@ -150,7 +160,7 @@ def command(
     if seeds is None:
         run(job)
     else:
-        run_members(job, seeds)
+        run_members(job, seeds, student=student)
 
 
 def _load(path: str) -> "Checkpoint":
