@@ -29,6 +29,7 @@ ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "mask_schedule"): "checkpoint.py",
     (settings.TrainingConfig, "tensorboard"): "cli/training",
     (settings.TrainingConfig, "time_budget_minutes"): "cli/training",
+    (settings.TrainingConfig, "student_epochs"): "cli/training",
     (settings.StudyConfig, "sizes"): "cli/studies",
 }
 BY_PROPERTY = {"n_heads": "heads"}  # settings that are read through a property of their group
