@@ -43,6 +43,17 @@ class Checkpoint:
         return bool(self.meta.get("lines", False))
 
     @property
+    def shelf(self) -> tuple[str, ...]:
+        """Names of other books that the model, the model it began from or its teachers have learnt from."""
+        return tuple(self.meta.get("shelf", ()))
+
+    @property
+    def book_identity(self) -> str | None:
+        """``Processed.book_identity`` of the training data; None for a model of other origin."""
+        found: str | None = self.meta.get("book", self.meta.get("data"))
+        return found
+
+    @property
     def words(self) -> list[str]:
         """The words of the training text in their commonest spelling; older checkpoints hold none."""
         return str(self.meta.get("words", "")).split()
@@ -95,8 +106,8 @@ def warm_start(model: Transformer, config: ProjectConfig, tokenizer: BookTokeniz
 
 
 def check_same_data(checkpoint: Checkpoint, data: "Processed | TrainingText") -> None:
-    """Raise UserError unless ``data`` is what ``checkpoint`` was trained on."""
-    if checkpoint.meta.get("data") != data.identity:
+    """Raise UserError unless ``data`` holds the book that ``checkpoint`` was trained on, whatever the shelf."""
+    if checkpoint.book_identity != data.book_identity:
         raise UserError(
             "the prepared data is not what the checkpoint was trained on (another book, other pipeline settings, or "
             "cleaning rules of another version); the checkpoint's book was "
@@ -140,6 +151,19 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> Checkpoint:
         weights=data["weights"],
         meta=data["meta"],
     )
+
+
+def best_models(path: Path) -> list[Path]:
+    """The checkpoints that ``path`` names: itself, or those of the run (or student) and of the members in that folder.
+
+    Raises UserError for a folder without any.
+    """
+    if not path.is_dir():
+        return [path]
+    own, members = path / "best_model.pt", sorted(path.glob("member-*/best_model.pt"))
+    if not own.is_file() and not members:
+        raise UserError(f"{path} holds no trained model: neither best_model.pt nor member-*/best_model.pt")
+    return [own, *members] if own.is_file() else members
 
 
 class _Stream:

@@ -8,7 +8,7 @@ import pytest
 from tests.data.test_loading import CONTAINER
 from tiny_diffusion.data.reading.cleaning import Cleaned, clean_book
 from tiny_diffusion.data.reading.loading import read_book
-from tiny_diffusion.data.reading.shelf import read_books
+from tiny_diffusion.data.reading.several import read_books
 from tiny_diffusion.errors import UserError
 
 

@@ -146,7 +146,7 @@ def test_no_held_out_sentence_stays_in_a_training_passage() -> None:
         Passage(3, "validation", ("Short ones may recur.",)),
         Passage(4, "train", ("Short ones may recur.",)),
     ]
-    kept = without_leaks(passages, "en")
+    kept, _ = without_leaks(passages, "en")
     assert [p.index for p in kept] == [0, 1, 3, 4]  # nothing was left of passage 2
     assert kept[0].paragraphs == ("A first one. A last one.", "Quite another.")
     assert kept[1:] == [passages[1], passages[3], passages[4]]
@@ -172,7 +172,7 @@ def test_the_identity_follows_what_came_out(book: Path, tmp_path: Path, monkeypa
     settings = PipelineConfig()
     list(prepare(book, tmp_path, settings))
     before = load_processed(tmp_path).identity
-    assert before == read_training_text(tmp_path).identity
+    assert before == read_training_text(tmp_path).book_identity
     (tmp_path / "copy.txt").write_text(book.read_text(encoding="utf-8") + "\n\n\n", encoding="utf-8")
     assert LEARNING not in [step.name for step in prepare(tmp_path / "copy.txt", tmp_path, settings)]
     rules = pipeline.clean_book

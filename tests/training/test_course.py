@@ -11,7 +11,7 @@ from tiny_diffusion.training.course import Line, blend, learning_rate_scale, mas
 
 
 def scale(config: TrainingConfig, step: int, stage_step: int = 0, stage: int = 0) -> float:
-    return learning_rate_scale(config, step, step / 1000, stage_step / 400, stage)
+    return learning_rate_scale(config, step, step / 1000, stage_step / 400, stage, step / 1000)
 
 
 def test_warm_up_is_linear_and_at_most_a_twentieth_of_the_run() -> None:
@@ -21,16 +21,16 @@ def test_warm_up_is_linear_and_at_most_a_twentieth_of_the_run() -> None:
     assert [scale(long, s) for s in (0, 25, 50, 500)] == pytest.approx([1 / 900, 25 / 50, 1, 1])
     assert scale(TrainingConfig(scheduler="constant", warmup_steps=0), 0) == 1
     # Few slow steps, by time far into the schedule: warm-up is over all the same.
-    assert learning_rate_scale(long, 3, 0.2, 0.0, 0) == 1
+    assert learning_rate_scale(long, 3, 0.2, 0.0, 0, 0.2) == 1
 
 
 def test_warm_up_takes_at_most_half_of_the_first_stage() -> None:
     """As with ``default`` on a novel: a first stage of 50 steps in a run of 1,600, of which a twentieth are 80."""
     config = TrainingConfig(scheduler="constant", warmup_steps=1000)
-    rises = [learning_rate_scale(config, step, step / 1600, step / 50, 0) for step in (1, 5, 25, 26, 49)]
+    rises = [learning_rate_scale(config, step, step / 1600, step / 50, 0, step / 1600) for step in (1, 5, 25, 26, 49)]
     assert rises == pytest.approx([1 / 25, 5 / 25, 1, 1, 1])
-    assert learning_rate_scale(config, 50, 50 / 1600, 0.0, 1) == 1
-    alone = [learning_rate_scale(config, step, step / 1600, step / 1600, 0) for step in (40, 80)]
+    assert learning_rate_scale(config, 50, 50 / 1600, 0.0, 1, 50 / 1600) == 1
+    alone = [learning_rate_scale(config, step, step / 1600, step / 1600, 0, step / 1600) for step in (40, 80)]
     assert alone == pytest.approx([0.5, 1])
 
 

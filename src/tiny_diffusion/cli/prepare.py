@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
 from ..config.pipeline_config import Removable
+from ..errors import UserError
 from ..files import check_folder
 from .console import console, errors, print_table, say, warn
 from .help import examples
@@ -30,6 +31,7 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
     "tiny-diffusion prepare --book mybook.txt --pipeline.vocab_size 8000",
     "tiny-diffusion prepare --book first.epub --book second.txt --output both",
     "tiny-diffusion prepare --book mybook.html --explain",
+    "tiny-diffusion prepare --book mybook.epub --shelf folder_of_novels --output with_shelf",
 )
 @click.command("prepare")
 @click.option(
@@ -39,6 +41,12 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
     multiple=True,
     help="The book: .txt (any encoding), .md, .html, .epub, .gz, a folder or .zip of books, a URL, or gutenberg:ID. "
     "May be given several times.",
+)
+@click.option(
+    "--shelf",
+    multiple=True,
+    metavar="BOOKS",
+    help="Other people's books to learn the language from first: a file, a folder or a .zip. May be repeated.",
 )
 @click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
 @click.option("--force", is_flag=True, help="Prepare again, even if nothing has changed.")
@@ -59,6 +67,7 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
 def command(
     ctx: click.Context,
     books: tuple[str, ...],
+    shelf: tuple[str, ...],
     output: str,
     force: bool,
     explain: bool,
@@ -68,10 +77,12 @@ def command(
     """Read a book, split it into training and held-out passages, and fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
     if explain:
+        if shelf:
+            raise UserError("--explain shows the paragraphs of --book: leave out --shelf, or name its books as --book")
         _explain(books, config.pipeline)
         return
     check_folder(Path(output))
-    if not run(books, Path(output), config, force=force):
+    if not run(books, Path(output), config, shelf=shelf, force=force):
         say(f"{output} is up to date with this book and these settings; nothing to do")
     show(Path(output), config, verbose=verbose)
 
@@ -81,13 +92,15 @@ def _keep(ctx: click.Context, kinds: tuple[str, ...]) -> None:
         changes(ctx).append(f"pipeline.keep={json.dumps(kinds)}")
 
 
-def run(book: str | Sequence[str], output: Path, config: ProjectConfig, *, force: bool) -> bool:
+def run(
+    book: str | Sequence[str], output: Path, config: ProjectConfig, *, shelf: Sequence[str] = (), force: bool
+) -> bool:
     """Prepare, and return whether there was anything to do."""
     from ..data.pipeline import LEARNING, prepare
 
     anything = False
     with errors.status("reading the book") as status:
-        for step in prepare(book, output, config.pipeline, force=force):
+        for step in prepare(book, output, config.pipeline, shelf=shelf, force=force):
             anything = anything or step.name == LEARNING
             status.update(step.name)
     return anything
@@ -137,6 +150,8 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
         counts[name] = lambda text, level=level: len(data.tokenizer.encode(text, level))  # type: ignore[misc]
     rows = [(name, *(f"{sum(map(count, texts[split])):,}" for split in splits)) for name, count in counts.items()]
     print_table(("", *splits), rows)
+    if data.shelf.passages:
+        _show_shelf(data)
     _show_removed(data.removed)
     if verbose:
         _show_stages(data, config)
@@ -152,10 +167,21 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
         warn(f"note: {note}")
 
 
+def _show_shelf(data: "Processed") -> None:
+    from ..data.shelf import other_books
+
+    shelf = data.shelf
+    texts = [passage.text for passage in shelf.passages]
+    say(
+        f"shelf, to be learnt first: {other_books(shelf.books)} ({', '.join(shelf.books)}), {len(texts):,} passages, "
+        f"{sum(len(text.encode('utf-8')) for text in texts):,} bytes, "
+        f"{sum(len(data.tokenizer.encode(text)) for text in texts):,} tokens of the book's own tokenizer"
+    )
+
+
 def _show_pairs(data: "Processed", config: ProjectConfig) -> None:
     """Say how many pairs of sentences are what their stage promises."""
     from ..data.curriculum import count_argued_pairs
-    from ..errors import UserError
 
     for stage in config.curriculum.stages:
         if stage.format != "pairs":
@@ -169,7 +195,6 @@ def _show_pairs(data: "Processed", config: ProjectConfig) -> None:
 
 def _show_stages(data: "Processed", config: ProjectConfig) -> None:
     from ..data.curriculum import build_stage
-    from ..errors import UserError
 
     paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
     rows = []

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from ..errors import UserError
 from .base import Config
 
 Format = Literal["sentences", "pairs", "paragraphs"]
@@ -56,11 +57,22 @@ STRUCTURAL = StageConfig(name="structural", epochs=100, mask_range=(0.40, 0.60),
 REFINEMENT = StageConfig(name="refinement", epochs=150, mask_range=(0.10, 0.30), format="paragraphs")
 
 
+class ShelfStage(StageConfig):
+    """The stage of other books. ``CurriculumConfig.with_shelf`` makes it; no file holds it."""
+
+    name: str = "shelf"
+    mask_range: tuple[float, float] = (0.001, 1.0)
+    format: Format = "paragraphs"
+
+
 class CurriculumConfig(Config):
     """The stages in order, and the transitions between them."""
 
-    stages: tuple[StageConfig, ...] = Field((FOUNDATIONAL, STRUCTURAL, REFINEMENT), min_length=1)
-    """The stages, in order."""
+    stages: tuple[StageConfig, ...] = (FOUNDATIONAL, STRUCTURAL, REFINEMENT)
+    """The stages, in order; [] trains on the shelf alone."""
+    shelf_epochs: int = Field(4, ge=0)
+    """Passes over the books of prepare --shelf before the stages, as paragraphs at all mask rates; 0: none. It counts
+    only if the data has a shelf."""
     full_range_share: float = Field(0.25, ge=0, le=1)
     """Share of rows in every stage whose mask rate is drawn from 0 to 1."""
     transition_share: float = Field(0.1, ge=0, lt=1)
@@ -72,6 +84,28 @@ class CurriculumConfig(Config):
     easier half of the sentences of each length, at its end all. An epoch keeps its number of rows."""
     dynamic_weight: float = Field(0.5, ge=0, le=1)
     """Weight of the model's loss in the dynamic score."""
+
+    def with_shelf(self, shelf: bool) -> Self:
+        """The curriculum of a run on data that have a ``shelf`` or none, with the stage of the shelf before all others.
+
+        Raises UserError if that leaves no stage.
+        """
+        first = (ShelfStage(epochs=self.shelf_epochs),) if shelf and self.shelf_epochs else ()
+        if not first + self.stages:
+            raise UserError(
+                "curriculum.stages=[] trains on a shelf alone, but "
+                + ("curriculum.shelf_epochs=0" if shelf else "the data has none: give prepare --shelf")
+            )
+        return self.model_copy(update={"stages": first + self.stages})
+
+    @property
+    def first(self) -> int:
+        """Number of the first stage of the book itself: 1 after ``with_shelf`` has added a stage, else 0."""
+        return int(bool(self.stages) and isinstance(self.stages[0], ShelfStage))
+
+    def epochs_key(self, stage: int) -> str:
+        """The setting that holds the epochs of ``stage``, counted with that of the shelf."""
+        return f"curriculum.stages[{stage - self.first}].epochs" if stage >= self.first else "curriculum.shelf_epochs"
 
     @property
     def epochs(self) -> int:

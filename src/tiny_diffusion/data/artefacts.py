@@ -1,7 +1,7 @@
 """What preparation leaves in a folder: JSON, JSON lines and safetensors; the same input gives the same bytes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from .difficulty import Difficulty
 from .folder import (
     META,
     PASSAGES,
+    SHELF,
     VERSION,
     damaged,
     digest,
@@ -28,6 +29,7 @@ from .folder import (
 )
 from .reading.document import Removed
 from .sentences import Sentence
+from .shelf import Shelf
 from .splitting import Passage
 from .tokenizer import BookTokenizer
 
@@ -41,8 +43,9 @@ TOKENIZER = "tokenizer/compressed_tokenizer.json"
 class Processed:
     """A prepared book. ``sentences`` and ``difficulty`` hold training sentences only.
 
-    source: name of the book, or of the books with " + " between them. identity: hash of passages, sentences and
-    settings. removed: what cleaning took out. outdated: a line for the user if an older version prepared the folder.
+    source: name of the book, or of the books with " + " between them. identity: hash of passages, sentences, settings
+    and shelf. book_identity: without the shelf. removed: what was taken out. outdated: a line for the user if an older
+    version prepared the folder. shelf: other books to learn from first, which only training reads.
     """
 
     passages: list[Passage]
@@ -53,8 +56,10 @@ class Processed:
     language: str
     source: str
     identity: str
+    book_identity: str
     removed: Removed
     outdated: str | None = None
+    shelf: Shelf = Shelf()
 
     @property
     def keeps_lines(self) -> bool:
@@ -70,8 +75,18 @@ class Processed:
 
 def content_hash(passages: Sequence[Passage], sentences: Sequence[Sentence]) -> str:
     """Hash of what preparation made of a book: its passages, their split, and the sentences for training."""
-    rows = [_lines([asdict(p) for p in passages]), _lines([asdict(s) for s in sentences])]
-    return digest("\0".join(row.decode("utf-8", "surrogatepass") for row in rows))
+    return _hash([asdict(p) for p in passages], [asdict(s) for s in sentences])
+
+
+def _hash(*files: list[dict[str, object]]) -> str:
+    return digest("\0".join(_lines(rows).decode("utf-8", "surrogatepass") for rows in files))
+
+
+def shelf_meta(shelf: Shelf) -> dict[str, object]:
+    """What ``meta.json`` says about a shelf; nothing if there is none."""
+    if not shelf.passages:
+        return {}
+    return {"shelf": list(shelf.books), "shelf_hash": _hash([asdict(p) for p in shelf.passages])}
 
 
 def save_processed(folder: Path, data: Processed) -> None:
@@ -89,6 +104,7 @@ def save_processed(folder: Path, data: Processed) -> None:
         "pipeline": data.pipeline.model_dump(mode="json"),
         "notes": data.difficulty.notes,
         "removed": asdict(data.removed),
+        **shelf_meta(data.shelf),
     }
     contents = {
         META: (json.dumps(meta, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8"),
@@ -97,12 +113,16 @@ def save_processed(folder: Path, data: Processed) -> None:
         SENTENCES: _lines([asdict(s) for s in data.sentences]),
         SCORES: save_arrays({**data.difficulty.scores, "combined": data.difficulty.combined}),
     }
+    if data.shelf.passages:
+        contents[SHELF] = _lines([asdict(p) for p in data.shelf.passages])
     with ExitStack() as stack:  # leaving it moves the files to their places in reverse order
         for name, content in contents.items():
             file = stack.enter_context(atomic_write(folder / name))
             file.write(content)
             sync(file)
         (folder / META).unlink(missing_ok=True)
+        if not data.shelf.passages:
+            (folder / SHELF).unlink(missing_ok=True)
 
 
 def load_processed(folder: Path) -> Processed:
@@ -126,11 +146,19 @@ def load_processed(folder: Path) -> Processed:
             language=str(meta["language"]),
             source=str(meta["source"]),
             identity=identity(meta),
+            book_identity=identity(meta, shelf=False),
             removed=Removed(**meta.get("removed", {})),  # type: ignore[arg-type]
             outdated=outdated(meta, folder),
+            shelf=_read_shelf(folder, meta),
         )
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise damaged(folder, error) from error
+
+
+def _read_shelf(folder: Path, meta: Mapping[str, object]) -> Shelf:
+    if "shelf" not in meta:
+        return Shelf()
+    return Shelf(tuple(read_passages(folder, SHELF)), tuple(map(str, meta["shelf"])))  # type: ignore[call-overload]
 
 
 def _lines(rows: list[dict[str, object]]) -> bytes:

@@ -12,15 +12,15 @@ from .splitting import Passage
 
 VERSION = 3
 OLDER = 2  # still read, so that checkpoints of that time can be used with their data
-META, PASSAGES = "meta.json", "passages.jsonl"
+META, PASSAGES, SHELF = "meta.json", "passages.jsonl", "shelf.jsonl"
 
 
 @dataclass(frozen=True)
 class TrainingText:
-    """The text that a model is trained on: its passages in book order, and ``Processed.identity``."""
+    """The book that a model is trained on: its passages in order, and ``Processed.book_identity``."""
 
     passages: list[str]
-    identity: str
+    book_identity: str
 
 
 def digest(text: str) -> str:
@@ -33,12 +33,14 @@ def settings_hash(pipeline: PipelineConfig) -> str:
     return digest(json.dumps(pipeline.model_dump(mode="json"), sort_keys=True))
 
 
-def identity(meta: Mapping[str, object]) -> str:
+def identity(meta: Mapping[str, object], *, shelf: bool = True) -> str:
     """Hash of what came out of preparation and of its settings: equal if and only if the data are equal.
 
-    Version 2 had a hash of the book that went in instead, so that a change of rules was not noticed.
+    Without ``shelf`` it is that of the book alone. Version 2 had a hash of the book that went in instead, so that a
+    change of rules was not noticed.
     """
-    return digest(str(meta["text_hash" if meta["version"] == OLDER else "content_hash"]) + str(meta["settings_hash"]))
+    own = str(meta["text_hash" if meta["version"] == OLDER else "content_hash"]) + str(meta["settings_hash"])
+    return digest(own + (str(meta.get("shelf_hash") or "") if shelf else ""))
 
 
 def outdated(meta: Mapping[str, object], folder: Path) -> str | None:
@@ -73,7 +75,7 @@ def read_training_text(folder: Path) -> TrainingText:
     meta = require_meta(folder)
     try:
         passages = [passage.text for passage in read_passages(folder) if passage.split == "train"]
-        return TrainingText(passages, identity(meta))
+        return TrainingText(passages, identity(meta, shelf=False))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise damaged(folder, error) from error
 
@@ -91,10 +93,10 @@ def damaged(folder: Path, error: Exception) -> UserError:
     return UserError(f"the prepared book in {folder} is damaged ({error}); run prepare again with --force")
 
 
-def read_passages(folder: Path) -> list[Passage]:
-    """All passages of the folder, in book order."""
+def read_passages(folder: Path, name: str = PASSAGES) -> list[Passage]:
+    """All passages of a file of the folder, in book order."""
     return [
-        Passage(p["index"], p["split"], tuple(p["paragraphs"]), p.get("book", 0)) for p in read_lines(folder / PASSAGES)
+        Passage(p["index"], p["split"], tuple(p["paragraphs"]), p.get("book", 0)) for p in read_lines(folder / name)
     ]
 
 

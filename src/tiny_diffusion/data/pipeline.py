@@ -6,15 +6,16 @@ from pathlib import Path
 
 from ..config import PipelineConfig
 from ..errors import UserError
-from .artefacts import Processed, content_hash, save_processed
+from .artefacts import Processed, content_hash, save_processed, shelf_meta
 from .difficulty import score_sentences
 from .folder import VERSION, identity, read_meta, settings_hash
 from .language.language import detect_language
 from .reading.cleaning import Cleaned, clean_book, unlike_a_book
 from .reading.document import Removed
 from .reading.loading import Book
-from .reading.shelf import read_books
+from .reading.several import read_books
 from .sentences import Sentence, long_enough, sentences_of, without_leaks
+from .shelf import Shelf, make_shelf
 from .splitting import Passage, drop_leaking, make_passages
 from .tokenizer import BookTokenizer
 
@@ -31,12 +32,18 @@ LEARNING = "training the tokenizer"
 
 
 def prepare(
-    source: str | Path | Sequence[str | Path], folder: Path, settings: PipelineConfig, *, force: bool = False
+    source: str | Path | Sequence[str | Path],
+    folder: Path,
+    settings: PipelineConfig,
+    *,
+    shelf: Sequence[str | Path] = (),
+    force: bool = False,
 ) -> Iterator[Step]:
     """Prepare a book or several into ``folder`` and yield each step as it begins.
 
-    If the same passages come out of the same settings as before, nothing is written: a change of the book or of the
-    rules is noticed. Raises UserError for a book or settings that cannot be used; ``folder`` is then left as it was.
+    ``shelf``: other people's books, to learn from first. All else is made from ``source`` alone. If the same passages
+    come out of the same settings as before, nothing is written: a change of the book or of the rules is noticed. Raises
+    UserError for a book or settings that cannot be used; ``folder`` is then left as it was.
     """
     yield Step("reading")
     books = read_books([source] if isinstance(source, str | Path) else source)
@@ -47,13 +54,22 @@ def prepare(
     language = detect_language("\n".join(texts)) if settings.language == "auto" else settings.language
     yield Step("splitting into training, validation and test passages")
     paragraphs = [found.paragraphs for found in cleaned]
-    passages = without_leaks(make_passages(paragraphs, language, settings.passage_chars), language)
+    whole = make_passages(paragraphs, language, settings.passage_chars)
+    passages, _ = without_leaks(whole, language)
+    removed, notes, first = _all_removed(cleaned), notes_on(books, cleaned), Shelf()
+    if shelf:
+        yield Step("reading the shelf")
+        first, dropped, more = _read_shelf(shelf, whole, language, settings)
+        removed.update(dropped)
+        notes += more
     sentences = training_sentences(passages, language, settings.min_sentence_words)
     meta = {
         "version": VERSION,
         "content_hash": content_hash(passages, sentences),
         "settings_hash": settings_hash(settings),
         "language": language,
+        "shelf_hash": None,
+        **shelf_meta(first),
     }
     if before is not None and all(before.get(key) == value for key, value in meta.items()):
         return
@@ -65,7 +81,7 @@ def prepare(
         tokenizer = BookTokenizer.from_gpt2(training, settings.vocab_size, settings.gpt2_vocab)
     yield Step("scoring the difficulty of sentences")
     difficulty = score_sentences([s.text for s in sentences], language, settings)
-    difficulty.notes[:0] = notes_on(books, cleaned)
+    difficulty.notes[:0] = notes
     yield Step("writing")
     data = Processed(
         passages=passages,
@@ -76,7 +92,9 @@ def prepare(
         language=language,
         source=" + ".join(Path(book.source).name for book in books),
         identity=identity(meta),
-        removed=_all_removed(cleaned),
+        book_identity=identity(meta, shelf=False),
+        removed=removed,
+        shelf=first,
     )
     save_processed(folder, data)
 
@@ -102,6 +120,20 @@ def notes_on(books: Sequence[Book], cleaned: Sequence[Cleaned]) -> list[str]:
         if (what := unlike_a_book(found)) is not None:
             notes.append(f"{book.source} looks like {what}, not like prose, verse or a play; look at prepare --explain")
     return notes
+
+
+def _read_shelf(
+    sources: Sequence[str | Path], target: Sequence[Passage], language: str, settings: PipelineConfig
+) -> tuple[Shelf, Removed, list[str]]:
+    """The shelf from ``sources``, what was dropped because it stands in ``target``, and notes for the user."""
+    books = read_books(sources)
+    cleaned = [clean(book, settings) for book in books]
+    notes = notes_on(books, cleaned)
+    for book, found in zip(books, cleaned, strict=True):
+        if (other := detect_language("\n".join(found.paragraphs))) != language:
+            notes.append(f"{book.source}, on the shelf, is in language {other}, the book in {language}")
+    named = [(Path(book.source).name, found.paragraphs) for book, found in zip(books, cleaned, strict=True)]
+    return *make_shelf(named, target, language, settings.passage_chars), notes
 
 
 def _all_removed(cleaned: Sequence[Cleaned]) -> Removed:

@@ -28,10 +28,10 @@ def sentences_of(passages: Sequence[Passage], language: str) -> list[Sentence]:
     ]
 
 
-def without_leaks(passages: Sequence[Passage], language: str) -> list[Passage]:
+def without_leaks(passages: Sequence[Passage], language: str) -> tuple[list[Passage], list[str]]:
     """Remove from the training passages the sentences that also occur in held-out ones (compared by ``sentence_key``).
 
-    A training passage with nothing left is removed.
+    Returns the passages, of which a training one with nothing left is removed, and the sentences that were removed.
     """
     held_out = [s.text for s in sentences_of([p for p in passages if p.split != "train"], language)]
     training = sentences_of([p for p in passages if p.split == "train"], language)
@@ -47,7 +47,7 @@ def without_leaks(passages: Sequence[Passage], language: str) -> list[Passage]:
             passage = replace(passage, paragraphs=paragraphs)
         if passage.paragraphs:
             found.append(passage)
-    return found
+    return found, [sentence.text for sentence, kept in zip(training, keep, strict=True) if not kept]
 
 
 def _kept_text(paragraph: str, sentences: Sequence[tuple[str, bool]]) -> str:

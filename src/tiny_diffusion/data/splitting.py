@@ -150,7 +150,13 @@ def _cut_run(piece: str, size: int) -> list[str]:
     return [*pieces, piece[start:].strip()]
 
 
-def _shingles(passage: Passage) -> set[str]:
+def pack_book(paragraphs: Sequence[str], language: str, min_chars: int) -> list[list[str]]:
+    """Pack paragraphs into passages of at least ``min_chars`` characters, without a split; a short book is one."""
+    return _pack([p for p in paragraphs if p.strip()], language, min_chars, {})
+
+
+def shingles(passage: Passage) -> set[str]:
+    """All runs of SHINGLE words in a passage, by which copies are found."""
     words = split_words(passage.text)
     return {" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
 
@@ -171,19 +177,19 @@ def _move_duplicates(passages: list[Passage]) -> list[Passage]:
 
     A moved passage is held out from then on, so the search repeats until nothing moves.
     """
-    shingles = [_shingles(passage) for passage in passages]
+    of_passage = [shingles(passage) for passage in passages]
     result = list(passages)
     fresh = [i for i, passage in enumerate(result) if passage.split != "train"]
     while fresh:
         index: dict[str, list[int]] = defaultdict(list)
         for i in fresh:
-            for shingle in shingles[i]:
+            for shingle in of_passage[i]:
                 index[shingle].append(i)
         moved = []
         for i, passage in enumerate(result):
             if passage.split != "train":
                 continue
-            twin = _closest(i, shingles, index)
+            twin = _closest(i, of_passage, index)
             if twin is not None:
                 result[i] = replace(passage, split=result[twin].split)
                 moved.append(i)
@@ -191,12 +197,12 @@ def _move_duplicates(passages: list[Passage]) -> list[Passage]:
     return result
 
 
-def _closest(i: int, shingles: list[set[str]], index: dict[str, list[int]]) -> int | None:
+def _closest(i: int, of_passage: list[set[str]], index: dict[str, list[int]]) -> int | None:
     """The held-out passage that shares most with passage ``i``, if it shares more than DUPLICATE_SHARE."""
-    shared = Counter(_holders(shingles[i], index))
+    shared = Counter(_holders(of_passage[i], index))
     best, share = None, DUPLICATE_SHARE
     for other, count in sorted(shared.items()):
-        part = count / min(len(shingles[i]), len(shingles[other]))
+        part = count / min(len(of_passage[i]), len(of_passage[other]))
         if part > share:
             best, share = other, part
     return best

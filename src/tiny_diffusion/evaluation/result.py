@@ -18,7 +18,7 @@ from .text_quality.coherence import CoherenceReport
 from .text_quality.frontier import Frontier
 from .text_quality.novelty import NoveltyReport
 
-VERSION = 6
+VERSION = 7
 LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 
@@ -52,6 +52,8 @@ class Report:
       still be read.
     * counts: for each row with counts, their weight after a context of which the counts know 0, 1, 2 ... tokens; for
       each row times counts, the exponents of network and counts. Files of version 5 lack it and can still be read.
+    * shelf: names of other books that the model, or one of the networks averaged with it, has learnt from. Files of
+      version 6 lack it and can still be read.
     """
 
     version: int
@@ -80,6 +82,7 @@ class Report:
     generation: GenerationConfig
     missing: dict[str, str] = field(default_factory=dict)
     counts: dict[str, list[float]] = field(default_factory=dict)
+    shelf: list[str] = field(default_factory=list)
 
     @property
     def leaking(self) -> bool:

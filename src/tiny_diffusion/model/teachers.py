@@ -18,12 +18,14 @@ from .transformer import Transformer
 class Teachers:
     """Models in evaluation mode that read what the student reads; ``share``: of the target that is theirs.
 
-    ``fingerprints`` tell the models' files apart, so that a resumed run can find the same ones.
+    ``fingerprints`` tell the models' files apart, so that a resumed run can find the same ones. ``shelf``: other books
+    than the student's that any of them has learnt from.
     """
 
     models: tuple[Transformer, ...]
     share: float
     fingerprints: tuple[str, ...] = ()
+    shelf: tuple[str, ...] = ()
 
     @torch.no_grad()
     def lesson(self, states_of: Callable[[Transformer], Tensor]) -> Lesson:

@@ -9,8 +9,8 @@ The law, fitted by ``benchmarks/fit_budget.py`` to the runs in ``benchmarks/budg
 the training text, in MB, over (tokens of a batch / 2,048)^batch_power; at ``half`` of it, half the improvement is made.
 No constant is negative, so that more epochs never look worse. Small batches learn faster and end higher. The law
 holds up to ``most_epochs`` of a size, and no longer run is a candidate: a model that is too large for its book
-memorises it. The law extrapolates to books far from ``book_bytes`` and to other shapes. It does not know the floor of
-another book, but that shifts all candidates alike.
+memorises it. The law knows nothing of a shelf but its time. It extrapolates to books far from ``book_bytes`` and to
+other shapes. It does not know the floor of another book, but that shifts all candidates alike.
 """
 
 import json
@@ -81,7 +81,10 @@ class Law:
 
 @dataclass(frozen=True)
 class Option:
-    """A size measured on this book and machine: rows per epoch of each stage, seconds to build it, and its pace."""
+    """A size measured on this book and machine: rows per epoch of each stage, seconds to build it, and its pace.
+
+    ``shelf``: epochs of the stage of the shelf, which then comes first and has a fixed length; 0 without one.
+    """
 
     name: str
     parameters: int
@@ -90,6 +93,7 @@ class Option:
     text_bytes: int
     pace: Pace
     build: float
+    shelf: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ class Candidate:
 
     def settings(self) -> dict[str, int]:
         """What the candidate changes in its preset, by dotted key."""
-        stages = {f"curriculum.stages[{i}].epochs": epochs for i, epochs in enumerate(self.epochs)}
+        own = self.epochs[1:] if self.option.shelf else self.epochs
+        stages = {f"curriculum.stages[{i}].epochs": epochs for i, epochs in enumerate(own)}
         return {
             **stages,
             "training.batch_size": self.batch,
@@ -132,7 +137,8 @@ class Candidate:
 
 def candidate(option: Option, law: Law, limits: Limits, last: int, batch: int) -> Candidate:
     """The run of ``option`` with ``last`` epochs of the last stage, unless the limits fix the epochs."""
-    epochs = limits.epochs or (*[EARLY] * (len(option.rows) - 1), last)
+    first = (option.shelf,) if option.shelf else ()
+    epochs = first + (limits.epochs or (*[EARLY] * (len(option.rows) - len(first) - 1), last))
     eval_every = limits.eval_every or math.ceil(epochs[-1] / VALIDATIONS)
     sample_every = eval_every * (VALIDATIONS // SAMPLES) if limits.sample_every is None else limits.sample_every
     bits = law.bits_per_byte(option.parameters, option.text_bytes, epochs[-1], batch * option.context)

@@ -41,6 +41,7 @@ def measure_option(name: str, config: ProjectConfig, data: Processed, output: Pa
         text_bytes=sum(len(text.encode("utf-8")) for text in data.texts("train")),
         pace=measure_pace(trainer, limit),
         build=build,
+        shelf=trainer.config.curriculum.stages[0].epochs if trainer.config.curriculum.first else 0,
     )
 
 

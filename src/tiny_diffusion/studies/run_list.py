@@ -11,6 +11,7 @@ from typing import Any
 
 from ..checkpoint import load_plain
 from ..config import ProjectConfig
+from ..data.shelf import other_books
 from ..errors import UserError, WorldError
 from ..training.output_folder import ASIDE, CONFIG_FILE, PARTS
 
@@ -82,9 +83,10 @@ def _from_checkpoint(path: Path) -> dict[str, Any]:
         meta, vocab_size = data["meta"], data["weights"]["embedding.weight"].shape[0]
     except KeyError as error:
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion") from error
+    shelf = meta.get("shelf", ())
     return {
         "config": config,
-        "source": meta.get("source"),
+        "source": meta.get("source") if not shelf else f"{meta.get('source')}, after {other_books(shelf)}",
         "parameters": config.model.parameters(vocab_size),
         "step": meta.get("step"),
         "best": meta.get("validation_bits_per_byte"),

@@ -7,7 +7,7 @@ Each run has its own folder, named by a hash of the data and of all settings exc
 import json
 import math
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..config.evaluation_config import SCORING
 from ..config.overrides import flatten
 from ..data.artefacts import Processed
 from ..data.folder import digest
+from ..data.shelf import Shelf
 from ..errors import DivergedError, UserError
 from ..evaluation.likelihood.bound import Likelihood, held_out, model_nats, summarise
 from ..files import write_text
@@ -87,7 +88,9 @@ class Store:
     """Stored runs on one prepared book. Set ``stop_requested`` to end the current run with its state saved."""
 
     def __init__(self, root: Path, data: Processed, evaluation: EvaluationConfig) -> None:
-        self.root, self.data, self.evaluation = root, data, evaluation
+        # Studies compare ways to learn one book: a shelf is left out, and so is its setting from the runs' hashes.
+        self.data = replace(data, shelf=Shelf(), identity=data.book_identity)
+        self.root, self.evaluation = root, evaluation
         self._stop_requested = False
         self._trainer: Trainer | None = None
         self._known: dict[str, RunResult] = {}
@@ -108,7 +111,8 @@ class Store:
 
         Other settings are left out: even at its default, a new one would change the hash of every run.
         """
-        unread = ("study.", "evaluation.", *(() if run.config.training.self_training_share else ("generation.",)))
+        unread = ("study.", "evaluation.", "curriculum.shelf_epochs")
+        unread = (*unread, *(() if run.config.training.self_training_share else ("generation.",)))
         flat = flatten(run.config.to_dict_in_full())
         settings = {k: v for k, v in flat.items() if k not in PLACE and not k.startswith(unread)}
         return digest(json.dumps([VERSION, self.data.identity, settings], sort_keys=True))[:16]

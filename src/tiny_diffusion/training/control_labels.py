@@ -23,6 +23,7 @@ SCALE = 1000  # shares are kept as whole thousandths
 # Dialogue has fixed bounds rather than thirds: next to none of the text, some of it, and most of it.
 DIALOGUE_BOUNDS = (0.05, 0.5)
 PARAGRAPH_BREAK = "\n\n"
+UNLABELLED = ""  # the format of a stage whose rows get no level of any control
 
 Measures = npt.NDArray[np.int32]
 
@@ -138,6 +139,11 @@ def drop_controls(levels: Tensor, dropout: float, generator: Generator) -> Tenso
     rows, _, controls = levels.shape
     kept = torch.rand(rows, 1, 1, generator=generator) >= dropout
     return levels * (kept & (torch.rand(rows, 1, controls, generator=generator) < 0.5))
+
+
+def nothing_known(encoded: Examples) -> Tensor:
+    """Measures (N, M) of text that teaches no control: all UNKNOWN."""
+    return torch.full((len(encoded.ids), len(MEASURES)), UNKNOWN, dtype=torch.int32)
 
 
 def measure_examples(examples: Sequence[Sequence[str]], encoded: Examples, data: Processed) -> Tensor:

@@ -119,11 +119,17 @@ class Deadline:
 class Course:
     """Tells where a run is in its schedule, when a stage is over, and what early stopping does to the rest."""
 
-    def __init__(self, settings: TrainingConfig, stage_steps: Sequence[int], progress: Progress) -> None:
-        """``stage_steps``: planned steps of each stage. A deadline that ``progress`` knows of continues."""
+    def __init__(
+        self, settings: TrainingConfig, stage_steps: Sequence[int], progress: Progress, first: int = 0
+    ) -> None:
+        """``stage_steps``: planned steps of each stage, of which ``first`` is the first on the book itself.
+
+        A deadline that ``progress`` knows of continues.
+        """
         self.settings, self.stage_steps, self.progress = settings, stage_steps, progress
         self.total_steps = sum(stage_steps)
         self.stage_ends = [steps / self.total_steps for steps in accumulate(stage_steps)]
+        self.book_begins = self.stage_ends[first - 1] if 0 < first < len(stage_steps) else 0.0
         self.deadline: Deadline | None = None
         if progress.seconds is not None:
             self.deadline = Deadline(progress.seconds, used=progress.used, stretches=progress.stretches)
@@ -154,6 +160,12 @@ class Course:
         if ends == begins:  # max_steps ends the run before this stage
             return 1.0
         return max(0.0, place - begins) / (ends - begins)
+
+    def book_place(self, place: float) -> float:
+        """Place in what comes after the shelf, from 0 to 1; 0 during the shelf, unless the run has nothing else."""
+        if self.book_begins >= 1:  # max_steps ends the run before the book
+            return place
+        return max(0.0, place - self.book_begins) / (1 - self.book_begins)
 
     @property
     def stretches(self) -> bool:
@@ -187,7 +199,9 @@ class Course:
             end = p.line.end if self.deadline else now + sum(self.stage_steps[p.stage + 1 :])
             p.line = p.line.moved(now, end, self.stage_ends[p.stage])
         elif settings.scheduler != "constant":
-            flat = 1 - settings.decay_share if settings.scheduler == "linear" else 0.0
+            flat = 0.0
+            if settings.scheduler == "linear":
+                flat = 1 - settings.decay_share * (1 - self.book_begins)
             end = min(p.line.end, now + settings.cooldown_share * now)
             p.line = p.line.moved(now, end, max(self.place, flat))
             p.cooling = p.line.place(now) < 1
@@ -215,11 +229,14 @@ def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[in
     return steps
 
 
-def learning_rate_scale(config: TrainingConfig, step: int, place: float, stage_place: float, stage: int) -> float:
+def learning_rate_scale(
+    config: TrainingConfig, step: int, place: float, stage_place: float, stage: int, book_place: float
+) -> float:
     """Share of the peak learning rate at ``step``, at ``place`` in the run and ``stage_place`` in its stage.
 
     Warm-up is linear over ``warmup_steps``, at most WARMUP_SHARE of the schedule and FIRST_STAGE_SHARE of the first
-    stage. ``linear`` falls over the last ``decay_share``; ``cosine_with_restarts`` runs one cosine per stage
+    stage. ``linear`` falls over the last ``decay_share`` of the book itself, see ``Course.book_place``: a rate that
+    fell on the shelf would leave little for the turn to the book. ``cosine_with_restarts`` runs one cosine per stage
     (Loshchilov & Hutter 2017).
     """
     of_stage = 1.0 if stage else stage_place / FIRST_STAGE_SHARE
@@ -228,15 +245,18 @@ def learning_rate_scale(config: TrainingConfig, step: int, place: float, stage_p
     if config.scheduler == "constant":
         return rise
     if config.scheduler == "linear":
-        return rise * (low + (1 - low) * min(1.0, (1 - place) / config.decay_share))
+        return rise * (low + (1 - low) * min(1.0, (1 - book_place) / config.decay_share))
     peak = config.restart_decay**stage
     wave = 0.5 * (1 + math.cos(math.pi * min(1.0, stage_place)))
     return rise * (low + (peak - low) * wave if peak > low else low)
 
 
 def blend(config: CurriculumConfig, stage: int, epoch: int) -> float:
-    """Weight of ``stage`` against the one before it, rising to 1 over the transition; ``epoch`` counts from 0."""
-    if stage == 0:
+    """Weight of ``stage`` against the one before it, rising to 1 over the transition; ``epoch`` counts from 0.
+
+    The shelf ends at once: the first stage of the book fades out nothing.
+    """
+    if stage <= config.first:
         return 1.0
     length = config.transition_share * config.stages[stage].epochs
     return min(1.0, (epoch + 1) / (length + 1))

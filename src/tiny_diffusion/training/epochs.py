@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ..config import ProjectConfig
+from ..config.curriculum_config import ShelfStage
 from ..data.artefacts import Processed
 from ..data.curriculum import Example, build_stage, encode_examples
 from ..data.dynamic_scorer import DynamicScorer, easiest
 from ..errors import UserError
 from ..runtime import generator_for
-from .control_labels import ControlLabels, measure_examples
+from .control_labels import UNLABELLED, ControlLabels, measure_examples, nothing_known
 from .course import blend
 from .rows import Examples, Layout, chop, pack
 
@@ -36,7 +37,12 @@ class StageRows:
         encoded: list[Examples] = []
         measures: list[Tensor] = []
         for stage, level in zip(config.curriculum.stages, config.stage_levels, strict=True):
-            examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
+            other = isinstance(stage, ShelfStage)
+            examples = (
+                [(passage.text,) for passage in data.shelf.passages]
+                if other
+                else build_stage(stage, data.sentences, data.difficulty, paragraphs)
+            )
             scored = config.curriculum.dynamic_scoring and stage.format != "paragraphs"
             self.scorers.append(self._scorer(examples, data) if scored else None)
             if stage.format == "paragraphs":
@@ -44,14 +50,21 @@ class StageRows:
                 examples = [("\n\n".join(segments[0] for segments in examples),)]
             encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
             if config.model.controls:
-                measures.append(measure_examples(examples, encoded[-1], data))
+                measures.append(nothing_known(encoded[-1]) if other else measure_examples(examples, encoded[-1], data))
         self.encoded = _side_by_side(encoded)
         self.labels = self._labels(measures) if measures else None
         self.rows_per_epoch = [len(self._rows(stage, 0, share=1.0)) for stage in range(len(self.encoded))]
 
+    @property
+    def book_ids(self) -> Tensor:
+        """Ids (N,) of the book in all its stages, without the shelf; of the shelf if the run learns nothing else."""
+        first = min(self.config.curriculum.first, len(self.encoded) - 1)
+        return self.encoded[first].ids[int(self.encoded[first].bounds[0]) :]
+
     def _labels(self, measures: list[Tensor]) -> ControlLabels:
         """The labels that give the levels of the controls for any layout."""
-        formats = [stage.format for stage in self.config.curriculum.stages]
+        stages = self.config.curriculum.stages
+        formats = [UNLABELLED if isinstance(stage, ShelfStage) else stage.format for stage in stages]
         ends = list(accumulate(map(len, measures)))
         numbers = generator_for(self.config.training.seed, BOUNDS)
         last = pack(self.encoded[-1], self.width, numbers, lead=self.lead)
@@ -96,8 +109,9 @@ class StageRows:
         if own < 1:
             before = self._rows(stage - 1, self.config.curriculum.stages[stage - 1].epochs + epoch)
             rows = _replace(rows, before, 1 - own, generator)
-        if stage and self.config.curriculum.rehearsal_share:
-            earlier = reduce(Layout.beside, (self._rows(before, epoch, share=1.0) for before in range(stage)))
+        first = self.config.curriculum.first  # the shelf is not rehearsed
+        if stage > first and self.config.curriculum.rehearsal_share:
+            earlier = reduce(Layout.beside, (self._rows(before, epoch, share=1.0) for before in range(first, stage)))
             rows = _replace(rows, earlier, self.config.curriculum.rehearsal_share, generator)
         if written is not None:
             share = self.config.training.self_training_share

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,13 @@ MAY_CHANGE = (
 class RunState:
     """All that a run works on.
 
-    ``average`` are the averaged weights; ``written`` (R, T) are rows of its own text; ``teachers`` do not change.
+    ``config`` has the stage of the shelf before all others if the run has one; ``given`` is without it, and is what
+    files hold. ``average`` are the averaged weights; ``written`` (R, T) are rows of its own text; ``teachers`` do not
+    change. ``origin``: what a checkpoint says of the model that the run began from, and of its shelf.
     """
 
     config: ProjectConfig
+    given: ProjectConfig
     data: Processed
     output: Path
     ranks: Ranks
@@ -66,6 +69,7 @@ class RunState:
     progress: Progress
     written: Tensor | None = None
     teachers: Teachers | None = None
+    origin: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -78,6 +82,7 @@ class RunState:
         ranks: Ranks = ALONE,
     ) -> "RunState":
         """The state before the first step; ``start`` gives the first weights, see ``checkpoint.warm_start``."""
+        given, config = config, with_shelf(config, data)
         settings = config.training
         torch.manual_seed(seed_for(settings.seed))
         model = new_model(config, data.tokenizer)
@@ -89,8 +94,9 @@ class RunState:
         average = copy.deepcopy(model).eval().requires_grad_(False)
         optimizers, rows = make_optimizers(model, settings), StageRows(config, data)
         progress = Progress(line=Line(sum(stage_steps(config, rows.rows_per_epoch))))
-        state = cls(config, data, output, ranks, model, average, optimizers, rows, progress)
+        state = cls(config, given, data, output, ranks, model, average, optimizers, rows, progress)
         state.teachers = load_teachers(config, data, state.best_path, device)
+        state.origin = _origin(state, start)
         return state
 
     @property
@@ -136,7 +142,9 @@ class RunState:
             return
         meta = {
             "data": self.data.identity,
+            "book": self.data.book_identity,
             "source": self.data.source,
+            **self.origin,
             "language": self.data.language,
             "lines": self.data.keeps_lines,
             "words": self.words,
@@ -146,7 +154,7 @@ class RunState:
             "validation_bits_per_byte": self.progress.best,
         }
         weights = self.average.state_dict()
-        save_checkpoint(self.best_path, Checkpoint(self.config, self.data.tokenizer, weights, meta))
+        save_checkpoint(self.best_path, Checkpoint(self.given, self.data.tokenizer, weights, meta))
 
     def save(self) -> None:
         """Write what ``--resume`` needs, whole or not at all; raises DivergedError if the weights are not finite."""
@@ -159,8 +167,9 @@ class RunState:
             "format": "tiny_diffusion run",
             "version": RUN_VERSION,
             "program": PROGRAM_VERSION,
-            "config": self.config.to_dict(),
+            "config": self.given.to_dict(),
             "data": self.data.identity,
+            "origin": self.origin,
             "progress": asdict(self.progress),
             "weights": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -191,8 +200,26 @@ class RunState:
         self.model.load_state_dict(saved["weights"])
         self.average.load_state_dict(saved["average"])
         self.optimizers.restore(saved["optimizers"])
-        self.written = saved["written"]
+        self.written, self.origin = saved["written"], saved.get("origin", {})
         self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in saved["scorers"]]
+
+
+def with_shelf(config: ProjectConfig, data: Processed) -> ProjectConfig:
+    """``config`` with the stage of the shelf, if ``data`` have one; for training only, since no file may hold it."""
+    return config.model_copy(update={"curriculum": config.curriculum.with_shelf(bool(data.shelf.passages))})
+
+
+def _origin(state: RunState, start: Checkpoint | None) -> dict[str, Any]:
+    """What a checkpoint says of the model that the run began from, and of all other books that its weights know."""
+    own = state.data.shelf.books if state.config.curriculum.first else ()
+    before = start.shelf if start else ()
+    taught = state.teachers.shelf if state.teachers else ()
+    found: dict[str, Any] = {}
+    if shelf := list(dict.fromkeys((*before, *own, *taught))):
+        found["shelf"] = shelf
+    if start is not None:
+        found["from"] = {key: start.meta.get(key) for key in ("data", "source", "step", "validation_bits_per_byte")}
+    return found
 
 
 def unfinished(path: Path, config: ProjectConfig, data: Processed) -> bool:
@@ -225,8 +252,8 @@ def _length_changed(state: RunState, before: ProjectConfig) -> bool:
     # stage's epochs that is done, so the present stage must have none.
     first = p.stage if p.stage < len(scorers) and scorers[p.stage] is None else p.stage + 1
     stages = range(first, len(state.config.curriculum.stages))
-    length = [*(f"curriculum.stages[{stage}].epochs" for stage in stages), "training.max_steps"]
-    changed = state.config.differences(before)
+    length = [*map(state.config.curriculum.epochs_key, stages), "training.max_steps"]
+    changed = state.given.differences(before)
     allowed = {*MAY_CHANGE, *length}
     if state.config.training.early_stopping_patience:  # it counts validations
         allowed.remove("training.eval_every_epochs")
@@ -255,12 +282,12 @@ def _lengthen(state: RunState, before: ProjectConfig) -> None:
     all_done = p.stage_step >= epochs * in_epoch
     if p.stage_step > epochs * in_epoch or (all_done and not p.finished and not p.closing):
         done = -(-p.stage_step // in_epoch)
-        raise UserError(f"curriculum.stages[{p.stage}].epochs={epochs}, but {done} are done: give more")
+        raise UserError(f"{config.curriculum.epochs_key(p.stage)}={epochs}, but {done} are done: give more")
     if 0 < most < p.step:
         raise UserError(f"training.max_steps={most}, but {p.step} are done: give more, or 0 for all epochs")
     p.line, p.cooling, p.seconds = Line(total), False, None
     final = p.stage == len(config.curriculum.stages) - 1
-    longer = total > sum(stage_steps(before, state.rows.rows_per_epoch))
+    longer = total > sum(stage_steps(with_shelf(before, state.data), state.rows.rows_per_epoch))
     if p.finished and longer and not (all_done and final):
         p.finished, p.since_best = False, 0
         if all_done:  # max_steps had ended the run together with the stage

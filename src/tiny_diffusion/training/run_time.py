@@ -139,7 +139,7 @@ class Rehearsal:
         self.state = replace(
             state, ranks=ALONE, average=state.model, optimizers=self.optimizers, progress=progress, written=None
         )
-        course = Course(state.config.training, state.stage_steps, progress)
+        course = Course(state.config.training, state.stage_steps, progress, state.config.curriculum.first)
         self.layout = state.rows.epoch(stage, 0)
         self._stepper = Stepper(self.state, course, stops=lambda: False)
 
@@ -189,13 +189,14 @@ def _save_seconds(state: RunState) -> float:
         return time.perf_counter() - began
 
 
-def preset_within(tokens_per_epoch: int, rate: float, limit: float = DAY) -> str | None:
+def preset_within(tokens_per_epoch: int, shelf_tokens: int, rate: float, limit: float = DAY) -> str | None:
     """The largest CPU preset whose run ends within ``limit`` seconds; None if there is none.
 
-    ``rate``: operations per second of this machine in the measured steps.
+    ``shelf_tokens``: of all epochs on the shelf. ``rate``: operations per second of this machine in the measured steps.
     """
     for name in CANDIDATES:
         config = ProjectConfig.preset(name)
-        if training_flops(config, config.vocab_size, tokens_per_epoch * config.curriculum.epochs) / rate <= limit:
+        tokens = tokens_per_epoch * config.curriculum.epochs + shelf_tokens
+        if training_flops(config, config.vocab_size, tokens) / rate <= limit:
             return name
     return None

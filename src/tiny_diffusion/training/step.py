@@ -101,7 +101,7 @@ def rare_first_mask(rate: Tensor, ids: Tensor, scorable: Tensor, rarity: Tensor,
 
 
 def draw_causal(rows: int, share: tuple[float, float], place: float, generator: Generator) -> Tensor:
-    """Which of ``rows`` learn the causal reading (B,), where ``place`` (0 to 1) of the run is done.
+    """Which of ``rows`` learn the causal reading (B,), at ``place`` (0 to 1), see ``Course.book_place``.
 
     Their share moves evenly from the first of ``share`` to the second; a part of a row is drawn.
     """
@@ -122,7 +122,7 @@ class Masker:
         model: Transformer,
         text: Tensor,
     ) -> None:
-        """``text`` (N,): ids of the training text, whose rare tokens ``rare_first`` hides."""
+        """``text`` (N,): ids of the book's training text, whose rare tokens ``rare_first`` hides."""
         self.config = config
         self.full_range_share = full_range_share
         self.schedule = model.schedule
@@ -206,7 +206,7 @@ class Stepper:
     def __init__(self, state: RunState, course: Course, stops: Callable[[], bool]) -> None:
         """``stops`` is asked between two micro-batches whether the step is to be given up."""
         config, self.state, self.course, self.stops = state.config, state, course, stops
-        share, text = config.curriculum.full_range_share, state.rows.encoded[-1].ids  # one tensor for all stages
+        share, text = config.curriculum.full_range_share, state.rows.book_ids
         self.masker = Masker(config.training, share, state.data.tokenizer, state.model, text)
         self.objective = state.ranks.distribute(Objective(state.model, config.training, state.teachers))
 
@@ -220,7 +220,8 @@ class Stepper:
         state.model.train()
         torch.manual_seed(seed_for(settings.seed, *state.ranks.own(DROPOUT, p.step)))
         place = self.course.place
-        scale = learning_rate_scale(settings, p.step, place, self.course.stage_place(place), p.stage)
+        stage_place, book_place = self.course.stage_place(place), self.course.book_place(place)
+        scale = learning_rate_scale(settings, p.step, place, stage_place, p.stage, book_place)
         curriculum, generator = state.config.curriculum, generator_for(settings.seed, MASKS, p.step)
         masked, t = self.masker.draw(batch, mask_range(curriculum, p.stage, epoch), generator)
         if batch.controls is not None:
@@ -229,7 +230,7 @@ class Stepper:
         causal = torch.zeros(len(batch), dtype=torch.bool)
         if settings.objective == "dual":
             causal = draw_causal(
-                len(batch), settings.causal_share, place, generator_for(settings.seed, READING, p.step)
+                len(batch), settings.causal_share, book_place, generator_for(settings.seed, READING, p.step)
             )
             masked = torch.where(causal[:, None], batch.scorable, masked)
         loss = self._add_gradients(batch, masked, t, causal)

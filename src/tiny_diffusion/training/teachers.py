@@ -27,6 +27,7 @@ def load_teachers(config: ProjectConfig, data: Processed, best: Path, device: to
     if not settings.teachers:
         return None
     models, fingerprints = [], []
+    others: dict[str, None] = {}
     for number, path in enumerate(settings.teachers):
         if Path(path).resolve() == best.resolve():
             raise UserError(f"training.teachers[{number}]={path} is overwritten by this run: give another --output")
@@ -35,7 +36,8 @@ def load_teachers(config: ProjectConfig, data: Processed, best: Path, device: to
             raise UserError(f"training.teachers[{number}]={path} cannot teach this run: {'; '.join(differences)}")
         models.append(checkpoint.build(device).requires_grad_(False))
         fingerprints.append(fingerprint(Path(path)))
-    return Teachers(tuple(models), settings.teacher_share, tuple(fingerprints))
+        others |= dict.fromkeys(checkpoint.shelf)
+    return Teachers(tuple(models), settings.teacher_share, tuple(fingerprints), tuple(others))
 
 
 def _read(settings: TrainingConfig, number: int, *, mmap: bool = False) -> Checkpoint:
@@ -57,7 +59,7 @@ def _differences(teacher: Checkpoint, config: ProjectConfig, data: Processed) ->
         )
         if there != here
     ]
-    if teacher.meta.get("data") != data.identity:
+    if teacher.book_identity != data.book_identity:
         found.append(f"it learnt from other prepared data, of {teacher.meta.get('source')!r}")
     elif teacher.tokenizer.to_json() != data.tokenizer.to_json():
         found.append("it has another tokenizer")

@@ -72,17 +72,18 @@ class Trainer:
         self.state = state = RunState.begin(config, data, output, start=start, ranks=ranks)
         if resume:
             state.restore()
-        self.config, self.data, self.output, self.ranks, self.device = config, data, output, ranks, device
+        # With the stage of the shelf, if there is one; ``state.given`` is without it, and is what files hold.
+        self.config, self.data, self.output, self.ranks, self.device = state.config, data, output, ranks, device
         self.model, self.average, self.rows, self.progress = state.model, state.average, state.rows, state.progress
         self.best_path, self.run_path = state.best_path, state.run_path
         self.average.embedding.register_forward_pre_hook(lambda *_: self._give_up())
-        self.course = Course(settings, state.stage_steps, state.progress)
+        self.course = Course(settings, state.stage_steps, state.progress, state.config.curriculum.first)
         self.stage_steps, self.total_steps = self.course.stage_steps, self.course.total_steps
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, device)
         if self.compiled:
             self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context + self.model.shift)
         self.stepper = Stepper(state, self.course, self._stops_amid_step)
-        self.validation = Validation(config, data, ranks.rows(settings.batch_size))
+        self.validation = Validation(state.config, data, ranks.rows(settings.batch_size))
         self.saving = Saving(self.save_run)
         self.stop_requested = False
         self.tell: Callable[[str], None] = lambda what: None

@@ -70,7 +70,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     "--member",
     "members",
     multiple=True,
-    metavar="CHECKPOINT",
+    metavar="CHECKPOINT|FOLDER",
     help="Average its laws with the model's; may be repeated.",
 )
 @click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to compare; may repeat.")
@@ -114,9 +114,9 @@ def command(
 
     N-gram models and PPMd are measured on the same text. Several CHECKPOINTs (seeds of one run) are measured with the
     first one's settings; their mean and spread go to evaluation_seeds.json and report_seeds.html beside the first.
-    The folder of train --seeds is its student or first model, the others --member.
+    The folder of a run is its best model, that of train --seeds its student or first model, the others --member.
     """
-    from ...checkpoint import load_checkpoint
+    from ...checkpoint import best_models, load_checkpoint
     from ...evaluation.curves import read_curves
     from ...evaluation.report.several import combine
     from .report_tables import show, show_seeds
@@ -128,11 +128,10 @@ def command(
         raise UserError(f"--fast is --preset fast, but --preset {preset} is given too: leave one out")
     paths = [Path(name) for name in checkpoints or (checkpoint,)]
     target = _target(paths, output)
-    others = tuple(Path(name) for name in members)
-    student = paths[0] / "best_model.pt"
-    in_folder = [*([student] if student.is_file() else []), *sorted(paths[0].glob("member-*/best_model.pt"))]
-    if len(paths) == 1 and len(in_folder) > 1:
-        paths, others = in_folder[:1], (*in_folder[1:], *others)
+    others = tuple(model for name in members for model in best_models(Path(name)))
+    if len(paths) == 1:
+        first, *rest = best_models(paths[0])
+        paths, others = [first], (*rest, *others)
     everything = {path.resolve() for path in (*paths, *others)}
     if len(everything) < len(paths) + len(others):
         raise UserError("a checkpoint is given twice: the spread would be too small, and the mean lopsided")

@@ -79,6 +79,8 @@ def open_study(ctx: click.Context, base: ProjectConfig, data_dir: str, output: s
     check_folder(Path(output))
     data = load_processed(Path(data_dir))
     config = study_config(ctx, base, data)
+    if data.shelf.passages:
+        say("studies compare ways to learn one book: the shelf is left out")
     return OpenStudy(config, data, Store(Path(output) / "runs", data, config.evaluation), Lengths(data))
 
 

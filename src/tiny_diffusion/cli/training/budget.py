@@ -133,9 +133,11 @@ def _rank(budget: Budget, options: "list[Option]", law: "Law", limits: "Limits",
         return candidates(options, law, limits, seconds)
     except TooShort as error:
         least = (used + error.least.seconds + 1) / (1 - MARGIN)
+        shelf = error.least.option.shelf
         raise UserError(
             f"--time-budget {duration(budget.seconds)} is too short here: the least that works is about "
-            f"{duration(least + 1)} ({error.least.option.name}, {error.least.epochs[-1]} epoch of paragraphs)"
+            f"{duration(least + 1)} ({error.least.option.name}, {error.least.epochs[-1]} epoch of paragraphs"
+            + (f" after {shelf} of the shelf; give fewer curriculum.shelf_epochs)" if shelf else ")")
         ) from error
 
 
@@ -237,6 +239,11 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
         f"chosen: {best.option.name}, {first}about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
         "the lowest expected bits per byte on the test text"
     )
+    if best.option.shelf:
+        say(
+            f"{best.option.shelf} epochs of the shelf come first, within this time (curriculum.shelf_epochs changes "
+            "them); the expected bits per byte are those of the book alone"
+        )
     beyond = abs(size.parameters / best.option.parameters - 1) > 0.2
     say(
         f"these figures come from a book of {law.book_bytes / 1e6:.2f} MB"

@@ -22,6 +22,7 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     ``free``: bytes that were free before the trainer was built. ``seconds_left``: after which the run ends, however
     many steps it has taken. Returns the measured pace.
     """
+    from ...data.shelf import other_books
     from ...runtime import fast_bfloat16
     from ...training.flops import critical_flops, run_flops
     from ...training.memory import estimate_memory
@@ -51,8 +52,15 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     step = pace.step(config.training.batch_size)
     flops = run_flops(config, trainer.model.vocab_size, trainer.total_steps)
     unique = int(trainer.rows.encoded[-1].lengths.sum())
+    shelf = int(trainer.rows.encoded[0].lengths.sum()) if config.curriculum.first else 0
     kept = memory.parameters + memory.ema + memory.optimizer + memory.teachers
     weights = "weights, average, optimizer" + (", teachers" if memory.teachers else "")
+    if shelf:
+        epochs = config.curriculum.stages[0].epochs
+        say(
+            f"first {epochs} epochs of {other_books(trainer.data.shelf.books)}, {shelf / 1e6:.3f}M tokens, "
+            f"{trainer.stage_steps[0] / trainer.total_steps:.0%} of the run; then the book"
+        )
     length = f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving"
     if seconds_left is not None:
         length = f"steps of {step:.2g} s until the time is up in {duration(seconds_left)}"
@@ -60,11 +68,12 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
         f"{length} ({pace.steps} steps timed); at the peak {each}"
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} {weights}; "
         f"{memory.activations / 1e9:.2f} activations); "
-        f"{flops:.1e} FLOPs, {flops / critical_flops(unique):,.1f} times the critical compute "
-        f"for {unique / 1e6:.3f}M tokens (an extrapolation at this size)",
+        f"{flops:.1e} FLOPs, {flops / critical_flops(unique + shelf):,.1f} times the critical compute "
+        f"for {(unique + shelf) / 1e6:.3f}M tokens (an extrapolation at this size)",
     )
     if seconds > DAY and seconds_left is None:
-        fits = preset_within(unique, flops / trainer.total_steps / step)
+        epochs = config.curriculum.stages[0].epochs
+        fits = preset_within(unique, shelf * epochs, flops / trainer.total_steps / step)
         hint = f"--config {fits} would end within a day" if fits else "no preset would end within a day"
         warn(f"this run cannot finish within a day on this machine; {hint}")
     return pace
@@ -102,9 +111,9 @@ def how_to_extend(trainer: "Trainer") -> str:
     p, most = trainer.progress, trainer.config.training.max_steps
     if 0 < most <= p.step:
         return f"to continue, give --resume more steps, such as --training.max_steps {2 * most}"
-    stage = len(trainer.config.curriculum.stages) - 1
-    epochs = trainer.config.curriculum.stages[stage].epochs
-    return f"to continue, give --resume more epochs, such as --set curriculum.stages[{stage}].epochs={2 * epochs}"
+    curriculum = trainer.config.curriculum
+    last, epochs = len(curriculum.stages) - 1, curriculum.stages[-1].epochs
+    return f"to continue, give --resume more epochs, such as --set {curriculum.epochs_key(last)}={2 * epochs}"
 
 
 def describe_settings(config: ProjectConfig, preset: str, base: ProjectConfig) -> None:
@@ -117,9 +126,14 @@ def describe_settings(config: ProjectConfig, preset: str, base: ProjectConfig) -
 
 def describe_start(start: "Checkpoint", data: "Processed") -> None:
     """Print what the run starts from, and a warning if the checkpoint may know text that is held out here."""
+    from ...data.shelf import other_books
+
     bits = start.meta.get("validation_bits_per_byte", math.nan)
     say(f"starting from a checkpoint at step {start.meta.get('step', 0):,}, {bits:.3f} bits per byte on validation")
-    if start.meta.get("data") != data.identity:
+    if start.shelf:
+        again = "no shelf is read again unless you give curriculum.shelf_epochs"
+        say(f"it has learnt from {other_books(start.shelf)}; {again}")
+    if start.book_identity != data.book_identity:
         warn("it was trained on other data, which may hold text that is held out here: figures may be too good")
 
 

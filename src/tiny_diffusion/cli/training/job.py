@@ -118,9 +118,9 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
     if job.dry_run:
         trainer = job.trainer(ranks)
         if job.verbose:
-            click.echo(trainer.config.to_toml())
+            click.echo(trainer.state.given.to_toml())
         else:
-            describe_settings(trainer.config, *job.preset)
+            describe_settings(trainer.state.given, *job.preset)
         describe_run(trainer, free, job.seconds_left)
         return False
     with locked(output), memory_errors():
@@ -140,7 +140,7 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
             keep_deadline(job.budget, trainer, pace)
         if not job.resume and (moved := move_aside(output)) is not None:
             say(f"the run that was in {output} is now in {moved}")
-        write_text(output / CONFIG_FILE, trainer.config.to_toml())
+        write_text(output / CONFIG_FILE, trainer.state.given.to_toml())
         finished = follow(trainer, append=job.resume)
     return _conclude(job, trainer, finished)
 

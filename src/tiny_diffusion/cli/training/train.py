@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
     if paths:
-        changes(ctx).append(f"training.teachers={json.dumps(paths)}")
+        from ...checkpoint import best_models
+
+        found = [str(model) for path in paths for model in best_models(Path(path))]
+        changes(ctx).append(f"training.teachers={json.dumps(found)}")
 
 
 @examples(
@@ -68,9 +71,9 @@ def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[
     multiple=True,
     expose_value=False,
     callback=_note_teachers,
-    metavar="CHECKPOINT",
-    help="Learn from this trained model's predictions too, in equal parts with others; may be repeated. "
-    "training.teacher_share says how much.",
+    metavar="CHECKPOINT|FOLDER",
+    help="Learn from this trained model's predictions too, in equal parts with others: a checkpoint, or the folder of "
+    "a run or of train --seeds; may be repeated. training.teacher_share says how much.",
 )
 @click.option(
     "--seeds",
@@ -154,6 +157,8 @@ def command(
             continues = resume and (budget is not None or (not named and kept.exists()))
             name = str(kept) if continues else preset
             base = ProjectConfig.preset(name)
+        if begun is not None and begun.shelf:  # one run on a shelf serves many that begin from it
+            base = base.override(**{"curriculum.shelf_epochs": 0})
         config = resolve(ctx, base)
         job = Job(config, open_book(book), book, folder, resume, (name, base), start=begun, budget=budget)
     job = replace(job, dry_run=dry_run, verbose=verbose)

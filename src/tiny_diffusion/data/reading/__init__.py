@@ -7,6 +7,6 @@ It may import ``data.language`` and what ``data`` may import. Start with ``loadi
 from .cleaning import Cleaned, clean_book
 from .encoding import decode
 from .loading import Book, OutOfReach, read_book
-from .shelf import read_books
+from .several import read_books
 
 __all__ = ["Book", "Cleaned", "OutOfReach", "clean_book", "decode", "read_book", "read_books"]

@@ -61,8 +61,9 @@ class Removed:
                 self.examples.setdefault(kind, other.examples[kind])
 
     def rows(self) -> list[tuple[str, int, str]]:
-        """(kind, count, example) in a fixed order."""
-        return [(kind, self.counts[kind], self.examples.get(kind, "")) for kind in REMOVABLE if kind in self.counts]
+        """(kind, count, example) in a fixed order: what ``--keep`` can leave in, then the others."""
+        kinds = [*(kind for kind in REMOVABLE if kind in self.counts), *(k for k in self.counts if k not in REMOVABLE)]
+        return [(kind, self.counts[kind], self.examples.get(kind, "")) for kind in kinds]
 
 
 def plain(blocks: Iterable[Block]) -> str:

@@ -95,6 +95,7 @@ def evaluate(
         generation=generation,
         missing=subject.missing,
         counts=subject.weights,
+        shelf=list(dict.fromkeys(book for each in (checkpoint, *rivals.members) for book in each.shelf)),
     )
 
 

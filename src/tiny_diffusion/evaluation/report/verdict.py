@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from ...data.shelf import other_books
 from ..blind_test.statistics import BlindReport
 from ..likelihood.bound import Likelihood
 from ..likelihood.comparison import NGRAM_NAMES
@@ -45,6 +46,8 @@ def outcome(row: Likelihood) -> str:
 def headline(reports: Sequence[Report]) -> str:
     """One sentence: whom the model beats, is level with and loses to; for several checkpoints, how often."""
     found: dict[str, list[str]] = {}
+    shelf = dict.fromkeys(book for each in reports for book in each.shelf)
+    first = f", which has learnt from {other_books(list(shelf))} first," if shelf else ""
     for each in reports:
         for name, row in rivals(each).items():
             found.setdefault(name, []).append(outcome(row))
@@ -61,7 +64,7 @@ def headline(reports: Sequence[Report]) -> str:
         if names:
             parts.append(f"{said} {_join(names)}")
     every = f", with each of {len(reports)} checkpoints" if agreed and len(reports) > 1 else ""
-    return f"On this held-out text the model {_join(parts, ', and ')}{every}."
+    return f"On this held-out text the model{first} {_join(parts, ', and ')}{every}."
 
 
 def learnt_nothing(report: Report) -> bool:
@@ -148,6 +151,11 @@ def details(report: Report) -> list[str]:
         if name.endswith(TIMES_COUNTS):
             what = "the exponents of network and counts are"
         lines.append(f"{name}: {what} {shown}.")
+    if report.shelf:
+        lines.append(
+            f"The networks have learnt from {other_books(report.shelf)} first ({', '.join(report.shelf)}), n-grams and "
+            "PPMd from the book alone: these figures are no figures of a model of one book."
+        )
     if report.blind is not None:
         lines.append(people(report.blind))
     if report.rough_interval:
