@@ -9,7 +9,8 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from tests.cli.running import SMALL
+from tests.cli.running import SMALL, run
+from tests.conftest import make_book
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.cli.main import app
 from tiny_diffusion.cli.training import job
@@ -130,6 +131,29 @@ def test_a_budget_is_shared_out_by_the_time_that_each_run_takes() -> None:
     project = ProjectConfig.preset("cpu_2m")
     shares = list(_shares(Job(project, None, Path(), Path()), 2))  # type: ignore[arg-type]
     assert shares == pytest.approx([3 / 14, 3 / 11, 1.0])
+
+
+def test_a_run_on_the_shelf_serves_another_which_reads_no_shelf_again(
+    tmp_path: Path, prepared: Path, book_text: str
+) -> None:
+    (tmp_path / "book.txt").write_text(book_text, encoding="utf-8")
+    (tmp_path / "other.txt").write_text(make_book(5_000, seed=9), encoding="utf-8")
+    given = [f"--shelf={tmp_path / 'other.txt'}", f"--output={tmp_path / 'data'}", "--config=debug"]
+    pipeline = ["--pipeline.vocab_size", "1024"]
+    run(None, "prepare", f"--book={tmp_path / 'book.txt'}", *given, *pipeline)
+    alone = [part for part in SHORT if part != "--set" and not part.startswith("curriculum.")]
+    shelf = train(tmp_path / "data", tmp_path / "shelf", *alone, "--set", "curriculum.stages=[]")
+    assert shelf.exception is None and "first 4 epochs of 1 other book" in shelf.stdout
+    start = ["--from", str(tmp_path / "shelf" / "best_model.pt")]
+    done = train(tmp_path / "data", tmp_path / "book", *SHORT, *start)
+    assert done.exception is None and "it has learnt from 1 other book" in done.stdout
+    assert "first 4 epochs" not in done.stdout and "warning" not in done.output
+    saved = load_checkpoint(tmp_path / "book" / "best_model.pt")
+    assert saved.shelf == ("other.txt",) and saved.config.curriculum.shelf_epochs == 0
+    listed = CliRunner().invoke(app, ["runs", str(tmp_path / "book")], standalone_mode=False).stdout
+    assert "book.txt, after 1 other book" in listed
+    with pytest.raises(UserError, match="give --config for the stages of the book"):
+        raise train(tmp_path / "data", tmp_path / "none", *start).exception or AssertionError("it went")
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,15 @@ def test_the_verdict_over_checkpoints_counts_them(report: Report) -> None:
     assert "loses to the n-grams (1 of 3 checkpoints), and beats the n-grams (2 of 3 checkpoints)" in said
 
 
+def test_a_model_that_learnt_from_other_books_says_so(report: Report) -> None:
+    own = made_up(report, row("bigram", 2.5, 0.4, 0.6))
+    after = replace(own, shelf=["emma.txt", "dorian.txt"])
+    said = "On this held-out text the model, which has learnt from 2 other books first, beats the n-grams"
+    assert headline([after]) == f"{said}." and headline([own, after]) == f"{said}, with each of 2 checkpoints."
+    assert said in render(after, None) and "emma.txt, dorian.txt" in render(after, None)
+    assert "other books" not in headline([own]) + " ".join(details(own))
+
+
 def test_the_details_name_the_best_rival_and_what_is_missing(report: Report) -> None:
     found = made_up(report, row("bigram", 1.9, -0.2, -0.05), row("3-gram Kneser-Ney", 1.5, -0.6, -0.4))
     first, missing, *_ = details(found)

@@ -24,6 +24,16 @@ def option(name: str, parameters: int, row: float, validation: float = 2.0, rows
     return Option(name, parameters, 128, (140, 2_000, rows), 360_054, pace, build=1.0)
 
 
+def test_the_epochs_of_a_shelf_come_first_within_the_time_and_change_nothing_else() -> None:
+    plain = option("cpu_2m", 2_000_000, 0.001)
+    own, more = (
+        candidate(each, LAW, Limits(), 20, 16) for each in (plain, replace(plain, rows=(5_000, *plain.rows), shelf=4))
+    )
+    assert more.epochs == (4, *own.epochs) and more.settings() == own.settings()
+    assert more.bits_per_byte == own.bits_per_byte
+    assert more.seconds - own.seconds > 4 * 5_000 * plain.pace.row
+
+
 SPEEDS = st.lists(st.floats(1e-4, 1.0), min_size=len(LAW.sizes), max_size=len(LAW.sizes)).map(sorted)
 
 

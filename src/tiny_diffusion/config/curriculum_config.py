@@ -94,7 +94,8 @@ class CurriculumConfig(Config):
         if not first + self.stages:
             raise UserError(
                 "curriculum.stages=[] trains on a shelf alone, but "
-                + ("curriculum.shelf_epochs=0" if shelf else "the data has none: give prepare --shelf")
+                + ("curriculum.shelf_epochs=0" if shelf else "the data have none: prepare them with --shelf")
+                + ", or give --config for the stages of the book"
             )
         return self.model_copy(update={"stages": first + self.stages})
 

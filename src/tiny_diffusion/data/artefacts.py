@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -67,6 +67,10 @@ class Processed:
         texts = self.texts("train")
         breaks = sum(text.count(BREAK) for text in texts)
         return sum(text.count("\n") for text in texts) - 2 * breaks > LINES_SHARE * breaks
+
+    def without_shelf(self) -> "Processed":
+        """The data of the book alone, as if they had been prepared without a shelf."""
+        return replace(self, shelf=Shelf(), identity=self.book_identity)
 
     def texts(self, split: str) -> list[str]:
         """Texts of the passages of one split, in book order."""

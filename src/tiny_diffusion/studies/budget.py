@@ -138,7 +138,8 @@ class Candidate:
 def candidate(option: Option, law: Law, limits: Limits, last: int, batch: int) -> Candidate:
     """The run of ``option`` with ``last`` epochs of the last stage, unless the limits fix the epochs."""
     first = (option.shelf,) if option.shelf else ()
-    epochs = first + (limits.epochs or (*[EARLY] * (len(option.rows) - len(first) - 1), last))
+    own = (*[EARLY] * (len(option.rows) - len(first) - 1), last) if limits.epochs is None else limits.epochs
+    epochs = first + own
     eval_every = limits.eval_every or math.ceil(epochs[-1] / VALIDATIONS)
     sample_every = eval_every * (VALIDATIONS // SAMPLES) if limits.sample_every is None else limits.sample_every
     bits = law.bits_per_byte(option.parameters, option.text_bytes, epochs[-1], batch * option.context)
@@ -171,7 +172,7 @@ def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float
     All numbers of epochs are tried: one more epoch can take less time if it makes validations rarer.
     """
     most = law.nearest(option.parameters).most_epochs
-    for last in range(1 if limits.epochs else most, 1, -1):
+    for last in range(most if limits.epochs is None else 1, 1, -1):
         found = candidate(option, law, limits, last, batch)
         if found.seconds <= seconds:
             return found
@@ -193,7 +194,9 @@ def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: flo
         least = min(found, key=lambda c: c.seconds)
         raise TooShort(least)
     if limits.student_epochs is not None and limits.epochs is None:
-        whole = [c for c in found if c.epochs[-1] == law.nearest(c.option.parameters).most_epochs]
+        # Students of members that each read a shelf were not measured; one run on the shelf can serve them all.
+        alone = [c for c in found if not c.option.shelf]
+        whole = [c for c in alone if c.epochs[-1] == law.nearest(c.option.parameters).most_epochs]
         found += [taught(c, law, limits.student_epochs) for c in whole]
     return sorted(found, key=lambda c: (c.seconds > seconds, c.bits_per_byte, c.seconds))
 

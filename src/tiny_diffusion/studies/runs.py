@@ -7,7 +7,7 @@ Each run has its own folder, named by a hash of the data and of all settings exc
 import json
 import math
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from ..config.evaluation_config import SCORING
 from ..config.overrides import flatten
 from ..data.artefacts import Processed
 from ..data.folder import digest
-from ..data.shelf import Shelf
 from ..errors import DivergedError, UserError
 from ..evaluation.likelihood.bound import Likelihood, held_out, model_nats, summarise
 from ..files import write_text
@@ -89,7 +88,7 @@ class Store:
 
     def __init__(self, root: Path, data: Processed, evaluation: EvaluationConfig) -> None:
         # Studies compare ways to learn one book: a shelf is left out, and so is its setting from the runs' hashes.
-        self.data = replace(data, shelf=Shelf(), identity=data.book_identity)
+        self.data = data.without_shelf()
         self.root, self.evaluation = root, evaluation
         self._stop_requested = False
         self._trainer: Trainer | None = None

@@ -42,7 +42,7 @@ def command(data_dir: str, output: str, as_json: bool) -> None:
     prepared = read_meta(Path(data_dir)) is not None
     with errors.status("measuring products and copies") as status, tempfile.TemporaryDirectory() as folder:
         peaks = measure_peaks(torch.device(machine.device))
-        data = load_processed(Path(data_dir)) if prepared else _stand_in(Path(folder))
+        data = load_processed(Path(data_dir)).without_shelf() if prepared else _stand_in(Path(folder))
         needs = []
         with memory_errors():
             for need in presets_here(machine, data, None if prepared else NOMINAL_TOKENS, Path(folder)):

@@ -56,7 +56,7 @@ class Job:
         preset: the name of a preset or file, and its settings; ``dry_run`` prints what differs from it.
         dry_run: only print the settings and the estimates.
         verbose: print all settings in a dry run.
-        start: a checkpoint whose weights the run begins with.
+        start: a checkpoint whose weights the run begins with, read from ``start_path``.
         budget: the time that the run must keep.
         choice: the choice of a size for that time.
         again: what a user does to continue a stopped run; ``train --resume`` if None.
@@ -72,6 +72,7 @@ class Job:
     dry_run: bool = False
     verbose: bool = False
     start: "Checkpoint | None" = None
+    start_path: str | None = None
     budget: Budget | None = None
     choice: Choice | None = None
     again: str | None = None

@@ -42,12 +42,14 @@ def run_members(job: Job, count: int, *, student: bool) -> None:
 def _member(job: Job, number: int, again: str) -> Job:
     output = member_folder(job.output, number)
     config = job.config.override(**{"training.seed": job.config.training.seed + number})
-    return replace(job, config=config, output=output, resume=job.resume and _begun(output), again=again, member=True)
+    return replace(_part(job, output), config=config, again=again, member=True)
 
 
 def _student(job: Job, members: Sequence[Job], again: str) -> Job:
     """The job of a student: of another seed than the members, with more epochs of the last stage."""
     training, last = job.config.training, len(job.config.curriculum.stages) - 1
+    if last < 0:
+        raise UserError("--student needs stages of the book, but curriculum.stages=[]: give --config for them")
     epochs = round(training.student_epochs * job.config.curriculum.stages[last].epochs)
     config = job.config.override(
         **{
@@ -56,11 +58,13 @@ def _student(job: Job, members: Sequence[Job], again: str) -> Job:
             f"curriculum.stages[{last}].epochs": epochs,
         }
     )
-    return replace(job, config=config, resume=job.resume and _begun(job.output), again=again)
+    return replace(_part(job, job.output), config=config, again=again)
 
 
-def _begun(output: Path) -> bool:
-    return (output / "checkpoints" / "last.pt").exists()
+def _part(job: Job, output: Path) -> Job:
+    """``job`` in ``output``: it goes on if it was begun there, else it starts as all of them do."""
+    begun = job.resume and (output / "checkpoints" / "last.pt").exists()
+    return replace(job, output=output, resume=begun, start=None if begun else job.start)
 
 
 def _move_aside(output: Path, members: Sequence[Job]) -> Path | None:
@@ -90,4 +94,5 @@ def _within(job: Job, share: float) -> Job:
 def _command_to_continue(job: Job, count: int, student: bool) -> str:
     """The command that trains what is left of ``count`` members, and of a ``student``."""
     parts = ["train", "--resume", "--seeds", str(count), *(["--student"] if student else [])]
+    parts += [] if job.start_path is None else ["--from", job.start_path]
     return shlex.join(["tiny-diffusion", *parts, "--data-dir", str(job.data_dir), "--output", str(job.output)])

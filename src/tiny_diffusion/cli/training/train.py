@@ -127,7 +127,7 @@ def command(
         return
     named = debug or ctx.get_parameter_source("config_name") is not ParameterSource.DEFAULT
     preset = "debug" if debug else config_name
-    if start is not None and (resume or time_budget is not None):
+    if start is not None and ((resume and seeds is None) or time_budget is not None):
         other = "--resume continues with the run's own weights" if resume else "--time-budget chooses the model itself"
         raise UserError(f"--from gives the model and its weights, but {other}: take one of the two")
     if student and seeds is None:
@@ -151,7 +151,7 @@ def command(
     else:
         begun = None if start is None else _load(start)
         kept = (folder if seeds is None else member_folder(folder, 0)) / CONFIG_FILE
-        if begun is not None and not named:
+        if begun is not None and not (named or resume):
             name, base = str(start), begun.config
         else:
             continues = resume and (budget is not None or (not named and kept.exists()))
@@ -161,6 +161,7 @@ def command(
             base = base.override(**{"curriculum.shelf_epochs": 0})
         config = resolve(ctx, base)
         job = Job(config, open_book(book), book, folder, resume, (name, base), start=begun, budget=budget)
+        job = replace(job, start_path=start)
     job = replace(job, dry_run=dry_run, verbose=verbose)
     if seeds is None:
         run(job)
