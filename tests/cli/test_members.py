@@ -152,6 +152,9 @@ def test_a_run_on_the_shelf_serves_another_which_reads_no_shelf_again(
     assert saved.shelf == ("other.txt",) and saved.config.curriculum.shelf_epochs == 0
     listed = CliRunner().invoke(app, ["runs", str(tmp_path / "book")], standalone_mode=False).stdout
     assert "book.txt, after 1 other book" in listed
+    for more in (["--seeds", "1"], ["--resume", "--seeds", "2"]):  # the second member begins as the first did
+        assert train(tmp_path / "data", tmp_path / "both", *SHORT, *start, *more).exception is None
+    assert load_checkpoint(tmp_path / "both" / "member-1" / "best_model.pt").meta["from"]["source"] == "book.txt"
     with pytest.raises(UserError, match="give --config for the stages of the book"):
         raise train(tmp_path / "data", tmp_path / "none", *start).exception or AssertionError("it went")
 

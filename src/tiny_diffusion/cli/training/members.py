@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from ...errors import UserError
 from ...training.output_folder import CONFIG_FILE, locked, move_aside
 from ..console import say
 from .job import Job, run
