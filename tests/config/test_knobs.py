@@ -32,7 +32,7 @@ ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "student_epochs"): "cli/training",
     (settings.StudyConfig, "sizes"): "cli/studies",
 }
-BY_PROPERTY = {"n_heads": "heads"}  # settings that are read through a property of their group
+BY_PROPERTY = {"n_heads": "heads", "shelf_epochs": "with_shelf"}  # read through a property or method of their group
 OWN = ("self", "torch", "np", "math")
 
 
