@@ -95,13 +95,20 @@ def test_a_stopped_run_goes_on_to_the_bit_and_no_file_holds_the_stage(
 def test_epochs_of_the_shelf_may_change_until_it_is_done(
     tmp_path: Path, dual: ProjectConfig, shelved: Processed
 ) -> None:
+    def refused(words: str, folder: Path, epochs: int) -> None:
+        with pytest.raises(UserError, match=words):
+            Trainer(dual.override(**{"curriculum.shelf_epochs": epochs}), shelved, folder, resume=True)
+
+    none = Trainer(dual.override(**{"curriculum.shelf_epochs": 0}), shelved, tmp_path / "none")
+    losses(none, 1)
+    refused("curriculum.shelf_epochs is 2 and was 0", tmp_path / "none", 2)
     losses(Trainer(dual, shelved, tmp_path), 2)
+    refused("curriculum.shelf_epochs is 0 and was 2", tmp_path, 0)
     longer = Trainer(dual.override(**{"curriculum.shelf_epochs": 5}), shelved, tmp_path, resume=True)
     steps = longer.stage_steps
     losses(longer, steps[0])  # in the first stage of the book
     assert longer.progress.stage == 1 and steps[0] == 5 * longer.state.steps_per_epoch[0]
-    with pytest.raises(UserError, match="curriculum.shelf_epochs is 6 and was 5"):
-        Trainer(dual.override(**{"curriculum.shelf_epochs": 6}), shelved, tmp_path, resume=True)
+    refused("curriculum.shelf_epochs is 6 and was 5", tmp_path, 6)
 
 
 def test_one_run_on_the_shelf_alone_serves_others_which_say_so(

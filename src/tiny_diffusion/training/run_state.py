@@ -200,7 +200,7 @@ class RunState:
         self.model.load_state_dict(saved["weights"])
         self.average.load_state_dict(saved["average"])
         self.optimizers.restore(saved["optimizers"])
-        self.written, self.origin = saved["written"], saved.get("origin", {})
+        self.written, self.origin = saved["written"], saved.get("origin", self.origin)
         self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in saved["scorers"]]
 
 
@@ -251,6 +251,8 @@ def _length_changed(state: RunState, before: ProjectConfig) -> bool:
     # The length may change for stages that are not over. A dynamic scorer chooses its examples by the share of the
     # stage's epochs that is done, so the present stage must have none.
     first = p.stage if p.stage < len(scorers) and scorers[p.stage] is None else p.stage + 1
+    if not before.curriculum.shelf_epochs:  # a stage of the shelf cannot be put before those that are done
+        first = max(first, state.config.curriculum.first)
     stages = range(first, len(state.config.curriculum.stages))
     length = [*map(state.config.curriculum.epochs_key, stages), "training.max_steps"]
     changed = state.given.differences(before)
