@@ -33,15 +33,12 @@ RANK = {
     "__main__": 10,
 }
 OPTIONAL = (
-    "torch.utils.tensorboard",
     "sentence_transformers",
     "huggingface_hub",
     "matplotlib",
     "transformers",
     "PIL",
     "onnx",
-    "wandb",
-    "mlflow",
 )
 TORCHLESS = ("config", "data")
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "import": ("importing", "Read an exported model back."),
     "runs": ("training.runs", "List training runs, compare two, remove old ones."),
     "demo": ("demo.command", "Prepare, train, write and measure on one book: about seven minutes on two cores."),
+    "curves": ("studies.curves", "Show the learning curves of several runs."),
     "doctor": ("studies.doctor", "Show what this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or explain the settings."),
 }
