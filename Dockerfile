@@ -5,6 +5,6 @@ RUN useradd --create-home --uid 1000 writer && install -d -o writer /work
 COPY pyproject.toml README.md LICENSE CHANGELOG.md /src/
 COPY src /src/src
 RUN pip install --no-cache-dir --index-url "$TORCH" "torch>=2.9" && pip install --no-cache-dir /src
-USER writer
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["tiny-diffusion"]
