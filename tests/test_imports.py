@@ -23,6 +23,7 @@ RANK = {
     "checkpoint": 4,
     "sampling": 4,
     "writing": 5,
+    "exchange": 5,
     "training": 6,
     "evaluation": 6,
     "show": 6,
@@ -31,7 +32,14 @@ RANK = {
     "cli": 9,
     "__main__": 10,
 }
-OPTIONAL = ("torch.utils.tensorboard", "sentence_transformers", "huggingface_hub", "matplotlib", "transformers", "PIL")
+OPTIONAL = (
+    "sentence_transformers",
+    "huggingface_hub",
+    "matplotlib",
+    "transformers",
+    "PIL",
+    "onnx",
+)
 TORCHLESS = ("config", "data")
 
 

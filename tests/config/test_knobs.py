@@ -28,6 +28,7 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
 ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "mask_schedule"): "checkpoint.py",
     (settings.TrainingConfig, "tensorboard"): "cli/training",
+    (settings.TrainingConfig, "tracker"): "cli/training",
     (settings.TrainingConfig, "time_budget_minutes"): "cli/training",
     (settings.TrainingConfig, "student_epochs"): "cli/training",
     (settings.StudyConfig, "sizes"): "cli/studies",

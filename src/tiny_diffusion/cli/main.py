@@ -32,8 +32,11 @@ COMMANDS = {
     "compare": ("studies.compare", "Find when diffusion passes its twin, over lengths, sizes and seeds."),
     "ablation": ("studies.ablation", "Compare schedules of the curriculum at equal compute."),
     "score": ("evaluation.score", "Show how surprising a text is to a model, word by word."),
+    "export": ("export", "Write a model for Hugging Face's transformers, or as ONNX."),
+    "import": ("importing", "Read an exported model back."),
     "runs": ("training.runs", "List training runs, compare two, remove old ones."),
     "demo": ("demo.command", "Prepare, train, write and measure on one book: about seven minutes on two cores."),
+    "curves": ("studies.curves", "Show the learning curves of several runs."),
     "doctor": ("studies.doctor", "Show what this machine can do, what each preset takes here, and what is wrong."),
     "config": ("config", "Print a resolved configuration, or explain the settings."),
 }

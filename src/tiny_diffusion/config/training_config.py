@@ -109,6 +109,8 @@ class SingleRun(Config):
     """Write a sample after every this many epochs; 0: never."""
     tensorboard: bool = False
     """Write TensorBoard logs (needs the tensorboard extra)."""
+    tracker: Literal["none", "wandb", "mlflow"] = "none"
+    """Report the run to Weights & Biases or MLflow too, by their own library."""
 
 
 class TrainingConfig(SingleRun, Optimisation):

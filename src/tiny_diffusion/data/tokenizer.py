@@ -137,7 +137,7 @@ class BookTokenizer:
 
         Raises UserError for a level outside 1..5 and for text with lone surrogates.
         """
-        encoder = self._encoder(self.level_size(level))
+        encoder = self.encoder(level)
         ids: list[int] = []
         for piece in cut_text(_checked_text(text)):
             ids += encoder.encode(piece, add_special_tokens=False).ids
@@ -185,6 +185,13 @@ class BookTokenizer:
             return cls([(left, right) for left, right in pairs], str(content.get("kind")))
         except ValueError as error:
             raise UserError(f"the tokenizer's JSON is broken: {error}") from error
+
+    def encoder(self, level: int) -> Tokenizer:
+        """The encoder of a level, as an object of the tokenizers library; it must not be changed.
+
+        Raises UserError for a level outside 1..5.
+        """
+        return self._encoder(self.level_size(level))
 
     def _encoder(self, size: int) -> Tokenizer:
         """The encoder over the first ``size`` text tokens: it has the merges before the first one that exceeds them."""

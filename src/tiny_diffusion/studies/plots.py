@@ -1,11 +1,12 @@
-"""Draws the crossover; needs the extra ``report``."""
+"""Draws the crossover and learning curves; needs the extra ``report``."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..evaluation.curves import Curves
 from ..files import atomic_write
 from .compare import SizeResult
 
@@ -17,7 +18,7 @@ def new_figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise UserError("plots need an extra: pip install 'tiny-diffusion[report]', or give --no-plot") from error
+        raise UserError("plots need an extra: pip install 'tiny-diffusion[report]', or draw nothing") from error
     return Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
 
 
@@ -51,6 +52,19 @@ def draw_compare(results: Sequence[SizeResult], target: Path) -> None:
     axes[1].tick_params(axis="x", which="minor", labelbottom=False)
     axes[0].set_ylabel("validation bits per byte")
     axes[0].legend(fontsize=8)
+    _save(figure, target)
+
+
+def draw_curves(runs: Mapping[str, Curves], target: Path) -> None:
+    """Draw training loss and validation of ``runs``, which all have both, against steps, into an SVG or PNG file."""
+    figure = new_figure()
+    axes = figure.subplots(1, 2)
+    for name, curves in runs.items():
+        axes[0].plot(*zip(*curves.training, strict=True), linewidth=1)
+        axes[1].plot(*zip(*curves.validation, strict=True), "o-", markersize=3, label=name)
+    for axis, title in zip(axes, ("training, nats per scored token", "validation, bits per byte"), strict=True):
+        axis.set(xlabel="step", title=title)
+    axes[1].legend(fontsize=8)
     _save(figure, target)
 
 

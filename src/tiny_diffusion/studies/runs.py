@@ -159,7 +159,7 @@ class Store:
         if resume:  # steps after the saved state are repeated
             rows = [r for r in _read_log(log, trainer.progress.step) if r["step"] <= trainer.progress.step]
             write_text(log, "".join(json.dumps(r) + "\n" for r in rows))
-        with RunLog(folder, tensorboard=False, append=resume) as writer:
+        with RunLog(folder, append=resume) as writer:
             try:
                 for event in trainer.run():
                     if hasattr(event, "step"):

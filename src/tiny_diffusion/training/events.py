@@ -1,13 +1,12 @@
-"""What a training run tells its reader as it goes, and how that is kept: running means, a JSONL log, TensorBoard."""
+"""What a training run tells its reader as it goes, and how that is kept: running means, a JSONL log."""
 
 import json
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from ..errors import UserError, WorldError
+from ..errors import WorldError
 
 
 @dataclass(frozen=True)
@@ -115,23 +114,20 @@ class RunningMetrics:
 
 
 class RunLog:
-    """Writes events to ``logs/metrics.jsonl``, and to TensorBoard if asked; leaving the context closes it."""
+    """Writes events to ``logs/metrics.jsonl``; leaving the context closes it."""
 
-    def __init__(self, output: Path, *, tensorboard: bool, append: bool) -> None:
+    def __init__(self, output: Path, *, append: bool) -> None:
         try:
             (output / "logs").mkdir(parents=True, exist_ok=True)
             self._file = (output / "logs" / "metrics.jsonl").open("a" if append else "w", encoding="utf-8")
         except OSError as error:
             raise WorldError(f"cannot write the log in {output}: {error.strerror}") from error
-        self._board = summary_writer()(str(output / "tensorboard")) if tensorboard else None
 
     def __enter__(self) -> "RunLog":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        if self._board is not None:
-            self._board.close()
 
     def write(self, event: Event) -> None:
         """Append one event; raises WorldError if the file cannot be written."""
@@ -141,24 +137,3 @@ class RunLog:
             self._file.flush()
         except OSError as error:
             raise WorldError(f"cannot write the log: {error.strerror}") from error
-        if self._board is None:
-            return
-        if isinstance(event, StepDone):
-            self._board.add_scalar("train/loss", event.loss, event.step)
-            self._board.add_scalar("train/learning_rate_scale", event.scale, event.step)
-            self._board.add_scalar("train/gradient_norm", event.gradient_norm, event.step)
-        elif isinstance(event, Validated):
-            self._board.add_scalar("validation/bits_per_byte", event.bits_per_byte, event.step)
-        elif isinstance(event, Sampled):
-            self._board.add_text("sample", event.text, event.step)
-
-
-def summary_writer() -> Any:
-    """TensorBoard's ``SummaryWriter``; raises UserError if TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "training.tensorboard=true needs an extra: pip install 'tiny-diffusion[tensorboard]'"
-        ) from error
-    return SummaryWriter

@@ -34,6 +34,7 @@ PLACE = (
     "training.threads",
     "training.memory_limit_gb",
     "training.tensorboard",
+    "training.tracker",
     "training.time_budget_minutes",
 )
 # What a resumed run may change: its place, how a step is computed (equal but for rounding, and for the draws of dropout

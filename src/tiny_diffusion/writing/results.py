@@ -5,6 +5,7 @@ Shapes: B rows, T tokens.
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 
 from torch import Tensor
 
@@ -64,6 +65,13 @@ class Written:
     sample: int = 1
     cut: int = 0
     stretches: tuple[Stretch, ...] = field(default=(), compare=False, repr=False)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        longest = self.longest_copied_words
+        copied = "" if longest is None else f", longest run of words copied: {longest}"
+        text = f'<blockquote style="white-space: pre-wrap">{escape(self.text)}</blockquote>'
+        return f"{text}<small>{self.steps} steps{copied}</small>"
 
 
 class Refused(UserError):

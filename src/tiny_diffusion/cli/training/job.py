@@ -24,6 +24,7 @@ from .description import (
     what_next,
 )
 from .progress import attend, follow
+from .trackers import check_trackers
 
 if TYPE_CHECKING:
     from ...checkpoint import Checkpoint
@@ -108,7 +109,6 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
     An earlier run in the folder is moved aside only after everything that may refuse the new one.
     """
     from ...runtime import memory_errors
-    from ...training.events import summary_writer
 
     settings, output = job.config.training, job.output
     if not ranks.first:
@@ -125,8 +125,7 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
         describe_run(trainer, free, job.seconds_left)
         return False
     with locked(output), memory_errors():
-        if settings.tensorboard:
-            summary_writer()
+        check_trackers(settings)
         with errors.status("building the model, reading the book's rows"):
             trainer = job.trainer(ranks)
         if job.budget is not None:  # more time for a finished run

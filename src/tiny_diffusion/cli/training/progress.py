@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..console import errors, say
 from ..durations import duration
 from ..stopping import STOPPING, graceful_stop
+from .trackers import Trackers
 
 if TYPE_CHECKING:
     from ...training.events import Finished
@@ -24,7 +25,7 @@ def attend(trainer: "Trainer") -> bool:
 
 
 def follow(trainer: "Trainer", *, append: bool) -> "Finished":
-    """Train to the end, and show the events in the log and in a progress bar."""
+    """Train to the end, and show the events in the log, in trackers and in a progress bar."""
     from ...training.events import (
         CoolingDown,
         Finished,
@@ -38,10 +39,10 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
 
     metrics = RunningMetrics()
     columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}% {task.description}"))
-    settings = trainer.config.training
     part = "micro-batch" if trainer.ranks.count == 1 else "step"
     with (
-        RunLog(trainer.output, tensorboard=settings.tensorboard, append=append) as log,
+        RunLog(trainer.output, append=append) as log,
+        Trackers(trainer.output, trainer.config) as trackers,
         Progress(*columns, console=errors, refresh_per_second=4) as progress,
         graceful_stop(trainer, lambda: say(STOPPING.format(part=part), to=errors)),
     ):
@@ -51,6 +52,7 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
         for event in trainer.run():
             metrics.add(event)
             log.write(event)
+            trackers.write(event)
             if isinstance(event, StepDone):
                 step = event
             if step is not None and isinstance(event, StepDone | Validated):

@@ -1,0 +1,171 @@
+"""Programs that draw a run while it goes on: TensorBoard, Weights & Biases, MLflow. Each is an extra.
+
+A tracker gets the figures of ``logs/metrics.jsonl``: losses, validations and samples, and also the settings.
+"""
+
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...config import ProjectConfig, TrainingConfig
+from ...config.overrides import flatten
+from ...errors import UserError, WorldError
+
+if TYPE_CHECKING:
+    from ...training.events import Event
+
+PROJECT = "tiny-diffusion"
+BEST = "best_bits_per_byte"
+
+
+class Tracker(Protocol):
+    """What ``Trackers`` asks of each program."""
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Note a figure."""
+
+    def text(self, text: str, step: int) -> None:
+        """Note a sample."""
+
+    def close(self, best: float | None) -> None:
+        """End the run; ``best``: its best validation in bits per byte, if it came to its end."""
+
+
+class TensorBoard:
+    """Event files in the folder ``tensorboard`` of the run."""
+
+    def __init__(self, output: Path, settings: dict[str, Any]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(output / "tensorboard"))
+        self._settings = settings
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Note a figure."""
+        self._writer.add_scalar(name, value, step)
+
+    def text(self, text: str, step: int) -> None:
+        """Note a sample."""
+        self._writer.add_text("sample", text, step)
+
+    def close(self, best: float | None) -> None:
+        """End the run; with ``best``, the tab of hyper-parameters compares it with others."""
+        if best is not None:
+            self._writer.add_hparams(self._settings, {BEST: best}, run_name=".")
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A run of Weights & Biases; ``WANDB_MODE=offline`` keeps it on this machine, in the folder of the run."""
+
+    def __init__(self, output: Path, settings: dict[str, Any]) -> None:
+        import wandb
+
+        self._html = wandb.Html
+        try:
+            self._run: Any = wandb.init(project=PROJECT, name=output.resolve().name, dir=str(output), config=settings)
+        except wandb.errors.Error as error:
+            raise WorldError(f"wandb: {error}; WANDB_MODE=offline keeps the run on this machine") from error
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Note a figure."""
+        self._run.log({name: value}, step=step)
+
+    def text(self, text: str, step: int) -> None:
+        """Note a sample."""
+        self._run.log({"sample": self._html(f"<pre>{escape(text)}</pre>")}, step=step)
+
+    def close(self, best: float | None) -> None:
+        """End the run."""
+        if best is not None:
+            self._run.summary[BEST] = best
+        self._run.finish()
+
+
+class MLflow:
+    """A run of MLflow, where ``MLFLOW_TRACKING_URI`` says."""
+
+    def __init__(self, output: Path, settings: dict[str, Any]) -> None:
+        import mlflow
+
+        self._mlflow: Any = mlflow
+        try:
+            mlflow.set_experiment(PROJECT)
+            mlflow.start_run(run_name=output.resolve().name)
+            mlflow.log_params({_plain(name): value for name, value in settings.items()})
+        except mlflow.exceptions.MlflowException as error:
+            raise WorldError(f"mlflow: {error}") from error
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Note a figure."""
+        self._mlflow.log_metric(name, value, step=step)
+
+    def text(self, text: str, step: int) -> None:
+        """Note a sample."""
+        self._mlflow.log_text(text, f"samples/step-{step}.txt")
+
+    def close(self, best: float | None) -> None:
+        """End the run."""
+        if best is not None:
+            self._mlflow.log_metric(BEST, best)
+        self._mlflow.end_run()
+
+
+TRACKERS: dict[str, type[TensorBoard | WeightsAndBiases | MLflow]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WeightsAndBiases,
+    "mlflow": MLflow,
+}
+
+
+def check_trackers(training: TrainingConfig) -> None:
+    """Raise UserError if the library of a tracker that ``training`` asks for is missing. For a check before work."""
+    for name in _wanted(training):
+        if find_spec(name) is None:
+            how = "tensorboard=true" if name == "tensorboard" else f"tracker={name}"
+            raise UserError(f"training.{how} needs a library: pip install {name}")
+
+
+class Trackers:
+    """All trackers that a run's settings ask for; leaving the context ends their runs.
+
+    Raises WorldError if the server of one does not answer.
+    """
+
+    def __init__(self, output: Path, config: ProjectConfig) -> None:
+        settings = flatten(config.to_dict())
+        plain = {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
+        self._open: list[Tracker] = [TRACKERS[name](output, plain) for name in _wanted(config.training)]
+        self._best: float | None = None
+
+    def __enter__(self) -> "Trackers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tracker in self._open:
+            tracker.close(self._best)
+
+    def write(self, event: "Event") -> None:
+        """Pass an event on."""
+        from ...training.events import Finished, Sampled, StepDone, Validated
+
+        for tracker in self._open:
+            if isinstance(event, StepDone):
+                tracker.scalar("train/loss", event.loss, event.step)
+                tracker.scalar("train/learning_rate_scale", event.scale, event.step)
+                tracker.scalar("train/gradient_norm", event.gradient_norm, event.step)
+            elif isinstance(event, Validated):
+                tracker.scalar("validation/bits_per_byte", event.bits_per_byte, event.step)
+            elif isinstance(event, Sampled):
+                tracker.text(event.text, event.step)
+        if isinstance(event, Finished) and not event.interrupted:
+            self._best = event.best_bits_per_byte
+
+
+def _wanted(training: TrainingConfig) -> list[str]:
+    return ["tensorboard"] * training.tensorboard + [training.tracker] * (training.tracker != "none")
+
+
+def _plain(name: str) -> str:
+    return name.replace("[", ".").replace("]", "")

@@ -1,0 +1,120 @@
+"""A checkpoint as a folder that the transformers library loads, and back."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from ..checkpoint import Checkpoint
+from ..config import ModelConfig, ProjectConfig
+from ..config.controls import CONTROL_ROWS, CONTROLS
+from ..data.tokenizer import BOS, NUM_RESERVED, PAD, BookTokenizer
+from ..errors import UserError
+from ..files import atomic_write, make_folder, write_text
+from ..version import PROGRAM_VERSION
+from .card import card
+from .tokens import positions, write_json, write_tokenizer
+
+CODE = "modeling_tiny_diffusion"
+_CLASSES = {"masked": ("MaskedLM",), "causal": ("CausalLM",), "dual": ("MaskedLM", "CausalLM")}
+
+
+def write_folder(folder: Path, checkpoint: Checkpoint, evaluation: dict[str, Any] | None = None) -> None:
+    """Write everything that ``from_pretrained`` and ``read_folder`` need; ``evaluation`` fills the model card.
+
+    Raises UserError or WorldError if the folder cannot be written.
+    """
+    make_folder(folder)
+    write_tokenizer(folder, checkpoint.tokenizer, checkpoint.config.model)
+    write_json(folder / "config.json", model_settings(checkpoint))
+    write_json(folder / "generation_config.json", generation_settings(checkpoint))
+    weights = {name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()}
+    with atomic_write(folder / "model.safetensors") as file:
+        file.write(save(weights, metadata={"format": "pt"}))
+    shutil.copyfile(Path(__file__).parent / f"{CODE}.py", folder / f"{CODE}.py")
+    write_text(folder / "README.md", card(folder.name, checkpoint, evaluation))
+
+
+def read_folder(folder: Path) -> Checkpoint:
+    """The checkpoint that was exported to ``folder``, with the weights that are there now; runs no code in it.
+
+    Raises UserError if the folder is not one of ``write_folder``, or is damaged.
+    """
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    if not config.is_file() or not weights.is_file():
+        raise UserError(f"{folder} holds no config.json and model.safetensors: give a folder of tiny-diffusion export")
+    try:
+        saved = json.loads(config.read_text(encoding="utf-8")).get("tiny_diffusion")
+        if not isinstance(saved, dict) or not {"program", "config", "tokenizer", "meta"} <= saved.keys():
+            raise UserError(f"{config} has no settings of tiny-diffusion: the folder is of another program")
+        tensors = load_file(weights)
+    except (ValueError, AttributeError, SafetensorError) as error:
+        raise UserError(f"{folder} is damaged: {error}") from error
+    return Checkpoint(
+        config=ProjectConfig.from_saved(saved["config"], config, saved["program"]),
+        tokenizer=BookTokenizer.from_json(saved["tokenizer"]),
+        weights=tensors,
+        meta=saved["meta"],
+    )
+
+
+def model_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What ``config.json`` holds: the shape under the library's names, and all that a checkpoint has beside weights."""
+    shape, reading = checkpoint.config.model, reading_of(checkpoint.config.model)
+    starts = [0]
+    for levels in CONTROLS.values():
+        starts.append(starts[-1] + len(levels))
+    return {
+        "model_type": "tiny_diffusion",
+        "architectures": [f"TinyDiffusionFor{kind}" for kind in _CLASSES[reading]],
+        "auto_map": {
+            "AutoConfig": f"{CODE}.TinyDiffusionConfig",
+            **{f"AutoModelFor{kind}": f"{CODE}.TinyDiffusionFor{kind}" for kind in _CLASSES[reading]},
+        },
+        "dtype": "float32",
+        "vocab_size": len(checkpoint.weights["embedding.weight"]),
+        "reserved": NUM_RESERVED,
+        "hidden_size": shape.d_model,
+        "intermediate_size": shape.d_ff,
+        "num_hidden_layers": shape.n_layers,
+        "num_attention_heads": shape.heads,
+        "max_position_embeddings": positions(shape),
+        "rope_base": shape.rope_base,
+        "qk_norm": shape.qk_norm,
+        "value_residual": shape.value_residual,
+        "tied": shape.tie_embeddings,
+        "reading": reading,
+        "control_starts": starts[:-1] if shape.controls else [],
+        "control_rows": CONTROL_ROWS if shape.controls else 0,
+        "bos_token_id": BOS,
+        "pad_token_id": PAD,
+        "tiny_diffusion": {
+            "program": PROGRAM_VERSION,
+            "config": checkpoint.config.to_dict(),
+            "tokenizer": checkpoint.tokenizer.to_json(),
+            "meta": checkpoint.meta,
+        },
+    }
+
+
+def generation_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What ``generation_config.json`` holds: how the checkpoint draws, in the library's words."""
+    drawing = checkpoint.config.generation
+    return {
+        "do_sample": True,
+        "temperature": drawing.temperature,
+        "top_k": drawing.top_k,
+        "top_p": drawing.top_p,
+        "max_new_tokens": drawing.length,
+        "use_cache": False,
+        "bos_token_id": BOS,
+        "pad_token_id": PAD,
+    }
+
+
+def reading_of(shape: ModelConfig) -> str:
+    """Masked, causal, or dual."""
+    return "dual" if shape.dual else "causal" if shape.causal else "masked"

@@ -1,0 +1,52 @@
+"""The book's tokenizer in the format of the tokenizers library, which ``AutoTokenizer`` reads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.decoders import ByteLevel
+from tokenizers.processors import TemplateProcessing
+
+from ..config import ModelConfig
+from ..data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP, BookTokenizer
+from ..files import write_text
+
+SPECIAL = {"mask": MASK, "pad": PAD, "bos": BOS, "eos": EOS, "sep": SEP}
+
+
+def write_tokenizer(folder: Path, tokenizer: BookTokenizer, shape: ModelConfig) -> None:
+    """Write ``tokenizer.json`` with the model's own vocabulary level, and ``tokenizer_config.json``."""
+    write_text(folder / "tokenizer.json", converted(tokenizer, shape).to_str())
+    settings = {f"{name}_token": f"<{name}>" for name in SPECIAL}
+    settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left"}
+    limits = {"model_max_length": positions(shape), "clean_up_tokenization_spaces": False}
+    write_json(folder / "tokenizer_config.json", {**settings, **limits})
+
+
+def converted(tokenizer: BookTokenizer, shape: ModelConfig) -> Tokenizer:
+    """A tokenizer with the ids of ``tokenizer``, names for the reserved ids, and ``<bos>`` before a row that needs it.
+
+    ``<mask>`` takes the space before it, because a token of text begins with its space.
+    """
+    content = json.loads(tokenizer.encoder(shape.vocab_level).to_str())
+    names = {index: f"<{name}>" for name, index in SPECIAL.items()}
+    reserved = [names.get(index, f"<reserved-{index}>") for index in range(NUM_RESERVED)]
+    content["model"]["vocab"] |= {name: index for index, name in enumerate(reserved)}
+    found = Tokenizer.from_str(json.dumps(content))
+    found.add_special_tokens([AddedToken(name, lstrip=name == "<mask>", special=True) for name in reserved])
+    found.decoder = ByteLevel()
+    if shape.dual or shape.causal:
+        ids = [(f"<{name}>", SPECIAL[name]) for name in ("bos", "sep")]
+        found.post_processor = TemplateProcessing(single="<bos> $A", pair="<bos> $A <sep> $B:1", special_tokens=ids)
+    return found
+
+
+def positions(shape: ModelConfig) -> int:
+    """Most tokens of a row, with ``<bos>`` if rows of a dual model begin with it."""
+    return shape.context + int(shape.dual)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write ``content`` as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

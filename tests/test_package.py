@@ -1,0 +1,27 @@
+"""What a wheel and a source archive hold: all that the program reads, and nothing of the tests."""
+
+from pathlib import Path
+
+import pytest
+
+wheel = pytest.importorskip("hatchling.builders.wheel")
+sdist = pytest.importorskip("hatchling.builders.sdist")
+ROOT = Path(__file__).parents[1]
+
+
+def held(builder: type) -> set[str]:
+    return {Path(file.distribution_path).as_posix() for file in builder(str(ROOT)).recurse_included_files()}
+
+
+def test_the_wheel_holds_the_package() -> None:
+    source = ROOT / "src"
+    wanted = {path.relative_to(source).as_posix() for path in (source / "tiny_diffusion").rglob("*") if path.is_file()}
+    wanted = {name for name in wanted if "__pycache__" not in name}
+    assert held(wheel.WheelBuilder) == wanted
+    assert "tiny_diffusion/py.typed" in wanted and any(name.endswith(".html.j2") for name in wanted)
+
+
+def test_the_source_archive_holds_no_tests() -> None:
+    found = held(sdist.SdistBuilder)
+    assert {"src/tiny_diffusion/py.typed", "README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml"} <= found
+    assert {name.partition("/")[0] for name in found if "/" in name} == {"src"}
