@@ -18,10 +18,15 @@ SPECIAL = {"mask": MASK, "pad": PAD, "bos": BOS, "eos": EOS, "sep": SEP}
 def write_tokenizer(folder: Path, tokenizer: BookTokenizer, shape: ModelConfig) -> None:
     """Write ``tokenizer.json`` with the model's own vocabulary level, and ``tokenizer_config.json``."""
     write_text(folder / "tokenizer.json", converted(tokenizer, shape).to_str())
-    settings = {f"{name}_token": f"<{name}>" for name in SPECIAL}
-    settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left"}
-    limits = {"model_max_length": positions(shape), "clean_up_tokenization_spaces": False}
-    write_json(folder / "tokenizer_config.json", {**settings, **limits})
+    settings: dict[str, object] = {f"{name}_token": f"<{name}>" for name in SPECIAL}
+    settings |= {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "padding_side": "left",
+        "model_max_length": positions(shape),
+        "model_input_names": ["input_ids", "attention_mask"],  # older releases would add token_type_ids
+        "clean_up_tokenization_spaces": False,
+    }
+    write_json(folder / "tokenizer_config.json", settings)
 
 
 def converted(tokenizer: BookTokenizer, shape: ModelConfig) -> Tokenizer:

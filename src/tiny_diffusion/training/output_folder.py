@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from ..errors import UserError
 from ..files import make_folder, remove_leftovers
 
-PARTS = ("checkpoints", "logs", "tensorboard", "samples")
+PARTS = ("checkpoints", "logs", "tensorboard", "wandb", "samples")
 CONFIG_FILE = "config.toml"
 REPORTS = ("evaluation.json", "report.html", "evaluation_seeds.json", "report_seeds.html")
 FILES = ("best_model.pt", *REPORTS, "blind_test.sqlite", CONFIG_FILE)
