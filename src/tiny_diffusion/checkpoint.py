@@ -43,6 +43,11 @@ class Checkpoint:
         return bool(self.meta.get("lines", False))
 
     @property
+    def marks(self) -> bool:
+        """Whether the model has learnt the marks of beginnings and ends; older checkpoints have not."""
+        return bool(self.meta.get("marks", False))
+
+    @property
     def words(self) -> list[str]:
         """The words of the training text in their commonest spelling; older checkpoints hold none."""
         return str(self.meta.get("words", "")).split()

@@ -46,8 +46,8 @@ def prepare(
     texts = ["\n".join(found.paragraphs) for found in cleaned]
     language = detect_language("\n".join(texts)) if settings.language == "auto" else settings.language
     yield Step("splitting into training, validation and test passages")
-    paragraphs = [found.paragraphs for found in cleaned]
-    passages = without_leaks(make_passages(paragraphs, language, settings.passage_chars), language)
+    paragraphs, chapters = [found.paragraphs for found in cleaned], [found.chapters for found in cleaned]
+    passages = without_leaks(make_passages(paragraphs, language, settings.passage_chars, chapters), language)
     sentences = training_sentences(passages, language, settings.min_sentence_words)
     meta = {
         "version": VERSION,

@@ -140,6 +140,7 @@ class RunState:
             "language": self.data.language,
             "lines": self.data.keeps_lines,
             "words": self.words,
+            "marks": True,
             "step": self.progress.step,
             "stage": self.progress.stage,
             "epoch": epoch,
