@@ -59,6 +59,7 @@ class Checkpoint:
             model.load_state_dict(self.weights)
         except RuntimeError as error:
             raise UserError("the checkpoint's weights do not fit its own config: the file is damaged") from error
+        model.marks = self.marks
         return model.eval()
 
 

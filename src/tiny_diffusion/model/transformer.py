@@ -148,6 +148,7 @@ class Transformer(nn.Module):
         self.reserved = reserved
         self.gradient_checkpointing = False
         self.compiled_shape: tuple[int, int] | None = None
+        self.marks = False  # whether it has learnt the marks of what begins, see the tokenizer
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         self.controls = ControlEmbedding(config.d_model) if config.controls else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
