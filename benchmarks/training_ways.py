@@ -12,7 +12,7 @@ from workloads import CPU, PADDED, Size, draw_batches
 
 from tiny_diffusion.allocator import keep_freed_memory
 from tiny_diffusion.config import TrainingConfig
-from tiny_diffusion.data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP
+from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED, PAD, SEP
 from tiny_diffusion.model.diffusion import diffusion_loss, uniform_time_masks
 from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
@@ -104,7 +104,7 @@ def modern_bert(size: Size, ids: Tensor, real: Tensor, precision: str) -> Way:
             pad_token_id=PAD,
             bos_token_id=BOS,
             cls_token_id=BOS,
-            eos_token_id=EOS,
+            eos_token_id=END,
             sep_token_id=SEP,
             attn_implementation="sdpa",
         )

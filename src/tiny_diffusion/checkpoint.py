@@ -54,6 +54,11 @@ class Checkpoint:
         return found
 
     @property
+    def marks(self) -> bool:
+        """Whether the model has learnt the marks of beginnings and ends; older checkpoints have not."""
+        return bool(self.meta.get("marks", False))
+
+    @property
     def words(self) -> list[str]:
         """The words of the training text in their commonest spelling; older checkpoints hold none."""
         return str(self.meta.get("words", "")).split()
@@ -65,6 +70,7 @@ class Checkpoint:
             model.load_state_dict(self.weights)
         except RuntimeError as error:
             raise UserError("the checkpoint's weights do not fit its own config: the file is damaged") from error
+        model.marks = self.marks
         return model.eval()
 
 

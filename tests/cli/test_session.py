@@ -301,7 +301,6 @@ def test_animations_are_saved(checkpoint: str, tmp_path: Path, where: list[str])
         (["--prompts-file", "latin.txt"], "not UTF-8 at byte 3"),
         (["--gif", "x.txt"], "--gif x.txt: the file's name should end in .gif"),
         (["--html", "x.gif"], "--html x.gif: the file's name should end in .html"),
-        (["--prompts-file", "long.txt"], "prompt 2 of 2: the prompt has"),
         (["--prompts-file", "long.txt", "--html", "x.html"], "--html saves what is written from one prompt"),
         (["--interactive", "--gif", "x.gif"], "--gif saves what is written from one prompt"),
         (["--interactive", "--jsonl"], "/save"),

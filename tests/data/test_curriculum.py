@@ -113,7 +113,7 @@ def test_pairs_take_the_mean_complexity() -> None:
     assert build_stage(stage("pairs", 0.7), sentences, difficulty, {}) == [("A.", "B."), ("B.", "C.")]
 
 
-def test_pairs_cross_paragraphs_only_in_dialogue_of_one_passage() -> None:
+def test_pairs_cross_paragraphs_only_in_dialogue_of_one_chapter() -> None:
     sentences = [
         Sentence("It was dark.", 0, 0, 0),
         Sentence("“Who is there?”", 0, 1, 0),
@@ -123,6 +123,9 @@ def test_pairs_cross_paragraphs_only_in_dialogue_of_one_passage() -> None:
     ]
     difficulty = scored([0.5] * 5, [0.5] * 5)
     assert build_stage(stage("pairs"), sentences, difficulty, {}) == [("“Who is there?”", "“A friend.”")]
+    sentences[2] = replace(sentences[2], chapter=True)
+    with pytest.raises(UserError, match="no paragraph has two sentences in a row"):
+        build_stage(stage("pairs"), sentences, difficulty, {})
 
 
 def test_paragraphs_make_one_example_per_passage_in_order() -> None:

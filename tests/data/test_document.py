@@ -113,6 +113,15 @@ def test_a_table_of_contents_without_its_name() -> None:
     found = clean_book("\n\n".join([*titles, *chapters, *FLAT[3:]]))
     assert found.paragraphs == FLAT
     assert found.removed.counts == {"contents": 3, "headings": 3}
+    assert found.chapters == (0, 1, 2)
+
+
+def test_chapters_begin_after_their_headings_or_with_those_that_are_kept() -> None:
+    text = "\n\n".join(["PART ONE", "CHAPTER I", *PROSE[:3], "CHAPTER II", *PROSE[3:]])
+    assert clean_book(text).chapters == (0, 3)
+    kept = clean_book(text, drop_headings=False)
+    assert [kept.paragraphs[i] for i in kept.chapters] == ["PART ONE", "CHAPTER II"]
+    assert clean_book("\n\n".join(PROSE)).chapters == ()
 
 
 def test_cries_of_a_play_are_no_table_of_contents() -> None:

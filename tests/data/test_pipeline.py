@@ -13,8 +13,8 @@ from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.folder import digest, read_training_text
 from tiny_diffusion.data.pipeline import LEARNING, prepare
 from tiny_diffusion.data.reading.cleaning import Cleaned
-from tiny_diffusion.data.sentences import without_leaks
-from tiny_diffusion.data.splitting import Passage
+from tiny_diffusion.data.sentences import sentences_of, without_leaks
+from tiny_diffusion.data.splitting import BREAK, Passage
 from tiny_diffusion.errors import UserError
 
 HEAD = (
@@ -152,6 +152,28 @@ def test_no_held_out_sentence_stays_in_a_training_passage() -> None:
     assert kept[1:] == [passages[1], passages[3], passages[4]]
 
 
+def test_what_a_leak_takes_away_leaves_beginnings_in_place() -> None:
+    shared = "Nobody in the village had ever seen the old miller laugh."
+    begun = Passage(0, "train", ("One.", shared, "Two.", "Three.", shared), chapters=(0, 1, 3, 4))
+    cut = Passage(2, "train", (shared, "Four."), joint=" ")
+    kept = without_leaks([begun, Passage(1, "test", (shared,)), cut], "en")
+    assert kept[0].paragraphs == ("One.", "Two.", "Three.") and kept[0].chapters == (0, 1, 2)
+    assert kept[2].paragraphs == ("Four.",) and kept[2].joint == BREAK
+
+
+def test_chapters_and_cut_paragraphs_are_kept_in_the_folder(tmp_path: Path) -> None:
+    paragraphs = make_book(30_000).strip().split("\n\n")
+    long = " ".join(paragraphs[:40])
+    text = "\n\n".join(["CHAPTER I", long, "CHAPTER II", *paragraphs[40:80], "CHAPTER III", *paragraphs[80:]])
+    (tmp_path / "book.txt").write_text(text, encoding="utf-8")
+    list(prepare(tmp_path / "book.txt", tmp_path / "out", PipelineConfig(passage_chars=600)))
+    passages = load_processed(tmp_path / "out").passages
+    assert "".join(p.joint + p.text for p in passages).startswith(BREAK + long + BREAK + paragraphs[40])
+    assert [p.paragraphs[i][:20] for p in passages for i in p.chapters] == [paragraphs[i][:20] for i in (0, 40, 80)]
+    sentences = [s for p in passages for s in sentences_of([p], "en") if s.chapter and s.index == 0]
+    assert len(sentences) == 3
+
+
 def test_several_books_become_one_training_text_and_no_passage_joins_two(tmp_path: Path) -> None:
     for i in range(3):
         (tmp_path / f"{i}.txt").write_text(make_book(18_000, seed=i), encoding="utf-8")
@@ -192,8 +214,13 @@ def test_data_of_an_older_version_keep_their_identity_and_are_named(book: Path, 
     meta = json.loads(path.read_text(encoding="utf-8"))
     old = {"version": 2, "text_hash": "abc"}
     path.write_text(json.dumps({**{k: v for k, v in meta.items() if k not in ("content_hash", "removed")}, **old}))
+    for name, later in (("passages.jsonl", ("joint", "chapters", "book")), ("sentences.jsonl", ("chapter",))):
+        rows = [json.loads(line) for line in (tmp_path / name).read_text(encoding="utf-8").splitlines()]
+        rows = [{key: value for key, value in row.items() if key not in later} for row in rows]
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
     data = load_processed(tmp_path)
     assert data.identity == digest("abc" + meta["settings_hash"])
+    assert data.passages[0].chapters == () and {p.joint for p in data.passages} == {BREAK}
     assert data.outdated is not None and f"prepare --book tales.txt --output {tmp_path}" in data.outdated
     assert LEARNING in [step.name for step in prepare(book, tmp_path, PipelineConfig())]
     assert load_processed(tmp_path).outdated is None

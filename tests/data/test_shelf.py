@@ -42,7 +42,7 @@ def test_held_out_sentences_are_dropped_from_other_books_and_others_stay() -> No
     own = "A stranger from the hills sold apples to all the children of the market square on Friday."
     quoted = f"{own} {SECRET.upper()[:-1]}! {TRAINED}"
     filler = "Every house in the long street had a blue door, a brass bell and one sleeping cat on the roof at noon."
-    found, removed = make_shelf([("other.txt", [quoted, filler])], TARGET, "en", 1000)
+    found, removed = make_shelf([("other.txt", [quoted, filler], ())], TARGET, "en", 1000)
     assert found.books == ("other.txt",)
     assert found.passages == (Passage(0, "train", (f"{own} {TRAINED}", filler)),)  # what is trained on may recur
     assert removed.counts == {HELD_OUT: 1}
@@ -50,13 +50,13 @@ def test_held_out_sentences_are_dropped_from_other_books_and_others_stay() -> No
 
 def test_a_passage_that_is_mostly_the_books_own_is_dropped_and_so_is_a_book() -> None:
     other = ["Rain fell on the quiet garden for seven days, and the old gardener mended his green coat by the fire."]
-    found, removed = make_shelf([("x", [*other, f"Well. {TRAINED}"])], TARGET, "en", 60)
+    found, removed = make_shelf([("x", [*other, f"Well. {TRAINED}"], ())], TARGET, "en", 60)
     assert [p.paragraphs for p in found.passages] == [tuple(other)] and removed.counts == {ITSELF: 1}
     again = [f"{TRAINED} {SECRET}", "Thus it ended, and nobody said anything more about it in all the years to come."]
-    found, removed = make_shelf([("edition", again), ("y", other)], TARGET, "en", 60)
+    found, removed = make_shelf([("edition", again, ()), ("y", other, ())], TARGET, "en", 60)
     assert found.books == ("y",) and [p.book for p in found.passages] == [0] and removed.counts == {ITSELF: 3}
     with pytest.raises(UserError, match="nothing is left of the shelf"):
-        make_shelf([("copy", [TRAINED, SECRET])], TARGET, "en", 1000)
+        make_shelf([("copy", [TRAINED, SECRET], ())], TARGET, "en", 1000)
 
 
 def test_preparing_with_a_shelf_changes_nothing_of_the_book_and_lets_no_held_out_sentence_in(

@@ -3,8 +3,10 @@ import time
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tiny_diffusion.data.splitting import drop_leaking, make_passages
+from tiny_diffusion.data.splitting import BREAK, drop_leaking, make_passages
 from tiny_diffusion.errors import UserError
 
 
@@ -40,7 +42,20 @@ def test_long_paragraph_is_cut_at_sentence_ends() -> None:
     passages = make_passages([book], "en", 4000)
     assert len(passages) >= 20
     assert all(p.text.endswith(".") and len(p.text) < 4400 for p in passages[:-1])
-    assert squeeze([p.text for p in passages]) == squeeze(book)
+    assert [p.joint for p in passages] == [BREAK, *[" "] * (len(passages) - 1)]
+    assert "".join(p.joint + p.text for p in passages).removeprefix(BREAK) == book[0]
+
+
+@settings(max_examples=10)
+@given(st.lists(st.integers(1, 25), min_size=8, max_size=30), st.integers(300, 900), st.data())
+def test_passages_give_the_book_back_with_its_chapters(sizes: list[int], size: int, draw: st.DataObject) -> None:
+    book = [prose(i, sentences + 3) for i, sentences in enumerate(sizes)]
+    chapters = draw.draw(st.sets(st.integers(0, len(book) - 1)))
+    passages = make_passages([book], "en", size, [chapters])
+    assert "".join(p.joint + p.text for p in passages) == BREAK + BREAK.join(book)
+    begun = [p.paragraphs[i] for p in passages for i in p.chapters]
+    assert len(begun) == len(chapters)
+    assert all(book[number].startswith(text) for number, text in zip(sorted(chapters), begun, strict=True))
 
 
 def test_text_without_sentence_ends_is_still_cut() -> None:

@@ -19,7 +19,18 @@ from tiny_diffusion.data.gpt2_vocab import (
     read_merges,
     to_byte_level,
 )
-from tiny_diffusion.data.tokenizer import BOS, EOS, LEVELS, MASK, NUM_RESERVED, PAD, SEP, BookTokenizer, cut_text
+from tiny_diffusion.data.tokenizer import (
+    BOS,
+    END,
+    LEVELS,
+    MASK,
+    NUM_RESERVED,
+    PAD,
+    PARAGRAPH,
+    SEP,
+    BookTokenizer,
+    cut_text,
+)
 from tiny_diffusion.errors import UserError
 
 SAMPLES = [
@@ -76,7 +87,7 @@ def tiktoken_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_reserved_ids_are_fixed() -> None:
-    assert (MASK, PAD, BOS, EOS, SEP, NUM_RESERVED) == (0, 1, 2, 3, 4, 16)
+    assert (MASK, PAD, BOS, PARAGRAPH, SEP, END, NUM_RESERVED) == (0, 1, 2, 3, 4, 15, 16)
 
 
 def test_byte_alphabet_is_a_bijection() -> None:
@@ -179,7 +190,7 @@ def test_no_prefix_space_is_added() -> None:
 
 
 def test_decode_skips_reserved_ids_and_replaces_broken_utf8() -> None:
-    ids = [BOS, *BOOK.encode("ab"), MASK, PAD, SEP, 15, *BOOK.encode("c"), EOS]
+    ids = [BOS, *BOOK.encode("ab"), MASK, PAD, SEP, END, *BOOK.encode("c"), PARAGRAPH]
     assert BOOK.decode(ids) == "abc"
     assert BOOK.decode([NUM_RESERVED + 0xC3, NUM_RESERVED + ord("x")]) == "\ufffdx"
     assert BOOK.decode(np.array(BOOK.encode("né"))) == "né"

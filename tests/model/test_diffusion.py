@@ -26,7 +26,7 @@ LENGTH, TOKENS, RESERVED = 3, 3, 1
 class ToyModel(torch.nn.Module):
     """Gives the exact conditionals of a joint over LENGTH positions, whatever is masked; ids are 1..TOKENS."""
 
-    reserved = RESERVED
+    reserved = lowest = RESERVED
     shift = 0
     device = torch.device("cpu")
     schedule: MaskSchedule = LinearSchedule()

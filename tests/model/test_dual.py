@@ -1,18 +1,19 @@
 """A dual network: what each reading sees, the loss against its rows taken alone, and rows with BOS before each text."""
 
+import copy
 import itertools
 
 import pytest
 import torch
 
 from tiny_diffusion.config import ModelConfig, ProjectConfig
-from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED, PAD
+from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED, PAD
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import autoregressive_nats, next_token_losses
 from tiny_diffusion.model.diffusion import diffusion_loss, masked_cross_entropy
 from tiny_diffusion.model.likelihood import chain_rule
 from tiny_diffusion.model.transformer import BOS_ID, MASK_ID, Transformer
-from tiny_diffusion.training.rows import Examples, Layout, chop, pack
+from tiny_diffusion.training.rows import Examples, chop, pack
 
 WORDS = 5
 CONTEXT = 8
@@ -27,12 +28,20 @@ def dual() -> Transformer:
     return Transformer(shape, NUM_RESERVED + WORDS, NUM_RESERVED).double().eval()
 
 
+@pytest.fixture(scope="module")
+def learner(dual: Transformer) -> Transformer:
+    """The same network, whose law has END beside the text tokens, as in training."""
+    same = copy.copy(dual)
+    same.reserved = dual.lowest
+    return same
+
+
 def text(*tokens: int) -> torch.Tensor:
     return torch.tensor([tokens]) + NUM_RESERVED
 
 
-def test_the_model_knows_the_tokenizers_ids() -> None:
-    assert (MASK_ID, BOS_ID) == (MASK, BOS)
+def test_the_model_knows_the_tokenizers_ids(dual: Transformer) -> None:
+    assert (MASK_ID, BOS_ID, dual.lowest) == (MASK, BOS, END)
 
 
 def test_the_causal_reading_sees_only_what_stands_before(dual: Transformer) -> None:
@@ -66,10 +75,11 @@ def test_both_readings_are_laws_of_three_tokens(dual: Transformer) -> None:
     assert not causal.allclose(chain)  # they are two readings
 
 
-def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer) -> None:
-    first, second, third = text(0, 1, 2), text(3, 4), text(4, 2, 0, 1, 3, 3)
+def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer, learner: Transformer) -> None:
+    first, second, third = text(0, 1, 2), text(3, 4), text(4, 2, 0, 1, 3, -1)
     begin = torch.tensor([[BOS]])
     rows = torch.cat([torch.cat([begin, first, begin, second], 1), torch.cat([begin, third], 1)])
+    assert rows[1, -1] == END
     documents = torch.tensor([[1, 1, 1, 1, 2, 2, 2], [1] * 7])
     attention = documents[:, None, :, None] == documents[:, None, None, :]
     for causal in itertools.product((False, True), repeat=2):
@@ -81,7 +91,9 @@ def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer) -> 
             (third, masked[1, 1:], causal[1]),
         ]
         expected = sum(
-            next_token_losses(dual, ids, BOS).sum() if left else masked_cross_entropy(dual, ids, hidden[None]).sum()
+            next_token_losses(learner, ids, BOS).sum()
+            if left
+            else masked_cross_entropy(learner, ids, hidden[None]).sum()
             for ids, hidden, left in parts
         )
         times = torch.full((2,), 0.5)
@@ -119,7 +131,8 @@ def test_rows_begin_every_document_with_bos() -> None:
 
 @pytest.mark.parametrize("length", [5, 40])
 def test_rows_of_a_stream_hold_a_context_of_text_behind_bos(length: int) -> None:
-    layout: Layout = chop(torch.arange(100, 100 + length), 7, torch.Generator().manual_seed(0), lead=True)
+    stream = torch.arange(100, 100 + length)
+    layout = chop(stream, 7, torch.Generator().manual_seed(0), torch.full_like(stream, PAD), lead=True)
     rows = layout.take(torch.arange(len(layout)))
     assert (rows.ids[:, 0] == BOS).all() and (rows.ids == BOS).sum() == len(layout)
     found = sorted(rows.ids[rows.ids >= 100].tolist())

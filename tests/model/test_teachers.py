@@ -45,7 +45,7 @@ def plain_laws(net: Transformer, reading: str) -> list[Tensor]:
         if reading == "next token":
             places = torch.arange(1, 5)
         shift = 0 if reading == "masked" else 1
-        laws += [net.logits(states[place - shift]).softmax(0) for place in places.tolist()]
+        laws += [(net.output[net.lowest :] @ states[place - shift]).softmax(0) for place in places.tolist()]
     return laws
 
 

@@ -1,5 +1,7 @@
 """Rows: packing keeps every example whole and apart, the stream is cut evenly, windows lose nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.curriculum import encode_examples
-from tiny_diffusion.data.tokenizer import NUM_RESERVED, PAD, SEP
-from tiny_diffusion.training.rows import Examples, Layout, Rows, chop, pack, windows
+from tiny_diffusion.data.tokenizer import BOS, CHAPTER, END, NUM_RESERVED, PAD, PARAGRAPH, SEP
+from tiny_diffusion.training.rows import BEGINNINGS, TOLD, Examples, Layout, Rows, chop, pack, windows
 
 CONTEXT = 16
 EXAMPLES = st.lists(st.lists(st.integers(NUM_RESERVED, 500), min_size=1, max_size=3 * CONTEXT), min_size=1, max_size=30)
@@ -55,7 +57,7 @@ def test_segments_are_joined_by_separators_that_are_not_scored(data: Processed) 
 @given(st.integers(1, 200), st.integers(0, 50))
 def test_the_stream_is_cut_into_consecutive_rows(length: int, seed: int) -> None:
     stream = torch.arange(NUM_RESERVED, NUM_RESERVED + length)
-    rows = built(chop(stream, CONTEXT, torch.Generator().manual_seed(seed)))
+    rows = built(chop(stream, CONTEXT, torch.Generator().manual_seed(seed), torch.full_like(stream, PAD)))
     if length <= CONTEXT:
         assert rows.ids[0, :length].tolist() == stream.tolist() and (rows.ids[0, length:] == PAD).all()
         return
@@ -65,9 +67,49 @@ def test_the_stream_is_cut_into_consecutive_rows(length: int, seed: int) -> None
     assert starts == list(range(starts[0], starts[0] + CONTEXT * len(rows), CONTEXT))
 
 
+@given(st.integers(1, 200), st.sets(st.integers(0, 199)), st.booleans(), st.integers(0, 50))
+def test_rows_start_evenly_or_at_a_beginning_in_their_text(
+    length: int, places: set[int], lead: bool, seed: int
+) -> None:
+    stream, openings = torch.arange(100, 100 + length), torch.full((length,), PAD)
+    openings[[place for place in places if place < length]] = CHAPTER
+    size = min(length, CONTEXT - lead)
+    even = chop(stream, CONTEXT, torch.Generator().manual_seed(seed), torch.full_like(stream, PAD), lead)
+    rows = built(chop(stream, CONTEXT, torch.Generator().manual_seed(seed), openings, lead))
+    assert len(rows) == len(even)
+    for plain, row in zip(even.starts.tolist(), rows.ids.tolist(), strict=True):
+        assert row[:lead] == [BOS] * lead
+        text = row[lead : lead + size]
+        if text[0] == CHAPTER:
+            begin = text[1] - 100
+            assert begin in places and plain <= begin < plain + size
+            assert text[1:] == list(range(100 + begin, 100 + begin + size - 1))
+        else:
+            begin = text[0] - 100
+            assert begin == plain or (begin in places and plain < begin < plain + size)
+            assert text == list(range(100 + begin, 100 + begin + size))
+
+
+def test_a_quarter_of_the_rows_starts_at_beginnings_that_come_up_equally_often_and_most_say_so() -> None:
+    stream, openings = torch.arange(100, 100 + 4000), torch.full((4000,), PAD)
+    openings[10::7] = PARAGRAPH
+    openings[10::70] = CHAPTER
+    ids = torch.cat([built(chop(stream, 17, torch.Generator().manual_seed(s), openings, True)).ids for s in range(40)])
+    marked, plain = ids[ids[:, 1] < 100], ids[ids[:, 1] >= 100]
+    assert len(marked) / len(ids) == pytest.approx(BEGINNINGS * TOLD, abs=0.01)
+    assert (marked[:, 1] == openings[marked[:, 2] - 100]).all()
+    assert float((marked[:, 1] == CHAPTER).float().mean()) == pytest.approx(0.1, abs=0.03)
+    assert float((marked[:, 2] < 2100).float().mean()) == pytest.approx(0.5, abs=0.03)
+    moved = BEGINNINGS * (1 - TOLD) + (1 - BEGINNINGS) / 7
+    assert float((openings[plain[:, 1] - 100] != PAD).float().sum()) / len(ids) == pytest.approx(moved, abs=0.03)
+
+
 def test_every_offset_of_the_stream_comes_up() -> None:
     stream = torch.arange(NUM_RESERVED, NUM_RESERVED + 4 * CONTEXT)
-    firsts = {int(built(chop(stream, CONTEXT, torch.Generator().manual_seed(s))).ids.min()) for s in range(400)}
+    firsts = {
+        int(built(chop(stream, CONTEXT, torch.Generator().manual_seed(s), torch.full_like(stream, PAD))).ids.min())
+        for s in range(400)
+    }
     assert len(firsts) == CONTEXT + 1
 
 
@@ -117,6 +159,15 @@ def test_layouts_stand_side_by_side_only_in_one_stream() -> None:
     assert torch.equal(built(moved).ids, built(b).ids)
     with pytest.raises(ValueError, match="different streams"):
         a.beside(moved)
+    marked = replace(a, marks=torch.tensor([CHAPTER]))
+    assert (
+        built(marked.beside(b)).ids[:, 0].tolist() == built(b.beside(marked)).ids[:, 0].tolist()[::-1] == [CHAPTER, 30]
+    )
+
+
+def test_end_is_scored_and_marks_are_not() -> None:
+    ids = torch.tensor([[CHAPTER, 20, END, PARAGRAPH, 21, SEP, PAD]])
+    assert Rows(ids, torch.ones_like(ids)).scorable.tolist() == [[False, True, True, False, True, False, False]]
 
 
 def test_examples_keep_their_ids() -> None:

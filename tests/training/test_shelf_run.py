@@ -14,6 +14,7 @@ from tiny_diffusion.config.curriculum_config import ShelfStage
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.shelf import Shelf
 from tiny_diffusion.data.splitting import Passage
+from tiny_diffusion.data.tokenizer import TEXT
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.course import mask_range
 from tiny_diffusion.training.epochs import StageRows
@@ -44,7 +45,8 @@ def test_the_shelf_comes_first_and_never_again(dual: ProjectConfig, data: Proces
     assert rows.rows_per_epoch[1:] == plain.rows_per_epoch
     end = int(rows.encoded[0].bounds[-1])
     text = data.tokenizer.decode(rows.encoded[0].ids.tolist()[:end])
-    assert text == "\n\n".join(p.text for p in shelved.shelf.passages) and text.endswith(OTHER)
+    assert text == "".join(p.text for p in shelved.shelf.passages) and text.endswith(OTHER)
+    assert rows.encoded[0].ids[:end].tolist().count(TEXT) == 2  # each book begins with its mark
     assert torch.equal(rows.book_ids, plain.encoded[0].ids)
     for stage in range(4):
         layout = rows.epoch(stage, 0)  # with the transition and the rehearsal of the stage

@@ -107,6 +107,7 @@ def test_teachers_that_read_otherwise_are_refused_in_one_line(
     two = {"model.context": 48, "model.vocab_level": 2}
     refused("its model.context is 32 and the run's 48; its model.vocab_level is 1 and", known, **two)
     refused("it has not learnt the controls", known, **{"model.controls": True})
+    refused("without marks of beginnings", replace(known, meta={**known.meta, "marks": False}))
     with pytest.raises(UserError, match="is overwritten by this run: give another --output"):
         Trainer(dual.override(**{"training.teachers": teachers}), data, Path(teachers[0]).parent)
 

@@ -14,7 +14,7 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.segmentation import sentence_ends, split_sentences
-from tiny_diffusion.data.tokenizer import EOS, MASK, NUM_RESERVED, BookTokenizer
+from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.evaluation.text_quality.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.training.epochs import StageRows
@@ -46,8 +46,8 @@ def test_a_long_text_has_its_tokens_and_no_end_before_them(writer: Writer, layou
         assert len(text.ids) == len(text.confidence) == len(text.given) == given + length
         assert text.given == given * (True,) + length * (False,)
         assert text.text == writer.tokenizer.decode(text.ids)
-        # Reserved ids, EOS among them, have no logits: an end cannot be drawn, let alone flood the text.
-        assert min(text.ids) >= NUM_RESERVED > EOS
+        # Reserved ids have no logits: an end cannot be drawn, let alone flood the text.
+        assert min(text.ids) >= NUM_RESERVED
     assert writer.model.text_vocab_size == writer.model.vocab_size - NUM_RESERVED
     assert writer.model.logits(torch.zeros(1, writer.model.config.d_model)).shape == (1, writer.model.text_vocab_size)
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .base import LARGEST_NUMPY_SEED, Config
 
-NUM_RESERVED = 16  # ids before the text tokens: five in use, the others spare, so that text ids never move
+NUM_RESERVED = 16  # ids before the text tokens: eight in use, the others spare, so that text ids never move
 GPT2_TOKENS = 50_257
 Removable = Literal["headings", "front", "back", "contents", "notes", "pages", "pictures", "separators", "licence"]
 """Parts of a book that are taken out of the training text unless the user keeps them, in the order of a report."""

@@ -30,10 +30,9 @@ from .folder import (
 from .reading.document import Removed
 from .sentences import Sentence
 from .shelf import Shelf
-from .splitting import Passage
+from .splitting import BREAK, Passage
 from .tokenizer import BookTokenizer
 
-BREAK = "\n\n"
 LINES_SHARE = 0.1  # line ends for each paragraph break, from which they are a part of how the book is written
 SENTENCES, SCORES = "sentences.jsonl", "difficulty.safetensors"
 TOKENIZER = "tokenizer/compressed_tokenizer.json"

@@ -11,6 +11,7 @@ from ..errors import UserError
 from .difficulty import Difficulty, percentiles
 from .language.connectives import ROLES, count_roles
 from .sentences import Sentence
+from .splitting import BREAK
 from .tokenizer import SEP, BookTokenizer
 
 Example = tuple[str, ...]
@@ -63,13 +64,13 @@ def _is_speech(text: str) -> bool:
 
 
 def _follows(first: Sentence, second: Sentence) -> bool:
-    """Whether two neighbours belong together: in one paragraph, or in an exchange of speech within one passage."""
+    """Whether two neighbours belong together: in one paragraph, or in an exchange of speech within one chapter."""
     if first.passage != second.passage:
         return False
     if first.paragraph == second.paragraph:
         return second.index == first.index + 1
     answers = second.paragraph == first.paragraph + 1 and second.index in (0, first.index + 1)
-    return answers and _is_speech(first.text) and _is_speech(second.text)
+    return answers and not second.chapter and _is_speech(first.text) and _is_speech(second.text)
 
 
 def _build_sentences(stage: StageConfig, sentences: Sequence[Sentence], difficulty: Difficulty) -> list[Example]:
@@ -113,13 +114,16 @@ def count_argued_pairs(stage: StageConfig, sentences: Sequence[Sentence], diffic
     return sum(claim != 0 for claim in claims), len(claims)
 
 
-def _build_paragraphs(
+def chosen_passages(
     stage: StageConfig,
     sentences: Sequence[Sentence],
     difficulty: Difficulty,
     paragraphs_by_passage: Mapping[int, Sequence[str]],
-) -> list[Example]:
-    """Whole passages; limits apply to the mean over the sentences of a passage."""
+) -> list[int]:
+    """Numbers of the passages of a paragraph stage, whose limits apply to the mean over the sentences of a passage.
+
+    The arguments and errors are those of ``build_stage``.
+    """
     passages = [index for index in sorted(paragraphs_by_passage) if paragraphs_by_passage[index]]
     if not passages:
         raise UserError(f"stage {stage.name!r} is empty: there are no passages; lower passage_chars or give more text")
@@ -134,7 +138,7 @@ def _build_paragraphs(
             # A passage without a scored sentence has the mean NaN, which is within no limit.
             mean[name] = np.divide(total, count, out=np.full(len(passages), np.nan), where=count > 0)
         passages = [passages[i] for i in _select(stage, "passages", _limits(stage, mean))]
-    return [("\n\n".join(paragraphs_by_passage[index]),) for index in passages]
+    return passages
 
 
 def build_stage(
@@ -156,7 +160,8 @@ def build_stage(
     if stage.format == "pairs":
         return _build_pairs(stage, sentences, difficulty)
     if stage.format == "paragraphs":
-        return _build_paragraphs(stage, sentences, difficulty, paragraphs_by_passage)
+        chosen = chosen_passages(stage, sentences, difficulty, paragraphs_by_passage)
+        return [(BREAK.join(paragraphs_by_passage[index]),) for index in chosen]
     assert_never(stage.format)
 
 

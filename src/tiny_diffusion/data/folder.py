@@ -10,8 +10,8 @@ from ..config import PipelineConfig
 from ..errors import UserError
 from .splitting import Passage
 
-VERSION = 3
-OLDER = 2  # still read, so that checkpoints of that time can be used with their data
+VERSION = 4
+OLDER = (2, 3)  # still read, so that checkpoints of that time can be used with their data
 META, PASSAGES, SHELF = "meta.json", "passages.jsonl", "shelf.jsonl"
 
 
@@ -39,7 +39,7 @@ def identity(meta: Mapping[str, object], *, shelf: bool = True) -> str:
     Without ``shelf`` it is that of the book alone. Version 2 had a hash of the book that went in instead, so that a
     change of rules was not noticed.
     """
-    own = str(meta["text_hash" if meta["version"] == OLDER else "content_hash"]) + str(meta["settings_hash"])
+    own = str(meta["text_hash" if meta["version"] == 2 else "content_hash"]) + str(meta["settings_hash"])
     return digest(own + (str(meta.get("shelf_hash") or "") if shelf else ""))
 
 
@@ -65,7 +65,7 @@ def read_meta(folder: Path) -> dict[str, object] | None:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged; run prepare again with --force") from error
-    if not isinstance(meta, dict) or meta.get("version") not in (OLDER, VERSION):
+    if not isinstance(meta, dict) or meta.get("version") not in (*OLDER, VERSION):
         raise UserError(f"{path} was written by another version of this program; run prepare again with --force")
     return meta
 
@@ -94,10 +94,9 @@ def damaged(folder: Path, error: Exception) -> UserError:
 
 
 def read_passages(folder: Path, name: str = PASSAGES) -> list[Passage]:
-    """All passages of a file of the folder, in book order."""
-    return [
-        Passage(p["index"], p["split"], tuple(p["paragraphs"]), p.get("book", 0)) for p in read_lines(folder / name)
-    ]
+    """All passages of a file, in book order. Versions before 4 do not know chapters and cut paragraphs."""
+    rows = read_lines(folder / name)
+    return [Passage(**{**row, **{key: tuple(row.get(key, ())) for key in ("paragraphs", "chapters")}}) for row in rows]
 
 
 def read_lines(path: Path) -> list[dict]:

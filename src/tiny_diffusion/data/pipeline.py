@@ -53,8 +53,8 @@ def prepare(
     texts = ["\n".join(found.paragraphs) for found in cleaned]
     language = detect_language("\n".join(texts)) if settings.language == "auto" else settings.language
     yield Step("splitting into training, validation and test passages")
-    paragraphs = [found.paragraphs for found in cleaned]
-    whole = make_passages(paragraphs, language, settings.passage_chars)
+    paragraphs, chapters = [found.paragraphs for found in cleaned], [found.chapters for found in cleaned]
+    whole = make_passages(paragraphs, language, settings.passage_chars, chapters)
     passages, _ = without_leaks(whole, language)
     removed, notes, first = _all_removed(cleaned), notes_on(books, cleaned), Shelf()
     if shelf:
@@ -132,7 +132,8 @@ def _read_shelf(
     for book, found in zip(books, cleaned, strict=True):
         if (other := detect_language("\n".join(found.paragraphs))) != language:
             notes.append(f"{book.source}, on the shelf, is in language {other}, the book in {language}")
-    named = [(Path(book.source).name, found.paragraphs) for book, found in zip(books, cleaned, strict=True)]
+    both = zip(books, cleaned, strict=True)
+    named = [(Path(book.source).name, found.paragraphs, found.chapters) for book, found in both]
     return *make_shelf(named, target, language, settings.passage_chars), notes
 
 

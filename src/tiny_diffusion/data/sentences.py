@@ -1,27 +1,32 @@
 """Sentences with their places in the book."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .language.segmentation import split_sentences
 from .language.words import count_words
-from .splitting import Passage, drop_leaking
+from .splitting import BREAK, Passage, drop_leaking
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and its numbers: of its passage, of its paragraph in the passage, and its own in the paragraph."""
+    """A sentence and its numbers: of its passage, of its paragraph in the passage, and its own in the paragraph.
+
+    chapter: whether its paragraph begins a chapter.
+    """
 
     text: str
     passage: int
     paragraph: int
     index: int
+    chapter: bool = False
 
 
 def sentences_of(passages: Sequence[Passage], language: str) -> list[Sentence]:
     """All sentences of ``passages``, in order."""
     return [
-        Sentence(text, passage.index, number, index)
+        Sentence(text, passage.index, number, index, number in passage.chapters)
         for passage in passages
         for number, paragraph in enumerate(passage.paragraphs)
         for index, text in enumerate(split_sentences(paragraph, language))
@@ -42,9 +47,16 @@ def without_leaks(passages: Sequence[Passage], language: str) -> tuple[list[Pass
     found = []
     for passage in passages:
         if passage.split == "train":
-            pairs = [(text, places.get((passage.index, i), [])) for i, text in enumerate(passage.paragraphs)]
-            paragraphs = tuple(text for text in (_kept_text(*pair) for pair in pairs) if text)
-            passage = replace(passage, paragraphs=paragraphs)
+            texts = [_kept_text(text, places.get((passage.index, i), [])) for i, text in enumerate(passage.paragraphs)]
+            left = [i for i, text in enumerate(texts) if text]
+            # A chapter whose first paragraph is gone begins with the next one.
+            chapters = {bisect_left(left, chapter) for chapter in passage.chapters}
+            passage = replace(
+                passage,
+                paragraphs=tuple(texts[i] for i in left),
+                joint=passage.joint if texts[0] else BREAK,
+                chapters=tuple(sorted(chapters - {len(left)})),
+            )
         if passage.paragraphs:
             found.append(passage)
     return found, [sentence.text for sentence, kept in zip(training, keep, strict=True) if not kept]

@@ -1,7 +1,7 @@
 """Other people's books, to learn the language from first: their passages, without anything of the book itself."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from ..errors import UserError
 from .reading.document import Removed
@@ -26,9 +26,14 @@ def other_books(names: Sequence[str]) -> str:
 
 
 def make_shelf(
-    books: Sequence[tuple[str, Sequence[str]]], target: Sequence[Passage], language: str, min_chars: int
+    books: Sequence[tuple[str, Sequence[str], Collection[int]]],
+    target: Sequence[Passage],
+    language: str,
+    min_chars: int,
 ) -> tuple[Shelf, Removed]:
-    """Passages of ``books``, each a name and its paragraphs, without what also stands in ``target``; and what that was.
+    """Passages of ``books`` without what also stands in ``target``; and what that was.
+
+    A book is a name, its paragraphs, and the numbers of those that begin a chapter.
 
     ``target``: all passages of the book to be learnt, before any sentence was dropped. Books and passages that share
     over DUPLICATE_SHARE of their runs of eight words with it are dropped as the book itself, and so are all sentences
@@ -39,8 +44,8 @@ def make_shelf(
     kept: list[Passage] = []
     names: list[str] = []
     removed = Removed()
-    for name, paragraphs in books:
-        packed = [Passage(i, "train", tuple(g)) for i, g in enumerate(pack_book(paragraphs, language, min_chars))]
+    for name, paragraphs, chapters in books:
+        packed = pack_book(paragraphs, language, min_chars, chapters)
         counts = [_shared(passage, known) for passage in packed]
         whole = _copied(sum(shared for shared, _ in counts), sum(all_ for _, all_ in counts))
         own = [whole or _copied(*count) for count in counts]
@@ -50,8 +55,8 @@ def make_shelf(
         clean, dropped = without_leaks([*held_out, *others], language)
         for sentence in dropped:
             removed.add(HELD_OUT, sentence)
-        left = [passage.paragraphs for passage in clean if passage.split == "train"]
-        kept += [Passage(len(kept) + i, "train", paragraphs, len(names)) for i, paragraphs in enumerate(left)]
+        left = [passage for passage in clean if passage.split == "train"]
+        kept += [replace(passage, index=len(kept) + i, book=len(names)) for i, passage in enumerate(left)]
         names += [name] if left else []
     if not kept:
         raise UserError("nothing is left of the shelf: all of it is the book itself; give other books to --shelf")

@@ -1,8 +1,9 @@
 """Passages and their split into training, validation and test text, which comes before everything else."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..errors import UserError
 from .language.segmentation import split_sentences
@@ -17,38 +18,54 @@ SHINGLE = 8
 DUPLICATE_SHARE = 0.5
 LEAK_WORDS = 8
 LEAK_SIGNS = 16
+BREAK = "\n\n"
+"""What stands between two paragraphs."""
 
 
 @dataclass(frozen=True)
 class Passage:
     """Consecutive paragraphs that belong to one split: ``split`` is "train", "validation" or "test".
 
-    book: number of its book, from 0, if several were prepared together.
+    book: number of its book, from 0, if several were prepared together. joint: what stands between it and the passage
+    before; not a blank line if a paragraph was cut to fit. chapters: numbers of its paragraphs that begin a chapter.
     """
 
     index: int
     split: str
     paragraphs: tuple[str, ...]
     book: int = 0
+    joint: str = BREAK
+    chapters: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
         """The paragraphs with a blank line between them."""
-        return "\n\n".join(self.paragraphs)
+        return BREAK.join(self.paragraphs)
 
 
-def make_passages(books: Sequence[Sequence[str]], language: str, min_chars: int) -> list[Passage]:
+class _Piece(NamedTuple):
+    """A paragraph or a part of one: what stands before it in the book, and whether a chapter begins with it."""
+
+    text: str
+    before: str
+    chapter: bool
+
+
+def make_passages(
+    books: Sequence[Sequence[str]], language: str, min_chars: int, chapters: Sequence[Collection[int]] = ()
+) -> list[Passage]:
     """Pack the paragraphs of each book into passages of at least ``min_chars`` characters and split them by position.
 
     No passage crosses from one book into the next; the places of the split run on through all books. A book too short
     for 20 such passages gets shorter ones. Training passages that nearly repeat a held-out one move to its split.
+    ``chapters``: of each book, the numbers of the paragraphs that begin a chapter.
     Raises UserError for books that do not yield 20 passages of about 300 characters, for ``min_chars`` < 1, and if
     nothing is left for training because the book repeats itself.
     """
     if min_chars < 1:
         raise UserError(f"passages need at least 1 character, not min_chars={min_chars}")
-    packed = _pack_enough([[p for p in paragraphs if p.strip()] for paragraphs in books], language, min_chars)
-    passages = [Passage(i, _split_of(i), tuple(group), book) for i, (book, group) in enumerate(packed)]
+    packed = _pack_enough(books, language, min_chars, chapters or [()] * len(books))
+    passages = [_passage(i, book, group) for i, (book, group) in enumerate(packed)]
     passages = _move_duplicates(passages)
     if not any(p.split == "train" for p in passages):
         raise UserError(
@@ -74,7 +91,14 @@ def _split_of(index: int) -> str:
     return "validation" if place in VALIDATION_PLACES else "train"
 
 
-def _pack_enough(books: list[list[str]], language: str, min_chars: int) -> list[tuple[int, list[str]]]:
+def _passage(index: int, book: int, group: Sequence[_Piece]) -> Passage:
+    begins = tuple(i for i, piece in enumerate(group) if piece.chapter)
+    return Passage(index, _split_of(index), tuple(piece.text for piece in group), book, group[0].before, begins)
+
+
+def _pack_enough(
+    books: Sequence[Sequence[str]], language: str, min_chars: int, chapters: Sequence[Collection[int]]
+) -> list[tuple[int, list[_Piece]]]:
     """Return the number of its book and the paragraphs of each passage.
 
     They are packed at ``min_chars``, or at the largest smaller size that yields enough passages.
@@ -83,8 +107,12 @@ def _pack_enough(books: list[list[str]], language: str, min_chars: int) -> list[
     smallest = min(min_chars, SMALLEST_PASSAGE)
     sentences: list[dict[int, list[str]]] = [{} for _ in books]
 
-    def pack(size: int) -> list[tuple[int, list[str]]]:
-        return [(i, group) for i, book in enumerate(books) for group in _pack(book, language, size, sentences[i])]
+    def pack(size: int) -> list[tuple[int, list[_Piece]]]:
+        return [
+            (i, group)
+            for i, book in enumerate(books)
+            for group in _pack(book, language, size, sentences[i], chapters[i])
+        ]
 
     size = min_chars
     packed = pack(size)
@@ -101,28 +129,48 @@ def _pack_enough(books: list[list[str]], language: str, min_chars: int) -> list[
     return packed
 
 
-def _pack(paragraphs: list[str], language: str, size: int, sentences: dict[int, list[str]]) -> list[list[str]]:
+def _pack(
+    paragraphs: Sequence[str],
+    language: str,
+    size: int,
+    sentences: dict[int, list[str]],
+    chapters: Collection[int],
+) -> list[list[_Piece]]:
     """Greedy packing; ``sentences`` caches the sentences of long paragraphs by paragraph number."""
-    passages: list[list[str]] = []
-    current: list[str] = []
+    passages: list[list[_Piece]] = []
+    current: list[_Piece] = []
     length = 0
     for number, paragraph in enumerate(paragraphs):
-        pieces = [paragraph]
+        if not paragraph.strip():
+            continue
+        texts = [paragraph]
         if len(paragraph) > size:
             if number not in sentences:
                 sentences[number] = split_sentences(paragraph, language)
-            pieces = _cut_paragraph(paragraph, sentences[number], size)
-        for piece in pieces:
+            texts = _cut_paragraph(paragraph, sentences[number], size)
+        for piece in _pieces(paragraph, texts, number in chapters):
             current.append(piece)
-            length += len(piece)
+            length += len(piece.text)
             if length >= size:
                 passages.append(current)
                 current, length = [], 0
     if current and passages:
+        if current[0].before != BREAK:  # the rest of a cut paragraph goes back to it
+            cut = passages[-1].pop()
+            current[0] = cut._replace(text=cut.text + current[0].before + current[0].text)
         passages[-1].extend(current)
     elif current:
         passages.append(current)
     return passages
+
+
+def _pieces(paragraph: str, texts: Iterable[str], chapter: bool) -> Iterator[_Piece]:
+    """The parts ``texts`` of a paragraph, with the white space between them."""
+    end = 0
+    for text in texts:
+        start = paragraph.index(text, end)
+        yield _Piece(text, paragraph[end:start] if end else BREAK, chapter and not end)
+        end = start + len(text)
 
 
 def _cut_paragraph(paragraph: str, sentences: list[str], size: int) -> list[str]:
@@ -150,9 +198,10 @@ def _cut_run(piece: str, size: int) -> list[str]:
     return [*pieces, piece[start:].strip()]
 
 
-def pack_book(paragraphs: Sequence[str], language: str, min_chars: int) -> list[list[str]]:
-    """Pack paragraphs into passages of at least ``min_chars`` characters, without a split; a short book is one."""
-    return _pack([p for p in paragraphs if p.strip()], language, min_chars, {})
+def pack_book(paragraphs: Sequence[str], language: str, min_chars: int, chapters: Collection[int]) -> list[Passage]:
+    """Pack paragraphs into training passages of at least ``min_chars`` characters; a short book is one."""
+    packed = _pack(paragraphs, language, min_chars, {}, chapters)
+    return [replace(_passage(i, 0, group), split="train") for i, group in enumerate(packed)]
 
 
 def shingles(passage: Passage) -> set[str]:

@@ -2,6 +2,10 @@
 
 Ids 0..15 are reserved. Text tokens follow: the 256 bytes in byte order, then merged tokens in the order in which they
 were learnt. A level is a prefix of the ids, encoded with a prefix of the merges.
+
+A mark before a text says what begins there: PARAGRAPH, CHAPTER or TEXT. BOS says nothing: the text may begin anywhere.
+END follows the last token of a chapter or text. It stands just below the text tokens, so that a head over END and the
+text tokens is one slice.
 """
 
 import json
@@ -28,7 +32,8 @@ from .gpt2_vocab import (
     to_byte_level,
 )
 
-MASK, PAD, BOS, EOS, SEP = range(5)
+MASK, PAD, BOS, PARAGRAPH, SEP, CHAPTER, TEXT = range(7)
+END = NUM_RESERVED - 1
 LEVELS = (1, 2, 3, 4, 5)
 
 _KINDS = ("bpe", "gpt2")

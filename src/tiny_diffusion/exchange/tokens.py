@@ -9,10 +9,11 @@ from tokenizers.decoders import ByteLevel
 from tokenizers.processors import TemplateProcessing
 
 from ..config import ModelConfig
-from ..data.tokenizer import BOS, EOS, MASK, NUM_RESERVED, PAD, SEP, BookTokenizer
+from ..config.pipeline_config import NUM_RESERVED
+from ..data.tokenizer import BOS, CHAPTER, END, MASK, PAD, PARAGRAPH, SEP, TEXT, BookTokenizer
 from ..files import write_text
 
-SPECIAL = {"mask": MASK, "pad": PAD, "bos": BOS, "eos": EOS, "sep": SEP}
+SPECIAL = {"mask": MASK, "pad": PAD, "bos": BOS, "eos": END, "sep": SEP}
 
 
 def write_tokenizer(folder: Path, tokenizer: BookTokenizer, shape: ModelConfig) -> None:
@@ -35,7 +36,8 @@ def converted(tokenizer: BookTokenizer, shape: ModelConfig) -> Tokenizer:
     ``<mask>`` takes the space before it, because a token of text begins with its space.
     """
     content = json.loads(tokenizer.encoder(shape.vocab_level).to_str())
-    names = {index: f"<{name}>" for name, index in SPECIAL.items()}
+    marks = {"paragraph": PARAGRAPH, "chapter": CHAPTER, "text": TEXT}
+    names = {index: f"<{name}>" for name, index in (SPECIAL | marks).items()}
     reserved = [names.get(index, f"<reserved-{index}>") for index in range(NUM_RESERVED)]
     content["model"]["vocab"] |= {name: index for index, name in enumerate(reserved)}
     found = Tokenizer.from_str(json.dumps(content))

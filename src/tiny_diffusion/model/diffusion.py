@@ -28,7 +28,7 @@ def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Ten
     """
     ids, masked = model.input_of(ids), F.pad(masked, (model.shift, 0))
     hidden, targets = _hidden_at(model, ids, masked, masked)
-    return F.cross_entropy(model.logits(hidden).float(), targets, reduction="none")
+    return F.cross_entropy(model.logits(hidden).float(), targets - model.reserved, reduction="none")
 
 
 def _hidden_at(
@@ -48,7 +48,7 @@ def _hidden_at(
     """
     device = model.device
     index = scored.flatten().nonzero().squeeze(1)
-    targets = ids.flatten().index_select(0, index) - model.reserved
+    targets = ids.flatten().index_select(0, index)
     noisy = send(ids.masked_fill(masked, MASK_ID), device)
     hidden = model.hidden(noisy, attention, controls=None if controls is None else send(controls, device))
     return hidden.flatten(0, 1).index_select(0, send(index - model.shift, device)), send(targets, device)
@@ -77,7 +77,7 @@ def diffusion_loss(
     ``causal`` (B,), for a dual model: rows that learn the causal reading instead. They attend to the left only, and
     are scored at all their ``masked`` tokens, none of which is hidden. One pass serves all rows. GPT-BERT (Charpentier
     and Samuel 2024) trains both readings of one network; here the masked one is a diffusion model. ``ids`` of a dual
-    model have BOS before each document.
+    model have BOS before each document, and END is predicted like a text token.
 
     ``attention`` and ``controls``: see ``Transformer.hidden``. ``teachers`` read the same rows, and their mean law is a
     part of each target, see ``head_loss``. Raises ValueError for any other weighting.
@@ -104,10 +104,10 @@ def diffusion_loss(
     return head_loss(
         states_at,
         model.output,
-        targets,
+        targets - model.lowest,
         weights=weights,
         smoothing=label_smoothing,
-        reserved=model.reserved,
+        reserved=model.lowest,
         lesson=lesson,
     )
 

@@ -32,5 +32,5 @@ class Teachers:
         """What the teachers say at N places; ``states_of`` gives a model's hidden states there, (N, D)."""
         states = tuple(states_of(model) for model in self.models)
         pairs = zip(self.models, states, strict=True)
-        tables = tuple(model.output[model.reserved :].to(state.dtype) for model, state in pairs)
+        tables = tuple(model.output[model.lowest :].to(state.dtype) for model, state in pairs)
         return Lesson(states, tables, self.share)

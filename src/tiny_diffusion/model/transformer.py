@@ -130,8 +130,9 @@ class Transformer(nn.Module):
     """Embedding, blocks, final norm and a head over text tokens only.
 
     The head leaves out the ``reserved`` first ids, so reserved tokens such as MASK and PAD can be neither predicted nor
-    sampled. ``vocab_size`` counts reserved ids and text tokens. ``schedule`` is the noise that the model is trained on,
-    linear if None; the network does not use it, but losses and samplers find it here.
+    sampled; a dual model learns END beside the text, see ``lowest``. ``vocab_size`` counts reserved ids and text
+    tokens. ``schedule`` is the noise that the model is trained on, linear if None; the network does not use it, but
+    losses and samplers find it here.
     """
 
     cos: Tensor
@@ -147,6 +148,7 @@ class Transformer(nn.Module):
         self.reserved = reserved
         self.gradient_checkpointing = False
         self.compiled_shape: tuple[int, int] | None = None
+        self.marks = False  # whether it has learnt the marks of what begins, see the tokenizer
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         self.controls = ControlEmbedding(config.d_model) if config.controls else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
@@ -171,6 +173,11 @@ class Transformer(nn.Module):
     def shift(self) -> int:
         """How many places a masked reading's state stands before the token that it predicts: 1 for a dual model."""
         return int(self.config.dual)
+
+    @property
+    def lowest(self) -> int:
+        """The first id of the law that is learnt: END, just below the text tokens, for a dual model."""
+        return self.reserved - self.shift
 
     @property
     def text_vocab_size(self) -> int:

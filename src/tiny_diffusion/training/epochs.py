@@ -1,6 +1,6 @@
 """Epochs of rows for each stage, built from the prepared book; the same for the same seed, stage and epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import accumulate
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ..config import ProjectConfig
-from ..config.curriculum_config import ShelfStage
+from ..config.curriculum_config import ShelfStage, StageConfig
 from ..data.artefacts import Processed
-from ..data.curriculum import Example, build_stage, encode_examples
+from ..data.curriculum import Example, build_stage, chosen_passages, encode_examples
 from ..data.dynamic_scorer import DynamicScorer, easiest
+from ..data.sections import Section, encode_sections, sections
 from ..errors import UserError
 from ..runtime import generator_for
 from .control_labels import UNLABELLED, ControlLabels, measure_examples, nothing_known
@@ -36,19 +37,21 @@ class StageRows:
         self.scorers: list[DynamicScorer | None] = []
         encoded: list[Examples] = []
         measures: list[Tensor] = []
-        for stage, level in zip(config.curriculum.stages, config.stage_levels, strict=True):
-            other = isinstance(stage, ShelfStage)
-            examples = (
-                [(passage.text,) for passage in data.shelf.passages]
-                if other
-                else build_stage(stage, data.sentences, data.difficulty, paragraphs)
-            )
-            scored = config.curriculum.dynamic_scoring and stage.format != "paragraphs"
-            self.scorers.append(self._scorer(examples, data) if scored else None)
-            if stage.format == "paragraphs":
-                # Neighbouring passages follow each other as in the book: one stream with blank lines between.
-                examples = [("\n\n".join(segments[0] for segments in examples),)]
-            encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
+        self.openings: dict[int, Tensor] = {}  # of the stages whose examples are one stream
+        for number, (stage, level) in enumerate(zip(config.curriculum.stages, config.stage_levels, strict=True)):
+            scorer, other = None, isinstance(stage, ShelfStage)
+            if stage.format == "paragraphs":  # one stream, with marks where the text does not go on as in the book
+                found = self._sections(stage, data, paragraphs)
+                ids, openings = encode_sections(found, data.tokenizer, level, ends=self.lead)
+                self.openings[number] = torch.tensor(openings)
+                encoded.append(Examples.of([ids]))
+                examples = [tuple(section.text for section in found)]
+            else:
+                examples = build_stage(stage, data.sentences, data.difficulty, paragraphs)
+                encoded.append(Examples.of(encode_examples(examples, data.tokenizer, level)))
+                if config.curriculum.dynamic_scoring:
+                    scorer = self._scorer(examples, data)
+            self.scorers.append(scorer)
             if config.model.controls:
                 measures.append(nothing_known(encoded[-1]) if other else measure_examples(examples, encoded[-1], data))
         self.encoded = _side_by_side(encoded)
@@ -60,6 +63,13 @@ class StageRows:
         """Ids (N,) of the book in all its stages, without the shelf; of the shelf if the run learns nothing else."""
         first = min(self.config.curriculum.first, len(self.encoded) - 1)
         return self.encoded[first].ids[int(self.encoded[first].bounds[0]) :]
+
+    @staticmethod
+    def _sections(stage: StageConfig, data: Processed, paragraphs: Mapping[int, Sequence[str]]) -> list[Section]:
+        """The stream of a stage: the shelf's, or of the book's passages that the stage takes."""
+        if isinstance(stage, ShelfStage):
+            return sections(data.shelf.passages, range(len(data.shelf.passages)))
+        return sections(data.passages, {*chosen_passages(stage, data.sentences, data.difficulty, paragraphs)})
 
     def _labels(self, measures: list[Tensor]) -> ControlLabels:
         """The labels that give the levels of the controls for any layout."""
@@ -88,9 +98,10 @@ class StageRows:
         """The stage's rows, in random order; ``share`` of the examples, by default the stage's competence."""
         generator = generator_for(self.config.training.seed, ROWS, stage, epoch)
         encoded = self.encoded[stage]
-        if self.config.curriculum.stages[stage].format == "paragraphs":
+        if stage in self.openings:
             begin, end = encoded.bounds.tolist()
-            return chop(encoded.ids[begin:end], self.width, generator, self.lead).shifted(encoded.ids, begin)
+            rows = chop(encoded.ids[begin:end], self.width, generator, self.openings[stage], self.lead)
+            return rows.shifted(encoded.ids, begin)
         scorer, chosen = self.scorers[stage], None
         if scorer is not None:
             share = self._competence(stage, epoch) if share is None else share
@@ -156,5 +167,5 @@ def _with_written(rows: Layout, written: Tensor, share: float, generator: torch.
     stream = torch.cat([rows.stream, written.flatten().int()])
     starts = len(rows.stream) + length * torch.arange(count)
     lengths, first = torch.full((count,), length), torch.arange(count + 1)
-    own = replace(rows, stream=stream, starts=starts, lengths=lengths, first=first, levels=None)
+    own = replace(rows, stream=stream, starts=starts, lengths=lengths, first=first, levels=None, marks=None)
     return _replace(rows.shifted(stream, 0), own, share, generator)

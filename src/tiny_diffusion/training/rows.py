@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ..data.tokenizer import BOS, PAD, SEP, BookTokenizer
+from ..data.tokenizer import BOS, END, PAD, BookTokenizer
 from ..runtime import send
+
+BEGINNINGS = 0.25  # share of the rows of a stream that start where a paragraph does
+TOLD = 0.75  # share of these that say so; a row without a mark may start anywhere
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Rows:
 
     @property
     def scorable(self) -> Tensor:
-        """Which tokens are scored (R, T): all but PAD, BOS and SEP."""
-        return (self.ids != PAD) & (self.ids != BOS) & (self.ids != SEP)
+        """Which tokens are scored (R, T): text tokens and END."""
+        return self.ids >= END
 
     def attention(self, device: torch.device) -> Tensor | None:
         """Which tokens may attend to which (R, 1, T, T), on ``device``: those of the same document.
@@ -91,7 +94,8 @@ class Layout:
 
     ``starts`` and ``lengths`` (P,) give the pieces, row by row; ``first`` (R + 1,) the first piece of each row, and the
     number of pieces. ``levels`` (P, K) are the controls of each piece, for a model that learns them. ``lead``: whether
-    BOS is set before each piece, which is then no part of its length but takes a token of the row.
+    BOS is set before each piece, which is then no part of its length but takes a token of the row. ``marks`` (P,): what
+    stands in place of the first token of each piece, PAD where the token itself does; None means no mark anywhere.
     """
 
     stream: Tensor
@@ -101,6 +105,7 @@ class Layout:
     first: Tensor
     levels: Tensor | None = None
     lead: bool = False
+    marks: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -119,9 +124,11 @@ class Layout:
         ids = torch.full((len(index) * self.context,), PAD)
         if self.lead:
             ids[place] = BOS
-        ids[(target + self.lead).repeat_interleave(chosen.lengths) + _ranges(chosen.lengths)] = self.stream[
-            chosen.tokens()
-        ].long()
+        begins = target + self.lead
+        ids[begins.repeat_interleave(chosen.lengths) + _ranges(chosen.lengths)] = self.stream[chosen.tokens()].long()
+        if chosen.marks is not None:
+            marked = chosen.marks != PAD
+            ids[begins[marked]] = chosen.marks[marked]
         documents = torch.zeros_like(ids)
         documents[place] = number.repeat_interleave(taken)
         return Rows(ids.view(-1, self.context), documents.view(-1, self.context), chosen._controls(place))
@@ -142,9 +149,9 @@ class Layout:
         """The layout of the rows at ``index`` only."""
         counts = self.first.diff()[index]
         pieces = self.first[index].repeat_interleave(counts) + _ranges(counts)
-        levels = None if self.levels is None else self.levels[pieces]
+        levels, marks = (None if each is None else each[pieces] for each in (self.levels, self.marks))
         starts, lengths = self.starts[pieces], self.lengths[pieces]
-        return replace(self, starts=starts, lengths=lengths, first=_bounds(counts), levels=levels)
+        return replace(self, starts=starts, lengths=lengths, first=_bounds(counts), levels=levels, marks=marks)
 
     def beside(self, other: "Layout") -> "Layout":
         """The rows of both layouts, this one's first, without levels; raises ValueError for different streams."""
@@ -152,7 +159,8 @@ class Layout:
             raise ValueError("layouts of different streams or row lengths cannot be joined")
         counts = torch.cat([self.first.diff(), other.first.diff()])
         starts, lengths = torch.cat([self.starts, other.starts]), torch.cat([self.lengths, other.lengths])
-        return replace(self, starts=starts, lengths=lengths, first=_bounds(counts), levels=None)
+        marks = torch.cat([torch.full_like(x.starts, PAD) if x.marks is None else x.marks for x in (self, other)])
+        return replace(self, starts=starts, lengths=lengths, first=_bounds(counts), levels=None, marks=marks)
 
     def shifted(self, stream: Tensor, offset: int) -> "Layout":
         """The same rows in ``stream``, which holds this layout's stream from ``offset`` on."""
@@ -195,19 +203,28 @@ def pack(
     return Layout(examples.ids, context, pieces, sizes, rows, lead=lead)
 
 
-def chop(stream: Tensor, context: int, generator: Generator, lead: bool = False) -> Layout:
+def chop(stream: Tensor, context: int, generator: Generator, openings: Tensor, lead: bool = False) -> Layout:
     """Consecutive rows of ``context`` tokens from ``stream``, cut from a random offset and shuffled.
 
-    A stream no longer than a row makes one padded row. With ``lead`` the first token of each row is BOS.
+    ``openings`` (N,): the mark of what begins with each token, PAD where nothing does. A share BEGINNINGS of the rows
+    moves on to one of the beginnings in it, drawn at random; a share TOLD of these has its mark in place of the token
+    before. A stream no longer than a row makes one padded row. With ``lead`` the first token of each row is BOS.
     """
     size = context - lead
-    if len(stream) <= size:
-        one = torch.tensor([0]), torch.tensor([len(stream)]), torch.tensor([0, 1])
-        return Layout(stream, context, *one, lead=lead)
     count = max(1, len(stream) // size - 1)
-    offset = int(torch.randint(0, len(stream) - count * size + 1, (), generator=generator))
-    starts = offset + size * torch.randperm(count, generator=generator)
-    return Layout(stream, context, starts, torch.full((count,), size), torch.arange(count + 1), lead=lead)
+    room = max(0, len(stream) - count * size)
+    starts = torch.randint(0, room + 1, (), generator=generator) + size * torch.randperm(count, generator=generator)
+    lengths, marks = torch.full((count,), min(size, len(stream))), torch.full((count,), PAD)
+    beginnings = (openings != PAD).nonzero().squeeze(1)
+    beginnings = beginnings[(beginnings > 0) & (beginnings <= len(stream) - size)]
+    low, high = torch.searchsorted(beginnings, starts), torch.searchsorted(beginnings, starts + size)
+    moves, drawn, tells = torch.rand(3, count, dtype=torch.float64, generator=generator)
+    moved = (moves < BEGINNINGS) & (high > low)
+    begin = beginnings[(low + (drawn * (high - low)).long())[moved]]
+    told = tells[moved] < TOLD
+    marks[moved] = torch.where(told, openings[begin], PAD)
+    starts = starts.masked_scatter(moved, begin - told.long())
+    return Layout(stream, context, starts, lengths, torch.arange(count + 1), lead=lead, marks=marks)
 
 
 def windows(texts: Sequence[str], tokenizer: BookTokenizer, level: int, context: int) -> list[Tensor]:

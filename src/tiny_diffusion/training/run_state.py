@@ -91,6 +91,7 @@ class RunState:
             warm_start(model, config, data.tokenizer, start)
         device = find_device(settings.device)
         model.to(device)
+        model.marks = True
         model.gradient_checkpointing = settings.gradient_checkpointing
         average = copy.deepcopy(model).eval().requires_grad_(False)
         optimizers, rows = make_optimizers(model, settings), StageRows(config, data)
@@ -149,6 +150,7 @@ class RunState:
             "language": self.data.language,
             "lines": self.data.keeps_lines,
             "words": self.words,
+            "marks": self.average.marks,
             "step": self.progress.step,
             "stage": self.progress.stage,
             "epoch": epoch,

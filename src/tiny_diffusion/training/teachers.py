@@ -63,6 +63,8 @@ def _differences(teacher: Checkpoint, config: ProjectConfig, data: Processed) ->
         found.append(f"it learnt from other prepared data, of {teacher.meta.get('source')!r}")
     elif teacher.tokenizer.to_json() != data.tokenizer.to_json():
         found.append("it has another tokenizer")
+    if not teacher.marks:
+        found.append("an older version trained it, without marks of beginnings and ends: train it again")
     if own.controls and not its.controls:
         found.append("it has not learnt the controls: give --model.controls false")
     return found

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import GenerationConfig
-from ..data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
+from ..data.tokenizer import BOS, MASK, NUM_RESERVED, PARAGRAPH, BookTokenizer
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import memory_errors, seed_for
+from ..sampling.causal_reader import CausalReader
 from ..sampling.characters import WholeCharacters
 from ..sampling.denoise import DenoisingState, denoise, settled_prefix
 from ..sampling.draw import Numbers, forbid, row_generators
@@ -77,6 +79,8 @@ class Filler:
         self.writing_level = min(settings.vocab_level, model.config.vocab_level)
         self.allowed = tokenizer.level_size(self.writing_level)
         self.whole = whole_characters(tokenizer, self.allowed)
+        # What the model sees before a text and no one else: that a paragraph begins.
+        self.lead = [PARAGRAPH] if self.model.marks and settings.layout == "book" else []
 
     @cached_property
     def mending(self) -> "Filler":
@@ -113,7 +117,7 @@ class Filler:
     ) -> Iterator[DenoisingState]:
         """States of filling rows (B, T) of one length within the context; the edges of each row are drawn first.
 
-        The causal reading writes everything after the first MASK from left to right, and takes no edges.
+        The causal reading writes everything after the first MASK from left to right; only there may it have an edge.
         """
         ids, sure = ids.clone(), torch.ones(ids.shape, device=ids.device)
         with memory_errors():
@@ -122,10 +126,13 @@ class Filler:
                 self._draw_edges(ids, sure, first, numbers)
             settled = ids != MASK
             kept = settled_prefix(~settled)
-            if self.causal:
-                yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed, self.whole)
+            if self.causal and kept == ids.shape[1]:  # the edge was all
+                yield DenoisingState(ids, sure, 0, 0)
                 return
-            for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept, self.whole):
+            write = partial(left_to_right, kept=kept) if self.causal else partial(denoise, kept=kept)
+            for state in write(
+                self.model, ids, settings=self.settings, numbers=numbers, allowed=self.allowed, whole=self.whole
+            ):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
 
     def in_windows(self, rows: Tensor, fill: Fill) -> Iterator[DenoisingState]:
@@ -158,7 +165,11 @@ class Filler:
             if edge is not None:
                 where[row, edge.place] = True
         permitted = torch.stack([edge.permitted for edge in edges if edge is not None]).to(ids.device)  # (N, V)
-        logits = Predictor(self.model, self.settings).logits(ids, where)
+        if self.causal:
+            given = F.pad(ids[:, : int(where[0].nonzero())], (1, 0), value=BOS)
+            logits = CausalReader(self.model, self.settings).next_logits(given)
+        else:
+            logits = Predictor(self.model, self.settings).logits(ids, where)
         logits = forbid(logits.masked_fill(~permitted, -torch.inf), self.allowed)
         drawn, chances = self.whole.choose(ids, where, logits, self.settings, numbers)
         ids[where] = drawn + self.model.reserved

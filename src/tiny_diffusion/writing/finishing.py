@@ -1,6 +1,6 @@
 """What makes settled tokens a finished text: the rules that it must keep, a clean end, and how much of it is copied."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -64,13 +64,18 @@ class Finishing:
             )
         return [NoveltyGuard(self.index, self.tokenizer, settings.max_copied_words)]
 
-    def cut(self, outcome: Outcome, length: int) -> Outcome:
+    def cut(self, outcome: Outcome, length: int, ends: Mapping[int, int]) -> Outcome:
         """``outcome`` with each text of ``length`` written tokens, or a few more, cut after its last sentence.
 
-        A text without a sentence end that is late enough stays whole.
+        A text without a sentence end that is late enough stays whole. ``ends``: after how many tokens some texts end
+        instead.
         """
-        texts = outcome.texts.items()
-        cut = {row: cut_at_sentence(text, self.tokenizer, self.language, shortest(length)) for row, text in texts}
+        cut = {
+            row: cut_after(text, ends[row], self.tokenizer)
+            if row in ends
+            else cut_at_sentence(text, self.tokenizer, self.language, shortest(length))
+            for row, text in outcome.texts.items()
+        }
         return Outcome(cut, outcome.refused)
 
     def texts(self, outcome: Outcome, rules: Sequence[Rule]) -> list[Written]:
@@ -105,8 +110,11 @@ def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str, leas
     """
     given = max((i + 1 for i, was_given in enumerate(text.given) if was_given), default=0)
     kept = last_end(text.ids, tokenizer, language)
-    if kept < given + least:
-        return text
+    return text if kept < given + least else cut_after(text, kept, tokenizer)
+
+
+def cut_after(text: Written, kept: int, tokenizer: BookTokenizer) -> Written:
+    """The first ``kept`` tokens of ``text``."""
     return replace(
         text,
         text=tokenizer.decode(text.ids[:kept]),

@@ -6,6 +6,7 @@ Shapes: B rows, T tokens, N scored tokens, V text vocabulary, K controls.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import GenerationConfig
@@ -48,6 +49,18 @@ class Judge:
             for i, total in zip(owners, nats.cpu().double().sum(1).tolist(), strict=True):
                 found[i] = total
         return found
+
+    @torch.inference_mode()
+    def ends(self, ids: Tensor) -> Tensor:
+        """Probabilities (T + 1,) that a chapter or text ends before each token of ``ids`` (T,), and after the last.
+
+        The law is that of END and all text tokens, with the controls, at ``temperature``; guidance has no part in it.
+        """
+        given = F.pad(ids[None].to(self.model.device), (1, 0), value=BOS)
+        with autocast(given.device, self.settings.precision):
+            hidden = self.model.hidden(given, controls=row_levels(self.levels, 1, False), causal=True)[0]
+        logits = F.linear(hidden.float(), self.model.output[self.model.lowest :])
+        return (logits / self.temperature).softmax(-1)[:, 0].cpu()
 
     def _logits(self, ids: Tensor, scored: Tensor) -> Tensor:
         """Float32 logits (N, V) of the ``scored`` tokens (B, T) of ``ids`` (B, T), with controls and guidance."""

@@ -26,21 +26,23 @@ def rewriting(filler: Filler, rules: Sequence[Rule], text: str) -> Process:
     a ``[[`` that is not closed, and if no token may change.
     """
     pieces, settings = parse_kept(text), filler.settings
-    given = filler.encode("".join(piece.text for piece in pieces))
+    given = [*filler.lead, *filler.encode("".join(piece.text for piece in pieces))]
+    own = slice(len(filler.lead), None)  # what is before is no part of the text
     free = ~kept_tokens(pieces, given, filler.tokenizer)
+    free[: len(filler.lead)] = False
     if not free.any():
         raise UserError("there is nothing to rewrite: give some text outside [[kept spans]]")
     masked = _noise(free, settings.rewrite_strength, filler.numbers).to(filler.model.device)
     noisy = torch.tensor(given, device=filler.model.device).expand(settings.num_samples, -1)
     noisy = noisy.masked_fill(masked, MASK)  # (B, T)
-    stretches = Stretch.whole(settings.num_samples, len(given))
+    stretches = Stretch.whole(settings.num_samples, len(given[own]))
     refused: dict[int, str] = {}
     steps = 0
     for state in Repair(filler, rules).fill(noisy, filler.numbers, refused):
         steps += 1
-        ids, confidence = state.ids.clone(), state.confidence.clone()
-        yield WritingState(ids, confidence, state.step, state.steps, ~masked, stretches)
-    last = WritingState(state.ids, state.confidence, steps, steps, ~masked, stretches)
+        ids, confidence = state.ids[:, own].clone(), state.confidence[:, own].clone()
+        yield WritingState(ids, confidence, state.step, state.steps, ~masked[:, own], stretches)
+    last = WritingState(state.ids[:, own], state.confidence[:, own], steps, steps, ~masked[:, own], stretches)
     return Outcome.of([filler.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
 
 

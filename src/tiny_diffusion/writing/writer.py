@@ -18,10 +18,15 @@ from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
 from .drafts import Drafts
+from .end_marks import drawn_ends
 from .endings import Endings, with_endings
-from .filler import Filler
+from .filler import Edge, Filler
 from .finishing import Finishing, words_of_tokens
+from .infilling.boundaries import Edges
+from .infilling.gapped_text import Opening, encode_before, opening_after
 from .infilling.infill import infilling
+from .infilling.template import Fixed
+from .judge import Judge
 from .layout import break_ids
 from .reading import reading_of
 from .real_words import RealWords
@@ -104,16 +109,6 @@ class Writer:
         words = words or words_of_tokens(checkpoint.tokenizer, language)
         return cls(checkpoint.build(device), checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines)
 
-    def encode_prompt(self, prompt: str) -> list[int]:
-        """Ids of ``prompt``; raises UserError if it leaves no room to write within the context."""
-        ids = self.tokenizer.encode(prompt, self.model.config.vocab_level)
-        if len(ids) >= self.model.config.context:
-            raise UserError(
-                f"the prompt has {len(ids)} tokens and the model's context holds {self.model.config.context}; "
-                f"shorten it to {self.model.config.context - 1} tokens at most"
-            )
-        return ids
-
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
         return self.tokenizer.level_size(min(settings.vocab_level, self.model.config.vocab_level))
@@ -148,29 +143,40 @@ class Writer:
 
         ``settings.reading`` says how. While drafts are written, states have a row for each draft of each text.
 
-        Text beyond the context is written block by block, each seeing the last half context before it. In training,
-        rows of paragraphs may begin anywhere, and so would a text from nothing; with ``settings.layout`` "book" the
-        model first sees a paragraph break, which is not part of the text. There is no end token to draw: with
-        ``settings.ending`` "sentence" a text that stops within a sentence is cut, or written on to an end, so that it
-        ends with a sentence after 0.8 to 1.1 times ``settings.length`` tokens (see ``endings``). No state is kept. Each
-        costs a copy of the text so far, which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
+        Text beyond the context is written block by block, each seeing the last half context before it; so is what
+        follows a prompt beyond the context. A space at the end of the prompt belongs to the first token that is drawn.
+        With ``settings.layout`` "book" the model first sees a mark that a paragraph begins, which is not part of the
+        text; a model that has not learnt marks sees a paragraph break if there is no prompt. With ``settings.ending``
+        "sentence" a text that stops within a sentence is cut, or written on to an end, so that it ends with a sentence
+        after 0.8 to 1.1 times ``settings.length`` tokens (see ``endings``); the causal reading of a dual model may
+        also end it there like a chapter (see ``end_marks``). No state is kept. Each costs a copy of the text so far,
+        which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
         """
         rules = self.finishing.rules(settings)
         reading = reading_of(self.model.config, settings)
         filler = Filler(self.model, self.tokenizer, settings, causal=reading == "causal")
         drafts = Drafts(filler) if reading == "drafts" else None
-        lead = break_ids(self.tokenizer) if settings.layout == "book" and not prompt else []
-        prompt_ids = torch.tensor(lead + self.encode_prompt(prompt), dtype=torch.long, device=self.device)
+        lead = filler.lead
+        if not (lead or prompt) and settings.layout == "book":
+            lead = break_ids(self.tokenizer)
+        opening = opening_after(Fixed(prompt)) if prompt else Opening.FREE
+        given_ids = [*lead, *encode_before(prompt, opening, filler.encode)]
+        prompt_ids = torch.tensor(given_ids, dtype=torch.long, device=self.device)
         done = prompt_ids.expand(settings.num_samples, -1)  # (B, tokens so far)
         sure = torch.ones(done.shape, device=self.device)
         wanted, context = done.shape[1] + settings.length, filler.context
         own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
         steps, refused = 0, dict[int, str]()
+        first: tuple[Edge, ...] = ()
+        if opening is Opening.SPACE:
+            spaced = Edges(self.tokenizer, self.model.text_vocab_size, filler.allowed).opening(opening, single=False)
+            assert spaced is not None
+            first = (Edge(len(prompt_ids), spaced),)
         endings = None
-        if settings.ending == "sentence":
-            endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids))
+        if settings.ending == "sentence" and settings.length > len(first):
+            endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids) + len(first))
         while done.shape[1] < wanted and len(refused) < len(done):
-            room_left = wanted <= context or done.shape[1] == len(prompt_ids)
+            room_left = wanted <= context or done.shape[1] == len(prompt_ids) < context
             keep = done.shape[1] if room_left else min(done.shape[1], context // 2)
             size = min(context - keep, wanted - done.shape[1])
             ahead, seen = done[:, : done.shape[1] - keep], done[:, done.shape[1] - keep :]
@@ -178,6 +184,8 @@ class Writer:
             given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
             last_block = done.shape[1] + size == wanted
             edges = endings.edges(keep + size - 1) if endings and last_block else ()
+            if done.shape[1] == len(prompt_ids):
+                edges = (*(replace(edge, place=keep) for edge in first), *edges)
             by_filler = filler.denoise(block, filler.numbers, [edges] * len(block))
             states = by_filler if drafts is None else drafts.fill(block, edges)
             for mender, own_rules in menders(filler, rules, open_end=last_block):
@@ -202,7 +210,12 @@ class Writer:
         if endings is not None:
             stretches = whole if drafts is None else drafts.stretches(len(done), whole)
             ended = yield from endings.write(done, sure, refused, stretches)
-            found = self.finishing.cut(with_endings(found, ended, self.tokenizer), settings.length)
+            found = with_endings(found, ended, self.tokenizer)
+            ends: dict[int, int] = {}
+            if reading == "causal" and self.model.config.dual and self.model.marks:
+                judge = Judge(filler.model, settings, filler.allowed, settings.temperature)
+                ends = drawn_ends(judge, lead, found.texts, settings.length)
+            found = self.finishing.cut(found, settings.length, ends)
         return self.finishing.texts(found, rules)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:

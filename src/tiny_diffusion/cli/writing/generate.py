@@ -64,11 +64,6 @@ def command(
         converse(Session(writer, settings, showing), history)
         return
     settings = showing.shown(settings, writer)
-    for number, line in enumerate(prompts, start=1):
-        try:
-            writer.encode_prompt(line)
-        except UserError as error:  # before any of them is written
-            raise UserError(f"prompt {number} of {len(prompts)}: {error}") from error
     refused: list[str] = []
     about = origin(source.checkpoint, showing)
     for number, line in enumerate(prompts, start=1):

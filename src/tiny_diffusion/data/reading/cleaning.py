@@ -22,6 +22,7 @@ _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_
 _CODE, _FIGURES = 0.03, 0.15  # shares of the characters from which a text looks like code, or a table
 _LIST, _SHORT, _ENOUGH = 0.8, 25, 50  # share of lines shorter than so many characters, of at least so many, in a list
 _FURNITURE = ("pages", "separators")
+HEADINGS = "headings"
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Cleaned:
     """What cleaning makes of a book.
 
     paragraphs: what stays; verse has a line feed between its lines. removed: what was taken out. pieces: every piece in
-    order with the kind that it was taken for.
+    order with the kind that it was taken for. chapters: numbers of the paragraphs that begin a chapter, those after a
+    heading.
     """
 
     paragraphs: list[str]
     removed: Removed
     pieces: list[tuple[str, str]]
+    chapters: tuple[int, ...] = ()
 
 
 def clean_book(
@@ -124,8 +127,12 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
     known = known_words("\n\n".join(kept)) if unwrap else frozenset()
     pieces: list[tuple[str, str]] = []
     paragraphs: list[str] = []
-    cut = False
+    chapters: list[int] = []
+    cut = begins = False
+    before = ""
     for block in blocks:
+        begins = begins or (block.kind == HEADINGS and before != HEADINGS)  # several in a row begin one chapter
+        before = block.kind
         text = _without_italics_marks(join_block(block, known))
         pieces.append((block.kind, text))
         if not stays(block.kind, keep):
@@ -136,9 +143,11 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
         if cut and unwrap and paragraphs and text[0].islower() and not ends_sentence(paragraphs[-1]):
             paragraphs[-1] = join_lines([paragraphs[-1], text], known)
         else:
+            if begins:
+                chapters.append(len(paragraphs))
             paragraphs.append(text)
-        cut = False
-    return Cleaned(paragraphs, removed, pieces)
+        cut = begins = False
+    return Cleaned(paragraphs, removed, pieces, tuple(chapters))
 
 
 def _without_italics_marks(text: str) -> str:

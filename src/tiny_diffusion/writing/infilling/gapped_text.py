@@ -101,29 +101,41 @@ class Window:
 
 @dataclass(frozen=True)
 class GappedText:
-    """A text as fixed parts and gaps, in order."""
+    """A text as fixed parts and gaps, in order; before them, what the model alone sees."""
 
     parts: tuple[Part, ...]
 
     @classmethod
     def of(
-        cls, pieces: Sequence[Fixed | GapRequest], encode: Callable[[str], list[int]], size: Callable[[GapRequest], int]
+        cls,
+        pieces: Sequence[Fixed | GapRequest],
+        encode: Callable[[str], list[int]],
+        size: Callable[[GapRequest], int],
+        lead: Sequence[int] = (),
     ) -> "GappedText":
-        """The text of a template's pieces; ``size`` gives the number of tokens that a gap is expected to need."""
-        parts: list[Part] = []
+        """The text of a template's pieces; ``size`` gives the number of tokens that a gap is expected to need.
+
+        ``lead``: ids before the text that are no part of it.
+        """
+        parts = [Part("", tuple(lead), (1.0,) * len(lead))]
         for i, piece in enumerate(pieces):
             before = pieces[i - 1] if i else None
             after = pieces[i + 1] if i + 1 < len(pieces) else None
             if isinstance(piece, Fixed):
-                opening = _opening(piece) if isinstance(after, GapRequest) else None
-                ids = _encode(piece.text, opening, encode)
+                opening = opening_after(piece) if isinstance(after, GapRequest) else None
+                ids = encode_before(piece.text, opening, encode)
                 parts.append(Part(piece.text, tuple(ids), (1.0,) * len(ids)))
             else:
                 start = before.text if isinstance(before, Fixed) else ""
                 end = after.text if isinstance(after, Fixed) else " " if after else ""
-                gap = Gap("", (), (), piece, _opening(before), i, start[-1:], end[:2])
+                gap = Gap("", (), (), piece, opening_after(before), len(parts), start[-1:], end[:2])
                 parts.append(gap.opened(size(piece)))
         return cls(tuple(parts))
+
+    @property
+    def own(self) -> tuple[Part, ...]:
+        """The parts of the text itself."""
+        return self.parts[1:]
 
     @property
     def gaps(self) -> list[Gap]:
@@ -172,7 +184,7 @@ class GappedText:
             if isinstance(part, Gap):
                 spans.append((place, place + len(part.ids)))
             place += len(part.ids)
-        before = sum(len(part.ids) for part in self.parts[: first.place])
+        before = sum(len(part.ids) for part in self.parts[1 : first.place])
         return Window(torch.tensor(ids[start:end]), tuple(spans), before)
 
     def written(self, tokenizer: BookTokenizer) -> Written:
@@ -181,7 +193,7 @@ class GappedText:
         Neighbouring gaps are decoded together, because a character may begin in one and end in the next.
         """
         pieces = []
-        for is_gap, group in groupby(self.parts, key=lambda part: isinstance(part, Gap)):
+        for is_gap, group in groupby(self.own, key=lambda part: isinstance(part, Gap)):
             parts = list(group)
             if is_gap and isinstance(parts[0], Gap):
                 pieces.append(parts[0].without_given_space(tokenizer.decode(i for part in parts for i in part.ids)))
@@ -189,15 +201,16 @@ class GappedText:
                 pieces += [part.text for part in parts]
         return Written(
             text="".join(pieces),
-            ids=tuple(i for part in self.parts for i in part.ids),
-            confidence=tuple(c for part in self.parts for c in part.confidence),
-            given=tuple(not isinstance(part, Gap) for part in self.parts for _ in part.ids),
+            ids=tuple(i for part in self.own for i in part.ids),
+            confidence=tuple(c for part in self.own for c in part.confidence),
+            given=tuple(not isinstance(part, Gap) for part in self.own for _ in part.ids),
             steps=sum(gap.steps for gap in self.gaps),
             stretches=tuple(stretch for gap in self.gaps for stretch in gap.stretches),
         )
 
 
-def _opening(before: Fixed | GapRequest | None) -> Opening:
+def opening_after(before: Fixed | GapRequest | None) -> Opening:
+    """How what is written after ``before`` begins."""
     if isinstance(before, GapRequest):
         return Opening.JOIN
     if before is None or before.text[-1:].isspace():
@@ -205,8 +218,8 @@ def _opening(before: Fixed | GapRequest | None) -> Opening:
     return Opening.FREE
 
 
-def _encode(text: str, opening: Opening | None, encode: Callable[[str], list[int]]) -> list[int]:
-    """Ids of fixed text before a gap with this opening, or before none."""
+def encode_before(text: str, opening: Opening | None, encode: Callable[[str], list[int]]) -> list[int]:
+    """Ids of given text before something with this opening, or before nothing."""
     if opening is Opening.SPACE:
         return encode(text[:-1])
     if opening is Opening.WORD:

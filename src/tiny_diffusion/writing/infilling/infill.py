@@ -74,7 +74,7 @@ def infilling(
     fixed = [piece.text for piece in pieces if isinstance(piece, Fixed)]
     ratio = tokens_per_word(fixed, filler.tokenizer, filler.writing_level)
     sizes = {request: usual_size(request, ratio, settings.gap_tokens, context) for request in requests}
-    text = GappedText.of(pieces, filler.encode, sizes.__getitem__)
+    text = GappedText.of(pieces, filler.encode, sizes.__getitem__, filler.lead)
     if must:
         text = assign_words(filler, text, must, ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
