@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -130,9 +131,11 @@ def test_transformers_gives_the_same_logits(
         hidden[:, 3:7] = MASK
         rows = torch.cat((begun[:, : begun.shape[1] - ids.shape[1]], hidden), dim=1)
         for controls in (None, levels) if shape.controls else (None,):
-            wanted = model.logits(model.hidden(model.input_of(hidden), controls=controls)[:, : ids.shape[1]])
-            found = masked(rows, controls=controls).logits[:, -ids.shape[1] :, NUM_RESERVED:]
-            torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+            for dtype, error in ((torch.float32, 1e-5), (torch.float64, 1e-10)):
+                ours, theirs = deepcopy(model).to(dtype), deepcopy(masked).to(dtype)
+                wanted = ours.logits(ours.hidden(ours.input_of(hidden), controls=controls)[:, : ids.shape[1]])
+                found = theirs(rows, controls=controls).logits[:, -ids.shape[1] :, NUM_RESERVED:]
+                torch.testing.assert_close(found, wanted, rtol=error, atol=error)
         filled = transformers.pipeline("fill-mask", model=masked, tokenizer=tokenizer)("The old <mask> carried.")
         assert len(filled) == 5 and all(0 < guess["score"] < 1 for guess in filled)
     if shape.causal or shape.dual:
