@@ -21,7 +21,7 @@ LIKELIHOOD = {"split", "windows", "draws", "batch_size", "bootstrap", "seed"}
 READING = {"reading", "drafts", "pick"}
 RUN = {
     "objective", "causal_share", "max_steps", "early_stopping_patience", "cooldown_share", "time_budget_minutes",
-    "sample_every_epochs", "tensorboard", "tracker", "teachers", "teacher_share",
+    "sample_every_epochs", "tensorboard", "tracker", "teachers", "teacher_share", "student_epochs",
 }  # fmt: skip
 
 
