@@ -125,7 +125,6 @@ def test_commands_that_change_a_setting(
         ("/watch maybe", "write /watch"),
         ("/watch on", "no terminal"),
         ("/settings all", "takes nothing after it"),
-        ("The old miller mended the window. " * 20, "context"),
     ],
 )
 def test_an_error_is_a_line_and_ends_no_session(

@@ -52,6 +52,9 @@ def test_a_passage_that_is_mostly_the_books_own_is_dropped_and_so_is_a_book() ->
     other = ["Rain fell on the quiet garden for seven days, and the old gardener mended his green coat by the fire."]
     found, removed = make_shelf([("x", [*other, f"Well. {TRAINED}"], ())], TARGET, "en", 60)
     assert [p.paragraphs for p in found.passages] == [tuple(other)] and removed.counts == {ITSELF: 1}
+    gap = [*other, f"Well. {TRAINED}", other[0].replace("garden", "harbour")]
+    found, _ = make_shelf([("x", gap, (2,)), ("y", other, ())], TARGET, "en", 60)
+    assert [(p.index, p.book, p.chapters) for p in found.passages] == [(0, 0, ()), (2, 0, (0,)), (3, 1, ())]
     again = [f"{TRAINED} {SECRET}", "Thus it ended, and nobody said anything more about it in all the years to come."]
     found, removed = make_shelf([("edition", again, ()), ("y", other, ())], TARGET, "en", 60)
     assert found.books == ("y",) and [p.book for p in found.passages] == [0] and removed.counts == {ITSELF: 3}

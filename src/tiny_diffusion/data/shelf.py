@@ -14,7 +14,10 @@ ITSELF, HELD_OUT = "shelf: the book itself", "shelf: held-out text"
 
 @dataclass(frozen=True)
 class Shelf:
-    """Passages of other books, numbered from 0, and the names of the books; both empty if there is no shelf."""
+    """Passages of other books, and the names of the books; both empty if there is no shelf.
+
+    The numbers of the passages grow, and leave out those that were dropped.
+    """
 
     passages: tuple[Passage, ...] = ()
     books: tuple[str, ...] = ()
@@ -31,9 +34,9 @@ def make_shelf(
     language: str,
     min_chars: int,
 ) -> tuple[Shelf, Removed]:
-    """Passages of ``books`` without what also stands in ``target``; and what that was.
+    """Passages of ``books``, without what also stands in ``target``; and what that was.
 
-    A book is a name, its paragraphs, and the numbers of those that begin a chapter.
+    Each book is a name, its paragraphs, and the numbers of those that begin a chapter.
 
     ``target``: all passages of the book to be learnt, before any sentence was dropped. Books and passages that share
     over DUPLICATE_SHARE of their runs of eight words with it are dropped as the book itself, and so are all sentences
@@ -56,7 +59,8 @@ def make_shelf(
         for sentence in dropped:
             removed.add(HELD_OUT, sentence)
         left = [passage for passage in clean if passage.split == "train"]
-        kept += [replace(passage, index=len(kept) + i, book=len(names)) for i, passage in enumerate(left)]
+        first = kept[-1].index + 1 if kept else 0
+        kept += [replace(passage, index=first + passage.index, book=len(names)) for passage in left]
         names += [name] if left else []
     if not kept:
         raise UserError("nothing is left of the shelf: all of it is the book itself; give other books to --shelf")

@@ -68,7 +68,7 @@ class StageRows:
     def _sections(stage: StageConfig, data: Processed, paragraphs: Mapping[int, Sequence[str]]) -> list[Section]:
         """The stream of a stage: the shelf's, or of the book's passages that the stage takes."""
         if isinstance(stage, ShelfStage):
-            return sections(data.shelf.passages, range(len(data.shelf.passages)))
+            return sections(data.shelf.passages, {passage.index for passage in data.shelf.passages})
         return sections(data.passages, {*chosen_passages(stage, data.sentences, data.difficulty, paragraphs)})
 
     def _labels(self, measures: list[Tensor]) -> ControlLabels:
