@@ -16,6 +16,7 @@ from tiny_diffusion.checkpoint import new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.embedding import embed_tfidf, fit_tfidf
+from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.style.names import carry_over, fit_names
 from tiny_diffusion.evaluation.style.prose import read_prose
@@ -27,7 +28,7 @@ from tiny_diffusion.evaluation.text_quality.coherence import (
     measure_coherence,
     unseen_share,
 )
-from tiny_diffusion.evaluation.text_quality.frontier import Judge, measure_frontier, token_entropy
+from tiny_diffusion.evaluation.text_quality.frontier import FreshJudge, Judge, measure_frontier, token_entropy
 from tiny_diffusion.evaluation.text_quality.repetition import Loop, distinct, longest_loop, ngrams, self_repeat
 
 from ..conftest import make_book
@@ -226,6 +227,24 @@ def test_perplexity_is_that_of_the_ngram_model(data: Processed) -> None:
     size = data.tokenizer.level_size(2)
     nats = [-math.log((counts[i] + 0.5) / (counts.sum() + 0.5 * size)) for i in ids]
     assert judge.point(1.0, [text, text, ""]).perplexity == pytest.approx(math.exp(np.mean(nats)))
+
+
+def test_the_fresh_judge_has_not_read_what_it_judges(data: Processed) -> None:
+    zero, one = NUM_RESERVED, NUM_RESERVED + 1
+    ids = {"x": [zero, zero, zero, one], "y": [one, one], "z": [zero]}
+    judge = FreshJudge(["x", "y"], lambda text: ids[text], 1, 4)
+    # Without "x" two of id 1, without "y" three of id 0 and one of id 1; counts plus one half.
+    left, right = {0: 0.5 / 4, 1: 2.5 / 4}, {0: 3.5 / 6, 1: 1.5 / 6}
+    assert judge.perplexity(["x"]) == pytest.approx((left[0] ** 3 * left[1]) ** (-1 / 4))
+    assert judge.perplexity(["z"]) == pytest.approx((left[0] * right[0]) ** (-1 / 2))
+    assert FreshJudge(["x"], lambda text: ids[text], 1, 4).perplexity(["z"]) is None
+
+
+def test_copying_pays_with_the_judge_of_the_training_text_alone(data: Processed) -> None:
+    training, held = data.texts("train"), data.texts("test")
+    judge = Judge(training, data.tokenizer, 2, 3, held=held)
+    copied, own = judge.point(1.0, [text[:400] for text in training[:8]]), judge.point(None, [t[:400] for t in held])
+    assert copied.perplexity < 0.5 * own.perplexity and copied.fresh_perplexity > 0.75 * own.fresh_perplexity
 
 
 def test_the_twin_judges_too(config: ProjectConfig, data: Processed, held: list[str]) -> None:

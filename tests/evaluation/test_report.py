@@ -42,11 +42,12 @@ from tiny_diffusion.evaluation.style.style_report import DELTA, OtherBook
 from tiny_diffusion.evaluation.style.vocabulary import rank_shares
 from tiny_diffusion.evaluation.subject import NO_RIVALS, Step
 from tiny_diffusion.evaluation.text_quality.samples import WRITING
+from tiny_diffusion.evaluation.text_quality.two_sample import TWO_SAMPLE
 
 FEW = {
     "draws": 2, "batch_size": 4, "samples": 2, "sample_tokens": 40, "bootstrap": 100, "ngram_orders": (1, 2, 3),
     "book_pieces": 10, "novelty_steps": (2,), "temperatures": (0.5,), "breakdown_draws": 1, "ppm_order": 2,
-    "windows": 8, "chain_rule": False,
+    "windows": 8, "chain_rule": False, "two_sample_words": 5,
 }  # fmt: skip
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=y>'
 SECTIONS = [
@@ -454,7 +455,8 @@ def test_presets_differ_where_they_say() -> None:
     }
     assert changed["memory_efficient"] == {"batch_size"}
     assert changed["comprehensive"] == {"draws", "breakdown_draws", "samples", "novelty_steps", "temperatures"}
-    assert changed["fast"] == changed["comprehensive"] | {"windows", "chain_rule", "ppm_order", "ngram_orders"}
+    left_out = {"windows", "chain_rule", "ppm_order", "ngram_orders", "two_sample_words"}
+    assert changed["fast"] == changed["comprehensive"] | left_out
 
 
 BLIND = {"evaluation.seed": 0, "evaluation.blind_passages": 8}
@@ -579,6 +581,7 @@ PARTS = {
     "style": "tiny_diffusion.evaluation.report.evaluate.measure_style",
     "coherence": "tiny_diffusion.evaluation.report.evaluate.measure_coherence",
     "novelty": "tiny_diffusion.evaluation.report.evaluate.measure_novelty",
+    TWO_SAMPLE: "tiny_diffusion.evaluation.report.evaluate.measure_two_sample",
     "frontier": "tiny_diffusion.evaluation.report.evaluate.measure_frontier",
     WRITING: "tiny_diffusion.evaluation.report.evaluate.write_samples",
     BREAKDOWN: "tiny_diffusion.evaluation.report.evaluate.break_down",
@@ -617,6 +620,12 @@ def test_a_part_that_cannot_be_measured_says_so_in_its_place(
     read = TypeAdapter(Report).validate_json((tmp_path / "evaluation.json").read_bytes())
     assert read.missing == report.missing and "there is too little of it" in render(read, None)
     assert main_figures(report)
+
+
+def test_the_two_sample_test_can_be_turned_off(checkpoint: Checkpoint, data: Processed, few: EvaluationConfig) -> None:
+    settings = few.model_copy(update={"two_sample_words": 0})
+    expected, *_, report = (e for e in measure(checkpoint, data, settings) if isinstance(e, Expected | Report))
+    assert report.two_sample is None and TWO_SAMPLE not in {*expected.parts, *report.missing}
 
 
 def test_a_file_of_version_4_is_read(report: Report, tmp_path: Path) -> None:

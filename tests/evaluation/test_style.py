@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tiny_diffusion.config import EvaluationConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.dialogue import spoken
+from tiny_diffusion.data.language.segmentation import split_sentences
+from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.data.reading.example import write_reference_text
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.style.calibration import (
@@ -21,8 +23,8 @@ from tiny_diffusion.evaluation.style.calibration import (
     commonest,
     fit_features,
     frequencies,
-    word_pairs,
 )
+from tiny_diffusion.evaluation.style.habits import Habit
 from tiny_diffusion.evaluation.style.prose import KINDS, count_marks, draw_pieces, draw_runs, read_prose, trim
 from tiny_diffusion.evaluation.style.style import measure_style
 from tiny_diffusion.evaluation.style.style_report import DELTA, StyleReport
@@ -125,7 +127,6 @@ def test_burrows_delta_by_hand() -> None:
     assert commonest("the a the b a the".split(), 2) == ["the", "a"]
     assert frequencies("the a the b".split(), ["the", "z"]).tolist() == [0.5, 0]
     assert np.isnan(frequencies([], ["the"])).all()
-    assert word_pairs(read_prose(["One two. Three."], "en")) == [("one", "two")]
 
 
 def test_features_and_score_by_hand() -> None:
@@ -207,9 +208,16 @@ def test_held_out_text_scores_about_100(data: Processed, reference: str) -> None
     held = data.texts("test")
     own = score(held, data, reference=reference)
     assert own.score > 95 and own.held_out_score > 90
-    assert {part.name for part in own.parts} >= {"sentence length", "function words", "punctuation", "readability"}
+    assert {part.name for part in own.parts} >= {
+        "sentence length",
+        "function words",
+        "punctuation",
+        "word order",
+        "letters",
+    }
+    assert own.score == min(part.score for part in own.parts)
     (other,) = own.other_books
-    assert other.score < 50
+    assert other.score < 40
     assert other.delta_to_held_out > 2 * own.held_out_delta and other.delta_to_generated > 2 * own.delta
     # Its parts are those of the score, and the part by Delta is far below the book's own.
     assert list(other.parts) == [part.name for part in own.parts]
@@ -217,23 +225,45 @@ def test_held_out_text_scores_about_100(data: Processed, reference: str) -> None
 
 
 def test_another_book_scores_lower_both_ways(data: Processed, reference: str) -> None:
-    assert score(cut(reference, 5, 600), data).score < 50
+    assert score(cut(reference, 5, 600), data).score < 40
     # The other way round: the reference is the book, and the made-up book the stranger.
     passages = cut(reference, 60, 4000)
     held, training = passages[5::10], [p for i, p in enumerate(passages) if i % 10 != 5]
     own = measure_style(held, held, training, "en", SETTINGS, {"made up": "\n\n".join(data.texts("train"))})
-    assert own.score > 80 and own.held_out_score > 80 and own.other_books[0].score < 50
+    # A manual's sections differ: its own held-out ones do not reach 100 here.
+    assert own.score > 60 and own.held_out_score > 60 and own.other_books[0].score < 20
 
 
 def test_shuffled_words_are_seen_by_the_parts_meant_for_it(data: Processed) -> None:
-    held = cut("\n\n".join(data.texts("test")), 4, 500)
-    rng = random.Random(0)
-    shuffled = [" ".join(rng.sample(text.split(), len(text.split()))) for text in held]
+    held, rng = data.texts("test"), random.Random(0)
+    shuffled = [shuffle_sentences(text, "en", rng) for text in held]
     own, spoilt = score(held, data), score(shuffled, data)
-    before, after = ({part.name: part.score for part in report.parts} for report in (own, spoilt))
-    assert own.score - spoilt.score > 20
-    assert before["word pairs"] > 90 and after["word pairs"] < 80 and after["sentence length"] < 50
-    assert spoilt.delta == pytest.approx(own.delta, rel=0.05)
+    parts = {part.name: part.score for part in spoilt.parts}
+    assert own.score > 80 and spoilt.score < 40 and parts["word order"] < 40
+    assert spoilt.delta == pytest.approx(own.delta, rel=0.05) and parts[DELTA] > 80
+
+
+def shuffle_sentences(text: str, language: str, rng: random.Random) -> str:
+    sentences = [sentence.split() for sentence in split_sentences(" ".join(text.split()), language)]
+    return " ".join(" ".join(rng.sample(words, len(words))) for words in sentences)
+
+
+def test_cost_of_a_habit_by_hand() -> None:
+    # Passages are learnt in turns: the first model has read the second passage, and the other way round.
+    book = read_prose(["A a a b.", "B b b b."], "en")
+    habit = Habit(book, split_words, 1, relative=False)
+    # Counts plus one half, over the two words and an unknown one: 4 b of 4, or 3 a and 1 b of 4.
+    first = -(3 * math.log(0.5 / 5.5) + math.log(4.5 / 5.5)) / 4
+    assert habit.cost(book.take(book.runs[:1])) == pytest.approx(first)
+    new = read_prose(["B."], "en")
+    assert habit.cost(new) == pytest.approx(-(math.log(4.5 / 5.5) + math.log(1.5 / 5.5)) / 2)
+    # What mere frequency costs is not counted.
+    assert Habit(book, split_words, 1, relative=True).cost(new) == pytest.approx(0)
+
+
+def test_easier_text_is_not_off(data: Processed) -> None:
+    copied = {part.name: part for part in score(data.texts("train")[:4], data).parts}
+    assert copied["letters"].score == copied["word order"].score == 100
 
 
 def test_settings_move_the_score(data: Processed) -> None:

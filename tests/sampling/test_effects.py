@@ -33,7 +33,7 @@ EVALUATION = {
     "max_copied_words": 999, "seed": 1, "book_pieces": 11, "delta_words": 5, "type_token_window": 3,
     "rare_zipf": 7.0, "novelty_orders": (1,), "copied_sentence_words": 1, "novelty_steps": (3,),
     "sentence_gap": 2, "coherence_dim": 3, "distinct_orders": (4,), "repeat_order": 1, "temperatures": (0.5,),
-    "judge_order": 2,
+    "judge_order": 2, "two_sample_words": 2,
 }  # fmt: skip
 # Read where gaps are filled and texts rewritten: see below, test_infilling.py and test_rewriting.py.
 FILLING = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength"}

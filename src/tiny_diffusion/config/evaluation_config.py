@@ -68,7 +68,7 @@ class ReportSettings(Config):
     book_pieces: int = Field(40, ge=10)
     """Pieces of the book, of the samples' length, that show how much the book varies."""
     delta_words: int = Field(100, ge=1)
-    """Number of commonest words, and of commonest word pairs, in Burrows' Delta."""
+    """Number of commonest words in Burrows' Delta."""
     type_token_window: int = Field(100, ge=1)
     """Words within which distinct ones are counted."""
     rare_zipf: float = Field(3.0, ge=0, le=8)
@@ -85,6 +85,8 @@ class ReportSettings(Config):
     """Dimensions of the sentence embedding."""
     distinct_orders: tuple[int, ...] = Field((1, 2, 3), min_length=1)
     """Orders n of distinct-n."""
+    two_sample_words: int = Field(50, ge=0)
+    """Words in each passage that a classifier tells from held-out passages; 0: no such test."""
     repeat_order: int = Field(4, ge=1)
     """Length of the n-grams that count as repeated within a text."""
     temperatures: tuple[float, ...] = (0.6, 0.8, 1.0, 1.2)
@@ -140,7 +142,7 @@ class EvaluationConfig(ReportSettings, BlindTest, Marks, HeldOut, Passes):
     def fast(cls) -> Self:
         """Under a minute for 2M parameters: 16 draws, at most 100 windows, four texts, three n-grams.
 
-        One draw per mask rate. Left out: chain rule, PPMd, other numbers of steps, and other temperatures.
+        One draw per mask rate. Left out: chain rule, PPMd, two-sample test, other numbers of steps, other temperatures.
         """
         return cls(
             draws=16,
@@ -152,6 +154,7 @@ class EvaluationConfig(ReportSettings, BlindTest, Marks, HeldOut, Passes):
             ngram_orders=(1, 2, 5),
             novelty_steps=(),
             temperatures=(),
+            two_sample_words=0,
         )
 
     @classmethod

@@ -17,6 +17,7 @@ from .style.style_report import StyleReport
 from .text_quality.coherence import CoherenceReport
 from .text_quality.frontier import Frontier
 from .text_quality.novelty import NoveltyReport
+from .text_quality.two_sample import TwoSample
 
 VERSION = 7
 LEAK_THRESHOLD = "held-out sentences in training (share)"
@@ -54,6 +55,8 @@ class Report:
       each row times counts, the exponents of network and counts. Files of version 5 lack it and can still be read.
     * shelf: names of other books that the model, or one of the networks averaged with it, has learnt from. Files of
       version 6 lack it and can still be read.
+    * two_sample: how well a classifier tells the samples from held-out text; None if it is turned off or ``missing``
+      says why. Files of version 6 lack it and can still be read.
     """
 
     version: int
@@ -83,6 +86,7 @@ class Report:
     missing: dict[str, str] = field(default_factory=dict)
     counts: dict[str, list[float]] = field(default_factory=dict)
     shelf: list[str] = field(default_factory=list)
+    two_sample: TwoSample | None = None
 
     @property
     def leaking(self) -> bool:

@@ -13,6 +13,9 @@ from ..data.tokenizer import MASK, BookTokenizer
 from ..writing.layout import Span
 from ..writing.results import Refused, Run, WritingState, Written
 
+MOST_FRAMES = 300
+"""Frames of a film at most: more make files and memory large, and no animation better."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -127,29 +130,36 @@ def frames(states: Iterable[WritingState], tokenizer: BookTokenizer, number: int
 
 
 def film(states: Sequence[WritingState], text: Written, tokenizer: BookTokenizer) -> list[Frame]:
-    """Return all frames of a finished text, from the one before the first step on, cut into the final text's pieces.
+    """Return frames of a finished text, from the one before the first step on, cut into the final text's pieces.
 
-    Only the states that led to the text are shown. Later parts are masked from the beginning, so that piece ``i`` is at
-    the same place in all frames. The last frame is the text.
+    Only the states that led to the text are shown, evenly thinned beyond MOST_FRAMES. Later parts are masked from the
+    beginning, so that piece ``i`` is at the same place in all frames. The last frame is the text.
     """
     rows = [(state, row) for state in states for row, part in enumerate(state.stretches) if part in text.stretches]
     if not rows:
         return [final_frame(text, tokenizer)]
-    moments = [Moment.start(text.ids, text.given, len(rows))]
+    now = Moment.start(text.ids, text.given, len(rows))
+    moments = [now]
+    # The start is a frame too, and so is a last change after all steps.
+    shown = {round(i * len(rows) / (MOST_FRAMES - 2)) for i in range(1, MOST_FRAMES - 1)}
     # Blocks and repairs each count their own steps; the film counts all steps.
     for step, (state, row) in enumerate(rows, start=1):
-        part, now = state.stretches[row], replace(moments[-1], step=step)
+        part = state.stretches[row]
         last = min(part.last, part.first + len(text.ids) - part.start)  # the end of a text may be cut off
         written, sure = (values[row, part.first : last].tolist() for values in (state.ids, state.confidence))
         inside = slice(part.start, part.start + len(written))
         ids, confidence = now.ids.copy(), now.confidence.copy()
         ids[inside], confidence[inside] = written, sure
-        moments.append(replace(now, ids=ids, confidence=confidence))
+        now = replace(now, ids=ids, confidence=confidence, step=step)
+        if step in shown:
+            moments.append(now)
     if tuple(moments[-1].ids) != text.ids:
         moments.append(replace(moments[-1], ids=list(text.ids), confidence=list(text.confidence)))
     cut = spans(text.ids, tokenizer)
-    pairs = [(moments[0], moments[0]), *pairwise(moments)]
-    return [frame_of(now, cut, text.given, before, tokenizer) for before, now in pairs]
+    found: list[Frame] = []
+    for before, now in [(moments[0], moments[0]), *pairwise(moments)]:
+        found.append(frame_of(now, cut, text.given, before, tokenizer, found[-1].pieces if found else ()))
+    return found
 
 
 def final_frame(text: Written, tokenizer: BookTokenizer) -> Frame:
@@ -159,12 +169,24 @@ def final_frame(text: Written, tokenizer: BookTokenizer) -> Frame:
 
 
 def frame_of(
-    now: Moment, cut: Sequence[Span], given: Sequence[bool], before: Moment, tokenizer: BookTokenizer
+    now: Moment,
+    cut: Sequence[Span],
+    given: Sequence[bool],
+    before: Moment,
+    tokenizer: BookTokenizer,
+    last: Sequence[Piece] = (),
 ) -> Frame:
-    """The frame of a moment cut into pieces; a piece that contains a MASK is masked. ``before`` decides what is new."""
+    """The frame of a moment cut into pieces; a piece that contains a MASK is masked. ``before`` decides what is new.
+
+    ``last``: the pieces of the frame before, if cut alike. Those that stay the same are used again, which saves memory.
+    """
     pieces = []
-    for start, end in cut:
+    for place, (start, end) in enumerate(cut):
         ids = now.ids[start:end]
+        same = ids == before.ids[start:end] and now.confidence[start:end] == before.confidence[start:end]
+        if last and same and not last[place].new:
+            pieces.append(last[place])
+            continue
         if MASK in ids:
             pieces.append(Piece("", "masked", 0.0, False, tuple(ids)))
             continue

@@ -1,6 +1,6 @@
 """The animation as a GIF, with a font that has the text's letters; needs the extra ``gif``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ WIDTH, MARGIN = 720, 24  # pixels
 SIZE, LEADING = 20, 30
 PAPER, INK, SOFT, SHADE, NEW = "#ffffff", "#1d1f21", "#5c6166", "#d9dbd7", "#fff1c2"
 SHADES = 8  # between the colour of a letter and its background, for smooth edges
+TRANSPARENT = 127  # no colour of the palette has this number
 SHORTEST = 0.02  # seconds: viewers show shorter frames for a tenth of a second
 HOLD = 3.0  # seconds for the last frame
 # Tried by name if Pillow's own font, which has English letters only, is not enough: free fonts, then those of macOS
@@ -64,17 +65,45 @@ def write_gif(path: Path, films: Sequence[Sequence[Frame]], pace: float) -> str:
     height = max(box.top for boxes in laid for box in boxes) + 2 * LEADING + LEADING // 2 + MARGIN
     palette = image.new("P", (1, 1))
     palette.putpalette(_palette(colours))
-    pictures, milliseconds = [], []
-    for number, (film, boxes) in enumerate(zip(films, laid, strict=True)):
-        title = f"text {number + 1} of {len(films)}   " if len(films) > 1 else ""
-        for frame in film:
-            picture = image.new("RGB", (WIDTH, height), PAPER)
-            _draw_frame(draw.Draw(picture), frame, boxes, kind, title)
-            pictures.append(picture.quantize(palette=palette, dither=image.Dither.NONE))
-            milliseconds.append(round(1000 * (HOLD if frame is film[-1] else pace)))
+
+    def pictures() -> Iterator[tuple[Any, int]]:
+        for number, (film, boxes) in enumerate(zip(films, laid, strict=True)):
+            title = f"text {number + 1} of {len(films)}   " if len(films) > 1 else ""
+            for frame in film:
+                picture = image.new("RGB", (WIDTH, height), PAPER)
+                _draw_frame(draw.Draw(picture), frame, boxes, kind, title)
+                milliseconds = round(1000 * (HOLD if frame is film[-1] else pace))
+                yield picture.quantize(palette=palette, dither=image.Dither.NONE), milliseconds
+
     with atomic_write(path) as file:
-        pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+        for block in _blocks(pictures()):
+            file.write(block)
     return lacking
+
+
+def _blocks(pictures: Iterable[tuple[Any, int]]) -> Iterator[bytes]:
+    """A GIF of pictures with one palette, each with its milliseconds, as its bytes; holds two pictures at a time.
+
+    Pillow's own ``save`` keeps all of them. From the second on, only the rectangle that changed is written, and in it
+    the points that did not are left transparent.
+    """
+    from PIL import GifImagePlugin, Image, ImageChops
+
+    before = None
+    for picture, milliseconds in pictures:
+        if before is None:
+            yield from GifImagePlugin.getheader(picture, info={"loop": 0})[0]
+            yield from GifImagePlugin.getdata(picture, duration=milliseconds)
+        else:
+            changes = ImageChops.subtract_modulo(picture, before)
+            box = changes.getbbox() or (0, 0, 1, 1)
+            part, changes = picture.crop(box), changes.crop(box)
+            same = Image.frombytes("L", part.size, changes.tobytes()).point(lambda value: 0 if value else 255)
+            part.paste(TRANSPARENT, mask=same)
+            clear = {"transparency": TRANSPARENT, "disposal": 1}  # what is there stays
+            yield from GifImagePlugin.getdata(part, box[:2], duration=milliseconds, **clear)
+        before = picture
+    yield b";"
 
 
 def _pillow() -> tuple[Any, Any, Any, Any]:

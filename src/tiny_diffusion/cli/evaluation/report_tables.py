@@ -151,8 +151,9 @@ def _show_frontier(frontier: "Frontier") -> None:
     rows = []
     for point in (*frontier.points, frontier.held_out):
         name = "held-out text" if point.temperature is None else f"{point.temperature:g}"
-        rows.append((name, _cell(point.perplexity, 1), _cell(point.entropy, 2), _cell(point.distinct_2)))
-    head = ("temperature", "perplexity (n-gram)", "entropy (nats)", "distinct-2")
+        perplexities = (_cell(point.perplexity, 1), _cell(point.fresh_perplexity, 1))
+        rows.append((name, *perplexities, _cell(point.entropy, 2), _cell(point.distinct_2)))
+    head = ("temperature", "perplexity (n-gram)", "(fresh judge)", "entropy (nats)", "distinct-2")
     print_table(head, rows, "generative perplexity")
 
 

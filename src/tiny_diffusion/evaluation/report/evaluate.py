@@ -27,6 +27,7 @@ from ..text_quality.coherence import CoherenceReport, measure_coherence
 from ..text_quality.frontier import Frontier, Judge, measure_frontier
 from ..text_quality.novelty import NoveltyReport, cut_like, measure_novelty
 from ..text_quality.samples import WRITING, steps_taken, vary, whole_sentences, write_samples
+from ..text_quality.two_sample import TWO_SAMPLE, TwoSample, measure_two_sample
 from .time_estimate import Expected, expect
 
 Value = TypeVar("Value")
@@ -108,6 +109,7 @@ class _Written:
     coherence: CoherenceReport | None = None
     novelty: NoveltyReport | None = None
     frontier: Frontier | None = None
+    two_sample: TwoSample | None = None
 
 
 def _measure_texts(
@@ -137,6 +139,11 @@ def _measure_texts(
 
     style = yield from at_once("style", lambda: measure_style(*whole, other_books))
     coherence = yield from at_once("coherence", lambda: measure_coherence(*whole))
+    two_sample = None
+    if settings.two_sample_words:
+        two_sample = yield from at_once(
+            TWO_SAMPLE, lambda: measure_two_sample(samples, held, training, language, settings)
+        )
     by_steps = yield from subject.attempt("novelty by steps", vary("steps", steps, generation, samples, write))
     index = CopyIndex(training)
     novelty = yield from at_once(
@@ -147,11 +154,11 @@ def _measure_texts(
 
     def measured_frontier() -> Frontier:
         twin = None if subject.rivals.twin is None else subject.rivals.twin.build(model.device)
-        judge = Judge(training, subject.tokenizer, subject.level, settings.judge_order, twin)
+        judge = Judge(training, subject.tokenizer, subject.level, settings.judge_order, twin, held=held)
         return measure_frontier(by_temperature or {generation.temperature: samples}, cut_like(samples, held), judge)
 
     frontier = yield from at_once("frontier", measured_frontier)
-    return _Written(samples, style, coherence, novelty, frontier)
+    return _Written(samples, style, coherence, novelty, frontier, two_sample)
 
 
 def _step(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Value]:

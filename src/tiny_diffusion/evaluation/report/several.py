@@ -26,7 +26,10 @@ def main_figures(report: Report) -> dict[str, float | None]:
     if report.frontier is not None:
         point = next(p for p in report.frontier.points if p.temperature == temperature)
         figures[f"n-gram perplexity of texts at temperature {temperature:g}"] = point.perplexity
+        figures[f"fresh judge's perplexity at temperature {temperature:g}"] = point.fresh_perplexity
         figures[f"entropy of texts at temperature {temperature:g} (nats)"] = point.entropy
+    if report.two_sample is not None:
+        figures["two-sample accuracy"] = report.two_sample.accuracy
     return figures
 
 

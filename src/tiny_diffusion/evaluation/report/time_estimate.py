@@ -21,10 +21,11 @@ from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows
 from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
 from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
+from ..text_quality.two_sample import TWO_SAMPLE
 
 REPEATS, ENOUGH = 4, 0.3  # a batch is timed at most 4 times, or until 0.3 seconds have passed
 # Time of the measurements without a network, as multiples of the time to fit a unigram model to the training text.
-READING = {"style": 3.0, "coherence": 4.0, "novelty": 0.5, "frontier": 2.0}
+READING = {"style": 10.0, "coherence": 6.0, "novelty": 0.5, "frontier": 4.0, TWO_SAMPLE: 8.0}
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
         parts[COUNTS] = counting
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
     parts |= {name: times * counting for name, times in READING.items()}
+    if not settings.two_sample_words:
+        del parts[TWO_SAMPLE]
     if settings.ppm_order:
         data = "\n\n".join(training).encode("utf-8")
         runs = len(held.windows) + min(PHASES, len(held.windows))

@@ -10,6 +10,7 @@ from ..likelihood.comparison import NGRAM_NAMES
 from ..likelihood.mixture import BOUND, TIMES_COUNTS, is_mixed
 from ..result import Report
 from ..text_quality.samples import WRITING
+from ..text_quality.two_sample import TwoSample
 
 NGRAMS, PPM, TWIN = "the n-grams", "PPMd", "its autoregressive twin"
 WORDS = {"loses": "loses to", "level": "is level with", "beats": "beats"}
@@ -156,6 +157,8 @@ def details(report: Report) -> list[str]:
             f"The networks have learnt from {other_books(report.shelf)} first ({', '.join(report.shelf)}), n-grams and "
             "PPMd from the book alone: these figures are no figures of a model of one book."
         )
+    if report.two_sample is not None:
+        lines.append(told_apart(report.two_sample))
     if report.blind is not None:
         lines.append(people(report.blind))
     if report.rough_interval:
@@ -166,6 +169,16 @@ def details(report: Report) -> list[str]:
 def not_measured(report: Report, part: str) -> str:
     """Why a part of the report is missing: its own reason, or that of the texts it is measured on."""
     return report.missing.get(part) or report.missing.get(WRITING, "unknown")
+
+
+def told_apart(test: TwoSample) -> str:
+    """A sentence on the two-sample test: how well a classifier tells the model from the book."""
+    said = "so it tells them apart" if test.low > 0.5 else "which may be guessing"
+    return (
+        f"Two-sample test: a classifier tells {test.generated} passages of the model from {test.held_out} held-out "
+        f"ones, of {test.words} words each, in {test.accuracy:.0%} (95 % interval {test.low:.0%} to {test.high:.0%}; "
+        f"guessing gives 50%), {said}."
+    )
 
 
 def people(blind: BlindReport) -> str:

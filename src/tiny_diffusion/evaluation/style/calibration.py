@@ -11,8 +11,11 @@ from .prose import Prose
 
 FloatArray = npt.NDArray[np.float64]
 
-OWN_QUANTILE = 0.95
-"""A text gets the full score if it is no farther off than this quantile of the book's own pieces."""
+OWN_QUANTILE = 0.99
+"""A text gets the full score if it is no farther off than this quantile of the book's own pieces.
+
+It is high because the lowest of several parts decides, and the book's own text should fail none of them by chance.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Measure:
 
 
 def calibrate(name: str, distance: Callable[[Prose], float], pieces: Sequence[Prose]) -> Measure:
-    """Make a measure whose own distance is the 95 % quantile over ``pieces`` of the book.
+    """Make a measure whose own distance is the 99 % quantile over ``pieces`` of the book.
 
     If the pieces do not differ at all (as in a book without any speech), the own distance is 1: one deviation, or one
     word.
@@ -96,11 +99,6 @@ def frequencies(items: Sequence[object], of: list[object]) -> FloatArray:
     """The share of ``items`` that equals each entry of ``of``, [len(of)]; NaN if there is no item."""
     counts = Counter(items)
     return np.array([counts[item] for item in of], dtype=np.float64) / (len(items) or float("nan"))
-
-
-def word_pairs(prose: Prose) -> list[object]:
-    """Pairs of neighbouring words within each sentence."""
-    return [pair for words in prose.words for pair in zip(words, words[1:], strict=False)]
 
 
 def burrows_delta(first: FloatArray, second: FloatArray, scale: FloatArray) -> float:

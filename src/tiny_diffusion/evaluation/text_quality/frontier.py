@@ -2,9 +2,12 @@
 
 Either alone can be gamed: one word repeated has a low perplexity, and random words have a high entropy. A model is
 better if its curve is closer to the held-out text's point.
+
+A judge that has learnt from the training text rewards copying from it. So there is a second one, ``FreshJudge``, that
+learns from the held-out passages alone. It needs no other book, and knows this book's words and habits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +27,7 @@ class FrontierPoint:
 
     perplexity: per token under the n-gram model. twin_perplexity: under the autoregressive twin, if there is one.
     entropy: of the tokens of a text, in nats, mean over texts. distinct_2: over the words of all texts. None if no text
-    contains a token, or two words.
+    contains a token, or two words. fresh_perplexity: under n-grams of the held-out passages; None with one passage.
     """
 
     temperature: float | None
@@ -32,6 +35,7 @@ class FrontierPoint:
     twin_perplexity: float | None
     entropy: float | None
     distinct_2: float | None
+    fresh_perplexity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,36 @@ class Frontier:
 
     points: list[FrontierPoint]
     held_out: FrontierPoint
+
+
+class FreshJudge:
+    """Kneser-Ney models of held-out passages, each without one of them.
+
+    A text costs the mean of what it costs them all. A piece of a held-out passage is scored by the model that lacks the
+    passage: all that is scored is new to the judges, and text copied from the training text is no likelier for it.
+    """
+
+    def __init__(self, passages: Sequence[str], encode: Callable[[str], list[int]], order: int, size: int) -> None:
+        """``encode`` gives the ids of a text, of which there are ``size``."""
+        self._encode = encode
+        rows = [np.array(encode(passage)) - NUM_RESERVED for passage in passages]
+        self._models: list[tuple[str, KneserNey]] = []
+        for i, passage in enumerate(passages if len(passages) > 1 else ()):
+            model = KneserNey(order, size)
+            model.fit(rows[:i] + rows[i + 1 :])
+            self._models.append((passage, model))
+
+    def perplexity(self, texts: Sequence[str]) -> float | None:
+        """Perplexity per token of all texts together; None without a token, or with fewer than two passages."""
+        nats, tokens = 0.0, 0
+        for text in texts:
+            ids = np.array(self._encode(text)) - NUM_RESERVED
+            lacking = [model for passage, model in self._models if text in passage]
+            judges = lacking or [model for _, model in self._models]
+            if judges and len(ids):
+                nats -= float(np.mean([model.log_probs(ids).sum() for model in judges]))
+                tokens += len(ids)
+        return float(np.exp(nats / tokens)) if tokens else None
 
 
 class Judge:
@@ -56,9 +90,14 @@ class Judge:
         order: int,
         twin: Transformer | None = None,
         batch_size: int = 1,
+        held: Sequence[str] = (),
     ) -> None:
-        """Fit the n-gram model of ``order`` on the training texts; ``twin`` takes ``batch_size`` windows at once."""
+        """Fit the n-gram model of ``order`` on the training texts; ``twin`` takes ``batch_size`` windows at once.
+
+        ``held``: all held-out passages, for the judge that has not learnt from the training texts.
+        """
         self.tokenizer, self.level, self.twin, self.batch_size = tokenizer, level, twin, batch_size
+        self._fresh = FreshJudge(held, self.encode, order, tokenizer.level_size(level))
         self._counts = KneserNey(order, tokenizer.level_size(level))
         self._counts.fit([np.array(ids) - NUM_RESERVED for ids in map(self.encode, training)])
 
@@ -77,6 +116,7 @@ class Judge:
             twin_perplexity=self._twin_perplexity(ids),
             entropy=float(np.mean([token_entropy(row) for row in ids])) if ids else None,
             distinct_2=distinct([split_words(text) for text in texts], 2),
+            fresh_perplexity=self._fresh.perplexity(texts),
         )
 
     def _twin_perplexity(self, ids: list[np.ndarray]) -> float | None:
