@@ -9,12 +9,14 @@ from ..config import EvaluationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import read_passages
 from ..data.language.words import word_spans
+from ..errors import UserError
 from ..evaluation.likelihood.surprisal import Surprisal, score_text
 from ..evaluation.text_quality.novelty import MARKED
 from ..runtime import autocast
 from .line import Event
 from .shelf import Volume
 
+LONGEST_STRETCH = 4_000  # characters without a space: the time of ``word_spans`` grows with their square
 MARGIN = 12
 """Words of the book that are shown before and after a copied run."""
 
@@ -54,8 +56,12 @@ class Book:
     def copied(self, text: str) -> list[dict[str, Any]]:
         """The runs of MARKED words or more that stand in the book, in order, each with its place in the book.
 
-        A run that reaches into a longer one before it is left out.
+        A run that lies within the one before it is left out. Raises UserError for a very long stretch without a space.
         """
+        if any(len(stretch) > LONGEST_STRETCH for stretch in text.split()):
+            raise UserError(
+                f"the text has over {LONGEST_STRETCH:,} characters without a space; copies are not looked up"
+            )
         [match] = self.index.match([text])
         spans, found, end = word_spans(text), [], 0
         for start in (match.length >= MARKED).nonzero()[0].tolist():
