@@ -17,7 +17,7 @@ LOCAL = "127.0.0.1"
 
 @examples(
     "tiny-diffusion serve",
-    "tiny-diffusion serve --checkpoint a/best_model.pt --checkpoint b/best_model.pt",
+    "tiny-diffusion serve --checkpoint a.pt --checkpoint b.pt",
     "tiny-diffusion serve --host 0.0.0.0",
 )
 @click.command("serve")

@@ -15,7 +15,6 @@ export class Board {
     this.cards = [];
     this.place.replaceChildren();
     this.place.hidden = true;
-    document.querySelector("main").classList.remove("wide");
   }
 
   begin(wish, models, names) {
@@ -24,7 +23,6 @@ export class Board {
     this.cards = names.map((name) => Array.from({ length: drafts }, (_, number) => card(name, number, drafts, names.length)));
     this.place.replaceChildren(...this.cards.flat().map((each) => each.root));
     this.place.hidden = false;
-    document.querySelector("main").classList.add("wide");
     this.place.scrollIntoView({ block: "nearest" });
   }
 
@@ -44,7 +42,7 @@ export class Board {
       const sure = draft.pieces.filter(([, of]) => of !== null).map(([, of]) => of);
       const mean = Math.exp(sure.reduce((sum, of) => sum + Math.log(Math.max(of, 1e-9)), 0) / Math.max(1, sure.length));
       const copied = draft.longest_copied_words === null ? "" : ` · longest run from the book: ${draft.longest_copied_words} words`;
-      each.figures.textContent = `${draft.steps} steps · ${Math.round(100 * mean)} % a token${copied}`;
+      each.figures.textContent = `${draft.steps} steps · ${Math.round(100 * mean)} % per token, on average${copied}`;
       each.take.disabled = false;
       each.take.addEventListener("click", () => {
         const film = { drafts: [draft], head: made.head, tail: made.tail, wish: made.wish, model: made.model };

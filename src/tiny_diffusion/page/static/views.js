@@ -33,7 +33,7 @@ async function surprise(sheet, settings, text, signal) {
       else if (name === "words") {
         sheet.mark("surprise", text, surprising(data.words));
         say(`${data.bits_per_byte} bits per byte.`);
-        const heats = ["6 bits", "10 bits", "14 bits", "18 bits and more"];
+        const heats = ["6 bits or more", "10", "14", "18"];
         return ["A word costs", ...heats.map((label, number) => el("span", { className: `h${number + 1}`, textContent: label }))];
       }
     }
