@@ -1,5 +1,6 @@
 """``tiny-diffusion serve``: the page in the browser."""
 
+import socket
 from pathlib import Path
 
 import click
@@ -68,7 +69,8 @@ def command(
     door = Door(local=host in (*LOCAL_NAMES, "::1"))
     listening = listen(host, settings.port)
     port = listening.getsockname()[1]
-    link = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + ("" if door.local else f"?token={door.invite()}")
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    link = f"http://{name}:{port}/" + ("" if door.local else f"?token={door.invite()}")
 
     def started() -> None:
         say(f"the page is at {link}")

@@ -120,6 +120,8 @@ def make_shelf(paths: list[Path], data_dir: Path | None, device: torch.device, *
         data_dir = None
     shelf = Shelf(paths, data_dir, device)
     found = [shelf.volume(number) for number, path in enumerate(paths) if version_of(path) is not None]
-    if must_match and shelf.book is not None and found and not any(volume.has_book for volume in found):
-        check_same_data(found[0].checkpoint, shelf.book)
+    if shelf.book is not None and found and not any(volume.has_book for volume in found):
+        if must_match:
+            check_same_data(found[0].checkpoint, shelf.book)
+        shelf.data_dir = shelf.book = None
     return shelf

@@ -8,7 +8,7 @@ import { save } from "./save.js";
 import { Settings } from "./settings.js";
 import { Sheet, gapsOf } from "./sheet.js";
 import { askJson } from "./stream.js";
-import { mark } from "./views.js";
+import { mark, markLater } from "./views.js";
 import { Desk } from "./writing.js";
 
 const SECOND = 1000;
@@ -52,6 +52,7 @@ function refresh() {
     $("at").value = $("at").max;
   }
   tellStep();
+  if (!desk.busy) markLater(sheet, settings, (error) => warn(error.message));
 }
 
 function buttons() {

@@ -4,24 +4,27 @@ import { $, el, say, units } from "./dom.js";
 import { copiedRun, surprising } from "./sheet.js";
 import { askJson, events } from "./stream.js";
 
-const WAIT = 700; // milliseconds after the last key
+const WAIT = 700; // milliseconds after the last change
+const VIEWS = ["surprise", "copied"];
 let waiting = null;
-let asked = null;
+let asked = null; // { view, text, stop }
 
-// Marks the text for the sheet's view, now and, while the view stays, after each pause in typing.
+// Marks the text for the sheet's view, unless that is done or under way already.
 export async function mark(sheet, settings) {
   clearTimeout(waiting);
-  asked?.abort();
-  if (sheet.view !== "surprise" && sheet.view !== "copied") return;
-  sheet.area.addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => mark(sheet, settings).catch((error) => say(error.message)), WAIT);
-  }, { once: true });
   const { view, text } = sheet;
-  if (!text.trim()) return;
-  asked = new AbortController();
-  const told = view === "surprise" ? await surprise(sheet, settings, text, asked.signal) : await copied(sheet, settings, text);
+  if (asked?.view === view && asked.text === text) return;
+  asked?.stop.abort();
+  asked = { view, text, stop: new AbortController() };
+  if (!VIEWS.includes(view) || !text.trim()) return;
+  const told = view === "surprise" ? await surprise(sheet, settings, text, asked.stop.signal) : await copied(sheet, settings, text);
   if (sheet.view === view && told) $("legend").replaceChildren(...told);
+}
+
+// The same, once the text has rested for a moment.
+export function markLater(sheet, settings, failed) {
+  clearTimeout(waiting);
+  if (VIEWS.includes(sheet.view)) waiting = setTimeout(() => mark(sheet, settings).catch(failed), WAIT);
 }
 
 async function surprise(sheet, settings, text, signal) {
