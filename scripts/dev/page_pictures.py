@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 
 OUTPUT = Path(__file__).resolve().parents[2] / "docs" / "page"
 PROMPT = "The door opened, and"
-COLOURS = 48  # of a picture; the page has few
+COLOURS = 128  # of a picture; the page has few
 
 
 def keep(page: Page, name: str, **options: Any) -> None:
@@ -50,19 +50,27 @@ def written(page: Page, length: int) -> None:
 
 
 def desk(page: Page) -> None:
-    """The sheet while its text comes out of the noise, and two drafts."""
+    """The sheet while its text comes out of the noise, in any order, two drafts in the usual order, and the run."""
+    page.locator("#continue:enabled").wait_for(timeout=60_000)
+    page.evaluate("() => { document.getElementById('sampler').value = 'first_hitting'; }")
     written(page, 64)
     steps = int(page.locator("#at").get_attribute("max") or 0)
     slide(page, "at", round(steps * 0.55))
     keep(page, "sheet", clip={"x": 0, "y": 0, "width": 1280, "height": 720})
     slide(page, "at", steps)
+    page.evaluate("() => { document.getElementById('sampler').value = 'entropy'; }")
     page.evaluate("() => { document.getElementById('num_samples').value = 2; }")
     page.fill("#text", PROMPT)
     page.click("#continue")
     finish(page)
     page.locator("#board").scroll_into_view_if_needed()
-    page.locator("#board").evaluate("board => board.scrollIntoView({ block: 'end' })")
-    keep(page, "drafts", clip=page.locator("#board").bounding_box())
+    page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+    box = page.locator("#board").bounding_box() or {}
+    keep(
+        page,
+        "drafts",
+        clip={"x": box["x"] - 16, "y": box["y"] - 12, "width": box["width"] + 32, "height": box["height"] + 24},
+    )
     page.click("#tab-run")
     page.locator("figure svg").last.wait_for()
     keep(page, "run", clip={"x": 0, "y": 0, "width": 1280, "height": 720})

@@ -66,6 +66,14 @@ def select(page: Any, start: int, end: int) -> None:
     page.locator("#text").evaluate("(area, [a, b]) => { area.focus(); area.setSelectionRange(a, b); }", [start, end])
 
 
+def point_at(page: Any, span: Any) -> None:
+    """Move the pointer to the first line of a span."""
+    x, y = span.evaluate(
+        "span => { const box = span.getClientRects()[0]; return [box.x + 4, box.y + box.height / 2]; }"
+    )
+    page.mouse.move(x, y)
+
+
 def test_write_on_undo_and_step_back(page: Any) -> None:
     page.fill("#text", "The old miller")
     page.press("#text", "Control+Enter")
@@ -97,8 +105,7 @@ def test_probability_under_pointer_and_cursor(page: Any) -> None:
     page.click("#continue")
     finish(page)
     piece = page.locator("#backdrop .piece", has_text=re.compile(r"\w")).first
-    box = piece.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    point_at(page, piece)
     assert re.search(r"had (under 1|\d+) %", page.locator("#tip").text_content())
     select(page, 4, 4)
     page.locator("#told").wait_for()
@@ -186,9 +193,10 @@ def test_surprise_and_copied_runs(page: Any, data: Processed) -> None:
     run = page.locator("#backdrop .copied")
     run.wait_for()
     assert run.text_content() == sentence
-    box = run.bounding_box()
-    page.mouse.move(box["x"] + 12, box["y"] + 8)
+    point_at(page, run)
     assert "into the book" in page.locator("#tip").text_content()
+    page.fill("#text", "Nothing of it.")  # the marks follow what is typed
+    page.get_by_text("No run of five words").wait_for()
 
 
 def test_save_as_text_animation_and_json(page: Any) -> None:
@@ -332,3 +340,16 @@ def test_nobody_is_shut_out(browser: Callable[..., Any], address: str, size: str
         broken = [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found["violations"]]
         assert broken == [], state
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), state
+
+
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_the_text_and_its_marked_copy_break_lines_alike(browser: Callable[..., Any], address: str, size: str) -> None:
+    page = browser(address, size)
+    long = (
+        "A Donaudampfschifffahrtsgesellschaftskapitän  with   spaces, and\ttabs — dashes; “quotes”. 中文字也要換行。 "
+    )
+    page.fill("#text", f"{long * 12}\n\n{'x' * 300}\n")
+    heights = page.evaluate("() => ['text', 'backdrop'].map((id) => document.getElementById(id).scrollHeight)")
+    assert abs(heights[0] - heights[1]) <= 2
+    page.locator("#text").press("Control+End")
+    assert page.locator("#text").evaluate("area => area.scrollTop") == 0  # it never scrolls within itself

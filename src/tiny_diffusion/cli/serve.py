@@ -50,7 +50,7 @@ def command(
         from ..page.app import Page, make_app
         from ..page.server import listen, run
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "anyio"):
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio"):
             raise
         raise UserError("serve needs an extra: pip install 'tiny-diffusion[app]'") from error
     from ..page.blind import BlindTest

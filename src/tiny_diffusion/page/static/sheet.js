@@ -38,9 +38,9 @@ export class Sheet {
     this.view = "sure";
     this.found = null; // marks of the views surprise and copied: { view, text, segments: [start, end, class, tip] }
     this.area.addEventListener("input", () => this.typing());
-    let kept = "";
+    let kept = this.area.value; // typed before the page was ready, or restored by the browser
     try {
-      kept = localStorage.getItem(KEPT) || "";
+      kept ||= localStorage.getItem(KEPT) || "";
     } catch {
       // a browser that keeps nothing
     }
