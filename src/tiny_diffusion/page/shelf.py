@@ -97,7 +97,7 @@ class Shelf:
 
     def _open(self, path: Path) -> Volume:
         checkpoint = load_checkpoint(path)
-        has_book = self.book is not None and checkpoint.meta.get("data") == self.book.identity
+        has_book = self.book is not None and checkpoint.book_identity == self.book.book_identity
         writer = Writer.of(checkpoint, self.device, self.data_dir if has_book else None)
         return Volume(checkpoint, writer, has_book)
 
