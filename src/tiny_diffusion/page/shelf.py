@@ -1,5 +1,6 @@
 """The checkpoints that the page offers, each read at its first use, and again when training has written it anew."""
 
+import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..writing.writer import Writer
 Version = tuple[int, int]  # when a file was written, and its size
 SHOWN = (
     "length", "temperature", "seed", "sampler", "steps", "top_p", "words", "max_copied_words", "rewrite_strength",
-    "gap_tokens", "guidance",
+    "guidance",
 )  # fmt: skip
 
 
@@ -75,12 +76,13 @@ class Shelf:
         except UserError as error:
             return {"reason": str(error)}
         model, meta = volume.checkpoint.config.model, volume.checkpoint.meta
+        bits = meta.get("validation_bits_per_byte")
         return {
             "book": meta.get("source"),
             "language": meta.get("language"),
             "parameters": volume.writer.model.count()[0],
             "context": model.context,
-            "bits_per_byte": meta.get("validation_bits_per_byte"),
+            "bits_per_byte": bits if bits is not None and math.isfinite(bits) else None,
             "readings": [
                 name
                 for name, has in (

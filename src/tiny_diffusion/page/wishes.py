@@ -12,7 +12,7 @@ MOST_STEPS = 1_000
 AROUND = 1_200  # characters on either side of a passage or of the gaps: about what a context of 512 tokens holds
 TAKEN = (
     "length", "num_samples", "temperature", "seed", "reading", "sampler", "gap_sampler", "steps", "top_p", "words",
-    "max_copied_words", "rewrite_strength", "gap_tokens", "sentence_length", "dialogue", "difficulty", "stage",
+    "max_copied_words", "rewrite_strength", "sentence_length", "dialogue", "difficulty", "stage",
     "guidance",
 )  # fmt: skip
 

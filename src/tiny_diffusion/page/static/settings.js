@@ -12,6 +12,12 @@ const ORDERS = {
 };
 const NAMES = { sentence_length: "Sentences", dialogue: "Speech", difficulty: "Difficulty", stage: "Like the stage" };
 
+function about({ name, book, parameters, context, bits_per_byte: bits }) {
+  const size = `${(parameters / 1e6).toFixed(parameters < 1e7 ? 2 : 0)} million parameters, reads ${context} tokens at a time`;
+  const validated = bits === null ? "" : `, ${bits.toFixed(3)} bits per byte on validation text`;
+  return `${name}${book ? `, trained on ${book}` : ""}: ${size}${validated}.`;
+}
+
 export class Settings {
   constructor(start, onChange) {
     this.checkpoints = start.checkpoints;
@@ -76,6 +82,8 @@ export class Settings {
     if (checkpoint) {
       for (const id of PLAIN) $(id).value = checkpoint.settings[id];
       $("seed").value = checkpoint.settings.seed;
+      $("text").lang = checkpoint.language || "";
+      $("about-checkpoint").textContent = about(checkpoint);
       for (const option of $("reading").options) option.hidden = option.disabled = !checkpoint.readings.includes(option.value);
       $("reading").value = checkpoint.readings[0];
       $("copying").hidden = !checkpoint.has_book;
