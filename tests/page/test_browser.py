@@ -21,6 +21,7 @@ from .browser import opened, served
 
 pytestmark = pytest.mark.page
 LENGTH = 12
+SHORTEST = 9  # tokens of a text that ends with a sentence: 0.8 times the length
 
 
 @pytest.fixture
@@ -83,12 +84,13 @@ def test_write_on_undo_and_step_back(page: Any) -> None:
     assert written.startswith("The old miller") and len(written) > 20 and shown(page) == written
     assert "Written" in page.locator("#status").text_content()
     last = int(page.locator("#at").get_attribute("max"))
-    assert last >= LENGTH
+    assert last >= SHORTEST
     slide(page, "at", 0)
-    assert shown(page) == "The old miller" and page.locator("#backdrop .masked").count() >= LENGTH
+    hidden = page.locator("#backdrop .masked").count()
+    assert shown(page) == "The old miller" and hidden >= SHORTEST
     assert page.locator("#text").evaluate("area => area.readOnly")
     slide(page, "at", last // 2)
-    assert 0 < page.locator("#backdrop .masked").count() < LENGTH
+    assert 0 < page.locator("#backdrop .masked").count() < hidden
     slide(page, "at", last)
     assert shown(page) == written and not page.locator("#text").evaluate("area => area.readOnly")
     page.press("#text", "Control+z")
