@@ -8,7 +8,7 @@ STAMP = $(VENV)/.installed-$(notdir $(PYTHON))
 PYTEST = $(BIN)/python -m pytest -n auto
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint benchmark clean
+.PHONY: demo test test-all test-page lint benchmark clean
 
 demo: $(STAMP)
 	$(BIN)/tiny-diffusion demo$(if $(BOOK), --book "$(BOOK)")
@@ -17,7 +17,12 @@ test: $(STAMP)
 	$(PYTEST)
 
 test-all: $(STAMP)
-	$(PYTEST) -m 'not slow and not gpu'
+	$(PYTEST) -m 'not slow and not gpu and not page'
+
+# Skips itself, with a note, where there is no Chromium.
+test-page: $(STAMP)
+	@$(INSTALL) -e '.[browser]'
+	$(BIN)/python -m pytest -rs -m page tests/page
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ RANK = {
     "evaluation": 6,
     "show": 6,
     "studies": 7,
-    "app": 8,
+    "page": 8,
     "cli": 9,
     "__main__": 10,
 }

@@ -50,7 +50,8 @@ FLAGS = {
     "twin": keys(**STUDIED, curriculum=names("curriculum")) - SWEPT,
     "compare": keys(**STUDIED),
     "ablation": keys(**STUDIED),
-    "demo": {key for key in SETTINGS if not key.startswith("study.")},
+    "demo": {key for key in SETTINGS if not key.startswith(("study.", "page."))},
+    "serve": keys(page=names("page")),
     "config": set(),
 }
 # Settings that --set takes beside these.

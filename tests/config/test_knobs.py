@@ -23,6 +23,7 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
     settings.PipelineConfig: ("data",),
     settings.EvaluationConfig: ("evaluation",),
     settings.StudyConfig: ("studies",),
+    settings.PageConfig: ("page",),
 }
 # Single settings with their only reader: a model is built with its schedule, and the command line opens the logs.
 ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
@@ -32,6 +33,7 @@ ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "time_budget_minutes"): "cli/training",
     (settings.TrainingConfig, "student_epochs"): "cli/training",
     (settings.StudyConfig, "sizes"): "cli/studies",
+    (settings.PageConfig, "port"): "cli/serve.py",
 }
 BY_PROPERTY = {"n_heads": "heads", "shelf_epochs": "with_shelf"}  # read through a property or method of their group
 OWN = ("self", "torch", "np", "math")

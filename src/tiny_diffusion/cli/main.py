@@ -34,6 +34,7 @@ COMMANDS = {
     "score": ("evaluation.score", "Show how surprising a text is to a model, word by word."),
     "export": ("export", "Write a model for Hugging Face's transformers, or as ONNX."),
     "import": ("importing", "Read an exported model back."),
+    "serve": ("serve", "Open a page in the browser: write, follow a training, take the blind test."),
     "runs": ("training.runs", "List training runs, compare two, remove old ones."),
     "demo": ("demo.command", "Prepare, train, write and measure on one book: about seven minutes on two cores."),
     "curves": ("studies.curves", "Show the learning curves of several runs."),

@@ -10,6 +10,7 @@ from .curriculum_config import CurriculumConfig, StageConfig
 from .evaluation_config import SCORING, BlindTest, EvaluationConfig, HeldOut, Marks, Passes, ReportSettings
 from .generation_config import Continuation, Drawing, Gaps, GenerationConfig, Order, Reading, Rewriting, Sampler, Texts
 from .model_config import ModelConfig
+from .page_config import PageConfig
 from .pipeline_config import PipelineConfig
 from .project import PRESETS, ProjectConfig
 from .reference import Row, describe, keys_of, value_text
@@ -35,6 +36,7 @@ __all__ = [
     "ModelConfig",
     "Optimisation",
     "Order",
+    "PageConfig",
     "Passes",
     "PipelineConfig",
     "ProjectConfig",

@@ -18,6 +18,7 @@ from .generation_config import GenerationConfig
 from .history import check_known, up_to_date
 from .model_config import ModelConfig
 from .overrides import apply_overrides, arguments_to_overrides, flatten, group_presets
+from .page_config import PageConfig
 from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineConfig
 from .study_config import StudyConfig
 from .training_config import TrainingConfig
@@ -43,6 +44,8 @@ class ProjectConfig(Config):
     """What is measured."""
     study: StudyConfig = StudyConfig()
     """What the studies of many runs try."""
+    page: PageConfig = PageConfig()
+    """What the page of serve allows."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

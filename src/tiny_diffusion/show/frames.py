@@ -105,28 +105,43 @@ def spans(ids: Sequence[int], tokenizer: BookTokenizer) -> list[Span]:
     return found
 
 
-def frames(states: Iterable[WritingState], tokenizer: BookTokenizer, number: int = 0) -> Iterator[Frame]:
-    """Yield the frame before the first step and that of each state as it comes, for the text ``number``, from 0.
+class Follower:
+    """Makes the frames of one text while the states of its run come.
 
     Of several attempts in one state the first is shown. A new attempt begins with a frame of what was given. Each
     block, and each repair, counts its own steps; frames count all steps done, and the largest number still to come.
     """
-    before: Moment | None = None
-    draw = -1
-    done = last = 0  # steps before the current block, and the last step in it
-    for state in states:
-        row = next((row for row, stretch in enumerate(state.stretches) if stretch.text == number), None)
+
+    def __init__(self, tokenizer: BookTokenizer, number: int = 0) -> None:
+        """Follow the text ``number``, from 0."""
+        self._tokenizer, self._number = tokenizer, number
+        self._before: Moment | None = None
+        self._draw = -1
+        self._done = self._last = 0  # steps before the current block, and the last step in it
+
+    def after(self, state: WritingState) -> list[Frame]:
+        """The frame of ``state``, with the one before the first step if an attempt begins; none without the text."""
+        row = next((row for row, stretch in enumerate(state.stretches) if stretch.text == self._number), None)
         if row is None:
-            continue
-        done, last = (done + last if state.step <= last else done), state.step
+            return []
+        self._done += self._last if state.step <= self._last else 0
+        self._last = state.step
         ids, given = state.ids[row].tolist(), state.given[row].tolist()
-        now = Moment(ids, state.confidence[row].tolist(), done + state.step, done + state.steps)
-        if before is None or state.stretches[row].draw != draw:
-            draw = state.stretches[row].draw
-            before = replace(Moment.start(ids, given, now.steps), step=done)
-            yield frame_of(before, spans(before.ids, tokenizer), given, before, tokenizer)
-        yield frame_of(now, spans(ids, tokenizer), given, before, tokenizer)
-        before = now
+        now = Moment(ids, state.confidence[row].tolist(), self._done + state.step, self._done + state.steps)
+        before, found = self._before, []
+        if before is None or state.stretches[row].draw != self._draw:
+            self._draw = state.stretches[row].draw
+            before = replace(Moment.start(ids, given, now.steps), step=self._done)
+            found.append(frame_of(before, spans(before.ids, self._tokenizer), given, before, self._tokenizer))
+        self._before = now
+        return [*found, frame_of(now, spans(ids, self._tokenizer), given, before, self._tokenizer)]
+
+
+def frames(states: Iterable[WritingState], tokenizer: BookTokenizer, number: int = 0) -> Iterator[Frame]:
+    """Yield the frame before the first step and that of each state as it comes, for the text ``number``, from 0."""
+    follower = Follower(tokenizer, number)
+    for state in states:
+        yield from follower.after(state)
 
 
 def film(states: Sequence[WritingState], text: Written, tokenizer: BookTokenizer) -> list[Frame]:

@@ -21,9 +21,14 @@ PAGES = Environment(
 
 def render(films: Sequence[Sequence[Frame]], pace: float) -> str:
     """The page of some films (frames of the same pieces), which run side by side, ``pace`` seconds per frame."""
+    return render_encoded([film[-1] for film in films], [encode(film) for film in films], pace)
+
+
+def render_encoded(finals: Sequence[Frame], films: Sequence[Sequence[dict[str, Any]]], pace: float) -> str:
+    """The page of some films by their last frames and, in the form of ``encode``, all their frames."""
     return PAGES.get_template("animation.html.j2").render(
-        finals=[film[-1] for film in films],
-        data={"pace": pace, "limits": LIMITS, "films": [encode(film) for film in films]},
+        finals=finals,
+        data={"pace": pace, "limits": LIMITS, "films": films},
         bands=BANDS,
         band_of=band_of,
         longest=max(len(film) for film in films) - 1,

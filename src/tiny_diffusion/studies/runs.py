@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ..checkpoint import load_checkpoint
-from ..config import EvaluationConfig, ProjectConfig, StudyConfig
+from ..config import EvaluationConfig, PageConfig, ProjectConfig, StudyConfig
 from ..config.evaluation_config import SCORING
 from ..config.overrides import flatten
 from ..data.artefacts import Processed
@@ -79,7 +79,12 @@ class RunResult:
 
 def study_run(label: str, config: ProjectConfig, **changes: Any) -> Run:
     """A run of ``config`` with ``changes``; settings that do not affect its training have their defaults."""
-    neutral = {"study": StudyConfig(), "evaluation": EvaluationConfig(), "training.sample_every_epochs": 0}
+    neutral = {
+        "study": StudyConfig(),
+        "page": PageConfig(),
+        "evaluation": EvaluationConfig(),
+        "training.sample_every_epochs": 0,
+    }
     return Run(label, config.override(**neutral, **changes))
 
 
@@ -110,7 +115,7 @@ class Store:
 
         Other settings are left out: even at its default, a new one would change the hash of every run.
         """
-        unread = ("study.", "evaluation.", "curriculum.shelf_epochs")
+        unread = ("study.", "page.", "evaluation.", "curriculum.shelf_epochs")
         unread = (*unread, *(() if run.config.training.self_training_share else ("generation.",)))
         flat = flatten(run.config.to_dict_in_full())
         settings = {k: v for k, v in flat.items() if k not in PLACE and not k.startswith(unread)}

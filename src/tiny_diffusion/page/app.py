@@ -1,0 +1,200 @@
+"""The routes of the page."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from ..config import PageConfig, Sampler
+from ..errors import UserError, WorldError
+from ..show.bands import BANDS, LIMITS
+from ..version import PROGRAM_VERSION
+from .blind import BlindTest, Judgement, Rater
+from .door import Door, Guard, refusal
+from .film import MOST_BYTES, Films, animation
+from .line import Line
+from .marks import Book, surprise_events
+from .messages import EventStream, TooLarge, read_wish
+from .run import REPORT, RunReader
+from .sheet import writing_events
+from .shelf import Shelf
+from .wishes import OfText, Writing, check_length
+
+STATIC = Path(__file__).parent / "static"
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+NONCE = "NONCE"  # in index.html
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'nonce-NONCE'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+THREADS = 4  # for short requests, beside the one that writes
+
+Answer = TypeVar("Answer")
+
+
+class Page:
+    """What the routes share. Only files that are named here are ever read."""
+
+    def __init__(self, shelf: Shelf, blind: BlindTest, settings: PageConfig, door: Door) -> None:
+        self.shelf, self.blind, self.settings, self.door = shelf, blind, settings, door
+        self.line = Line(settings)
+        self.book = None if shelf.data_dir is None else Book.read(shelf.data_dir)
+        folders = dict.fromkeys(path.parent for path in shelf.paths)
+        self.runs = [RunReader(folder, shelf.data_dir) for folder in folders]
+        self.index = (STATIC / "index.html").read_text(encoding="utf-8")
+        self.files = {p.name: (p.read_bytes(), KINDS[p.suffix]) for p in STATIC.iterdir() if p.suffix in KINDS}
+        self.files["bands.css"] = (band_colours().encode(), KINDS[".css"])
+        self._threads = anyio.CapacityLimiter(THREADS)
+        self._looking = anyio.Lock()  # a run is read by one request at a time
+
+    async def aside(self, work: Callable[[], Answer]) -> Answer:
+        """The answer of short ``work``, done in a thread beside the event loop."""
+        return await run_sync(work, limiter=self._threads)
+
+    async def home(self, request: Request) -> Response:
+        """The page itself; a nonce of its own lets its script run, and no other."""
+        nonce = secrets.token_urlsafe(16)
+        policy = {"content-security-policy": PAGE_POLICY.replace(NONCE, nonce)}
+        return HTMLResponse(self.index.replace(NONCE, nonce), headers=policy)
+
+    async def file(self, request: Request) -> Response:
+        """A file of the page, by its name in the package; no path leads anywhere else."""
+        found = self.files.get(request.path_params["name"])
+        return refusal(404, "no such file") if found is None else Response(found[0], media_type=found[1])
+
+    async def start(self, request: Request) -> Response:
+        """What the page needs to know when it opens."""
+        return JSONResponse(
+            {
+                "version": PROGRAM_VERSION,
+                "checkpoints": await self.aside(self.shelf.about),
+                "runs": [str(run.folder) for run in self.runs],
+                "has_book": self.book is not None,
+                "local": self.door.local,
+                "samplers": get_args(Sampler),
+                "band_limits": LIMITS,
+                "limits": self.settings.model_dump(include={"longest_text", "most_tokens", "most_drafts"}),
+            }
+        )
+
+    async def write(self, request: Request) -> Response:
+        """Continue, fill or rewrite, as a stream of events."""
+        wish = await read_wish(request, Writing, self.settings)
+        check_length(wish.text, self.settings)
+        return EventStream(self.line, lambda: writing_events(self.shelf.volume(wish.model), wish, self.settings))
+
+    async def surprise(self, request: Request) -> Response:
+        """How surprising each word of a text is, as a stream of events."""
+        wish = await read_wish(request, OfText, self.settings)
+        check_length(wish.text, self.settings)
+        return EventStream(self.line, lambda: surprise_events(self.shelf.volume(wish.model), wish.text))
+
+    async def copies(self, request: Request) -> Response:
+        """The runs of a text that stand in the book."""
+        wish = await read_wish(request, OfText, self.settings)
+        check_length(wish.text, self.settings)
+        if self.book is None:
+            raise UserError("copied runs need the prepared book: give serve its --data-dir")
+        return JSONResponse({"copied": await self.aside(partial(self.book.copied, wish.text))})
+
+    async def animation(self, request: Request) -> Response:
+        """Films as a page to keep."""
+        wish = await read_wish(request, Films, self.settings, MOST_BYTES)
+        return HTMLResponse(await self.aside(partial(animation, wish, self.settings.most_drafts)))
+
+    async def run(self, request: Request) -> Response:
+        """A run as it is now."""
+        async with self._looking:
+            return JSONResponse(await self.aside(self._run(request).look))
+
+    async def report(self, request: Request) -> Response:
+        """The report of a run's checkpoint, shut off from the page."""
+        path = self._run(request).folder / REPORT
+        if not path.is_file():
+            return refusal(404, "there is no report yet: tiny-diffusion evaluate writes it")
+        return HTMLResponse(await self.aside(path.read_bytes), headers={"content-security-policy": REPORT_POLICY})
+
+    async def about_test(self, request: Request) -> Response:
+        """The blind test, and who takes it."""
+        return JSONResponse(await self.aside(self.blind.about))
+
+    async def join(self, request: Request) -> Response:
+        """Let a rater begin or go on."""
+        return await self._judged(self.blind.join, await read_wish(request, Rater, self.settings))
+
+    async def judge(self, request: Request) -> Response:
+        """Store a rater's answer."""
+        return await self._judged(self.blind.judge, await read_wish(request, Judgement, self.settings))
+
+    async def undo(self, request: Request) -> Response:
+        """Take a rater's last answer back."""
+        return await self._judged(self.blind.undo, await read_wish(request, Rater, self.settings))
+
+    async def results(self, request: Request) -> Response:
+        """The figures of the blind test."""
+        return JSONResponse(await self.aside(self.blind.results))
+
+    async def invite(self, request: Request) -> Response:
+        """A link for another browser, which opens once."""
+        if self.door.local:
+            raise UserError("this page can be reached from this machine only; start serve with --host for others")
+        return JSONResponse({"link": f"{request.url.scheme}://{request.url.netloc}/?token={self.door.invite()}"})
+
+    async def _judged(self, act: Callable[[Any], dict[str, Any]], wish: Rater) -> Response:
+        return JSONResponse(await self.aside(partial(act, wish)))
+
+    def _run(self, request: Request) -> RunReader:
+        number = request.path_params["number"]
+        if number >= len(self.runs):
+            raise UserError(f"there is no run number {number}; there are {len(self.runs)}")
+        return self.runs[number]
+
+
+def band_colours() -> str:
+    """A style sheet of the colours of confidence."""
+    light, dark = (
+        "".join(f"--c{n}: {getattr(b, ground)}; " for n, b in enumerate(BANDS)) for ground in ("on_light", "on_dark")
+    )
+    return f":root {{ {light}}} @media (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}"
+
+
+def make_app(page: Page) -> Starlette:
+    """The application of a page."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        page.line.close()
+
+    def failed(status: int) -> Callable[[Request, Exception], Response]:
+        return lambda request, error: refusal(status, str(error))
+
+    get = {
+        "/": page.home, "/static/{name}": page.file, "/api/start": page.start, "/api/runs/{number:int}": page.run,
+        "/runs/{number:int}/report": page.report, "/api/blind": page.about_test, "/api/blind/results": page.results,
+    }  # fmt: skip
+    post = {
+        "/api/write": page.write, "/api/surprise": page.surprise, "/api/copies": page.copies,
+        "/api/animation": page.animation, "/api/blind/join": page.join, "/api/blind/judge": page.judge,
+        "/api/blind/undo": page.undo, "/api/invite": page.invite,
+    }  # fmt: skip
+    return Starlette(
+        routes=[
+            *(Route(path, answer) for path, answer in get.items()),
+            *(Route(path, answer, methods=["POST"]) for path, answer in post.items()),
+        ],
+        middleware=[Middleware(Guard, door=page.door)],
+        exception_handlers={UserError: failed(400), TooLarge: failed(413), WorldError: failed(500)},
+        lifespan=lifespan,
+    )
