@@ -27,8 +27,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     path = path.resolve() if path.is_symlink() else path
     if path.exists() and not (path.is_file() or path.is_dir()):
-        with path.open("wb") as file:
-            yield file
+        try:
+            with path.open("wb") as file:
+                yield file
+        except BrokenPipeError:
+            raise  # the reader had enough
+        except OSError as error:
+            raise WorldError(f"cannot write {path}: {error.strerror or error}") from error
         return
     make_folder(path.parent)
     try:

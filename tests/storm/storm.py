@@ -1,4 +1,4 @@
-"""Kill commands at random instants, and check that nothing is lost, half-written or in the way of the next start.
+"""Kill commands at random instants or starve them: nothing may be lost, half-written or in the way of the next start.
 
     python -m tests.storm.storm --trials 200                  # of each kind
     python -m tests.storm.storm --trials 50 --seed 7 train    # of one kind, by other instants
@@ -11,13 +11,14 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -77,7 +78,8 @@ class Child:
     started: float = field(default_factory=time.time)
 
     @classmethod
-    def start(cls, folder: Path, *arguments: object) -> "Child":
+    def start(cls, folder: Path, *arguments: object, limits: Mapping[int, int] | None = None) -> "Child":
+        """Begin a command in ``folder``, under ``limits`` of the system's resources."""
         said = folder.parent / f"{folder.name}.said"
         sys.stdout.flush()
         pid = os.fork()
@@ -88,6 +90,8 @@ class Child:
                 out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 for stream in (1, 2):
                     os.dup2(out, stream)
+                for resource_, most in (limits or {}).items():
+                    resource.setrlimit(resource_, (most, most))
                 program([str(argument) for argument in arguments])
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else 0
@@ -203,6 +207,40 @@ class Storm:
 
         self._train(draw, "signals", stop)
 
+    def disk(self, draw: random.Random) -> None:
+        """Train while no file may grow beyond a random size, as on a full disk."""
+        self._short(draw, "disk", lambda: {resource.RLIMIT_FSIZE: int(10 ** draw.uniform(1, 6))}, "cannot write")
+
+    def memory(self, draw: random.Random) -> None:
+        """Train while the process may take only so many bytes more."""
+
+        def limit() -> dict[int, int]:
+            taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            return {resource.RLIMIT_AS: taken + int(10 ** draw.uniform(6, 8.5))}
+
+        self._short(draw, "memory", limit, "memory")
+
+    def _short(self, draw: random.Random, kind: str, limits: Callable[[], dict[int, int]], words: str) -> None:
+        """Train under limits: it ends with one line and code 1, and the last good state goes on."""
+        good, _ = self.finished("dual")
+        folder, arguments = self.fresh(), self.training("dual")
+        last = folder / "run" / "checkpoints" / "last.pt"
+        for number in range(draw.randint(2, 4)):
+            resume = ["--resume"] if last.exists() else []
+            if number % 2:  # a state to lose
+                Child.start(folder, *arguments, *resume).strike(draw.uniform(0, self.finished("dual")[1]))
+                continue
+            child = Child.start(folder, *arguments, *resume, limits=limits())
+            code, said = child.wait(), child.said.read_text()
+            self.kills[kind] += code != 0
+            line = said.strip().splitlines()[-1] if said.strip() else ""
+            told = code == 1 and line.startswith("error: ") and words in line and "Traceback" not in said
+            check(code == 0 or told, f"it ended with {code}: {said[-600:]}")
+        self.run(folder, *arguments, *(["--resume"] if last.exists() else []))
+        difference = unlike(load_plain(good / "checkpoints" / "last.pt"), load_plain(last))
+        check(difference is None, f"the state differs from the undisturbed run's at {difference}")
+        check(not leftovers(folder / "run"), f"left behind: {leftovers(folder / 'run')}")
+
     def _train(self, draw: random.Random, kind: str, strike: Callable[[Child, float], int]) -> None:
         variant = draw.choice([*VARIANTS])
         good, seconds = self.finished(variant)
@@ -300,7 +338,7 @@ def unlike(one: object, other: object, name: str = "") -> str | None:
     return None if one == other else f"{name}: {str(one)[:60]} and {str(other)[:60]}"
 
 
-KINDS = ("prepare", "train", "signals", "evaluate", "infill", "export")
+KINDS = ("prepare", "train", "signals", "disk", "memory", "evaluate", "infill", "export")
 
 
 def rage(place: Path, kind: str, trials: int, seed: int = 0) -> list[str]:
