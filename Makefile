@@ -8,7 +8,7 @@ STAMP = $(VENV)/.installed-$(notdir $(PYTHON))
 PYTEST = $(BIN)/python -m pytest -n auto
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all test-page lint benchmark clean
+.PHONY: demo test test-all test-page lint benchmark storm floors audit licences clean
 
 demo: $(STAMP)
 	$(BIN)/tiny-diffusion demo$(if $(BOOK), --book "$(BOOK)")
@@ -30,6 +30,26 @@ lint: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python benchmarks/all.py
+
+# Kills, starvation and hostile files (docs/trust.md); an hour or more.
+storm: $(STAMP)
+	$(BIN)/python -m tests.storm.storm --trials 200
+	$(BIN)/python -m tests.storm.fuzz --inputs 20000
+
+# The tests at the oldest versions that pyproject.toml allows, in an environment of their own.
+floors:
+	$(PYTHON) -m venv .venv-floors
+	grep -oE '"[A-Za-z0-9-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/>=/==/' | sort -u > .venv-floors/floors.txt
+	.venv-floors/bin/python -m pip install --quiet -c .venv-floors/floors.txt -e '.[dev]'
+	.venv-floors/bin/python -m pytest -n auto
+
+# Known weaknesses of the tested versions; asks a server.
+audit: $(STAMP)
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit -r constraints.txt
+
+licences: $(STAMP)
+	$(BIN)/python scripts/dev/licences.py tensorboard report gif embeddings hub hf cjk
 
 clean:
 	./clean.sh all

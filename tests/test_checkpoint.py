@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,29 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="refused"):
         load_checkpoint(tmp_path / "evil.pt")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("size", ["model.d_model", "model.n_layers", "weights", "context"])
+def test_absurd_sizes_are_refused_before_memory_is_taken(saved: tuple[Path, Checkpoint], size: str) -> None:
+    path, _ = saved
+    content = load_plain(path)
+    key = size.removeprefix("model.")
+    if size == "weights":  # a view that repeats one value
+        content["weights"]["embedding.weight"] = torch.zeros(1).expand(10**9, 10**6)
+    else:
+        content["config"]["model"][key] = 10**12
+    save_plain(path, content)
+    with pytest.raises(UserError, match="not of the size" if key != "context" else "model.context"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_that_is_a_zip_bomb_is_refused(saved: tuple[Path, Checkpoint], tmp_path: Path) -> None:
+    with zipfile.ZipFile(saved[0]) as whole, zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for member in whole.infolist():
+            padding = bytes(10_000_000) if member.filename.endswith("/data/0") else b""
+            bomb.writestr(member.filename, whole.read(member) + padding)
+    with pytest.raises(UserError, match="zip bomb"):
+        load_checkpoint(tmp_path / "bomb.pt")
 
 
 def test_a_full_disk_keeps_the_old_file(saved: tuple[Path, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ def test_texts_are_a_cpus(
 def test_the_validation_is_a_cpus(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
     trainer = Trainer(config.override(**EXACT), data, tmp_path)
     run_steps(trainer)
-    found = [trainer.validation.bits_per_byte(trainer.average.to(device)) for device in ("cpu", "cuda")]
+    found = [trainer.validation.bits_per_byte(trainer.average.to(device), 0) for device in ("cpu", "cuda")]
     assert found[0] == pytest.approx(found[1], rel=1e-3)
 
 

@@ -1,6 +1,7 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
 import warnings
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError  # only the name of the error that torch raises; nothing is ever unpickled
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from .data.folder import TrainingText
 
 VERSION = 1
+# What torch raises for a damaged file besides UnpicklingError.
+_DAMAGE = (
+    RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
+)  # fmt: skip
 NO_SHAPE = ("vocab_level", "context", "dropout", "init_std")  # settings of the model that weights do not depend on
 
 
@@ -151,12 +156,19 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> Checkpoint:
     for name, kind in kinds.items():
         if not isinstance(data.get(name), kind):
             raise UserError(f"{path} is damaged: its part {name!r} is missing or not of its kind")
-    return Checkpoint(
-        config=ProjectConfig.from_saved(data["config"], path, data.get("program")),
-        tokenizer=BookTokenizer.from_json(data["tokenizer"]),
-        weights=data["weights"],
-        meta=data["meta"],
-    )
+    config = ProjectConfig.from_saved(data["config"], path, data.get("program"))
+    tokenizer = BookTokenizer.from_json(data["tokenizer"])
+    if _size(data["weights"]) != config.model.parameters(NUM_RESERVED + tokenizer.level_size(config.model.vocab_level)):
+        raise UserError(f"{path} is damaged: its weights are not of the size that its config names")
+    return Checkpoint(config, tokenizer, data["weights"], data["meta"])
+
+
+def _size(weights: dict[str, Any]) -> int:
+    """Number of values in ``weights``; -1 if one is no plain tensor: it could claim more values than it has."""
+    for weight in weights.values():
+        if not (isinstance(weight, Tensor) and weight.layout == torch.strided and weight.is_contiguous()):
+            return -1
+    return sum(weight.numel() for weight in weights.values())
 
 
 def best_models(path: Path) -> list[Path]:
@@ -211,6 +223,9 @@ def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     if path.is_dir():
         raise UserError(f"{path} is a folder: name the file in it, such as {path / 'best_model.pt'}")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch packs without compression
+            if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                raise UserError(f"{path} unpacks to more than it holds: refused as a zip bomb")
         with warnings.catch_warnings():  # torch warns of some foreign pickles, which are refused anyway
             warnings.simplefilter("ignore")
             data = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
@@ -218,7 +233,11 @@ def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
         raise UserError(f"{path} holds more than plain data (or is no checkpoint): refused, nothing was run") from error
     except PermissionError as error:
         raise UserError(f"cannot read {path}: permission denied") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path} is damaged, cut short or no checkpoint: refused, nothing was run") from error
+    except UserError:
+        raise  # it is a ValueError
+    except _DAMAGE as error:
         raise UserError(f"{path} is damaged or cut short: it cannot be read as a checkpoint") from error
     if not isinstance(data, dict):
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")

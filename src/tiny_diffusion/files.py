@@ -4,11 +4,13 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock, Timeout
 
 from .errors import UserError, WorldError
 
@@ -19,9 +21,20 @@ _TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # what mkstemp makes of the pr
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A binary file that takes the place of ``path`` only when the block ends well (temp file, fsync, rename).
 
-    Raises UserError when the folder cannot be written, WorldError when the disk is full or fails; what stood at
-    ``path`` before is kept in both cases.
+    A link stays a link, a file keeps its mode, and a pipe or a device is written to directly. Raises UserError when the
+    folder cannot be written, WorldError when the disk is full or fails; what stood at ``path`` before is kept in both
+    cases.
     """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        try:
+            with path.open("wb") as file:
+                yield file
+        except BrokenPipeError:
+            raise  # the reader had enough
+        except OSError as error:
+            raise WorldError(f"cannot write {path}: {error.strerror or error}") from error
+        return
     make_folder(path.parent)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -34,12 +47,35 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(handle, "wb") as file:
             yield file
             sync(file)
-        temporary.chmod(0o644)
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
         temporary.replace(path)
     except OSError as error:
         raise WorldError(f"cannot write {path}: {error.strerror or error}; the file before is kept") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path, work: str, written: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    """Make ``folder`` and let no other process do its ``work`` in it meanwhile; the system unlocks it at any end.
+
+    Removes what killed writers left: the temporary files of ``written``, names by folder. Raises UserError if the
+    folder is locked or cannot be written.
+    """
+    make_folder(folder)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"another {work} is writing into {folder}; wait for it or give another --output") from error
+    except PermissionError as error:
+        raise UserError(f"cannot write into {folder}: permission denied") from error
+    try:
+        for part, names in written.items():
+            remove_leftovers(folder / part, names)
+        yield
+    finally:
+        lock.release()
 
 
 def remove_leftovers(folder: Path, names: Sequence[str]) -> None:
@@ -79,7 +115,8 @@ def check_file(path: Path) -> None:
     """Raise UserError where no file can be written at ``path``; makes nothing. For a check before long work."""
     if path.is_dir():
         raise UserError(f"{path} is a folder: name a file")
-    check_folder(path.parent)
+    if path.is_file() or not path.exists():  # else a pipe or a device
+        check_folder((path.resolve() if path.is_symlink() else path).parent)
 
 
 def check_folder(path: Path) -> None:

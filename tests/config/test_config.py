@@ -347,3 +347,12 @@ def test_reference_has_each_setting_once_with_help() -> None:
     flat = [row.key for row in rows if "[i]" not in row.key and row.key != "curriculum.stages"]
     base = ProjectConfig.default()
     assert base.override_from_args([f"{key}={by_key[key].default}" for key in flat]) == base
+
+
+@pytest.mark.parametrize(
+    "text", ["model: &a {d_model: *a}", "training: {teachers: [&a [x, x], &b [*a, *a], [*b, *b]]}"]
+)
+def test_yaml_that_holds_itself_or_grows_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(UserError, match="aliases"):
+        ProjectConfig.preset(str(tmp_path / "own.yaml"))

@@ -377,3 +377,10 @@ def test_pieces_of_a_text_give_the_ids_of_the_whole(text: str, size: int) -> Non
 def test_a_long_text_is_cut() -> None:
     pieces = list(cut_text("word " * 1000, 100))
     assert len(pieces) > 40 and max(map(len, pieces)) < 110
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, None], ids=["nested", "doubling"])
+def test_json_that_grows_without_end_is_refused(content: str | None) -> None:
+    doubling = {**json.loads(BOOK.to_json()), "merges": [[97, 97], *([i, i] for i in range(256, 300))]}
+    with pytest.raises(UserError, match="not JSON" if content else "more than"):
+        BookTokenizer.from_json(content or json.dumps(doubling))

@@ -10,7 +10,7 @@ import torch
 from tests.cli.running import run
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.studies import doctor
+from tiny_diffusion.studies import doctor, reproduce
 from tiny_diffusion.studies.doctor import Need, presets_here, problems
 from tiny_diffusion.studies.machine import Machine, Peaks, look, measure_peaks, read_memory
 
@@ -92,3 +92,10 @@ def test_the_command_prints_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = json.loads(run(tmp_path, "doctor", "--json").stdout)
     assert set(found) == {"machine", "peaks", "book", "presets", "problems"}
     assert found["book"] == "a book of 100,000 tokens" and found["presets"][0]["measured"]
+
+
+def test_runs_are_reproduced_to_the_bit(tmp_path: Path, data: Processed, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list(reproduce.compare_runs(data, tmp_path))
+    assert [each.equal for each in found if each.promised] == [True, True] and len(found) == 3
+    monkeypatch.setattr(reproduce, "_run", lambda data, output, **_: [output.name == "parts"])
+    assert [each.equal for each in reproduce.compare_runs(data, tmp_path)] == [True, False, True]

@@ -24,7 +24,7 @@ from tiny_diffusion.training.trainer import Trainer
 
 def train(config: ProjectConfig, data: Processed, output: Path, stop_after: int = 0) -> None:
     trainer = Trainer(config, data, output)
-    with RunLog(output, append=False) as log:
+    with RunLog(output) as log:
         for event in trainer.run():
             log.write(event)
             trainer.stop_requested = 0 < stop_after <= trainer.progress.step

@@ -16,6 +16,7 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood.bound import Likelihood
 from tiny_diffusion.evaluation.seeds import paired, seeds_note, spread
+from tiny_diffusion.model.flops import critical_flops
 from tiny_diffusion.studies.ablation import ablation_plan, ablation_rows, ablation_runs, budget
 from tiny_diffusion.studies.compare import compare_plan, crossover, diffusion_run, size_result
 from tiny_diffusion.studies.plan import Lengths, RunDone, RunStarted, distinct, execute, speed
@@ -46,7 +47,6 @@ from tiny_diffusion.studies.twin import (
     winner,
 )
 from tiny_diffusion.training.events import StepDone
-from tiny_diffusion.training.flops import critical_flops
 from tiny_diffusion.training.trainer import Trainer
 
 

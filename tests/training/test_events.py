@@ -1,11 +1,13 @@
 """The run's log, and the figures of the progress display."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tiny_diffusion.errors import WorldError
+from tiny_diffusion.training.course import Progress
 from tiny_diffusion.training.events import RunLog, RunningMetrics, Sampled, StepDone, Validated
 
 
@@ -14,7 +16,7 @@ def step(number: int, loss: float, tokens: int = 100, seconds: float = 0.5) -> S
 
 
 def test_the_log_holds_all_events(tmp_path: Path) -> None:
-    with RunLog(tmp_path, append=False) as log:
+    with RunLog(tmp_path) as log:
         for event in (step(1, 5.0), Validated(2, 0, 1, 3.25, True), Sampled(2, "The mill.", Path("x.txt"))):
             log.write(event)
     rows = [json.loads(line) for line in (tmp_path / "logs" / "metrics.jsonl").read_text("utf-8").splitlines()]
@@ -22,18 +24,40 @@ def test_the_log_holds_all_events(tmp_path: Path) -> None:
     assert rows[1]["bits_per_byte"] == 3.25
 
 
-def test_a_resumed_run_goes_on_in_the_same_log(tmp_path: Path) -> None:
-    for append, number in ((False, 1), (True, 2)):
-        with RunLog(tmp_path, append=append) as log:
-            log.write(step(number, 5.0))
-    assert len((tmp_path / "logs" / "metrics.jsonl").read_text("utf-8").splitlines()) == 2
-    assert not (tmp_path / "tensorboard").exists()
+@pytest.mark.parametrize(
+    ("closing", "kept"),
+    [
+        (0, ["StepDone", "StepDone", "Validated", "Sampled"]),
+        (1, ["StepDone", "StepDone"]),
+        (2, ["StepDone", "StepDone", "Validated"]),
+    ],
+    ids=["saved", "stopped in the validation", "stopped in the sample"],
+)
+def test_a_resumed_run_cuts_off_what_it_repeats(tmp_path: Path, closing: int, kept: list[str]) -> None:
+    events = [step(1, 5.0), step(2, 4.0), Validated(2, 0, 1, 3.25, True), Sampled(2, "The mill.", Path("x.txt"))]
+    with RunLog(tmp_path) as log:
+        for event in [*events, step(3, 3.5), step(4, 3.0)]:
+            log.write(event)
+    path = tmp_path / "logs" / "metrics.jsonl"
+    path.write_text(path.read_text("utf-8") + '{"event": "StepDone", "st', encoding="utf-8")
+    with RunLog(tmp_path, after=Progress(step=2, closing=closing)) as log:
+        log.write(step(3, 2.5))
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [row["event"] for row in rows] == [*kept, "StepDone"] and rows[-1]["loss"] == 2.5
+
+
+def test_a_log_that_was_removed_ends_the_run(tmp_path: Path) -> None:
+    with RunLog(tmp_path) as log:
+        log.write(step(1, 5.0))
+        shutil.rmtree(tmp_path / "logs")
+        with pytest.raises(WorldError, match="removed"):
+            log.write(step(2, 5.0))
 
 
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file")
     with pytest.raises(WorldError, match="cannot write the log"):
-        RunLog(tmp_path, append=False)
+        RunLog(tmp_path)
 
 
 def test_the_display_averages_a_window() -> None:

@@ -288,7 +288,7 @@ def test_what_a_run_does_between_its_steps_is_told(tmp_path: Path, short: Projec
 def test_each_validation_is_told_with_its_own_figure(
     tmp_path: Path, short: ProjectConfig, data: Processed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finished = follow(Trainer(short, data, tmp_path), append=False)
+    finished = follow(Trainer(short, data, tmp_path), resumed=False)
     *told, bar = re.findall(r"bpb ([\d.]+) ", capsys.readouterr().err)
     events = map(json.loads, (tmp_path / "logs" / "metrics.jsonl").read_text().splitlines())
     figures = [f"{event['bits_per_byte']:.3f}" for event in events if event["event"] == "Validated"]

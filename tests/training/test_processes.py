@@ -1,6 +1,7 @@
 """Several processes train what one trains: started by torchrun, on CPUs, where gloo carries the gradients."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,127 +13,143 @@ import torch
 
 from tests.cli.running import SMALL, environment, latest, run
 from tiny_diffusion.checkpoint import load_checkpoint
-from tiny_diffusion.config import TrainingConfig
+from tiny_diffusion.config import ProjectConfig, TrainingConfig
+from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training.output_folder import locked
-from tiny_diffusion.training.processes import ALONE, Ranks, joined, launched
+from tiny_diffusion.training.processes import ALONE, CommonClock, Ranks, first_to_fail, joined, launched
+from tiny_diffusion.training.trainer import Trainer
 
 pytestmark = pytest.mark.long
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-# Batches of 5 among 2 or 3 processes: shares of unlike size, and last batches of an epoch that not all have rows of.
-EXACT = ["--training.precision", "float32", "--model.dropout", "0", "--training.batch_size", "5"]
-VALUES = ["--model.n_layers", "2", "--model.value_residual", "true"]
-SHORT = ["--training.max_steps", "36"]
+# Batches of 5 between 2 processes: shares of unlike size, and a last batch of an epoch of which not each has a row.
+EXACT = {"training.batch_size": 5, "model.dropout": 0.0, "training.max_steps": 24, "curriculum.stages[2].epochs": 1}
+CASES: dict[str, dict[str, object]] = {
+    "diffusion": {"training.gradient_checkpointing": True, "training.micro_batch_size": 1},
+    "dual": {"model.dual": True, "training.objective": "dual", "training.self_training_share": 0.2},
+    "scored": {"model.controls": True, "curriculum.dynamic_scoring": True, "model.value_residual": True},
+    "taught": {"training.teacher_share": 0.5, "training.early_stopping_patience": 1},
+    "twin": {"training.objective": "autoregressive", "model.causal": True},
+}
 
 
-def arguments(prepared: Path, *more: str) -> list[str]:
-    """A training of ``debug``."""
-    return ["train", "--data-dir", str(prepared), "--config", "debug", *latest(*SMALL, *more)]
-
-
-def alone(folder: Path, prepared: Path, *more: str) -> None:
-    """Train in this process."""
-    folder.mkdir()
-    run(folder, *arguments(prepared, *more))
-
-
-def train(folder: Path, prepared: Path, processes: int, *more: str) -> subprocess.Popen[str]:
-    """Begin to train in several processes."""
+def started(folder: Path, processes: int, *command: str) -> subprocess.Popen[str]:
+    """``command`` in several processes, in ``folder``."""
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, *TORCHRUN, str(processes), "-m", "tiny_diffusion", *arguments(prepared, *more)],
+        [sys.executable, *TORCHRUN, str(processes), *command],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env={**environment(), "PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
 
 def finished(process: subprocess.Popen[str], code: int = 0) -> str:
     """What it wrote, when it has ended with ``code``."""
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == code, err
     return out + err
 
 
-def rows(folder: Path, event: str) -> list[dict]:
+def rows(output: Path, event: str) -> list[dict]:
     """The run's log of one kind of event."""
-    path = folder / "outputs" / "logs" / "metrics.jsonl"
+    path = output / "logs" / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [row for row in map(json.loads, lines) if row["event"] == event]
 
 
-@pytest.mark.parametrize(
-    ("processes", "changes"),
-    [
-        (2, ["--training.micro_batch_size", "1", "--training.gradient_checkpointing", "true"]),
-        (2, ["--training.objective", "autoregressive", "--model.causal", "true"]),
-        (3, ["--model.controls", "true", "--curriculum.dynamic_scoring", "true", *VALUES]),
-    ],
-    ids=["passes", "twin", "controls"],
-)
 def test_several_processes_learn_what_one_does(
-    tmp_path: Path, prepared: Path, processes: int, changes: list[str]
+    tmp_path: Path, prepared: Path, config: ProjectConfig, data: Processed
 ) -> None:
-    alone(tmp_path / "one", prepared, *EXACT, *SHORT, *changes)
-    finished(train(tmp_path / "several", prepared, processes, *EXACT, *SHORT, *changes))
-    one, several = (rows(tmp_path / name, "StepDone") for name in ("one", "several"))
-    assert [row["loss"] for row in several] == pytest.approx([row["loss"] for row in one], rel=2e-3)
-    assert [row["gradient_norm"] for row in several] == pytest.approx([row["gradient_norm"] for row in one], rel=2e-2)
-    assert [row["tokens"] for row in several] == [row["tokens"] for row in one]
-    weights = [load_checkpoint(tmp_path / name / "outputs" / "best_model.pt").weights for name in ("one", "several")]
-    for name, weight in weights[0].items():
-        torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=2e-3)
+    single = {}
+    for name, changes in CASES.items():
+        if name == "taught":
+            changes = {**changes, "training.teachers": [str(single["diffusion"].best_path)]}
+        case = config.override(**EXACT).override(**changes)
+        (tmp_path / f"{name}.toml").write_text(case.to_toml(), encoding="utf-8")
+        single[name] = Trainer(case, data, tmp_path / "one" / name)
+        single[name].losses = [event for event in single[name].run() if hasattr(event, "loss")]  # type: ignore[attr-defined]
+    finished(started(tmp_path, 2, str(Path(__file__).with_name("several_processes.py")), str(prepared), str(tmp_path)))
+    for name, one in single.items():
+        steps, alone = rows(tmp_path / name, "StepDone"), one.losses  # type: ignore[attr-defined]
+        assert [row["loss"] for row in steps] == pytest.approx([step.loss for step in alone], rel=2e-3), name
+        assert [row["gradient_norm"] for row in steps] == pytest.approx([s.gradient_norm for s in alone], rel=2e-2)
+        assert [row["tokens"] for row in steps] == [step.tokens for step in alone]
+        assert rows(tmp_path / name, "Finished")[0]["best_bits_per_byte"] == pytest.approx(one.progress.best, rel=1e-3)
+        there, here = (load_checkpoint(path / "best_model.pt").weights for path in (tmp_path / name, one.output))
+        for part, weight in here.items():
+            torch.testing.assert_close(there[part], weight, rtol=0, atol=2e-3)
 
 
 def test_a_stopped_run_goes_on_with_another_number_of_processes(tmp_path: Path, prepared: Path) -> None:
-    long = [*EXACT, "--training.max_steps", "90"]
-    alone(tmp_path / "whole", prepared, *long)
-    first = train(tmp_path / "parts", prepared, 2, *long)
-    while len(rows(tmp_path / "parts", "StepDone")) < 5 and first.poll() is None:
+    exact = ["--training.precision", "float32", "--model.dropout", "0", "--training.batch_size", "5"]
+    settings = latest(*SMALL, *exact, "--training.max_steps", "400", "--set", "curriculum.stages[0].epochs=50")
+    train = ["train", "--data-dir", str(prepared), "--config", "debug", "--output", "outputs", *settings]
+    # Two processes within an hour, which ends neither of the steps.
+    first = started(tmp_path, 2, "-m", "tiny_diffusion", *train, "--time-budget", "1h")
+    while len(rows(tmp_path / "outputs", "StepDone")) < 5 and first.poll() is None:
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
-    told = first.communicate(timeout=120)[1]
-    assert "continue with the same command and --resume" in told and told.count("stopping after this step") == 1
-    done = len(rows(tmp_path / "parts", "StepDone"))
-    assert 5 <= done < len(rows(tmp_path / "whole", "StepDone"))
-    said = finished(train(tmp_path / "parts", prepared, 3, *long, "--resume"))
-    assert said.count("best validation") == 1  # one process speaks
-    whole, parts = ([row["loss"] for row in rows(tmp_path / name, "StepDone")] for name in ("whole", "parts"))
-    assert parts == pytest.approx(whole, rel=1e-2)
+    out, err = first.communicate(timeout=240)
+    assert "continue with the same command and --resume" in err and err.count("stopping after this step") == 1
+    assert "GB in 2 processes, in each" in out and out.count("parameters (") == 1  # one process speaks
+    done = len(rows(tmp_path / "outputs", "StepDone"))
+    more = ["train", *latest(*train[1:], "--training.max_steps", str(done + 5)), "--resume"]
+    assert done >= 5 and "best validation" in run(tmp_path, *more).text
+    assert [row["step"] for row in rows(tmp_path / "outputs", "StepDone")] == [*range(1, done + 6)]
 
 
-def test_what_one_process_decides_all_follow(tmp_path: Path, prepared: Path) -> None:
-    drawn = ["--training.self_training_share", "0.2", "--training.early_stopping_patience", "1"]
-    more = ["--set", "curriculum.stages[2].epochs=4", "--training.eval_every_epochs", "1"]
-    said = finished(train(tmp_path, prepared, 2, *drawn, *more))
-    assert "in each of 2 processes" in said and rows(tmp_path, "Finished")[0]["interrupted"] is False
-    first = (tmp_path / "outputs" / "best_model.pt").stat()
-    assert "[training]" in finished(train(tmp_path, prepared, 2, "--dry-run", "--verbose"))
-    assert (tmp_path / "outputs" / "best_model.pt").stat() == first
+def test_an_error_in_one_process_ends_all_and_is_told_once(tmp_path: Path, prepared: Path) -> None:
+    script = tmp_path / "one_fails.py"
+    script.write_text(
+        """
+import os, sys
+from tiny_diffusion.cli import main
+from tiny_diffusion.errors import WorldError
+from tiny_diffusion.training.step import Stepper
+whole = Stepper.step
+def step(self, *given):
+    if self.state.ranks.rank == 1 and self.state.progress.step == 3:
+        raise WorldError("this disk is on fire")
+    return whole(self, *given)
+Stepper.step = step
+main(sys.argv[1:])
+"""
+    )
+    said = finished(started(tmp_path, 2, str(script), "train", "--data-dir", str(prepared), "--config", "debug"), 1)
+    assert said.count("error: ") == 1 and "error: process 1: this disk is on fire" in said
 
 
-def test_an_error_of_one_process_ends_all(tmp_path: Path, prepared: Path) -> None:
-    with locked(tmp_path / "outputs"):
-        said = finished(train(tmp_path, prepared, 2), code=1)
-    assert "error: another training is writing into outputs" in said
-
-
-def test_a_time_budget_is_for_one_process(tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("TORCHELASTIC_RUN_ID", "x")):
+def test_the_first_to_fail_tells_it(tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert first_to_fail()
+    store = torch.distributed.TCPStore("localhost", 0, is_master=True)
+    place = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port)}
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "TORCHELASTIC_RUN_ID": "x", **place}.items():
         monkeypatch.setenv(name, value)
-    said = run(tmp_path, *arguments(prepared, "--time-budget", "30s"), code=2).stderr
-    assert "--time-budget plans for one process" in said
+    said = run(tmp_path, "train", "--data-dir", str(prepared), "--time-budget", "30s", code=2).stderr
+    assert "error: process 1: choosing a size needs one process" in said
+    assert not first_to_fail()
+    del store
+    assert first_to_fail()  # torchrun is gone
+
+
+def test_the_clock_of_several_processes_moves_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ranks, "agree", lambda self, *values: None)
+    clock = CommonClock(Ranks(1, 2))
+    before = clock()
+    assert clock() == before
+    clock.read()
+    assert clock() > before and CommonClock(ALONE)() < CommonClock(ALONE)()
 
 
 def test_shares_are_disjoint_and_whole() -> None:
     for batch in range(1, 9):
-        shares = [Ranks(rank, 3).share(batch).tolist() for rank in range(3)]
+        shares = [[*range(batch)][Ranks(rank, 3).share] for rank in range(3)]
         assert sorted(sum(shares, [])) == list(range(batch))
         assert max(map(len, shares)) == Ranks(0, 3).rows(batch)
     assert [Ranks(rank, 3).rows_at_once(TrainingConfig(batch_size=16)) for rank in range(3)] == [6, 5, 5]

@@ -131,6 +131,8 @@ def app(ctx: click.Context, debug_errors: bool) -> None:
         ctx.exit(EXIT_USER)
     keep_freed_memory()
     console.show_notes()
+    if _rank():  # one process speaks
+        console.console.quiet = console.errors.quiet = True
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -167,8 +169,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _say(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    # Each process that torchrun started reports its own error: a single one may be out of memory.
-    rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
-    whose = "" if rank == "0" else f"process {rank}: "
+    rank = _rank()
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from ..training.processes import first_to_fail
+
+        if not first_to_fail():
+            return code
+    console.errors.quiet = False
+    whose = f"process {rank}: " if rank else ""
     console.say(f"error: {whose}{' '.join(message.split())}", to=console.errors)
     return code
+
+
+def _rank() -> int:
+    """The number of this process among those that torchrun started; 0 without it."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0

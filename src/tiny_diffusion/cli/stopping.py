@@ -10,7 +10,9 @@ from typing import NoReturn, Protocol
 
 EXIT_INTERRUPTED = 130
 STOPPING = "stopping after this {part}, then saving; Ctrl-C again quits without saving"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Ctrl-C, kill, a terminal that was closed, and a cluster's warning; Windows has the first two.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
+SIGNALS = tuple(signal.Signals[name] for name in _NAMES if name in signal.Signals.__members__)
 
 
 class Stoppable(Protocol):
@@ -21,7 +23,7 @@ class Stoppable(Protocol):
 
 @contextmanager
 def graceful_stop(process: Stoppable, acknowledge: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks ``process`` to save and stop; a second one stops at once.
+    """The first Ctrl-C, or another of SIGNALS, asks ``process`` to save and stop; a second one stops at once.
 
     The first one also calls ``acknowledge``, from another thread.
     """
@@ -34,7 +36,9 @@ def graceful_stop(process: Stoppable, acknowledge: Callable[[], None]) -> Iterat
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    # nohup ignores SIGHUP, and so do we then.
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in heard}
     try:
         with _at_signal(acknowledge):
             yield

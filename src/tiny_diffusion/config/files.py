@@ -35,11 +35,25 @@ def _parse_python(text: str) -> dict[str, Any]:
     return result
 
 
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases, by which a few lines can hold gigabytes, or themselves."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node; raises YAMLError for an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not read: write the value again")
+        return super().compose_node(parent, index)
+
+
+def _parse_yaml(text: str) -> Any:
+    return yaml.load(text, _Plain)  # a SafeLoader
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     ".py": _parse_python,
     ".toml": tomllib.loads,
-    ".yaml": yaml.safe_load,
-    ".yml": yaml.safe_load,
+    ".yaml": _parse_yaml,
+    ".yml": _parse_yaml,
 }
 SUFFIXES = tuple(READERS)
 

@@ -21,7 +21,7 @@ class ModelConfig(Config):
     """Attention heads; 0: d_model / 64, rounded so that all heads have one even size."""
     d_ff: int = Field(2816, ge=8)
     """Width of the SwiGLU feed-forward layer."""
-    context: int = Field(512, ge=8)
+    context: int = Field(512, ge=8, le=1_000_000)
     """Longest sequence, in tokens."""
     vocab_level: int = Field(5, ge=1, le=5)
     """Vocabulary level the model reads and writes: 1-4 hold 512 to 4,096 tokens, 5 all."""

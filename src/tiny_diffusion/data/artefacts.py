@@ -11,7 +11,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ..config import PipelineConfig
-from ..files import atomic_write, sync
+from ..files import atomic_write, locked, sync
 from .difficulty import Difficulty
 from .folder import (
     META,
@@ -118,7 +118,8 @@ def save_processed(folder: Path, data: Processed) -> None:
     }
     if data.shelf.passages:
         contents[SHELF] = _lines([asdict(p) for p in data.shelf.passages])
-    with ExitStack() as stack:  # leaving it moves the files to their places in reverse order
+    written = {".": [name for name in contents if "/" not in name], "tokenizer": [Path(TOKENIZER).name]}
+    with locked(folder, "prepare", written), ExitStack() as stack:  # its end moves the files in reverse order
         for name, content in contents.items():
             file = stack.enter_context(atomic_write(folder / name))
             file.write(content)
@@ -154,7 +155,7 @@ def load_processed(folder: Path) -> Processed:
             outdated=outdated(meta, folder),
             shelf=_read_shelf(folder, meta),
         )
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise damaged(folder, error) from error
 
 

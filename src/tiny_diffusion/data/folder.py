@@ -63,7 +63,7 @@ def read_meta(folder: Path) -> dict[str, object] | None:
         return None
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged; run prepare again with --force") from error
     if not isinstance(meta, dict) or meta.get("version") not in (*OLDER, VERSION):
         raise UserError(f"{path} was written by another version of this program; run prepare again with --force")
@@ -76,7 +76,7 @@ def read_training_text(folder: Path) -> TrainingText:
     try:
         passages = [passage.text for passage in read_passages(folder) if passage.split == "train"]
         return TrainingText(passages, identity(meta, shelf=False))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise damaged(folder, error) from error
 
 

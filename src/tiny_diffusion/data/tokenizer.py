@@ -37,6 +37,7 @@ END = NUM_RESERVED - 1
 LEVELS = (1, 2, 3, 4, 5)
 
 _KINDS = ("bpe", "gpt2")
+_LONGEST = 10_000  # bytes of a token; GPT-2's longest has 128
 _FORMAT = "tiny_diffusion.tokenizer/1"
 _NUM_BYTES = 256
 _MIN_FREQUENCY = 2
@@ -63,6 +64,8 @@ class BookTokenizer:
             if not (0 <= left < len(self._tokens) and 0 <= right < len(self._tokens)):
                 raise ValueError(f"merge ({left}, {right}) uses an id that no earlier merge makes")
             token = self._tokens[left] + self._tokens[right]
+            if len(token) > _LONGEST:  # each merge can double it
+                raise ValueError(f"merge ({left}, {right}) makes a token of more than {_LONGEST} bytes")
             if token not in known:  # if two merges spell the same token, it keeps the id of the first
                 known[token] = len(self._tokens)
                 self._tokens.append(token)
@@ -176,7 +179,7 @@ class BookTokenizer:
         """Undo ``to_json``; raises UserError if the string is not a tokenizer of this format."""
         try:
             content = json.loads(serialized)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"the tokenizer is not JSON: {error}") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(f"the tokenizer's JSON is not of the format {_FORMAT!r}")

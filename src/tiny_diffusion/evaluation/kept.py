@@ -29,7 +29,7 @@ class KeptParts:
             try:
                 self._all = json.loads(path.read_text(encoding="utf-8"))
                 self.names = frozenset(self._all.get(key, {}))
-            except (OSError, ValueError, AttributeError, TypeError) as error:
+            except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
                 raise UserError(f"{path} does not hold the parts of an evaluation: delete it") from error
         else:
             self.names = frozenset()

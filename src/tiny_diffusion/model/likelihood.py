@@ -30,12 +30,13 @@ def likelihood_bound(
     batch_size: int,
     generator: Generator,
     members: Sequence[Transformer] = (),
+    share: slice = slice(None),
 ) -> Tensor:
-    """Mean bound in nats of each window, (len(windows),), from ``draws`` stratified masks per window.
+    """Mean bound in nats of each window in ``share``, all by default, from ``draws`` stratified masks per window.
 
     See ``bound_in_batches``.
     """
-    *_, found = bound_in_batches(model, windows, draws, batch_size, generator, members)
+    *_, found = bound_in_batches(model, windows, draws, batch_size, generator, members, share)
     assert isinstance(found, Tensor)
     return found
 
@@ -47,18 +48,21 @@ def bound_in_batches(
     batch_size: int,
     generator: Generator,
     members: Sequence[Transformer] = (),
+    share: slice = slice(None),
 ) -> Iterator[int | Tensor]:
     """Yield after each batch how many of the ``draws`` times ``len(windows)`` rows are done, and last the mean bounds.
 
-    With ``members``, the law of each hidden token is the mean of the laws of ``model`` and of all members.
+    With ``members``, the law of each hidden token is the mean of the laws of ``model`` and of all members. Only the
+    windows in ``share`` are measured, by the masks that they would have among all.
 
     The any-order form (Uria et al. 2014; Ou et al. 2024): with k uniform on 1..L and exactly k tokens hidden,
     L/k times their summed cross-entropy is an unbiased estimate of the bound. Windows of equal length share
     forward passes; the model never sees padding.
     """
     model.eval()
+    masks = [_masks_of_text(window >= model.reserved, draws, generator) for window in windows][share]
+    windows = windows[share]
     totals, done = torch.zeros(len(windows), dtype=torch.float64), 0
-    masks = [_masks_of_text(window >= model.reserved, draws, generator) for window in windows]
     for batch in equal_lengths(windows, batch_size, lambda _: draws):
         chosen = zip(batch.owner.tolist(), batch.copy.tolist(), strict=True)
         masked = torch.stack([masks[i][c] for i, c in chosen])

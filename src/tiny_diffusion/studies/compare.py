@@ -7,7 +7,7 @@ from statistics import fmean
 
 from ..config import ProjectConfig
 from ..evaluation.seeds import Paired, Spread, paired, spread
-from ..training.flops import critical_flops
+from ..model.flops import critical_flops
 from .plan import Lengths, Lookup
 from .runs import Run, RunResult, study_run
 from .settings import plain

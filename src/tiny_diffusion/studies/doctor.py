@@ -7,7 +7,7 @@ from pathlib import Path
 from ..config import ProjectConfig
 from ..config.project import PRESETS
 from ..data.artefacts import Processed
-from ..training.flops import training_flops
+from ..model.flops import training_flops
 from ..training.memory import RUNTIME_BYTES, estimate_memory
 from .machine import Machine, Peaks
 from .measure import in_order, measure_option

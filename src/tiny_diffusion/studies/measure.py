@@ -11,7 +11,7 @@ from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
 from ..evaluation.likelihood.baselines import KneserNey
-from ..training.flops import training_flops
+from ..model.flops import training_flops
 from ..training.memory import fits
 from ..training.run_time import MEASURING, measure_pace
 from ..training.teachers import teacher_shapes

@@ -7,10 +7,10 @@ from statistics import median
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
+from ..model.flops import run_flops
 from ..training.course import stage_steps
 from ..training.epochs import StageRows
 from ..training.events import Event
-from ..training.flops import run_flops
 from ..training.run_time import measure_pace
 from ..training.trainer import Trainer
 from .runs import Interrupted, Run, RunResult, Scoring, Store

@@ -22,9 +22,9 @@ from ..data.folder import digest
 from ..errors import DivergedError, UserError
 from ..evaluation.likelihood.bound import Likelihood, held_out, model_nats, summarise
 from ..files import write_text
+from ..model.flops import run_flops
 from ..runtime import autocast, find_device
 from ..training.events import Event, Finished, RunLog
-from ..training.flops import run_flops
 from ..training.output_folder import CONFIG_FILE, locked
 from ..training.run_state import PLACE
 from ..training.trainer import Trainer
@@ -161,10 +161,7 @@ class Store:
         self._trainer = trainer = Trainer(run.config, self.data, folder, resume=resume)
         trainer.stop_requested = self.stop_requested
         write_text(folder / CONFIG_FILE, run.config.to_toml())
-        if resume:  # steps after the saved state are repeated
-            rows = [r for r in _read_log(log, trainer.progress.step) if r["step"] <= trainer.progress.step]
-            write_text(log, "".join(json.dumps(r) + "\n" for r in rows))
-        with RunLog(folder, append=resume) as writer:
+        with RunLog(folder, after=trainer.progress if resume else None) as writer:
             try:
                 for event in trainer.run():
                     if hasattr(event, "step"):

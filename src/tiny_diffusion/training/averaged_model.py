@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,33 +38,41 @@ class Validation:
         self.windows = [of_level[level] for level in config.stage_levels]
         self.bytes = sum(len(text.encode("utf-8")) for text in texts)
 
-    def bits_per_byte(self, model: Transformer, stage: int) -> float:
-        """Bits per byte of ``model`` at the stage's vocabulary level: the bound, or the twin's exact figure."""
-        return self.nats(model, self.windows[stage]) / math.log(2) / self.bytes
+    def bits_per_byte(self, model: Transformer, stage: int, share: slice = slice(None)) -> float:
+        """Bits per byte of ``model`` at the stage's vocabulary level: the bound, or the twin's exact figure.
+
+        With a ``share`` of the windows, what these add to the figure.
+        """
+        return self.nats(model, self.windows[stage], share) / math.log(2) / self.bytes
 
     @torch.no_grad()
-    def nats(self, model: Transformer, chosen: list[Tensor]) -> float:
-        """Nats of the ``chosen`` windows under ``model``."""
+    def nats(self, model: Transformer, chosen: list[Tensor], share: slice = slice(None)) -> float:
+        """Nats under ``model`` of the ``chosen`` windows, or of a ``share`` of them."""
         settings, batch = self.settings, self.rows_at_once
         with autocast(model.device, settings.precision):
             if settings.objective != "diffusion":  # the exact figure of the causal reading
-                return float(autoregressive_nats(model, chosen, BOS, batch).sum())
+                return float(autoregressive_nats(model, chosen[share], BOS, batch).sum())
             generator = generator_for(settings.seed, VALIDATION)
-            return float(likelihood_bound(model, chosen, settings.validation_draws, batch, generator).sum())
+            draws = settings.validation_draws
+            return float(likelihood_bound(model, chosen, draws, batch, generator, share=share).sum())
 
 
 @torch.no_grad()
-def rescore(state: RunState) -> None:
-    """Tell the stage's dynamic scorer, if there is one, how hard the averaged model finds each example."""
+def example_losses(state: RunState) -> Tensor | None:
+    """How hard the averaged model finds each example (E,), in nats, for the stage's dynamic scorer; None without one.
+
+    One process measures; the others return zeros.
+    """
     settings, stage = state.config.training, state.progress.stage
     scorer, examples = state.rows.scorers[stage], state.rows.encoded[stage]
     if scorer is None or settings.objective == "autoregressive":
-        return
+        return None
+    if not state.ranks.first:
+        return torch.zeros(len(examples), dtype=torch.float64)
     cut = [torch.tensor(examples[i][: state.config.model.context]) for i in range(len(examples))]
     generator = generator_for(settings.seed, RESCORE, state.progress.step)
     with autocast(state.model.device, settings.precision):
-        losses = uniform_mask_losses(state.average, cut, RESCORED_RATE, ROWS_MORE * settings.batch_size, generator)
-    scorer.update(np.arange(len(cut)), state.ranks.agree(losses).numpy())
+        return uniform_mask_losses(state.average, cut, RESCORED_RATE, ROWS_MORE * settings.batch_size, generator)
 
 
 def due_to_write(state: RunState, epoch: int) -> bool:
@@ -79,19 +86,22 @@ def due_to_write(state: RunState, epoch: int) -> bool:
 def write_rows(state: RunState, epoch: int) -> Tensor:
     """Rows (R, T) that the averaged model writes: ``self_training_share`` of the stage's rows, at least one.
 
-    They are written without controls, because they are learnt as text of no level.
+    They are written without controls, because they are learnt as text of no level. Each process writes its share, and
+    leaves the other rows zero.
     """
     config = state.config
     count = max(1, round(config.training.self_training_share * state.rows.rows_per_epoch[state.progress.stage]))
-    written, writer = [], Writer(state.average, state.data.tokenizer, lines=state.data.keeps_lines)
-    for start in range(0, count, TEXTS_AT_ONCE):
+    writer = Writer(state.average, state.data.tokenizer, lines=state.data.keeps_lines)
+    written = torch.zeros(count, config.model.context, dtype=torch.long)
+    for start in range(0, count, TEXTS_AT_ONCE)[state.ranks.share]:
         changes = {
             "num_samples": min(TEXTS_AT_ONCE, count - start),
             "length": config.model.context,
             "seed": seed_for(config.training.seed, WRITE, epoch, start),
         }
-        written += [text.ids for text in writer.write("", _plain(config).model_copy(update=changes))]
-    return torch.tensor(written)
+        texts = writer.write("", _plain(config).model_copy(update=changes))
+        written[start : start + len(texts)] = torch.tensor([text.ids for text in texts])
+    return written
 
 
 def sample_settings(config: ProjectConfig) -> GenerationConfig:

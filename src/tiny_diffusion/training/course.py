@@ -14,6 +14,7 @@ from ..config import CurriculumConfig, ProjectConfig, TrainingConfig
 WARMUP_SHARE = 0.05  # largest share of the schedule that warm-up takes
 FIRST_STAGE_SHARE = 0.5  # largest share of the first stage that it takes
 PAUSES = 0.2  # largest share of the time that validations, samples and saves take
+ALL_STEPS, VALIDATED, SAMPLED = 1, 2, 3  # values of Progress.closing
 LEAVING = 1.0  # seconds to close the log and leave the interpreter
 
 
@@ -46,7 +47,7 @@ class Progress:
     ``cooling``: early stopping has set in, and the learning rate decays to the end. With a deadline, ``seconds`` are
     those of the whole run, ``used`` those used when the state was saved, and ``stretches`` tells whether the run may
     take more than its planned epochs. ``closing`` tells how much of the work at an epoch's end is done: 0 during its
-    steps, then ALL_STEPS, VALIDATED and SAMPLED (see ``trainer``).
+    steps, then ALL_STEPS, VALIDATED and SAMPLED.
     """
 
     step: int = 0
@@ -120,19 +121,25 @@ class Course:
     """Tells where a run is in its schedule, when a stage is over, and what early stopping does to the rest."""
 
     def __init__(
-        self, settings: TrainingConfig, stage_steps: Sequence[int], progress: Progress, first: int = 0
+        self,
+        settings: TrainingConfig,
+        stage_steps: Sequence[int],
+        progress: Progress,
+        first: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``stage_steps``: planned steps of each stage, of which ``first`` is the first on the book itself.
 
-        A deadline that ``progress`` knows of continues.
+        A deadline that ``progress`` knows of goes on by ``clock``.
         """
         self.settings, self.stage_steps, self.progress = settings, stage_steps, progress
         self.total_steps = sum(stage_steps)
         self.stage_ends = [steps / self.total_steps for steps in accumulate(stage_steps)]
         self.book_begins = self.stage_ends[first - 1] if 0 < first < len(stage_steps) else 0.0
         self.deadline: Deadline | None = None
-        if progress.seconds is not None:
-            self.deadline = Deadline(progress.seconds, used=progress.used, stretches=progress.stretches)
+        if (seconds := progress.seconds) is not None:
+            p = progress
+            self.deadline = Deadline(seconds, used=p.used, stretches=p.stretches, clock=clock)
 
     def keep(self, deadline: Deadline) -> None:
         """End the run by ``deadline``, whatever its plan says."""

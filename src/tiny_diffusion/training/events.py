@@ -1,12 +1,14 @@
 """What a training run tells its reader as it goes, and how that is kept: running means, a JSONL log."""
 
 import json
+import os
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import WorldError
+from .course import SAMPLED, VALIDATED, Progress
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,18 @@ class RunningMetrics:
 
 
 class RunLog:
-    """Writes events to ``logs/metrics.jsonl``; leaving the context closes it."""
+    """Writes events to ``logs/metrics.jsonl``; leaving the context closes it.
 
-    def __init__(self, output: Path, *, append: bool) -> None:
+    A run that goes on ``after`` a saved state repeats what came later, so that is cut off: each step is there once.
+    """
+
+    def __init__(self, output: Path, *, after: Progress | None = None) -> None:
+        path = output / "logs" / "metrics.jsonl"
         try:
-            (output / "logs").mkdir(parents=True, exist_ok=True)
-            self._file = (output / "logs" / "metrics.jsonl").open("a" if append else "w", encoding="utf-8")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if after is not None and path.exists():
+                os.truncate(path, _known_bytes(path, after))
+            self._file = path.open("w" if after is None else "a", encoding="utf-8")
         except OSError as error:
             raise WorldError(f"cannot write the log in {output}: {error.strerror}") from error
 
@@ -130,10 +138,30 @@ class RunLog:
         self._file.close()
 
     def write(self, event: Event) -> None:
-        """Append one event; raises WorldError if the file cannot be written."""
+        """Append one event; raises WorldError if the file cannot be written, or was removed."""
         row = {"event": type(event).__name__, "time": round(time.time(), 3), **asdict(event)}
         try:
             self._file.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
             self._file.flush()
         except OSError as error:
             raise WorldError(f"cannot write the log: {error.strerror}") from error
+        if os.fstat(self._file.fileno()).st_nlink == 0:  # saving on would leave a folder without settings and log
+            raise WorldError("the folder of the run was removed, or its log")
+
+
+def _known_bytes(path: Path, after: Progress) -> int:
+    """How much of a log comes before what a run repeats ``after`` a saved state; a line that is cut short is not."""
+    last = {"StepDone": after.step, "Validated": after.step, "Sampled": after.step}
+    if after.closing:  # the work at the end of an epoch is not finished
+        last["Sampled"] -= after.closing < SAMPLED
+        last["Validated"] -= after.closing < VALIDATED
+    known = 0
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if not line.endswith(b"\n") or row.get("step", 0) > last.get(row.get("event"), after.step):
+            break
+        known += len(line)
+    return known

@@ -21,9 +21,9 @@ width f, V token ids:
   token; of a piece of HEAD_ROWS positions LAW_COPIES times V float32 come on top
 * total, the peak: parameters + optimizer + EMA + teachers + the larger of two moments: the start of the backward pass
   (activations, and the gradients so far: all of them if gradients accumulate over several passes, else those of the
-  output table; each of several processes has its share of the rows, buckets for all gradients, and if it accumulates
-  the gradients themselves too) and the optimiser's step (gradients, and MUON_COPIES of the matrices that Muon updates
-  together); and WORKSPACE, which is what the kernels take for themselves
+  output table; each of several processes has its share of the rows) and the optimiser's step (gradients, and
+  MUON_COPIES of the matrices that Muon updates together); and WORKSPACE, which is what the kernels take for
+  themselves
 
 The constants are fitted to ``benchmarks/memory.py``: on a CPU to the growth of the process, on CUDA to what the
 allocator hands out. The interpreter and torch (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
@@ -103,8 +103,6 @@ def estimate_memory(
     rows = min(training.micro_batch_size or share, share)
     activations = _activations(project, rows, vocab_size, device, half)
     early_gradients = gradients if rows < share else FLOAT32 * vocab_size * model.d_model
-    if processes > 1:
-        early_gradients = gradients * (2 if rows < share else 1)
     turned = FLOAT32 * MUON_COPIES * min(by_muon, MUON_VALUES)
     taught = FLOAT32 * sum(shape.parameters(vocab_size) for shape in teachers)
     reading = _reading(teachers, rows, device, half) + (gradients if rows < share else 0)

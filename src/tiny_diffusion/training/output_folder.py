@@ -2,15 +2,13 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ..errors import UserError
-from ..files import make_folder, remove_leftovers
+from .. import files
+from ..files import make_folder
 
 PARTS = ("checkpoints", "logs", "tensorboard", "wandb", "samples")
 CONFIG_FILE = "config.toml"
@@ -27,23 +25,9 @@ WRITTEN = {
 }
 
 
-@contextmanager
-def locked(output: Path) -> Iterator[None]:
-    """Lock the folder for one training; raises UserError if another has locked it or it cannot be written."""
-    make_folder(output)
-    lock = FileLock(output / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise UserError(f"another training is writing into {output}; wait for it or give another --output") from error
-    except PermissionError as error:
-        raise UserError(f"cannot write into {output}: permission denied") from error
-    try:
-        for part, names in WRITTEN.items():  # of a training that was killed while it saved
-            remove_leftovers(output / part, names)
-        yield
-    finally:
-        lock.release()
+def locked(output: Path) -> AbstractContextManager[None]:
+    """Lock the folder for one training, see ``files.locked``."""
+    return files.locked(output, "training", WRITTEN)
 
 
 def move_aside(output: Path, *members: str) -> Path | None:

@@ -1,27 +1,30 @@
 """The processes that train one model together, as torchrun starts them, and the CPU threads that each of them uses.
 
-Each process takes its share of every batch, torch's DistributedDataParallel brings their gradients together, and
-everything else is the same in all of them: weights, draws, counters. So the result is that of one process on the same
-batches, except for rounding and the draws of dropout. Only the first process writes.
+Each process takes its share of every batch, their gradients are added up once per step, and everything else is the
+same in all of them: weights, draws, counters. So the result is that of one process on the same batches, except for
+rounding and the draws of dropout. Only the first process writes.
 """
 
 import gc
 import os
 import statistics
+import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from ..config import TrainingConfig
-from ..errors import UserError
+from ..errors import UserError, WorldError
 from ..runtime import find_device
 
+PATIENCE = timedelta(minutes=10)  # how long a process waits for the others, of which one may be writing a large file
 WINDOW = 8  # steps whose median is the pace
 COLLAPSE = 1.5  # times the usual seconds per step: worth trying another number of threads
 GAIN = 0.9  # of the seconds per step before: what a trial must reach to be kept
@@ -30,7 +33,10 @@ HOLD = 200  # steps with fewer threads before all of them are tried again
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's ``rank`` among ``count``; all processes must call the methods that exchange something."""
+    """This process's ``rank`` among ``count``; all processes must call the methods that exchange something.
+
+    These raise WorldError if another process has ended, or does not answer for PATIENCE.
+    """
 
     rank: int = 0
     count: int = 1
@@ -40,62 +46,87 @@ class Ranks:
         """Whether this process is the one that writes files and messages."""
         return self.rank == 0
 
+    @property
+    def share(self) -> slice:
+        """What this process takes of a sequence, such as the rows of a batch."""
+        return slice(self.rank, None, self.count)
+
     def rows(self, batch: int) -> int:
         """Rows of a ``batch`` in the largest share."""
         return -(-batch // self.count)
 
     def rows_at_once(self, settings: TrainingConfig) -> int:
         """Rows of one pass of this process through the model; a batch's last pass may have fewer."""
-        share = max(1, len(self.share(settings.batch_size)))
+        share = max(1, len(range(settings.batch_size)[self.share]))
         return min(settings.micro_batch_size or share, share)
-
-    def share(self, batch: int) -> Tensor:
-        """Numbers of the rows of a ``batch`` that this process takes."""
-        return torch.arange(batch)[self.rank :: self.count]
 
     def own(self, *parts: int) -> tuple[int, ...]:
         """Parts of a seed for draws of this process alone; the first process draws what a single process would."""
         return parts if self.first else (*parts, self.rank)
 
-    def distribute(self, objective: nn.Module) -> nn.Module:
-        """Wrap ``objective`` so that its gradients are the mean over all processes."""
-        if self.count == 1:
-            return objective
-        torch._dynamo.config.optimize_ddp = False  # it would split each compiled block in two
-        return DistributedDataParallel(objective, gradient_as_bucket_view=True)
+    def total(self, *values: Tensor) -> None:
+        """Add each of ``values`` up over all processes, in place; on CUDA without waiting for the result."""
+        self._exchange(dist.all_reduce, values)
 
-    def total(self, value: Tensor) -> Tensor:
-        """Add ``value`` up over all processes, in place; on CUDA without waiting for the result."""
-        if self.count > 1:
-            dist.all_reduce(value)
-        return value
+    def agree(self, *values: Tensor) -> None:
+        """Give all processes the first one's ``values``, in place, so that no decision differs by a rounding."""
+        self._exchange(dist.broadcast, values, src=0)
 
-    def agree(self, value: Tensor) -> Tensor:
-        """Give all processes the first one's ``value``, in place, so that no decision differs by a rounding."""
-        if self.count > 1:
-            dist.broadcast(value, 0)
-        return value
+    def any(self, asked: bool) -> bool:
+        """Whether ``asked`` holds in any process; the CPUs exchange it, so that no GPU is waited for."""
+        found = torch.tensor(int(asked))
+        self.total(found)
+        return bool(found)
 
     def wait(self) -> None:
         """Wait for all processes: one that leaves early closes the connection of the others."""
         self.any(False)
 
-    def any(self, asked: bool) -> bool:
-        """Whether ``asked`` holds in any process; the CPUs exchange it, so that no GPU is waited for."""
-        return bool(self.total(torch.tensor(int(asked)))) if self.count > 1 else asked
+    def _exchange(self, how: Callable[..., Any], values: tuple[Tensor, ...], **options: int) -> None:
+        if self.count == 1:
+            return
+        try:
+            for running in [how(value, async_op=True, **options) for value in values]:
+                running.wait()
+        except RuntimeError as error:  # what gloo and NCCL raise
+            raise WorldError("another process of this run has ended; --resume goes on from the last save") from error
 
 
 ALONE = Ranks()
 
 
-def without_exchange(objective: nn.Module) -> AbstractContextManager[None]:
-    """A context in which gradients are not exchanged, for all passes of a batch but the last."""
-    return objective.no_sync() if isinstance(objective, DistributedDataParallel) else nullcontext()
+class CommonClock:
+    """The seconds of the first process's clock; several processes see them move only when all call ``read``."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self.read()
+
+    def read(self) -> None:
+        """Set the clock of all processes."""
+        now = torch.tensor(time.monotonic(), dtype=torch.float64)
+        self.ranks.agree(now)
+        self._now = float(now)
+
+    def __call__(self) -> float:
+        """The seconds of the last reading; a single process reads the clock now."""
+        return time.monotonic() if self.ranks.count == 1 else self._now
 
 
 def launched() -> int:
     """Number of processes that torchrun started; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
+
+
+def first_to_fail() -> bool:
+    """Whether no other process that torchrun started has asked this before: so one error is told once."""
+    if launched() == 1:
+        return True
+    try:
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        return dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=5)).add("errors", 1) == 1
+    except RuntimeError:  # torchrun is gone
+        return True
 
 
 @contextmanager
@@ -120,9 +151,9 @@ def joined(device: str) -> Iterator[Ranks]:
         if local >= there:
             raise UserError(f"this machine has {there} CUDA device(s): give torchrun --nproc-per-node {there}")
         torch.cuda.set_device(local)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
     yield Ranks(dist.get_rank(), count)
-    gc.collect()  # the distributed module holds the group, whose threads must end before the process does
+    gc.collect()  # what still holds the group, whose threads must end before the process does
     dist.destroy_process_group()
 
 

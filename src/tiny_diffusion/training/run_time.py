@@ -12,10 +12,10 @@ import torch
 
 from ..checkpoint import save_plain
 from ..config import ProjectConfig
+from ..model.flops import training_flops
 from ..writing.reading import most_passes, reading_of
 from .averaged_model import Validation, sample_settings, write_sample
 from .course import Course, Line, Progress
-from .flops import training_flops
 from .optimizers import Optimizers, make_optimizers
 from .output_folder import SAVING_SHARE
 from .processes import ALONE
@@ -115,8 +115,9 @@ def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
     sample = _sample_seconds(rehearsal.state)
     trainer.model.train()
     optimizer, row = (statistics.median(column) for column in zip(*steps, strict=True))
-    weights = _save_seconds(trainer.state)
-    return Pace(optimizer, row / trainer.ranks.count, validation + weights, sample, SAVED_COPIES * weights, len(steps))
+    weights, count = _save_seconds(trainer.state), trainer.ranks.count
+    seen = validation / count + weights
+    return Pace(optimizer, row / count, seen, sample, SAVED_COPIES * weights, len(steps))
 
 
 def _noisy(steps: Sequence[tuple[float, float]]) -> bool:

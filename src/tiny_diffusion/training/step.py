@@ -7,11 +7,10 @@ Shapes: B rows, T tokens.
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from ..config import TrainingConfig
 from ..data.difficulty import percentiles
@@ -19,14 +18,12 @@ from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
 from ..model.diffusion import diffusion_loss, stratified
 from ..model.schedule import MaskSchedule
-from ..model.teachers import Teachers
 from ..model.transformer import Transformer
 from ..runtime import autocast, compile_errors, generator_for, seed_for
 from .control_labels import drop_controls
 from .course import Course, learning_rate_scale, mask_range
 from .events import StepDone
 from .optimizers import clip_gradients, update_average
-from .processes import without_exchange
 from .rows import Rows
 from .run_state import RunState
 
@@ -148,42 +145,6 @@ class Masker:
         return torch.where(use[:, None], other, masked), t
 
 
-class Objective(nn.Module):
-    """The summed training loss of rows; a module because that is what torch distributes over processes."""
-
-    def __init__(self, model: Transformer, settings: TrainingConfig, teachers: Teachers | None = None) -> None:
-        super().__init__()
-        self.model = model
-        self.settings = settings
-        self.teachers = teachers  # no module, so that processes exchange nothing of them
-
-    def forward(self, rows: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
-        """Summed loss of ``rows``, a scalar.
-
-        ``masked`` (B, T) marks the tokens to predict, ``t`` (B,) are their times, ``causal`` (B,) the rows that learn
-        the causal reading.
-        """
-        model, settings = self.model, self.settings
-        attention = rows.attention(model.device)
-        with autocast(model.device, settings.precision):
-            if settings.objective == "autoregressive":
-                return next_token_loss(
-                    model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing, self.teachers
-                )
-            return diffusion_loss(
-                model,
-                rows.ids,
-                masked,
-                t,
-                weighting=settings.loss_weighting,
-                causal=causal if settings.objective == "dual" else None,
-                attention=attention,
-                controls=rows.controls,
-                label_smoothing=settings.label_smoothing,
-                teachers=self.teachers,
-            )
-
-
 @dataclass(frozen=True)
 class RunningStep:
     """A step whose loss and gradient norm may still be under computation on a GPU."""
@@ -208,7 +169,6 @@ class Stepper:
         config, self.state, self.course, self.stops = state.config, state, course, stops
         share, text = config.curriculum.full_range_share, state.rows.book_ids
         self.masker = Masker(config.training, share, state.data.tokenizer, state.model, text)
-        self.objective = state.ranks.distribute(Objective(state.model, config.training, state.teachers))
 
     def step(self, batch: Rows, epoch: int) -> RunningStep:
         """Take one step on ``batch`` in the stage's ``epoch`` (from 0). On CUDA it may still run when this returns.
@@ -247,24 +207,52 @@ class Stepper:
     def _add_gradients(self, batch: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
         """Add the gradient of the batch's loss to the parameters' and return the loss, a scalar on the device.
 
-        Each process takes its share of the rows, or one row without weight if there are fewer rows than processes. The
-        gradients of the micro-batches add up to that of the whole batch.
+        Each process takes its share of the rows; their gradients are exchanged once, after the last micro-batch.
         """
-        settings, ranks = self.state.config.training, self.state.ranks
-        mine = ranks.share(len(batch))
-        # The exchange takes the mean over the processes, where the sum is wanted.
-        weight = _normaliser(settings, batch, masked) / ranks.count if len(mine) else math.inf
-        mine = mine if len(mine) else torch.zeros(1, dtype=torch.long)
-        parts = mine.split(settings.micro_batch_size or len(mine))
-        total = torch.zeros((), device=self.state.model.device)
+        state, settings = self.state, self.state.config.training
+        weight = _normaliser(settings, batch, masked)
+        mine = torch.arange(len(batch))[state.ranks.share]
+        parts = mine.split(settings.micro_batch_size or len(mine)) if len(mine) else ()
+        total = torch.zeros((), device=state.model.device)
         for i, part in enumerate(parts, start=1):
-            with compile_errors(), nullcontext() if i == len(parts) else without_exchange(self.objective):
-                loss = self.objective(batch.take(part), masked[part], t[part], causal[part]) / weight
+            with compile_errors():
+                loss = self._loss(batch.take(part), masked[part], t[part], causal[part]) / weight
                 loss.backward()
             total += loss.detach()
             if i < len(parts) and self.stops():
                 raise Stopped
-        return ranks.total(total / ranks.count)
+        if state.ranks.count > 1:
+            for parameter in state.model.parameters():
+                if parameter.grad is None:  # more processes than rows
+                    parameter.grad = torch.zeros_like(parameter)
+            state.ranks.total(total, *(p.grad for p in state.model.parameters() if p.grad is not None))
+        return total
+
+    def _loss(self, rows: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
+        """Summed training loss of ``rows``, a scalar.
+
+        ``masked`` (B, T) marks the tokens to predict, ``t`` (B,) are their times, ``causal`` (B,) the rows that learn
+        the causal reading.
+        """
+        model, settings, teachers = self.state.model, self.state.config.training, self.state.teachers
+        attention = rows.attention(model.device)
+        with autocast(model.device, settings.precision):
+            if settings.objective == "autoregressive":
+                return next_token_loss(
+                    model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing, teachers
+                )
+            return diffusion_loss(
+                model,
+                rows.ids,
+                masked,
+                t,
+                weighting=settings.loss_weighting,
+                causal=causal if settings.objective == "dual" else None,
+                attention=attention,
+                controls=rows.controls,
+                label_smoothing=settings.label_smoothing,
+                teachers=teachers,
+            )
 
 
 def _normaliser(settings: TrainingConfig, batch: Rows, masked: Tensor) -> int:

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 
 from ..allocator import keep_freed_memory, release_freed_memory
@@ -21,29 +22,29 @@ from ..data.artefacts import Processed
 from ..data.tokenizer import NUM_RESERVED
 from ..errors import UserError
 from ..files import write_text
+from ..model.flops import wants_compile
 from ..runtime import find_device
-from .averaged_model import Validation, due_to_write, rescore, sample_settings, write_rows, write_sample
-from .course import Course
+from .averaged_model import Validation, due_to_write, example_losses, sample_settings, write_rows, write_sample
+from .course import ALL_STEPS, SAMPLED, VALIDATED, Course
 from .events import CoolingDown, Event, Finished, Sampled, StageEnded, StepDone, Validated
-from .flops import wants_compile
 from .memory import check_memory
 from .output_folder import Saving
-from .processes import ALONE, Ranks, ThreadChooser
+from .processes import ALONE, CommonClock, Ranks, ThreadChooser
 from .run_state import RunState
 from .step import RunningStep, Stepper, Stopped
 from .teachers import teacher_shapes
 
+T = TypeVar("T")
+
 RELEASE_STEPS = 100  # steps after which free memory goes back to the system, which takes as long as half a step
-ALL_STEPS, VALIDATED, SAMPLED = 1, 2, 3  # values of Progress.closing
 
 
 class Trainer:
     """Trains one model on one prepared book into ``output``; read ``run()`` for its events.
 
-    Set ``stop_requested`` at any time to end the run with its state saved: a single process stops after the present
-    micro-batch or pass of the averaged model, several processes stop after the step. ``tell`` is called with what the
-    run does between its steps. The best checkpoint is written when it is found, the state for ``resume`` when due (see
-    ``Saving``) and at the end.
+    Set ``stop_requested`` at any time to end the run with its state saved, after the present micro-batch (of several
+    processes: step) or pass of the averaged model. ``tell`` is called with what the run does between its steps. The
+    best checkpoint is written when it is found, the state for ``resume`` when due (see ``Saving``) and at the end.
     """
 
     def __init__(
@@ -72,12 +73,15 @@ class Trainer:
         self.state = state = RunState.begin(config, data, output, start=start, ranks=ranks)
         if resume:
             state.restore()
+        ranks.agree(*state.model.parameters(), *state.average.parameters())  # unlike machines draw unlike numbers
         # With the stage of the shelf, if there is one; ``state.given`` is without it, and is what files hold.
         self.config, self.data, self.output, self.ranks, self.device = state.config, data, output, ranks, device
         self.model, self.average, self.rows, self.progress = state.model, state.average, state.rows, state.progress
         self.best_path, self.run_path = state.best_path, state.run_path
         self.average.embedding.register_forward_pre_hook(lambda *_: self._give_up())
-        self.course = Course(settings, state.stage_steps, state.progress, state.config.curriculum.first)
+        self.clock = CommonClock(ranks)
+        first = state.config.curriculum.first
+        self.course = Course(settings, state.stage_steps, state.progress, first, self.clock)
         self.stage_steps, self.total_steps = self.course.stage_steps, self.course.total_steps
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, device)
         if self.compiled:
@@ -90,12 +94,13 @@ class Trainer:
         # On CUDA the figures of a step are read during the next one, so that the GPU never waits for the host.
         self.steps_in_flight = 1 if device.type == "cuda" else 0
         self._last_read = 0.0
-        # Compiled blocks are made for a fixed number of threads.
-        chooses = device.type == "cpu" and not settings.threads and not self.compiled
+        # Compiled blocks are made for a fixed number of threads, and unlike numbers round unlike in several processes.
+        chooses = device.type == "cpu" and not settings.threads and not self.compiled and ranks.count == 1
         self.threads = ThreadChooser(torch.get_num_threads()) if chooses else None
 
     def _stops(self) -> bool:
-        """Whether the run ends now because one of the processes was asked to stop."""
+        """Whether the run ends now because one of the processes was asked to stop; also sets their common clock."""
+        self.clock.read()
         return self.ranks.any(self.stop_requested)
 
     def _stops_amid_step(self) -> bool:
@@ -104,8 +109,17 @@ class Trainer:
 
     def _give_up(self) -> None:
         """Raise Stopped before a pass of the averaged model (validation, samples) if a stop was asked for."""
-        if self._stops_amid_step():
+        if self.stop_requested:
             raise Stopped
+
+    def _together(self, work: Callable[[], T]) -> T:
+        """The result of this process's ``work`` with the averaged model; raises Stopped in all if one gave it up."""
+        done: list[T] = []
+        with suppress(Stopped):
+            done.append(work())
+        if self.ranks.any(not done):
+            raise Stopped
+        return done[0]
 
     def run(self) -> Iterator[Event]:
         """Train to the end, or until ``stop_requested``; the state is saved before the last event.
@@ -158,7 +172,7 @@ class Trainer:
             sampled = self._sample()
             p.closing = SAMPLED
             yield sampled
-        rescore(self.state)
+        self._rescore()
         p.closing, began = 0, course.now - validating
         early = 0 < settings.early_stopping_patience <= p.since_best and not (ends or p.cooling)
         if early:
@@ -177,6 +191,7 @@ class Trainer:
         if due:
             self.tell("saving")
             self.saving.when_due()
+            self.clock.read()
             course.paused(began)
 
     def _steps(self, epoch: int) -> Iterator[StepDone]:
@@ -184,7 +199,9 @@ class Trainer:
         p, batch_size = self.progress, self.config.training.batch_size
         if due_to_write(self.state, epoch):
             self.tell("writing rows to learn from")
-            self.state.written = self.ranks.agree(write_rows(self.state, epoch))
+            written = self._together(lambda: write_rows(self.state, epoch))
+            self.ranks.total(written)
+            self.state.written = written
         rows = self.rows.epoch(p.stage, epoch, self.state.written)
         running: deque[RunningStep] = deque()
         first = (p.stage_step % self.state.steps_per_epoch[p.stage]) * batch_size
@@ -216,8 +233,10 @@ class Trainer:
     def validate(self, epoch: int) -> Validated:
         """Validate the averaged weights and keep them if they are the best so far."""
         p = self.progress
-        own = torch.tensor(self.validation.bits_per_byte(self.average, p.stage), dtype=torch.float64)
-        bits = float(self.ranks.agree(own))
+        found = self._together(lambda: self.validation.bits_per_byte(self.average, p.stage, self.ranks.share))
+        total = torch.tensor(found, dtype=torch.float64)
+        self.ranks.total(total)
+        bits = float(total)
         if not math.isfinite(bits):
             raise self.state.diverged(bits, f"the validation after step {p.step}, in bits per byte,")
         best = bits < p.best
@@ -227,9 +246,18 @@ class Trainer:
             self.state.save_best(epoch)
         return Validated(p.step, p.stage, epoch, bits, best)
 
+    def _rescore(self) -> None:
+        """Tell the stage's dynamic scorer, if there is one, how hard its examples are now."""
+        losses, scorer = self._together(lambda: example_losses(self.state)), self.rows.scorers[self.progress.stage]
+        if losses is not None and scorer is not None:
+            self.ranks.agree(losses)
+            scorer.update(np.arange(len(losses)), losses.numpy())
+
     def _sample(self) -> Sampled:
-        """Have the averaged weights write one text, and keep it."""
-        text = write_sample(self.state, sample_settings(self.config))
+        """Have the averaged weights of the first process write one text, and keep it."""
+        text = self._together(
+            lambda: write_sample(self.state, sample_settings(self.config)) if self.ranks.first else ""
+        )
         path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
         if self.ranks.first:
             write_text(path, text + "\n")

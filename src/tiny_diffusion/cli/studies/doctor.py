@@ -18,18 +18,22 @@ if TYPE_CHECKING:
     from ...studies.machine import Machine, Peaks
 
 
-@examples("tiny-diffusion doctor", "tiny-diffusion doctor --data-dir data/processed --json")
+@examples("tiny-diffusion doctor", "tiny-diffusion doctor --reproduce")
 @click.command("doctor")
 @click.option(
     "--data-dir", default="data/processed", show_default=True, help="Prepared book for which the times are estimated."
 )
 @click.option("--output", default="outputs", show_default=True, help="Folder whose disk is checked.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(data_dir: str, output: str, as_json: bool) -> None:
+@click.option("--reproduce", is_flag=True, help="Check instead that runs are equal to the bit here, in half a minute.")
+def command(data_dir: str, output: str, as_json: bool, reproduce: bool) -> None:
     """Print what this machine can do, what each preset would take here, and what is wrong.
 
     Without a prepared book the times are for a book of 100,000 tokens. Takes about half a minute.
     """
+    if reproduce:
+        _reproduce()
+        return
     import torch
 
     from ...data.artefacts import load_processed
@@ -63,14 +67,29 @@ def command(data_dir: str, output: str, as_json: bool) -> None:
     _show(machine, peaks, book, needs, wrong)
 
 
-def _stand_in(folder: Path) -> "Processed":
-    """A prepared text that every Python carries, for timing steps."""
+def _reproduce() -> None:
+    """Print which runs are equal to the bit; raises WorldError if one is not that has to be."""
+    from ...errors import WorldError
+    from ...studies.reproduce import NOT_PROMISED, compare_runs
+
+    broken = []
+    with errors.status("training a small model several times"), tempfile.TemporaryDirectory() as folder:
+        for found in compare_runs(_stand_in(Path(folder), 60_000), Path(folder)):
+            say(f"{found.what}: {'equal to the bit' if found.equal else 'differs'}")
+            broken += [found.what] if found.promised and not found.equal else []
+    say(f"not promised to be equal: {NOT_PROMISED}")
+    if broken:
+        raise WorldError(f"not equal to the bit, as it should be: {', '.join(broken)}")
+
+
+def _stand_in(folder: Path, characters: int | None = None) -> "Processed":
+    """A prepared text that every Python carries, or its first ``characters``, for timing steps."""
     from ...config import PipelineConfig
     from ...data.artefacts import load_processed
     from ...data.pipeline import prepare
     from ...data.reading.example import write_reference_text
 
-    book = write_reference_text(folder / "book.txt")
+    book = write_reference_text(folder / "book.txt", characters)
     for _ in prepare(book, folder / "processed", PipelineConfig.fast_processing()):
         pass
     return load_processed(folder / "processed")

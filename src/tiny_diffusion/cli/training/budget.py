@@ -14,7 +14,6 @@ from ..durations import duration
 if TYPE_CHECKING:
     from ...data.artefacts import Processed
     from ...studies.budget import Candidate, Law, Limits, Option
-    from ...training.run_time import Pace
     from ...training.trainer import Trainer
 
 MARGIN = 0.03  # share of the budget that the plan leaves free: extending a run costs nothing, cutting one quality
@@ -175,12 +174,15 @@ def _warn_of_pairs(
     )
 
 
-def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
+def keep_deadline(budget: Budget, trainer: "Trainer", pause: float) -> None:
     """Make ``trainer`` end within ``budget``, with more epochs than planned if time allows and they are not fixed.
 
     A dual network gets no more epochs than were tried: beyond them its causal half memorises the book. A resumed run
-    knows how much time it has used; the budget counts from there.
+    knows how much time it has used; the budget counts from there. ``pause``: expected seconds of a validation with its
+    saves. Of several processes the first one's clock and ``pause`` count.
     """
+    import torch
+
     from ...studies.budget import Law
     from ...training.course import Deadline
 
@@ -188,8 +190,12 @@ def keep_deadline(budget: Budget, trainer: "Trainer", pace: "Pace") -> None:
     most = Law.load().nearest(config.model.parameters(trainer.model.vocab_size)).most_epochs
     whole = config.model.dual and config.curriculum.stages[-1].epochs >= most
     stretches = not (budget.fixes_epochs or config.training.max_steps or whole)
-    pause = pace.validation + pace.state
-    deadline = Deadline(used + budget.seconds, began=budget.began, used=used, stretches=stretches, pause=pause)
+    known = torch.tensor([budget.began, pause], dtype=torch.float64)
+    trainer.ranks.agree(known)
+    trainer.clock.read()
+    began, pause = known.tolist()
+    seconds, clock = used + budget.seconds, trainer.clock
+    deadline = Deadline(seconds, began=began, used=used, stretches=stretches, pause=pause, clock=clock)
     trainer.course.keep(deadline)
 
 

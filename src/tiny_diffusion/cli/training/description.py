@@ -1,6 +1,7 @@
 """What ``train`` says before and after a run: its size, time and memory, its start, and how to continue it."""
 
 import math
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +24,8 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     many steps it has taken. Returns the measured pace.
     """
     from ...data.shelf import other_books
+    from ...model.flops import critical_flops, run_flops
     from ...runtime import fast_bfloat16
-    from ...training.flops import critical_flops, run_flops
     from ...training.memory import estimate_memory
     from ...training.run_time import DAY, expected_seconds, measure_pace, preset_within
     from ...training.teachers import teacher_shapes
@@ -39,7 +40,8 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
         processes=trainer.ranks.count,
         teachers=teacher_shapes(config.training),
     )
-    each = "" if trainer.ranks.count == 1 else f"in each of {trainer.ranks.count} processes "
+    count = trainer.ranks.count
+    each = "" if count == 1 else f"{memory.total * count / 1e9:.2f} GB in {count} processes, in each "
     say(
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
         f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
@@ -151,7 +153,7 @@ def free_memory(device: str) -> int | None:
 def warn_of_memory(trainer: "Trainer", needed: int, free: int | None) -> None:
     """Warn if ``needed`` bytes in each process are more than were ``free``, and say what to lower."""
     if trainer.device.type != "cuda":
-        needed *= trainer.ranks.count
+        needed *= int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of this machine
     if free is None or needed <= free:
         return
     settings = trainer.config.training

@@ -114,6 +114,9 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
     if not ranks.first:
         with memory_errors():
             trainer = job.trainer(ranks)
+            if job.budget is not None and not job.dry_run:
+                trainer.progress.finished = False
+                keep_deadline(job.budget, trainer, 0.0)
             return not job.dry_run and attend(trainer)
     free = free_memory(settings.device)
     if job.dry_run:
@@ -137,11 +140,11 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
             describe_start(job.start, job.data)
         pace = describe_run(trainer, free, job.seconds_left)
         if job.budget is not None:
-            keep_deadline(job.budget, trainer, pace)
+            keep_deadline(job.budget, trainer, pace.validation + pace.state)
         if not job.resume and (moved := move_aside(output)) is not None:
             say(f"the run that was in {output} is now in {moved}")
         write_text(output / CONFIG_FILE, trainer.state.given.to_toml())
-        finished = follow(trainer, append=job.resume)
+        finished = follow(trainer, resumed=job.resume)
     return _conclude(job, trainer, finished)
 
 

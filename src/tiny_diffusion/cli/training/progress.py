@@ -24,7 +24,7 @@ def attend(trainer: "Trainer") -> bool:
     return not trainer.progress.finished
 
 
-def follow(trainer: "Trainer", *, append: bool) -> "Finished":
+def follow(trainer: "Trainer", *, resumed: bool) -> "Finished":
     """Train to the end, and show the events in the log, in trackers and in a progress bar."""
     from ...training.events import (
         CoolingDown,
@@ -39,10 +39,11 @@ def follow(trainer: "Trainer", *, append: bool) -> "Finished":
 
     metrics = RunningMetrics()
     columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}% {task.description}"))
+    after = trainer.progress if resumed else None
     part = "micro-batch" if trainer.ranks.count == 1 else "step"
     with (
-        RunLog(trainer.output, append=append) as log,
-        Trackers(trainer.output, trainer.config) as trackers,
+        RunLog(trainer.output, after=after) as log,
+        Trackers(trainer.output, trainer.config, None if after is None else after.step) as trackers,
         Progress(*columns, console=errors, refresh_per_second=4) as progress,
         graceful_stop(trainer, lambda: say(STOPPING.format(part=part), to=errors)),
     ):

@@ -33,17 +33,19 @@ class Tracker(Protocol):
 
 
 class TensorBoard:
-    """Event files in the folder ``tensorboard`` of the run."""
+    """Event files in the folder ``tensorboard`` of the run; what a run repeats ``after`` a step is shown once."""
 
-    def __init__(self, output: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, output: Path, settings: dict[str, Any], after: int | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(output / "tensorboard"))
+        purge = None if after is None else after + 1
+        self._writer: Any = SummaryWriter(str(output / "tensorboard"), purge_step=purge)
         self._settings = settings
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """Note a figure."""
         self._writer.add_scalar(name, value, step)
+        self._writer.flush()  # a saved state must have all its steps behind it
 
     def text(self, text: str, step: int) -> None:
         """Note a sample."""
@@ -133,10 +135,14 @@ class Trackers:
     Raises WorldError if the server of one does not answer.
     """
 
-    def __init__(self, output: Path, config: ProjectConfig) -> None:
+    def __init__(self, output: Path, config: ProjectConfig, after: int | None = None) -> None:
+        """``after``: the step of the saved state from which the run goes on; None for a new run."""
         settings = flatten(config.to_dict())
         plain = {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
-        self._open: list[Tracker] = [TRACKERS[name](output, plain) for name in _wanted(config.training)]
+        self._open: list[Tracker] = [
+            TensorBoard(output, plain, after) if name == "tensorboard" else TRACKERS[name](output, plain)
+            for name in _wanted(config.training)
+        ]
         self._best: float | None = None
 
     def __enter__(self) -> "Trackers":

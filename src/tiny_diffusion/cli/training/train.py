@@ -138,9 +138,9 @@ def command(
     if seconds is None and not (named or resume or start is not None):
         seconds = default_seconds(resolve(ctx, ProjectConfig.default()))
     budget = None if seconds is None else Budget(seconds, began, preset if named else None, changes(ctx))
-    if budget is not None:
-        check_alone("--time-budget plans for", "name a --config and its epochs")
-    if budget is not None and not resume:
+    if budget is not None and not (named or resume):
+        check_alone("choosing a size needs", "give --config with --time-budget")
+    if budget is not None and not resume and not (named and several()):
         data = open_book(book)
         choice = choose(budget, data, folder)
         chosen = choice.ranked[0].option.name
@@ -189,11 +189,16 @@ def default_seconds(config: ProjectConfig) -> float | None:
     return seconds
 
 
-def check_alone(what: str, instead: str) -> None:
-    """Raise UserError, with ``what`` needs one process and what to do ``instead``, if torchrun started several."""
+def several() -> bool:
+    """Whether torchrun started several processes."""
     from ...training.processes import launched
 
-    if launched() > 1:
+    return launched() > 1
+
+
+def check_alone(what: str, instead: str) -> None:
+    """Raise UserError, with ``what`` needs one process and what to do ``instead``, if torchrun started several."""
+    if several():
         raise UserError(f"{what} one process; with torchrun {instead}")
 
 

@@ -142,10 +142,11 @@ def _is_note_mark(element: Element) -> bool:
         return True
     if element.tag == "sup":
         return any(e.tag == "a" for e in element.elements()) and bool(_NOTE_MARK.fullmatch(element.text().strip()))
+    if element.tag != "a" or "#" not in element.get("href"):  # reading the text of all would take long in deep pages
+        return False
     text = element.text().strip()
-    linked = element.tag == "a" and "#" in element.get("href")
     bracketed = text[:1] in "[({" or any(e.tag == "sup" for e in element.elements()) or not text[:1].isalnum()
-    return linked and bracketed and bool(text) and bool(_NOTE_MARK.fullmatch(text))
+    return bracketed and bool(text) and bool(_NOTE_MARK.fullmatch(text))
 
 
 def _drop_capital(image: Element, before: list[str]) -> str:

@@ -4,8 +4,8 @@ import re
 
 from ...language.words import HYPHENATED_WORD
 
-_HYPHENATED = re.compile(f"({HYPHENATED_WORD.pattern})-$")
-_BROKEN_WORD = re.compile(r"[^\W\d_]+-[ \t]*\n[ \t\n]*[^\W\d_]+")
+_HYPHENATED = re.compile(rf"(?<![^\W\d_])({HYPHENATED_WORD.pattern})-$")
+_BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++-[ \t]*\n[ \t\n]*[^\W\d_]+")
 _CLOSERS = "\"'”’»)]_*」』"
 _SENTENCE_END = ".!?…。！？:："
 

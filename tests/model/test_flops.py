@@ -5,8 +5,8 @@ import torch
 
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training import flops
-from tiny_diffusion.training.flops import wants_compile
+from tiny_diffusion.model import flops
+from tiny_diffusion.model.flops import wants_compile
 
 
 def test_compilation_is_chosen_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:

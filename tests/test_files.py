@@ -1,0 +1,71 @@
+"""Files are written whole or not at all, also through links, pipes and devices, and folders are locked."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tiny_diffusion.errors import UserError, WorldError
+from tiny_diffusion.files import atomic_write, check_file, locked, write_text
+
+
+def test_a_link_stays_a_link_and_a_file_keeps_its_mode(tmp_path: Path) -> None:
+    real, link = tmp_path / "folder" / "real.txt", tmp_path / "link.txt"
+    write_text(real, "old")
+    assert stat.S_IMODE(real.stat().st_mode) == 0o644
+    real.chmod(0o600)
+    link.symlink_to("folder/real.txt")
+    check_file(link)
+    write_text(link, "new")
+    assert link.is_symlink() and real.read_text() == "new" and stat.S_IMODE(real.stat().st_mode) == 0o600
+    assert [path.name for path in real.parent.iterdir()] == ["real.txt"]
+    (tmp_path / "lost").symlink_to("nowhere/at_all.txt")
+    write_text(tmp_path / "lost", "found")
+    assert (tmp_path / "nowhere" / "at_all.txt").read_text() == "found"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_and_a_device_are_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_file(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "through")
+    assert os.read(reader, 20) == b"through" and pipe.is_fifo()
+    os.close(reader)
+    for device in filter(os.path.exists, ("/dev/null", "/dev/stdout")):
+        check_file(Path(device))
+    if Path("/dev/full").exists():
+        with pytest.raises(WorldError, match="cannot write /dev/full: No space left"):
+            write_text(Path("/dev/full"), "x")
+        assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.parametrize("number", range(1, 4))
+def test_each_write_that_fails_keeps_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write_text(tmp_path / "file", "old")
+    step = ("mkstemp", "fsync", "replace")[number - 1]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    where = {"mkstemp": "tempfile.mkstemp", "fsync": "os.fsync", "replace": "pathlib.Path.replace"}[step]
+    monkeypatch.setattr(where, full)
+    with pytest.raises(WorldError, match="No space left"), atomic_write(tmp_path / "file") as file:
+        file.write(b"new")
+    assert (tmp_path / "file").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_locked_folder_is_refused_and_leftovers_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "part").mkdir()
+    for name in (".kept.txt.abcdefgh", "part/.gone.pt.abcdefgh"):
+        (tmp_path / name).write_text("half")
+    with locked(tmp_path, "training", {"part": ["*.pt"]}):
+        assert not (tmp_path / "part" / ".gone.pt.abcdefgh").exists() and (tmp_path / ".kept.txt.abcdefgh").exists()
+        with pytest.raises(UserError, match="another training is writing"), locked(tmp_path, "training", {}):
+            pass
+    with locked(tmp_path, "prepare", {}):
+        pass
