@@ -180,8 +180,9 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         # Books in forms that are not read: each is named, with what to do.
         ("a.rtf", rb"{\rtf1 x}", "RTF.*word processor"),
         ("a", rb"{\rtf1 x}", "RTF"),
-        ("a.adoc", b"= A\n", "AsciiDoc.*asciidoctor"),
-        ("a.fb2", b"<FictionBook>", "FictionBook.*Calibre"),
+        ("a.fb2", b"<FictionBook>", "damaged FictionBook"),
+        ("a.fb2", b"<!DOCTYPE x [<!ENTITY a 'b'>]><FictionBook>&a;</FictionBook>", "entities"),
+        ("a.odt", b"PK\x03\x04mimetypeapplication/vnd.oasis.opendocument.text", "OpenDocument.*word processor"),
         ("a.pdf", b"%PDF-1.4", "PDF.*pdftotext"),
         ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
     ],

@@ -54,6 +54,8 @@ class Report:
       each row times counts, the exponents of network and counts. Files of version 5 lack it and can still be read.
     * shelf: names of other books that the model, or one of the networks averaged with it, has learnt from. Files of
       version 6 lack it and can still be read.
+    * books: names of the books of which windows were scored, if several were prepared together. Files of version 6 lack
+      it and can still be read.
     """
 
     version: int
@@ -83,6 +85,7 @@ class Report:
     missing: dict[str, str] = field(default_factory=dict)
     counts: dict[str, list[float]] = field(default_factory=dict)
     shelf: list[str] = field(default_factory=list)
+    books: list[str] = field(default_factory=list)
 
     @property
     def leaking(self) -> bool:

@@ -9,7 +9,9 @@ from .note_links import name_notes
 
 _SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_PAGE_CLASS = re.compile(r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum|l(?:ine)?-?num\w*|lineno)\b", re.IGNORECASE)
+_PAGE_CLASS = re.compile(
+    r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum|l(?:ine)?-?num\w*|lineno)\b", re.IGNORECASE
+)
 _NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3}|↩\ufe0e?)\s*[\])}]?", re.IGNORECASE)
 _LISTS = frozenset("ul ol table p div blockquote section center".split())
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
@@ -105,11 +107,16 @@ def html_blocks(page: str, kind: str = "") -> tuple[list[Block], str | None]:
     body = next((e for e in root.elements() if e.tag == "body"), root)
     for head in [e for e in root.elements() if any(isinstance(c, Element) and c.tag == "head" for c in e.children)]:
         head.children = [c for c in head.children if isinstance(c, str) or c.tag != "head"]
+    return tree_blocks(body, kind), " ".join(title.split()) or None
+
+
+def tree_blocks(body: Element, kind: str = "") -> list[Block]:
+    """The blocks of a tree of elements; ``kind`` as in ``html_blocks``."""
     name_notes(body)
     reader = _Reader()
     reader.walk(body, kind)
     reader.flush(kind)
-    return reader.blocks, " ".join(title.split()) or None
+    return reader.blocks
 
 
 def _kind(element: Element) -> str:

@@ -5,9 +5,11 @@ import re
 from ..document import Removed
 
 _RULE = r"^-{20,}[ \t]*$"
-_TITLE = re.compile(rf"\A.*?(?=^-{{20,}}[ \t]*\n【テキスト中に現れる記号)", re.MULTILINE | re.DOTALL)
+_TITLE = re.compile(r"\A.*?(?=^-{20,}[ \t]*\n【テキスト中に現れる記号)", re.MULTILINE | re.DOTALL)
 _LONGEST_TITLE = 400
-_RARE_SIGN = re.compile(r"※［＃[^［］\n]{0,200}?(?:第[34]水準(\d)-(\d{1,2})-(\d{1,2})|U\+([0-9A-F]{4,5}))[^［］\n]{0,60}］")
+_RARE_SIGN = re.compile(
+    r"※［＃[^［］\n]{0,200}?(?:第[34]水準(\d)-(\d{1,2})-(\d{1,2})|U\+([0-9A-F]{4,5}))[^［］\n]{0,60}］"
+)
 _TWICE = {"／＼": "〳〵", "／″＼": "〴〵"}  # marks of repetition, written with two signs
 _GUIDE = re.compile(rf"{_RULE}\n(?=【テキスト中に現れる記号).*?{_RULE}\n?", re.MULTILINE | re.DOTALL)
 _COLOPHON = re.compile(r"^底本：.*", re.MULTILINE | re.DOTALL)

@@ -17,6 +17,7 @@ _HEAD = re.compile(
 _LONE_NUMBER = re.compile(r"[-–—.\[(\s]*(?:\d{1,4}|[ivxl]{2,7})[-–—.\])\s]*")
 _YEAR = re.compile(r"1[0-9]{3}\.|20[0-9]{2}\.")  # a page number has no full stop
 _ONLY_NUMBER = re.compile(r"\s*\d{1,8}\.?\s*")
+_LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$", re.MULTILINE)
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 
 
@@ -34,7 +35,7 @@ def drop_page_marks(text: str, removed: Removed) -> str:
     numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
     if len(numbers) >= _MANY and _rising(numbers):
         text = gone("pages", _BRACED_NUMBER, text)
-    return _without_running_heads(text, removed)
+    return _without_running_heads(_without_line_numbers(text, removed), removed)
 
 
 def mark_furniture(blocks: list[Block], removed: Removed) -> None:
@@ -77,6 +78,17 @@ def _without_running_heads(text: str, removed: Removed) -> str:
             parts += [text[end : match.start()], f"\n\n{number}\n\n"]
             end = match.end()
     return "".join([*parts, text[end:]])
+
+
+def _without_line_numbers(text: str, removed: Removed) -> str:
+    """``text`` without the numbers 5, 10, 15 ... at the ends of lines of verse."""
+    found = [int(match[1]) for match in _LINE_NUMBER.finditer(text)]
+    steps = sum(b - a in (5, 10) or b in (5, 10) for a, b in zip([0, *found], found, strict=False))
+    if len(found) < _MANY or steps < 0.9 * len(found):
+        return text
+    for number in found:
+        removed.add("pages", str(number))
+    return _LINE_NUMBER.sub("", text)
 
 
 def _rising(numbers: list[int]) -> bool:
