@@ -125,6 +125,18 @@ def test_epub_chapters_in_other_encodings_and_repeated(tmp_path: Path) -> None:
     assert read_book(epub(path, one=page.replace("iso-8859-1", "utf-16").encode("utf-16"))).text.startswith("Été.")
 
 
+def test_an_encrypted_epub_is_named_but_encrypted_fonts_do_no_harm(tmp_path: Path) -> None:
+    for uri, refused in (("OPS/font.otf", False), ("OPS/one.xhtml", True)):
+        path = epub(tmp_path / f"{refused}.epub")
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("META-INF/encryption.xml", f"<encryption><CipherReference URI='{uri}'/></encryption>")
+        if refused:
+            with pytest.raises(UserError, match="encrypted"):
+                read_book(path)
+        else:
+            assert read_book(path).text.startswith("First")
+
+
 def test_no_damage_to_an_epub_escapes_as_another_error(tmp_path: Path) -> None:
     whole = epub(tmp_path / "b.epub").read_bytes()
     path = tmp_path / "damaged.epub"
