@@ -39,6 +39,7 @@ OPTIONAL = (
     "transformers",
     "PIL",
     "onnx",
+    "mammoth",
 )
 TORCHLESS = ("config", "data")
 

@@ -125,6 +125,18 @@ def test_epub_chapters_in_other_encodings_and_repeated(tmp_path: Path) -> None:
     assert read_book(epub(path, one=page.replace("iso-8859-1", "utf-16").encode("utf-16"))).text.startswith("Été.")
 
 
+def test_an_encrypted_epub_is_named_but_encrypted_fonts_do_no_harm(tmp_path: Path) -> None:
+    for uri, refused in (("OPS/font.otf", False), ("OPS/one.xhtml", True)):
+        path = epub(tmp_path / f"{refused}.epub")
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("META-INF/encryption.xml", f"<encryption><CipherReference URI='{uri}'/></encryption>")
+        if refused:
+            with pytest.raises(UserError, match="encrypted"):
+                read_book(path)
+        else:
+            assert read_book(path).text.startswith("First")
+
+
 def test_no_damage_to_an_epub_escapes_as_another_error(tmp_path: Path) -> None:
     whole = epub(tmp_path / "b.epub").read_bytes()
     path = tmp_path / "damaged.epub"
@@ -180,8 +192,9 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         # Books in forms that are not read: each is named, with what to do.
         ("a.rtf", rb"{\rtf1 x}", "RTF.*word processor"),
         ("a", rb"{\rtf1 x}", "RTF"),
-        ("a.adoc", b"= A\n", "AsciiDoc.*asciidoctor"),
-        ("a.fb2", b"<FictionBook>", "FictionBook.*Calibre"),
+        ("a.fb2", b"<FictionBook>", "damaged FictionBook"),
+        ("a.fb2", b"<!DOCTYPE x [<!ENTITY a 'b'>]><FictionBook>&a;</FictionBook>", "entities"),
+        ("a.odt", b"PK\x03\x04mimetypeapplication/vnd.oasis.opendocument.text", "OpenDocument.*word processor"),
         ("a.pdf", b"%PDF-1.4", "PDF.*pdftotext"),
         ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
     ],

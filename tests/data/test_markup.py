@@ -1,7 +1,9 @@
 """Books as web pages, EPUBs and manuscripts: what their tags say, and several books at once."""
 
+import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,6 +57,111 @@ def test_what_tags_say(tmp_path: Path, body: str, paragraphs: list[str], removed
     found = page(tmp_path, body)
     assert found.paragraphs == [*paragraphs, "The end of it came soon."]
     assert found.removed.counts == removed
+
+
+def test_notes_are_told_by_links_that_go_there_and_back(tmp_path: Path) -> None:
+    body = (
+        "<p>He sold <a href='#n1' name='r1'>1</a> it.</p><p><a name='n1'></a></p>"
+        "<p class='x'>1 (<a href='#r1'>back</a>)<br>For nine crowns.</p>"
+        "<p>See <a href='#c2' id='t2'>the second part</a>.</p>"
+        "<h2 id='c2'><a href='#t2'>i</a> Rain</h2>"
+    )
+    found = page(tmp_path, body)
+    assert found.paragraphs == ["He sold it.", "See the second part.", "The end of it came soon."]
+    assert found.removed.counts == {"headings": 1, "notes": 1}
+
+
+def test_a_poem_in_a_note_is_a_part_of_the_note_and_numbers_of_lines_go(tmp_path: Path) -> None:
+    body = (
+        "<div class='linegroup'><div>One lamp,</div><div>one door.<span class='lnum'>10</span></div></div>"
+        "<section epub:type='endnotes'><p>So he sang:</p>"
+        "<blockquote class='poem'><p>No lamp,<br>no more.</p></blockquote></section>"
+    )
+    found = page(tmp_path, body)
+    assert found.paragraphs == ["One lamp,\none door.", "The end of it came soon."]
+    assert found.removed.counts == {"notes": 2}
+
+
+FICTION = """<?xml version="1.0" encoding="utf-8"?>
+<FictionBook xmlns="http://www.gribuser.ru/xml/fictionbook/2.0" xmlns:l="http://www.w3.org/1999/xlink">
+<description><title-info><book-title>The Mare</book-title><annotation><p>About it.</p></annotation></title-info>
+</description>
+<body><title><p>The Mare</p></title><section><title><p>I</p></title>
+<p>He <emphasis>sold</emphasis> it<a l:href="#n1" type="note">[1]</a>.</p><empty-line/>
+<poem><stanza><v>One lamp,</v><v>one door.</v></stanza></poem><p>Then rain.</p></section></body>
+<body name="notes"><section id="n1"><title><p>1</p></title><p>For nine crowns.</p></section></body>
+<binary id="c.png">AAAA</binary></FictionBook>"""
+
+
+def test_a_fiction_book(tmp_path: Path) -> None:
+    (tmp_path / "a.fb2").write_text(FICTION, encoding="utf-8")
+    found = read(tmp_path / "a.fb2")
+    assert found.paragraphs == ["He sold it.", "One lamp,\none door.", "Then rain."]
+    assert found.removed.counts == {"headings": 3, "notes": 1}
+    assert read_book(tmp_path / "a.fb2").title == "The Mare"
+
+
+ASCIIDOC = """= The Mare
+A. Rook
+:toc: left
+
+// nobody sees this
+[preface]
+== Before it began
+
+He _sold_ the *mare*.footnote:[For nine link:x.html[crowns].] It was the
+"`last`" of them, says https://example.org[Rook]. Who (((mare))) knew?
+
+[verse, Rook, Songs]
+____
+One lamp,
+one door.
+
+No lamp.
+____
+
+.The list
+* Hay.
+* Oats.
+
+'''
+
+Tom.:: So he went. +
+"""
+
+
+def test_a_manuscript_in_asciidoc(tmp_path: Path) -> None:
+    (tmp_path / "a.adoc").write_text(ASCIIDOC, encoding="utf-8")
+    found = read(tmp_path / "a.adoc")
+    assert found.paragraphs == [
+        "He sold the mare. It was the “last” of them, says Rook. Who knew?",
+        "One lamp,\none door.",
+        "No lamp.",
+        "The list",
+        "Hay.",
+        "Oats.",
+        "Tom.:: So he went.",
+    ]
+    assert found.removed.counts == {"headings": 2, "front": 1, "notes": 1, "separators": 1}
+    assert found.removed.examples["notes"] == "For nine crowns."
+
+
+def test_a_word_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.docx").write_bytes(b"no zip")
+    monkeypatch.setitem(sys.modules, "mammoth", None)
+    with pytest.raises(UserError, match=r"tiny-diffusion\[docx\]"):
+        read_book(tmp_path / "a.docx")
+
+    class Converted:
+        value = "<h1>The Mare</h1><p>He sold it.<sup><a href='#footnote-1' id='footnote-ref-1'>[1]</a></sup></p><ol>"
+        value += "<li id='footnote-1'><p>For nine crowns. <a href='#footnote-ref-1'>↑</a></p></li></ol>"
+
+    def convert(file: object) -> Converted:
+        return Converted()
+
+    monkeypatch.setitem(sys.modules, "mammoth", SimpleNamespace(convert_to_html=convert))  # an extra, not installed
+    found = read(tmp_path / "a.docx")
+    assert found.paragraphs == ["He sold it."] and found.removed.counts == {"headings": 1, "notes": 1}
 
 
 def book_of(path: Path, pages: dict[str, str], missing: str = "") -> Path:

@@ -23,6 +23,7 @@ from tiny_diffusion.evaluation.likelihood.breakdown import (
     format_likelihood,
     mask_rate_curve,
     score_held_out,
+    window_books,
     window_thirds,
 )
 from tiny_diffusion.evaluation.likelihood.comparison import check_twin, compare, whole_characters
@@ -144,6 +145,17 @@ def test_thirds_make_up_the_whole(held: HeldOut) -> None:
     share = held.bytes / held.bytes.sum()
     assert row.bits_per_byte == pytest.approx(float((share * (third + 1)).sum()))
     assert row.perplexity_level_1 == pytest.approx(2 ** (row.bits_per_byte * held.level_1_bytes))
+
+
+def test_books_that_were_prepared_together_are_measured_each_by_itself(data: Processed, held: HeldOut) -> None:
+    passages = [p for p in data.passages if p.split == "test"]
+    assert window_books(held, passages, "one.txt") == (None, [])
+    parted = [replace(p, book=2 * (i > 0)) for i, p in enumerate(passages)]  # of the second book no window is scored
+    place, names = window_books(held, parted, "one.txt + two.txt + three.txt")
+    assert names == ["one.txt", "three.txt"] and place is not None
+    assert place.tolist() == [int(i > 0) for i in held.passage]
+    row = summarise("x", held.bytes * (place + 1.0) * math.log(2), replace(held, book=place), 100, 0)
+    assert row.books == pytest.approx([1, 2])
 
 
 def test_level_1_perplexity_is_that_of_level_1_itself(data: Processed) -> None:

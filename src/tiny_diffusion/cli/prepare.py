@@ -39,8 +39,8 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
     "books",
     required=True,
     multiple=True,
-    help="The book: .txt (any encoding), .md, .html, .epub, .gz, a folder or .zip of books, a URL, or gutenberg:ID. "
-    "May be given several times.",
+    help="The book: .txt (any encoding), .md, .adoc, .html, .epub, .fb2, .docx, .gz, a folder or .zip of books, a URL, "
+    "or gutenberg:ID. May be given several times.",
 )
 @click.option(
     "--shelf",

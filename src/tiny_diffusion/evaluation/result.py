@@ -57,6 +57,8 @@ class Report:
       version 6 lack it and can still be read.
     * two_sample: how well a classifier tells the samples from held-out text; None if it is turned off or ``missing``
       says why. Files of version 6 lack it and can still be read.
+    * books: names of the books of which windows were scored, if several were prepared together. Files of version 6 lack
+      it and can still be read.
     """
 
     version: int
@@ -87,6 +89,7 @@ class Report:
     counts: dict[str, list[float]] = field(default_factory=dict)
     shelf: list[str] = field(default_factory=list)
     two_sample: TwoSample | None = None
+    books: list[str] = field(default_factory=list)
 
     @property
     def leaking(self) -> bool:

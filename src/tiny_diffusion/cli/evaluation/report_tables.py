@@ -73,6 +73,9 @@ def _show_likelihood(report: "Report") -> None:
     head = ("model", "bits/byte", "95 % interval", "perplexity", "level 1")
     title = f"held-out {report.split} text: fewer bits are better"
     print_table(head, rows, title, bold=likelihood.index(report.likelihood[0]))
+    if report.books:
+        found = [(row.name, *(f"{bits:.3f}" for bits in row.books), f"{row.bits_per_byte:.3f}") for row in likelihood]
+        print_table(("model", *report.books, "in all"), found, "bits per byte of each book")
 
 
 def _show_conditions(report: "Report") -> None:

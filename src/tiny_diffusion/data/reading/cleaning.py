@@ -12,7 +12,7 @@ from .structure import aozora
 from .structure.blocks import make_blocks
 from .structure.contents import mark_contents, mark_index
 from .structure.headings import mark_headings
-from .structure.lines import ends_sentence, join_lines, known_words
+from .structure.lines import ends_sentence, fold, join_lines, known_words
 from .structure.notes import drop_bracketed_notes, mark_notes
 from .structure.pages import drop_page_marks, mark_furniture
 from .structure.verse import join_block, mark_verse
@@ -64,7 +64,7 @@ def clean_book(
         blocks = [block for block in blocks if block.lines]
         if strip_gutenberg and "licence" not in kept:
             strip_block_frame(blocks)
-    _mark(blocks, unwrap)
+    _mark(blocks, unwrap, removed)
     for block in blocks:
         if not stays(block.kind, kept):
             removed.add(block.kind, block.flat)
@@ -93,11 +93,11 @@ def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], rem
     return make_blocks(text.split("\n"), unwrap)
 
 
-def _mark(blocks: list[Block], unwrap: bool) -> None:
+def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
     """Set the kind of every block: first what marks show, then lists of contents, headings, verse; the rest is text."""
     mark_notes(blocks)
     mark_contents(blocks)
-    mark_furniture(blocks)
+    mark_furniture(blocks, removed)
     mark_index(blocks)
     mark_headings(_without_furniture(blocks))
     if unwrap:
@@ -114,7 +114,7 @@ def _without_furniture(blocks: Sequence[Block]) -> list[Block]:
     left, blanks = [], 0
     for block in blocks:
         if block.kind in _FURNITURE:
-            blanks = max(blanks, block.blanks)
+            blanks = max(blanks, block.blanks, 2 * (block.kind == "separators"))
         elif block.kind != "contents":
             block.blanks, blanks = max(block.blanks, blanks), 0
             left.append(block)
@@ -154,7 +154,7 @@ def _without_italics_marks(text: str) -> str:
     text = _ITALICS.sub(lambda m: m[1] if m[1] is not None else m[2], text)
     if text.count("_") == 1 and text.strip("_") and not text.startswith("_ "):
         text = text.strip("_")  # italics that span several paragraphs
-    return "\n".join(" ".join(line.split()) for line in text.split("\n"))
+    return "\n".join(fold(line) for line in text.split("\n"))
 
 
 def first_pieces(cleaned: Cleaned, count: int = 10, of_a_kind: int = 2) -> list[tuple[str, str, int]]:

@@ -30,10 +30,11 @@ class Element:
 
     def elements(self) -> Iterator["Element"]:
         """This element and all below it, in document order."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Element):
-                yield from child.elements()
+        left = [self]
+        while left:
+            element = left.pop()
+            yield element
+            left += [child for child in reversed(element.children) if isinstance(child, Element)]
 
     def text(self) -> str:
         """All text below this element."""

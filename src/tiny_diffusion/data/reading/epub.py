@@ -22,6 +22,7 @@ MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000
 MAX_RATIO = 200  # prose compresses three- or fourfold, a zip bomb a thousandfold and more
 CONTAINER = "META-INF/container.xml"
+ENCRYPTION = "META-INF/encryption.xml"
 # Errors that zipfile raises, besides its own, for damaged sizes, offsets, names and streams.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError,
@@ -59,6 +60,7 @@ def read_epub(data: bytes, name: str) -> Epub:
             title = package.findtext(".//{*}title", default=None)
             spine, kinds = _spine(package, package_path, name), _kinds(package, package_path)
             missing = [path for path in spine if path not in archive.NameToInfo]
+            _refuse_encrypted(archive, spine, name)
             blocks: list[Block] = []
             for path in (path for path in spine if path not in missing):
                 content = _member(archive, path, name)
@@ -113,6 +115,14 @@ def _xml(archive: zipfile.ZipFile, path: str, name: str) -> Element:
         raise UserError(f"{name}: {path} holds XML entities: refused") from error
     except (ParseError, LookupError, ValueError) as error:
         raise UserError(f"{name}: {path} is damaged XML ({error})") from error
+
+
+def _refuse_encrypted(archive: zipfile.ZipFile, spine: list[str], name: str) -> None:
+    """Refuse an EPUB whose pages are encrypted; in many others only the fonts are."""
+    if ENCRYPTION in archive.NameToInfo:
+        found = _xml(archive, ENCRYPTION, name).findall(".//{*}CipherReference")
+        if {urllib.parse.unquote(each.get("URI", "")) for each in found} & set(spine):
+            raise UserError(f"{name} is encrypted (DRM); give a copy without encryption")
 
 
 def _refuse_entities(page: str, path: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads a book from any source: text in any encoding, HTML, EPUB, gzip, a URL or a Project Gutenberg number."""
+"""Reads a book from any source: text in any encoding, a book format, gzip, a URL or a Project Gutenberg number."""
 
 import gzip
 import http.client
@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from .asciidoc import asciidoc_blocks
 from .document import Block, plain
 from .encoding import decode
 from .epub import read_epub
+from .fictionbook import fictionbook_blocks
 from .markdown import markdown_blocks
 from .markup import html_blocks
+from .word import word_blocks
 
 MAX_BYTES = 200_000_000
 TIMEOUT = 30.0  # seconds
@@ -30,24 +33,20 @@ BINARY_MAGIC = {
     b"Rar!": "an archive",
     b"7z\xbc\xaf": "an archive",
 }
-READABLE = ".txt, .md, .html, .epub or any of these as .gz"
+READABLE = ".txt, .md, .adoc, .html, .epub, .fb2, .docx or any of these as .gz"
 # Formats that are text or archives inside, but not readable as they are: what they are, and what to do.
 _WORD_PROCESSOR = "open it in a word processor and save it as .html or plain text"
 _REFUSED = {
-    ".adoc": ("AsciiDoc", "convert it to HTML with asciidoctor"),
-    ".asciidoc": ("AsciiDoc", "convert it to HTML with asciidoctor"),
     ".rst": ("reStructuredText", "convert it to HTML with docutils"),
     ".tex": ("LaTeX", "convert it to HTML or plain text with pandoc"),
     ".rtf": ("RTF", _WORD_PROCESSOR),
-    ".docx": ("a Word document", _WORD_PROCESSOR),
     ".odt": ("an OpenDocument text", _WORD_PROCESSOR),
     ".doc": ("an old Word document", _WORD_PROCESSOR),
-    ".fb2": ("FictionBook", "convert it to .epub with Calibre"),
     ".mobi": ("a Kindle book", "convert it to .epub with Calibre"),
     ".azw3": ("a Kindle book", "convert it to .epub with Calibre"),
     ".pdf": ("a PDF", "extract its text with pdftotext, or give the book as .epub"),
 }
-_MEMBERS = {b"word/document.xml": ".docx", b"mimetypeapplication/vnd.oasis": ".odt"}  # bytes that show what a zip is
+_MEMBERS = {b"mimetypeapplication/vnd.oasis": ".odt"}  # bytes that show what a zip is
 _HTML = re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>\s*)?(?:<!doctype html|<html)", re.IGNORECASE)
 
 
@@ -157,6 +156,11 @@ def parse_book(data: bytes, name: str) -> Book:
         raise UserError(f"{name} is called .gz but is not a gzip file")
     last = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     _refuse(data, last, name)
+    if last == ".docx" or data.startswith(b"PK\x03\x04") and b"word/document.xml" in data:
+        return _of_blocks(word_blocks(data, name), name, "docx", None)
+    if last == ".fb2" or b"<FictionBook" in data[:1000]:
+        blocks, title = fictionbook_blocks(data, name)
+        return _of_blocks(blocks, name, "fb2", title)
     if data[:4] == b"PK\x03\x04" or last == ".epub":
         epub = read_epub(data, name)
         return _of_blocks(epub.blocks, name, "epub", epub.title, epub.warnings)
@@ -165,6 +169,8 @@ def parse_book(data: bytes, name: str) -> Book:
     if last in (".html", ".htm", ".xhtml") or _HTML.match(text[:2000]):
         blocks, title = html_blocks(text)
         return _of_blocks(blocks, name, encoding, title)
+    if last in (".adoc", ".asciidoc"):
+        return _of_blocks(asciidoc_blocks(text), name, encoding, None)
     if last in (".md", ".markdown"):
         return _of_blocks(markdown_blocks(text), name, encoding, None)
     return Book(text, name, encoding, None)

@@ -3,12 +3,15 @@
 import re
 from dataclasses import dataclass, field
 
-from .document import Block
+from .document import REMOVABLE, Block
 from .dom import BLOCKS, HEADINGS, Element, parse_html
+from .note_links import name_notes
 
 _SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_PAGE_CLASS = re.compile(r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum)\b", re.IGNORECASE)
+_PAGE_CLASS = re.compile(
+    r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum|l(?:ine)?-?num\w*|lineno)\b", re.IGNORECASE
+)
 _NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3}|↩\ufe0e?)\s*[\])}]?", re.IGNORECASE)
 _LISTS = frozenset("ul ol table p div blockquote section center".split())
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
@@ -27,7 +30,7 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("licence", r"transnote|tnote|mynote|transcribers?-?notes?"),
         ("front", r"titlepage|halftitlepage|halftitle|copyright-page|imprint|imprimatur|cover|other-credits"),
         ("back", r"colophon|backlink"),
-        ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics"),
+        ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics|linegroup|line-?block|stanza"),
     )
 )
 
@@ -69,11 +72,11 @@ class _Reader:
         elif element.tag in BLOCKS or element.tag in HEADINGS:
             self._block(element, kind, pre)
         else:
-            self._children(element, _kind(element) or kind, pre)
+            self._children(element, _within(kind, element), pre)
 
     def _block(self, element: Element, kind: str, pre: bool) -> None:
         self.flush(kind)
-        own = _kind(element) or kind
+        own = _within(kind, element)
         if element.tag == "hr":
             self.gap = 1
         if not own and element.tag in _LISTS and _is_link_list(element):
@@ -104,10 +107,16 @@ def html_blocks(page: str, kind: str = "") -> tuple[list[Block], str | None]:
     body = next((e for e in root.elements() if e.tag == "body"), root)
     for head in [e for e in root.elements() if any(isinstance(c, Element) and c.tag == "head" for c in e.children)]:
         head.children = [c for c in head.children if isinstance(c, str) or c.tag != "head"]
+    return tree_blocks(body, kind), " ".join(title.split()) or None
+
+
+def tree_blocks(body: Element, kind: str = "") -> list[Block]:
+    """The blocks of a tree of elements; ``kind`` as in ``html_blocks``."""
+    name_notes(body)
     reader = _Reader()
     reader.walk(body, kind)
     reader.flush(kind)
-    return reader.blocks, " ".join(title.split()) or None
+    return reader.blocks
 
 
 def _kind(element: Element) -> str:
@@ -124,6 +133,12 @@ def _kind(element: Element) -> str:
     if element.get("id") in ("pg-header", "pg-footer"):
         return "licence"
     return next((kind for kind, names in _PARTS if names.search(said)), "")
+
+
+def _within(kind: str, element: Element) -> str:
+    """The kind of an element in a part of this kind: a poem within a note stays a part of the note."""
+    own = _kind(element)
+    return own if own == "headings" or (own and kind not in REMOVABLE) else kind
 
 
 def _is_hidden(element: Element) -> bool:
@@ -172,7 +187,7 @@ def _is_line(element: Element) -> bool:
     """Whether an element within a poem is one of its lines, rather than a stanza or a few words."""
     if element.tag == "span":
         return re.fullmatch(r"(?:i|in|indent|l|line|vers)\d*\w*", element.get("class")) is not None
-    stanza = re.search(r"\bstanza\b", element.get("class"))
+    stanza = re.search(r"\b(?:stanza|linegroup|line-?block)\b", element.get("class"))
     return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not _has_blocks(element))
 
 

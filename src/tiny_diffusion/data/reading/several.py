@@ -8,7 +8,7 @@ from pathlib import Path
 from ...errors import UserError
 from .loading import MAX_BYTES, Book, parse_book, read_book
 
-SUFFIXES = (".txt", ".md", ".markdown", ".html", ".htm", ".xhtml", ".epub", ".gz")
+SUFFIXES = tuple(".txt .md .markdown .adoc .asciidoc .html .htm .xhtml .epub .fb2 .docx .gz".split())
 _MAX_FILES = 1000
 _MAX_RATIO = 200  # as in an EPUB: prose compresses three- or fourfold
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ class HeldOut:
     """Held-out windows of ids. Arrays have one entry per window.
 
     passage: number of the text that contains the window. start: the byte of that text at which it begins. bytes: its
-    length in UTF-8. third: 0 for the easiest third of the windows, 2 for the hardest; None if unknown. level_1_bytes:
-    bytes per token at vocabulary level 1, over all the texts.
+    length in UTF-8. third: 0 for the easiest third of the windows, 2 for the hardest; None if unknown. book: place of
+    its book among those of the report; None for one book. level_1_bytes: bytes per token at vocabulary level 1, over
+    all the texts.
     """
 
     windows: list[Tensor]
@@ -32,6 +33,7 @@ class HeldOut:
     bytes: IntArray
     level_1_bytes: float
     third: IntArray | None = None
+    book: IntArray | None = None
 
     @property
     def tokens(self) -> int:
@@ -57,6 +59,7 @@ class Likelihood:
     * perplexity_level_1: the same bits per byte as perplexity per token of vocabulary level 1.
     * thirds: bits per byte of the easiest, the middle and the hardest third of the windows; empty below three windows.
     * against_model: None for the model's own first row.
+    * books: bits per byte of each book, in the order of the report's books; empty for one book.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Likelihood:
     perplexity_level_1: float
     thirds: list[float]
     against_model: Difference | None = None
+    books: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,10 +150,6 @@ def summarise(
     """Make a row of the table with bootstrap intervals; ``model``: the model's figures, to compare the row with."""
     found = resample(nats, data, resamples, seed)
     low, high = np.quantile(found.draws, (0.025, 0.975))
-    thirds = []
-    if data.third is not None:
-        per_third = [np.bincount(data.third, values, minlength=THIRDS) for values in (nats, data.bytes)]
-        thirds = [float(n / b / math.log(2)) for n, b in zip(*per_third, strict=True)]
     against = None
     if model is not None:
         least, most = np.quantile(found.draws - model.draws, (0.025, 0.975))
@@ -161,6 +161,15 @@ def summarise(
         high=float(high),
         perplexity=math.exp(nats.sum() / data.tokens),
         perplexity_level_1=2 ** (found.bits_per_byte * data.level_1_bytes),
-        thirds=thirds,
+        thirds=_per_group(nats, data, data.third),
         against_model=against,
+        books=_per_group(nats, data, data.book),
     )
+
+
+def _per_group(nats: FloatArray, data: HeldOut, group: IntArray | None) -> list[float]:
+    """Bits per byte of the windows of group 0, 1, 2 ...; ``group``: the number of each window's group."""
+    if group is None:
+        return []
+    sums = [np.bincount(group, values) for values in (nats, data.bytes)]
+    return [float(n / b / math.log(2)) for n, b in zip(*sums, strict=True)]

@@ -98,6 +98,18 @@ def window_thirds(held: HeldOut, passages: list[Passage], scored: HeldOutSentenc
     return third
 
 
+def window_books(held: HeldOut, passages: list[Passage], source: str) -> tuple[IntArray | None, list[str]]:
+    """Return the place of each window's book among the books that have windows, and their names; (None, []) for one.
+
+    ``source`` names the books, in order, with " + " between them.
+    """
+    numbers, place = np.unique([passages[i].book for i in held.passage], return_inverse=True)
+    if len(numbers) < 2:
+        return None, []
+    names = source.split(" + ")
+    return place, [names[n] if n < len(names) else f"book {n + 1}" for n in numbers.tolist()]
+
+
 def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.ndarray:
     """For each UTF-8 byte of ``text`` the difficulty of its sentence; white space belongs to the sentence before it."""
     values, begun, end, last = [], 0, 0, 0.0

@@ -17,7 +17,15 @@ from ..blind_test.statistics import BlindReport
 from ..kept import KeptParts
 from ..leaks import Leaks, leaks_of
 from ..likelihood.bound import Likelihood, held_out
-from ..likelihood.breakdown import BREAKDOWN, FormatLikelihood, MaskRate, break_down, score_held_out, window_thirds
+from ..likelihood.breakdown import (
+    BREAKDOWN,
+    FormatLikelihood,
+    MaskRate,
+    break_down,
+    score_held_out,
+    window_books,
+    window_thirds,
+)
 from ..likelihood.comparison import compare
 from ..result import LEAK_THRESHOLD, VERSION, Report, Threshold
 from ..style.style import measure_style
@@ -60,7 +68,8 @@ def evaluate(
     scored = score_held_out(data, settings.split)
     windows = held_out(subject.held_out, subject.tokenizer, subject.level, model.config.context, settings.windows)
     passages = [p for p in data.passages if p.split == settings.split]
-    windows = replace(windows, third=window_thirds(windows, passages, scored))
+    book, books = window_books(windows, passages, data.source)
+    windows = replace(windows, third=window_thirds(windows, passages, scored), book=book)
     yield Step("timing a batch of each kind")
     expected = expect(subject, windows, generation)
     yield Expected({name: seconds for name, seconds in expected.parts.items() if name not in subject.kept.names})
@@ -97,6 +106,7 @@ def evaluate(
         missing=subject.missing,
         counts=subject.weights,
         shelf=list(dict.fromkeys(book for each in (checkpoint, *rivals.members) for book in each.shelf)),
+        books=books,
     )
 
 

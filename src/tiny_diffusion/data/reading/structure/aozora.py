@@ -5,6 +5,12 @@ import re
 from ..document import Removed
 
 _RULE = r"^-{20,}[ \t]*$"
+_TITLE = re.compile(r"\A.*?(?=^-{20,}[ \t]*\n【テキスト中に現れる記号)", re.MULTILINE | re.DOTALL)
+_LONGEST_TITLE = 400
+_RARE_SIGN = re.compile(
+    r"※［＃[^［］\n]{0,200}?(?:第[34]水準(\d)-(\d{1,2})-(\d{1,2})|U\+([0-9A-F]{4,5}))[^［］\n]{0,60}］"
+)
+_TWICE = {"／＼": "〳〵", "／″＼": "〴〵"}  # marks of repetition, written with two signs
 _GUIDE = re.compile(rf"{_RULE}\n(?=【テキスト中に現れる記号).*?{_RULE}\n?", re.MULTILINE | re.DOTALL)
 _COLOPHON = re.compile(r"^底本：.*", re.MULTILINE | re.DOTALL)
 _HEADING_LINE = re.compile(r"^.*見出し(?:終わり)?］.*$", re.MULTILINE)
@@ -19,6 +25,12 @@ def is_aozora(text: str) -> bool:
 
 def drop_marks(text: str, keep: frozenset[str], removed: Removed) -> str:
     """``text`` without the marks; headings, guide and colophon are counted, and stay if their kind is in ``keep``."""
+    if (title := _TITLE.match(text)) and 0 < len(title[0].strip()) <= _LONGEST_TITLE and "front" not in keep:
+        removed.add("front", title[0])
+        text = text[title.end() :]
+    text = _RARE_SIGN.sub(_rare_sign, text)
+    for marks, sign in _TWICE.items():
+        text = text.replace(marks, sign)
     for kind, pattern in (("front", _GUIDE), ("back", _COLOPHON), ("headings", _HEADING_LINE)):
         for found in pattern.findall(text):
             if kind not in keep:
@@ -26,3 +38,14 @@ def drop_marks(text: str, keep: frozenset[str], removed: Removed) -> str:
         if kind not in keep:
             text = pattern.sub("\n\n" if kind == "headings" else "", text)
     return _ANNOTATION.sub("", _RUBY.sub("", text)).replace("｜", "")
+
+
+def _rare_sign(match: re.Match[str]) -> str:
+    """The sign that an annotation describes by its place in JIS X 0213 or its code point."""
+    if match[4]:
+        return chr(int(match[4], 16))
+    plane, row, cell = int(match[1]), int(match[2]), int(match[3])
+    if not (plane in (1, 2) and 1 <= row <= 94 and 1 <= cell <= 94):
+        return match[0]
+    data = bytes([0x8F] * (plane - 1) + [0xA0 + row, 0xA0 + cell])
+    return data.decode("euc_jis_2004", errors="ignore") or match[0]

@@ -1,6 +1,7 @@
 """Decides which blocks of a book are headings, tables of contents or title pages rather than prose."""
 
 import re
+from collections import Counter
 
 from ...language.tables import heading_pattern
 from ...language.words import HYPHENATED_WORD
@@ -26,6 +27,7 @@ _TITLE_WORDS = 12
 _FRONT_CHARS = 120  # longest paragraph of a title page
 _FAR = 3  # blank lines above a title that stands apart
 _SEVERAL = 5  # titles that stand apart, from which they are taken for titles
+_SCENE = 60  # longest line that says where a scene is
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
 
 
@@ -63,7 +65,8 @@ def is_capitals(text: str) -> bool:
     """True for a short line without lower-case letters that is neither speech nor an exclamation."""
     text = text.replace("º", "").replace("ª", "")
     letters = [c for c in text if c.isalpha()]
-    if len(letters) < 2 or len(text) > 80 or not text.isupper():
+    cased = sum(c.isupper() for c in letters)  # one Latin capital among Chinese signs tells nothing
+    if cased < 2 or 2 * cased < len(letters) or len(text) > 80 or not text.isupper():
         return False
     if all(len(part) == 1 for part in re.findall(r"[^\W_]+", text)) and _INITIALS.fullmatch(text):
         return False  # the initials that close a letter
@@ -77,9 +80,11 @@ def is_title_line(block: Block) -> bool:
 
 def mark_headings(blocks: list[Block]) -> None:
     """Set ``kind`` on each block that is a heading or belongs to the title page."""
+    _mark_scenes(blocks)
     capitals = [is_capitals(block.flat) for block in blocks]
     # In a book printed in capitals throughout, capitals do not tell headings apart.
-    by_capitals = sum(capitals) <= max(3, 0.3 * len(blocks))
+    shouted = sum(len(block.flat) for block, capital in zip(blocks, capitals, strict=True) if capital)
+    by_capitals = shouted <= max(200, 0.3 * sum(len(block.flat) for block in blocks))
     spaced = any(block.blanks >= 2 for block in blocks[1:])
     for i, block in enumerate(blocks):
         if block.kind:
@@ -101,6 +106,22 @@ def mark_headings(blocks: list[Block]) -> None:
             blocks[i].kind = "headings"
 
 
+def _mark_scenes(blocks: list[Block]) -> None:
+    """Mark "Scene II." with a short line below it, where several scenes have one."""
+    scenes = [
+        block
+        for block in blocks
+        if not block.kind
+        and len(block.lines) == 2
+        and len(block.lines[1].strip()) <= _SCENE
+        and is_numbered_heading(block.lines[0])
+        and block.lines[1].strip()[0] not in QUOTES
+    ]
+    if len(scenes) >= _SEVERAL:
+        for block in scenes:
+            block.kind = "headings"
+
+
 def _mark_titles(blocks: list[Block]) -> None:
     """Mark the titles of chapters in the paragraph after "CHAPTER I", and titles far above their poem or tale."""
     after = [
@@ -120,12 +141,18 @@ def _mark_titles(blocks: list[Block]) -> None:
     for block, titled, short in after:
         if titled or (series and short):
             block.kind = "headings"
-    apart = [
-        b for b in blocks if not b.kind and b.blanks >= _FAR and b.after and is_title_line(b) and is_titled(b.flat)
-    ]
-    if len(apart) >= _SEVERAL:
+    apart = [b for b in blocks if not b.kind and b.blanks >= _FAR and b.after and _may_be_title(b)]
+    words = Counter(word.casefold() for b in apart for word in {b.flat.split()[0], b.flat.split()[-1]})
+    sure = sum(is_titled(b.flat) or words[b.flat.split()[-1].casefold()] >= _SEVERAL for b in apart)
+    if sure >= max(_SEVERAL, 0.5 * len(apart)):  # then the short ones among them, "To You", are titles too
         for block in apart:
             block.kind = "headings"
+
+
+def _may_be_title(block: Block) -> bool:
+    """True for one short line that begins with a capital and does not end within a sentence."""
+    opening = next((character for character in block.flat if character.isalnum()), "a")
+    return len(block.lines) == 1 and len(block.flat) <= 80 and not opening.islower() and block.flat[-1] not in ".,;:"
 
 
 def is_titled(line: str) -> bool:

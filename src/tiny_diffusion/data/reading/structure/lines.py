@@ -7,7 +7,7 @@ from ...language.words import HYPHENATED_WORD
 _HYPHENATED = re.compile(rf"(?<![^\W\d_])({HYPHENATED_WORD.pattern})-$")
 _BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++-[ \t]*\n[ \t\n]*[^\W\d_]+")
 _CLOSERS = "\"'”’»)]_*」』"
-_SENTENCE_END = ".!?…。！？:："
+_SENTENCE_END = ".!?…。．｡！？:："
 
 
 def known_words(text: str) -> frozenset[str]:
@@ -16,8 +16,12 @@ def known_words(text: str) -> frozenset[str]:
 
 
 def fold(text: str) -> str:
-    """``text`` with runs of white space as one space, without soft hyphens."""
-    return " ".join(text.replace("\u00ad", "").split())
+    """``text`` with runs of white space as one space, without soft hyphens.
+
+    A wide space stays wide, so that no narrow one comes between Chinese or Japanese signs.
+    """
+    parts = (" ".join(part.split()) for part in text.replace("\u00ad", "").split("\u3000"))
+    return "\u3000".join(part for part in parts if part)
 
 
 def ends_sentence(line: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 
 from ..document import Block, Removed
+from .headings import is_capitals, is_named_heading, is_numbered_heading
 
 _MARK = r"\[(?:\d{1,3}|[A-Za-z]|[*†‡])\]|\(\d{1,3}\)|\*{1,3}|[†‡§]"
 _BODY = re.compile(rf"[ \t]*({_MARK})[ \t]+\S")
@@ -11,19 +12,33 @@ _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=[\s.,;:!?…\
 _NUMBERED = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])\[[1-9]\d{0,2}\]")
 _NOTES_HEAD = re.compile(r"\W*(?:foot ?notes?|end ?notes?|notes?|fußnoten|anmerkungen|notas)[:.]?\W*", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<![^\s(\"“])\*[^\W_]")  # *so*: the book marks emphasis by stars
-_IN_BRACKETS = re.compile(r"\[(?:Footnote|Fußnote|Note)[^\[\]:]{0,12}:\s*([^\[\]]{0,20000})\]", re.IGNORECASE)
+_WORD = r"\[(?:Foot ?note|Fußnote|Side ?note|Note)\s*"
+_IN_BRACKETS = re.compile(
+    rf"{_WORD}([^\[\]:]{{0,12}}):\s*((?:[^\[\]]|\[[^\[\]]{{0,200}}\]){{0,20000}})\]"
+    rf"|^{_WORD}([^\[\]:]{{1,12}})\]:?[ \t]+((?:.+\n?)+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BRACKETED_MARK = re.compile(r"[ \n]?\[([^\[\]\s]{1,6})\]")
+_MANY = 3  # notes in brackets, from which every mark with one of their labels is taken out
 
 
 def drop_bracketed_notes(text: str, keep: bool, removed: Removed) -> str:
     """``text`` without ``[Footnote 1: ...]``; with ``keep`` only the brackets go."""
 
+    labels: set[str] = set()
+
     def without(match: re.Match[str]) -> str:
+        labels.add((match[1] or match[3] or "").strip())
+        note = match[2] or match[4] or ""
         if keep:
-            return match[1]
-        removed.add("notes", match[1])
+            return note
+        removed.add("notes", note)
         return ""
 
-    return _IN_BRACKETS.sub(without, text)
+    text, count = _IN_BRACKETS.subn(without, text)
+    if count < _MANY:
+        return text
+    return _BRACKETED_MARK.sub(lambda mark: "" if mark[1] in labels else mark[0], text)
 
 
 def mark_notes(blocks: list[Block]) -> None:
@@ -33,13 +48,33 @@ def mark_notes(blocks: list[Block]) -> None:
     if _EMPHASIS.search(text):
         bodies -= {"*", "**", "***"}
     used = {m[1] for m in _REFERENCE.finditer(text)} & bodies if bodies else set()
+    section = last = None  # the first block of a list of notes under its heading, and the note before
     for i, block in enumerate(blocks):
         if not block.kind and (m := _BODY.match(block.lines[0])) and m[1] in used:
             block.kind = "notes"
-            block.lines[0] = block.lines[0].lstrip().removeprefix(m[1]).lstrip()
             if i and not blocks[i - 1].kind and _NOTES_HEAD.fullmatch(blocks[i - 1].flat):
-                blocks[i - 1].kind = "headings"
+                blocks[i - 1].kind, section = "headings", i
+            _mark_rest(blocks, last, i, section)
+            last = i
+            block.lines[0] = block.lines[0].lstrip().removeprefix(m[1]).lstrip()
         block.lines = _without_marks(block.lines, used)
+    _mark_rest(blocks, last, len(blocks), None)
+
+
+def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None) -> None:
+    """Mark the further paragraphs of a note: those set in below it, and all between two notes of one list."""
+    if note is None:
+        return
+    between = blocks[note + 1 : stop]
+    listed = section is not None and section <= note and not any(b.kind or _is_heading(b.flat) for b in between)
+    for block in between:
+        if block.kind or not (listed or all(line[:2].isspace() for line in block.lines)):
+            return
+        block.kind = "notes"
+
+
+def _is_heading(text: str) -> bool:
+    return is_numbered_heading(text) or is_named_heading(text) or is_capitals(text)
 
 
 def _without_marks(lines: list[str], used: set[str]) -> list[str]:

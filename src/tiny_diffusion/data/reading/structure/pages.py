@@ -15,6 +15,9 @@ _HEAD = re.compile(
     r"^[ \t]*(?:(\d{1,4})[ \t]{3,}(\S[^\n]{0,70})|(\S[^\n]{0,70}?)[ \t]{3,}(\d{1,4}))[ \t]*$", re.MULTILINE
 )
 _LONE_NUMBER = re.compile(r"[-–—.\[(\s]*(?:\d{1,4}|[ivxl]{2,7})[-–—.\])\s]*")
+_YEAR = re.compile(r"1[0-9]{3}\.|20[0-9]{2}\.")  # a page number has no full stop
+_ONLY_NUMBER = re.compile(r"\s*\d{1,8}\.?\s*")
+_LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$", re.MULTILINE)
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 
 
@@ -32,20 +35,33 @@ def drop_page_marks(text: str, removed: Removed) -> str:
     numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
     if len(numbers) >= _MANY and _rising(numbers):
         text = gone("pages", _BRACED_NUMBER, text)
-    return _without_running_heads(text, removed)
+    return _without_running_heads(_without_line_numbers(text, removed), removed)
 
 
-def mark_furniture(blocks: list[Block]) -> None:
-    """Set the kind of separators and page numbers; a separator within a block goes at once."""
+def mark_furniture(blocks: list[Block], removed: Removed) -> None:
+    """Set the kind of separators and page numbers; a separator, or a line with only a number, within a block goes."""
     for block in blocks:
-        lines = [line for line in block.lines if not (_SEPARATOR.fullmatch(line) and len(line.strip()) > 2)]
+        lines = list(block.lines)
+        for place, line in enumerate(() if block.kind else block.lines[:-1]):
+            if kind := _furniture(line, place):
+                removed.add(kind, line)
+                lines.remove(line)
         flat = " ".join(lines).strip()
         if not flat or _SEPARATOR.fullmatch(flat):
             block.kind = block.kind or "separators"
         elif _LONE_NUMBER.fullmatch(flat):
-            block.kind = block.kind or "pages"
+            block.kind = block.kind or ("headings" if _YEAR.fullmatch(flat) else "pages")
         else:
             block.lines = lines
+
+
+def _furniture(line: str, place: int) -> str:
+    """What a line within a block is, if it is no text; the number above a stanza counts as its heading."""
+    if _SEPARATOR.fullmatch(line) and len(line.strip()) > 2:
+        return "separators"
+    if _ONLY_NUMBER.fullmatch(line):
+        return "pages" if place else "headings"
+    return ""
 
 
 def _without_running_heads(text: str, removed: Removed) -> str:
@@ -62,6 +78,17 @@ def _without_running_heads(text: str, removed: Removed) -> str:
             parts += [text[end : match.start()], f"\n\n{number}\n\n"]
             end = match.end()
     return "".join([*parts, text[end:]])
+
+
+def _without_line_numbers(text: str, removed: Removed) -> str:
+    """``text`` without the numbers 5, 10, 15 ... at the ends of lines of verse."""
+    found = [int(match[1]) for match in _LINE_NUMBER.finditer(text)]
+    steps = sum(b - a in (5, 10) or b in (5, 10) for a, b in zip([0, *found], found, strict=False))
+    if len(found) < _MANY or steps < 0.9 * len(found):
+        return text
+    for number in found:
+        removed.add("pages", str(number))
+    return _LINE_NUMBER.sub("", text)
 
 
 def _rising(numbers: list[int]) -> bool:

@@ -12,9 +12,14 @@ _EARLY = 0.92  # share of the wrap width within which the next word must have ha
 _EARLY_PAIR = 0.7  # the same for two lines, which tell less
 _MOST, _SOME = 0.6, 0.25  # shares of lines that end early: in verse, and in verse whose lines begin with capitals
 _VERSE_BOOK = 0.25  # share of all lines that end early in a book of verse
-_FEW, _LITTLE = 5, 0.1  # in a book of verse, fewer lines or a larger share than this is verse
+_NARROW, _SHORT_LINES = 45, 0.15  # no prose is set so narrow if so many lines leave room for the next word
+_MANY = 20  # lines from which a narrow book tells whether it is verse
+_LITTLE = 0.1  # in a book of verse, a block with a larger share than this is verse
+_STOPPED = 0.9  # share of lines that end in a sign of punctuation in Chinese and Japanese verse
+_HAN_LINE = 16  # signs in the longest line of verse without punctuation
 _CAPITALS = 0.9  # share of lines that begin with a capital in verse whose lines are long
 _TURNED = 3  # columns by which the rest of a long line of verse is set in
+_HAN_NAME = 5  # signs in the longest name of a speaker in Chinese or Japanese
 _SPEAKERS = 3  # speeches under a name from which a book is taken for a play
 _COLUMNS = 72  # the usual width of plain text, where a speech alone must tell whether it is verse
 _NAME = re.compile(r"[^\W\d_a-zß-öø-ÿ][^\Wa-zß-öø-ÿ]+(?:[ .,'’&-]+[^\W\d_a-zß-öø-ÿ][^\Wa-zß-öø-ÿ]*){0,4}[.:]?")
@@ -31,6 +36,9 @@ def mark_verse(blocks: Sequence[Block]) -> None:
     several = [block for block in blocks if len(block.lines) > 1 and not block.kind]
     ends = [early for block in several for early in _early_ends(block.lines, width)]
     verse_book = bool(ends) and sum(ends) / len(ends) > _VERSE_BOOK
+    if len(ends) >= _MANY and width <= _NARROW:
+        full = [early for block in several for early in _early_ends(block.lines, width / _EARLY)]
+        verse_book = verse_book or sum(full) / len(full) > _SHORT_LINES
     for block in several:
         if is_verse(block.lines, width, verse_book):
             block.kind, block.lines = "verse", _unturned(block.lines, width, verse_book)
@@ -38,6 +46,9 @@ def mark_verse(blocks: Sequence[Block]) -> None:
 
 def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool:
     """Whether two or more lines, in a book that is wrapped at ``width``, end by themselves and not at the margin."""
+    flat = "".join(lines)
+    if 2 * sum(map(is_han, flat)) > len(flat):
+        return _is_han_verse([line.strip() for line in lines])
     own = _unturned(lines, width, verse_book)
     early = _early_ends(lines, width)
     if len(own) < 2 or not early:
@@ -47,11 +58,21 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
         return short and _early_ends(own, round(_EARLY_PAIR * width / _EARLY))[0]
     share = sum(early) / len(early)
     capitals = sum(_opens_with_capital(line) for line in own) / len(own)
-    if verse_book and (len(early) < _FEW or share >= _LITTLE):
+    if verse_book and (capitals >= _CAPITALS or share >= _LITTLE or max(map(len, own)) <= _NARROW):
         return True
     if capitals < _CAPITALS and not any(_early_ends(lines, max(len(line.strip()) for line in lines))):
         return False  # prose that is wrapped more narrowly than the rest
     return share >= _MOST or (share >= _SOME and capitals >= _CAPITALS)
+
+
+def _is_han_verse(lines: Sequence[str]) -> bool:
+    """Whether lines of Chinese or Japanese are verse: each is a clause; prose breaks off wherever its line is full."""
+    stopped = sum(not line[-1].isalnum() for line in lines[:-1])
+    short = max(map(len, lines)) <= _HAN_LINE
+    even = len(set(map(len, lines))) == 1
+    if "".join(lines).isalnum():
+        return short and even
+    return stopped >= _STOPPED * (len(lines) - 1) and (short or even)
 
 
 def join_block(block: Block, known: frozenset[str]) -> str:
@@ -66,7 +87,7 @@ def join_block(block: Block, known: frozenset[str]) -> str:
     return fold(join_lines(block.lines, known))
 
 
-def _early_ends(lines: Sequence[str], width: int) -> list[bool]:
+def _early_ends(lines: Sequence[str], width: float) -> list[bool]:
     """For each line but the last, whether the first word of the next one would have fitted behind it."""
     return [
         len(line.strip()) + 1 + len(_first_word(after.strip())) <= _EARLY * width
@@ -104,8 +125,12 @@ def _unturned(lines: Sequence[str], width: int, verse_book: bool = False) -> lis
 
 
 def _mark_speeches(blocks: Sequence[Block]) -> None:
-    named = [b for b in blocks if len(b.lines) > 1 and not b.kind and _NAME.fullmatch(b.lines[0].strip())]
+    named = [b for b in blocks if len(b.lines) > 1 and not b.kind and _is_name(b.lines[0].strip())]
     names = Counter(block.lines[0].strip() for block in named)
     if len(named) >= _SPEAKERS and max(names.values()) > 1:
         for block in named:
             block.kind = "speech"
+
+
+def _is_name(line: str) -> bool:
+    return _NAME.fullmatch(line) is not None and not (is_han(line[0]) and len(line) > _HAN_NAME)
