@@ -150,7 +150,8 @@ def test_a_real_run_as_a_film(writer: Writer, sampler: str, length: int) -> None
     recording = Recording(writer.writing("The old", settings))
     live = list(frames(recording, writer.tokenizer))
     assert recording.texts == writer.write("The old", settings)
-    assert len(live) == len(recording.states) + 1 and live[-1].text == recording.texts[0].text
+    shown = [state for state in recording.states if any(part.text == 0 for part in state.stretches)]
+    assert len(live) >= len(shown) + 1 and live[-1].text == recording.texts[0].text
     for text in recording.texts:
         seen = film(recording.states, text, writer.tokenizer)
         assert len(seen) == len(recording.states) + 1
