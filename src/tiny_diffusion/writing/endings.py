@@ -149,53 +149,45 @@ class Endings:
         law of such texts, unless all but one of ``TRIES`` fail: in the last one the end is forced.
         ``stretches``: of each row, so far.
         """
-        length, filler = done.shape[1] - self.given, self.filler
+        length = done.shape[1] - self.given
         rows = [r for r, ids in enumerate(done.tolist()) if r not in refused and self._end(ids, length) is None]
+        ended: dict[int, Ended] = {}
+        for attempt in range(TRIES):
+            left = [row for row in rows if row not in ended]
+            if left:
+                last = self.given + longest(length) - self.hidden
+                parts = tuple(replace(stretches[row], last=last, draw=-2 - attempt) for row in left)
+                found = yield from self._attempt(done[left], sure[left], left, parts, forced=attempt == TRIES - 1)
+                ended |= found
+        return ended
+
+    def _attempt(
+        self, done: Tensor, sure: Tensor, rows: Sequence[int], parts: tuple[Stretch, ...], *, forced: bool
+    ) -> Generator[WritingState, None, dict[int, Ended]]:
+        """Every moment of one draw of the ends of some rows, by row the texts that end; all of them if ``forced``."""
+        length, filler = done.shape[1] - self.given, self.filler
         end = self.given + longest(length)
         start = max(self.given, min(self.given + shortest(length), end - _ROOM))
         first = max(0, end - filler.context)
-        forced = EndsSentence(filler.tokenizer, self.language, self._closing)
-        steps, ended = 0, dict[int, Ended]()
-        for attempt in range(TRIES):
-            if not rows:
-                break
-            rules = [*([forced] if attempt == TRIES - 1 else []), *self.rules]
-            block = torch.cat((done[rows, first:start], done.new_full((len(rows), end - start), MASK)), dim=1)
-            places = torch.arange(first, end, device=done.device).expand_as(block)
-            permit = filler.rules(rules, ahead=done[rows, :first].tolist())
-            numbers = [filler.numbers[row] for row in rows]
-            parts = [
-                replace(stretches[row], last=end - self.hidden, draw=stretches[row].draw + attempt + 1) for row in rows
-            ]
-            found = dict[int, tuple[int, int]]()  # by row: where it ends, and after how many steps
-            for state in filler.in_order(block, [places == place for place in range(start, end)], numbers, permit):
-                ids = torch.cat((done[rows, :first], state.ids), dim=1)
-                confidence = torch.cat((sure[rows, :start], state.confidence[:, start - first :]), dim=1)
-                given = (torch.arange(end) < self.given).expand(ids.shape)
-                own = slice(self.hidden, None)
-                yield WritingState(
-                    ids[:, own].clone(),
-                    confidence[:, own].clone(),
-                    state.step,
-                    state.steps,
-                    given[:, own],
-                    tuple(parts),
-                )
-                steps += 1
-                for i, row in enumerate(rows):
-                    if (
-                        row not in found
-                        and (stop := self._end(ids[i, : start + state.step].tolist(), length)) is not None
-                    ):
-                        found[row] = stop, steps
-                if len(found) == len(rows):
-                    break
+        block = torch.cat((done[:, first:start], done.new_full((len(rows), end - start), MASK)), dim=1)
+        places = torch.arange(first, end, device=done.device).expand_as(block)
+        last_rules = [EndsSentence(filler.tokenizer, self.language, self._closing)] if forced else []
+        permit = filler.rules([*last_rules, *self.rules], ahead=done[:, :first].tolist())
+        numbers, own = [filler.numbers[row] for row in rows], slice(self.hidden, None)
+        found: dict[int, Ended] = {}
+        for state in filler.in_order(block, [places == place for place in range(start, end)], numbers, permit):
+            ids = torch.cat((done[:, :first], state.ids), dim=1)
+            confidence = torch.cat((sure[:, :start], state.confidence[:, start - first :]), dim=1)
+            given = (torch.arange(end) < self.given).expand(ids.shape)[:, own]
+            yield WritingState(ids[:, own].clone(), confidence[:, own].clone(), state.step, state.steps, given, parts)
             for i, row in enumerate(rows):
-                stop, taken = found.get(row, (end, steps))
-                if row in found or attempt == TRIES - 1:
-                    ended[row] = Ended(ids[i, self.hidden : stop], confidence[i, self.hidden : stop], parts[i], taken)
-            rows = [row for row in rows if row not in ended]
-        return ended
+                stop = self._end(ids[i, : start + state.step].tolist(), length)
+                if row not in found and (stop is not None or (forced and state.step == state.steps)):
+                    inside = slice(self.hidden, stop)
+                    found[row] = Ended(ids[i, inside], confidence[i, inside], parts[i], state.step)
+            if len(found) == len(rows):
+                break
+        return found
 
     def _end(self, ids: list[int], length: int) -> int | None:
         """Number of tokens up to the last end that is late enough for a text of ``length`` tokens, if there is one."""
