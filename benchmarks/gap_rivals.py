@@ -18,7 +18,7 @@ from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.lengths import equal_lengths
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling.left_to_right import left_to_right
+from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.writing.filler import Filler, Row
 from tiny_diffusion.writing.infilling.template import escape
 from tiny_diffusion.writing.writer import Writer, finish

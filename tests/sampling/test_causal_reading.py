@@ -12,7 +12,7 @@ from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.draw import choose, forbid, penalise
-from tiny_diffusion.sampling.left_to_right import left_to_right
+from tiny_diffusion.sampling.in_order import left_to_right
 
 PLAIN = GenerationConfig(temperature=1.0, precision="float32")
 

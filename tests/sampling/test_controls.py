@@ -36,7 +36,6 @@ from tiny_diffusion.training.run_time import measure_pace
 from tiny_diffusion.training.step import RunningStep, Stepper
 from tiny_diffusion.training.trainer import Trainer
 from tiny_diffusion.writing.filler import Filler
-from tiny_diffusion.writing.repair import Repair
 from tiny_diffusion.writing.writer import Writer
 
 SHAPE = ModelConfig(d_model=16, n_layers=2, n_heads=2, d_ff=32, context=16, dropout=0.0, controls=True)
@@ -357,17 +356,16 @@ def test_the_command_line_takes_controls(data: Processed, controlled: ProjectCon
     assert result.exit_code == 2 and "mach" in result.output
 
 
-@pytest.mark.parametrize("how", ["gap", "search", "must", "rewrite", "redrawn", "blocks"])
+@pytest.mark.parametrize("how", ["gap", "search", "must", "rewrite", "in order", "blocks"])
 def test_every_way_to_write_is_controlled(data: Processed, controlled: ProjectConfig, how: str) -> None:
     writer = Writer(taught_checkpoint(controlled, data).build(torch.device("cpu")), data.tokenizer)
 
     def text(**changes: object) -> str:
         settings = EXACT.model_copy(update={"length": 40, "steps": 40, "gap_tokens": 8, "guidance": 4.0, **changes})
-        if how == "redrawn":  # one token of a settled row is drawn again and must change
-            row = torch.tensor([data.tokenizer.encode("The old miller sold it.", 1)])
-            row[0, 2] = MASK
-            repair = Repair(Filler(writer.model, data.tokenizer, settings), [])
-            [state] = repair.redrawn(row, {2: {NUM_RESERVED}}, torch.Generator().manual_seed(0))
+        if how == "in order":
+            row, filler = torch.full((1, 8), MASK), Filler(writer.model, data.tokenizer, settings)
+            turns = list(torch.eye(8, dtype=torch.bool)[:, None])
+            *_, state = filler.in_order(row, turns, [torch.Generator().manual_seed(0)], filler.rules())
             return str(state.ids.tolist())
         if how == "rewrite":
             return writer.rewrite("The old miller sold it.", settings)[0].text

@@ -18,7 +18,7 @@ from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import denoise, settled_prefix
 from tiny_diffusion.sampling.draw import draw, forbid, nucleus, restrict
-from tiny_diffusion.sampling.left_to_right import left_to_right
+from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
 from tiny_diffusion.sampling.samplers import ADAPTIVE
 from tiny_diffusion.sampling.samplers import SAMPLERS as ALL

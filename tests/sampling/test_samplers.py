@@ -21,7 +21,7 @@ from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.denoise import DenoisingState, denoise, share_steps, split_blocks
 from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
-from tiny_diffusion.sampling.left_to_right import left_to_right
+from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.sampling.samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
 from tiny_diffusion.writing.reading import most_passes
 from tiny_diffusion.writing.writer import Writer

@@ -17,7 +17,6 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.show.frames import Recording, film
-from tiny_diffusion.writing import filler
 from tiny_diffusion.writing.drafts import Drafts
 from tiny_diffusion.writing.filler import Filler
 from tiny_diffusion.writing.infilling import infill
@@ -256,8 +255,8 @@ def test_what_writing_promises_holds_for_each_reading(writer: Writer, reading: s
 
 @torch.no_grad()
 def test_the_causal_reading_slides_over_long_texts(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A token that is drawn again because it breaks a character has another probability, that among those that do not.
-    monkeypatch.setattr(filler, "whole_characters", lambda *_: None)
+    # Where a token would break a character, the probability is that among those that do not.
+    monkeypatch.setattr(Filler, "rules", lambda *_, **__: None)
     settings = SHORT.model_copy(update={"reading": "causal", "length": 100, "layout": "free"})
     [text] = writer.write("", settings)
     ids = list(text.ids)

@@ -10,7 +10,8 @@ from tiny_diffusion.checkpoint import new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BookTokenizer
-from tiny_diffusion.writing.endings import EndsSentence, last_end, longest, shortest
+from tiny_diffusion.writing.endings import EndsSentence, is_well_ended, last_end, longest, shortest
+from tiny_diffusion.writing.rules import Place
 from tiny_diffusion.writing.writer import Writer
 
 FAST = GenerationConfig(temperature=1.0, steps=4, precision="float32", num_samples=3)
@@ -21,13 +22,54 @@ def test_bounds() -> None:
     assert [longest(n) for n in (1, 4, 10, 100)] == [1, 4, 11, 110]
 
 
-def test_a_rule_asks_for_a_late_end() -> None:
+def test_where_sentences_end() -> None:
     letters = BookTokenizer([], "bpe")
     ids, short = letters.encode("He came. So"), letters.encode("Mr. J.")
     assert last_end(ids, letters, "en") == 8 and last_end(short, letters, "en") == 0
-    assert EndsSentence(letters, "en", within=3).places(ids, [True] * 11) == []
-    assert EndsSentence(letters, "en", within=2).places(ids, [True] * 11) == [(10, 11)]
-    assert EndsSentence(letters, "en", within=2).places(ids, [True] * 10 + [False]) == []
+    assert last_end(letters.encode("He came. So he,."), letters, "en") == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "well"),
+    [
+        ("He came.", True),
+        ("“Go!” he said.", True),
+        ("“Go!”", True),
+        ("“Go. Then go!”", True),
+        ("Go!”", False),
+        ("“Go.”\n\nStay.”", False),
+        ("laughing, ”.", False),
+        ('laughing, ".', False),
+        ('"Go."', True),
+        ('Go."', False),
+        ("He came,.", False),
+        ("He came .", False),
+        ("He came—.", False),
+        ("He came!", True),
+        ("Il vint !", True),
+        ("«\u202fIl vint\u202f!\u202f»", True),
+        ("„Komm.“", True),
+        ("(He came.)", True),
+        ("He came.)", False),
+        ("“It’s the boys’.”", True),
+    ],
+)
+def test_which_ends_are_clumsy(text: str, well: bool) -> None:
+    assert is_well_ended(text) == well
+
+
+def test_the_last_two_tokens_of_a_forced_end() -> None:
+    letters = BookTokenizer([], "bpe")
+    closing = torch.tensor([chr(i) in ".!" for i in range(256)])
+    rule = EndsSentence(letters, "en", closing)
+
+    def allowed(before: str, left: int) -> set[str]:
+        mask = rule.allowed(Place(before, left=left))
+        return {chr(i) for i in mask.nonzero().flatten().tolist()}
+
+    assert {"a", " ", "."} <= allowed("He came", 2)
+    assert allowed("He came", 0) == {".", "!"} and allowed("He came,", 0) == set() and allowed("Mr", 0) == {"!"}
+    assert {"a", "z", "Q"} <= allowed("He came, ", 1) and not {".", " ", ","} & allowed("He came", 1)
 
 
 @pytest.mark.parametrize(

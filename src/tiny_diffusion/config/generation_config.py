@@ -95,8 +95,8 @@ class Continuation(Config):
     """sentence: the text ends with a whole sentence after 0.8 to 1.1 times as many tokens as asked for; token: it stops
     after as many."""
     layout: Literal["book", "free"] = "book"
-    """book: a text begins like a paragraph (its prompt too, if the model has learnt marks), and white space other than
-    a space or a blank line is drawn again (for models trained on paragraphs); free: as the model draws it."""
+    """book: a text begins like a paragraph (its prompt too, if the model has learnt marks), and white space is a space
+    or a blank line (for models trained on paragraphs); free: as the model draws it."""
 
 
 class Gaps(Config):
@@ -127,10 +127,10 @@ class Texts(Config):
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Seed of the random draws."""
     words: Literal["known", "book", "free"] = "known"
-    """known: words that are neither in the book nor in common use in its language are drawn again, names and numbers
-    that are not in the book; book: all words that are not in the book; free: none."""
+    """known: only words of the book or in common use in its language are written, of names and numbers those of the
+    book; book: only words of the book; free: any."""
     max_copied_words: int = Field(0, ge=0)
-    """Draw again where a longer run of words is copied from the training text; 0: no limit."""
+    """Most words in a row that may be copied from the training text; 0: no limit."""
 
 
 class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, Reading, Order):

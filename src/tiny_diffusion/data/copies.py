@@ -1,6 +1,7 @@
 """An index of the words of the training text that finds how long any text runs along with it."""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ class CopyIndex:
             ids.extend(self._identity.setdefault(word, len(self._identity) + 1) for word in split_words(text))
             ids.append(BOUNDARY)
         self._starts = np.array(starts, dtype=np.int64)
+        self._names = list(self._identity)
         self._ids = np.array(ids, dtype=np.int64)
         self._order = np.asarray(divsufsort(self._ids), dtype=np.int64) if ids else self._ids
 
@@ -67,6 +69,21 @@ class CopyIndex:
             Matches(found, length[end - 1 - len(found) : end - 1], place[end - 1 - len(found) : end - 1])
             for found, end in zip(words, ends, strict=True)
         ]
+
+    def following(self, words: Sequence[str]) -> frozenset[str]:
+        """The folded words that stand behind ``words``, at least one, somewhere in the source."""
+        ids = [self._identity.get(word, UNKNOWN) for word in words]
+        if UNKNOWN in ids:
+            return frozenset()
+
+        def run(place: int) -> list[int]:
+            found: list[int] = self._ids[place : place + len(ids)].tolist()
+            return found
+
+        first = bisect_left(self._order, ids, key=run)
+        end = bisect_right(self._order, ids, lo=first, key=run)
+        behind = np.unique(self._ids[self._order[first:end] + len(ids)])
+        return frozenset(self._names[i - 1] for i in behind.tolist() if i != BOUNDARY)
 
     def _match(self, ids: IntArray) -> tuple[IntArray, IntArray]:
         """Length and place of the longest run from each of ``ids`` on; the last id must be unknown."""

@@ -4,9 +4,11 @@ Shapes: B rows, T tokens, V text vocabulary, K controls.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import GenerationConfig
+from ..data.tokenizer import BOS
 from ..model.cache import KeyValueCache
 from ..model.decoder import Decoder
 from ..model.transformer import Transformer
@@ -28,6 +30,17 @@ class CausalReader:
         self.guided = self.levels is not None and settings.guidance != 1
         self.cache = KeyValueCache(model.config.context)
         self.decoder: Decoder | None = None
+        self.read = 0  # tokens read, BOS among them
+
+    def logits(self, ids: Tensor, where: Tensor) -> Tensor:
+        """Float32 logits (B, V) of the place in ``where`` (B, T), the same one in every row of ``ids`` (B, T).
+
+        From call to call the rows are the same up to the place before, and the place moves on.
+        """
+        place = int(where[0].nonzero()[0])
+        new = F.pad(ids[:, :place], (1, 0), value=BOS)[:, self.read :]
+        self.read = place + 1
+        return self.next_logits(new)
 
     @torch.inference_mode()
     def next_logits(self, new: Tensor) -> Tensor:

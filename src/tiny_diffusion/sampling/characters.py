@@ -40,6 +40,7 @@ _STEPS: tuple[tuple[tuple[int, int, int], ...], ...] = (
 """For each state of the automaton, 0 between characters: first byte, last byte, and the state after them."""
 _BETWEEN, _ANYWHERE = 1, (1 << len(_STEPS)) - 1  # sets of states are bits of a number
 _WHOLE, _OPEN = 0, -1  # kinds of token: whole characters only; MASK
+_NEAR = 9  # tokens on either side that show a character of 4 bytes whole
 _WHOLE_MOVES = (0, *(None for _ in _STEPS[1:]))
 Moves = tuple[int | None, ...]
 """For each state the one after a token, None if the token cannot follow."""
@@ -68,6 +69,7 @@ class WholeCharacters:
             [reduce(int.__or__, column) for column in zip(*(before[k] for k in drawn), strict=True)],
         ]
         self._permitted: dict[tuple[int, int], Tensor] = {}
+        self._allowed = allowed
 
     def choose(
         self,
@@ -96,12 +98,19 @@ class WholeCharacters:
             done += count
         return tokens, chances
 
-    def choose_next(
-        self, block: Tensor, place: int, logits: Tensor, settings: GenerationConfig, numbers: Numbers
-    ) -> tuple[Tensor, Tensor]:
-        """As ``choose``, for the position ``place`` of every row of ``block`` (B, T); all after it are open."""
-        at = torch.arange(block.shape[1], device=block.device).expand_as(block)
-        return self.choose(block.masked_fill(at >= place, MASK), at == place, logits, settings, numbers)
+    def permitted(self, ids: Sequence[int], place: int) -> Tensor:
+        """Tokens (V,) that may stand at ``place`` of a row, so that MASKs and tokens after it spell whole characters.
+
+        All may stand there if given tokens allow none.
+        """
+        first = max(0, place - _NEAR)
+        kinds = self._kinds[ids[first : place + _NEAR]].tolist()
+        kinds[place - first] = _OPEN
+        states, needed = self._ends(kinds)
+        for kind in kinds[: place - first]:
+            states = self._after[kind][states]
+        mask = self._mask(states, needed[place - first + 1])
+        return mask if bool(mask.any()) else self._mask(_ANYWHERE, _ANYWHERE)
 
     def _mend(
         self,
@@ -120,7 +129,8 @@ class WholeCharacters:
         for place, kind in enumerate(kinds):
             if place in drawn and not self._after[kind][states] & needed[place + 1]:
                 i = drawn[place]
-                left = logits[i : i + 1].masked_fill(~self._mask(states, needed[place + 1], logits), -torch.inf)
+                good = self._mask(states, needed[place + 1])[: logits.shape[1]].to(logits.device)
+                left = logits[i : i + 1].masked_fill(~good, -torch.inf)
                 if left.max() > -torch.inf:
                     token, chance = choose(left, settings, numbers)
                     tokens[i], chances[i] = token[0], chance[0]
@@ -141,13 +151,15 @@ class WholeCharacters:
                     return states, needed[::-1]
         return _ANYWHERE, needed[::-1]
 
-    def _mask(self, states: int, needed: int, logits: Tensor) -> Tensor:
+    def _mask(self, states: int, needed: int) -> Tensor:
         """Tokens (V,) that lead from one of ``states`` to one of ``needed``."""
         key = states, needed
         if key not in self._permitted:
             good = np.array([bool(moved[states] & needed) for moved in self._after[:-1]])
-            self._permitted[key] = torch.from_numpy(good[self._kinds[NUM_RESERVED:]])
-        return self._permitted[key][: logits.shape[1]].to(logits.device)
+            mask = torch.from_numpy(good[self._kinds[NUM_RESERVED:]])
+            mask[self._allowed :] = False
+            self._permitted[key] = mask
+        return self._permitted[key]
 
 
 def moves(token: bytes) -> Moves:

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Literal
 
 from ..data.tokenizer import MASK, BookTokenizer
-from ..writing.layout import Span
 from ..writing.results import Refused, Run, WritingState, Written
+from ..writing.rules import Span
 
 MOST_FRAMES = 300
 """Frames of a film at most: more make files and memory large, and no animation better."""

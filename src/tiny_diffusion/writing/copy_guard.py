@@ -1,31 +1,82 @@
 """The novelty guard: it limits how many words in a row are copied from the training text. Given text is exempt.
 
 Slots: slot 2i of a text is its word i; slot 2i + 1 is what stands between the words i and i + 1.
+Shapes: V text vocabulary.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
 
 from ..data.copies import CopyIndex
-from ..data.language.words import split_words, word_spans
-from ..data.tokenizer import BookTokenizer
-from .layout import Span, token_spans, tokens_of
-from .repair import ROUNDS
+from ..data.language.words import split_words, word_spans, words_so_far
+from ..data.tokenizer import NUM_RESERVED, BookTokenizer
+from .rules import Place, Span, token_spans, tokens_of
+
+_KEPT = 4096  # runs of which the words that follow are kept
 
 
-@dataclass(frozen=True)
 class NoveltyGuard:
-    """A rule for ``repair``: no run of more than ``limit`` words that holds a written token occurs in the indexed text.
+    """A rule: no run of more than ``limit`` words that holds a written token occurs in the indexed text.
 
     Words are compared as ``evaluation.text_quality.novelty`` compares them: without case and punctuation, across line
     breaks. A run of given text alone may have any length.
     """
 
-    index: CopyIndex
-    tokenizer: BookTokenizer
-    limit: int
-    patience: int = 0  # bar the words at once: the model is mostly sure of a copy and would draw it again
-    rounds: int = ROUNDS
+    def __init__(self, index: CopyIndex, tokenizer: BookTokenizer, limit: int) -> None:
+        self.index, self.tokenizer, self.limit = index, tokenizer, limit
+        self._following = lru_cache(_KEPT)(index.following)
+        self._one = defaultdict[tuple[bool, str], list[int]](list)  # tokens of one word, and whether that is a new one
+        self._several = defaultdict[str, list[tuple[int, list[str]]]](list)  # by their first word
+        self._going_on = list[tuple[int, bytes]]()  # tokens that may go on with a character
+        for token in range(tokenizer.text_vocab_size):
+            spelled = tokenizer.token_bytes(NUM_RESERVED + token)
+            words = split_words(text := spelled.decode("utf-8", "ignore"))
+            if len(words) == 1:
+                self._one[bool(words_so_far("a" + text)[0]), words[0]].append(token)
+            elif words:
+                self._several[words[0]].append((token, words))
+            if spelled[0] & 0xC0 == 0x80:
+                self._going_on.append((token, spelled))
+        self._most = max((len(words) for group in self._several.values() for _, words in group), default=1)
+
+    def allowed(self, place: Place) -> Tensor | None:
+        """Tokens (V,) after which no run is too long, and the word in progress is no beginning of one that makes it so.
+
+        None if no run is near the limit.
+        """
+        words, begun = words_so_far(place.before)
+        ended = [*words, begun] if begun else words
+        barred = [token for start in self._starts(words, begun) for token in self._one[False, start]]
+        barred += [token for start in self._starts(ended, "") for token in self._one[True, start]]
+        near = ended[len(ended) - max(0, self.limit + 1 - self._most) :]
+        if self._most > 1 and len(ended) + self._most > self.limit:
+            for first in self._following(tuple(near)) if near else list(self._several):
+                barred += [t for t, own in self._several.get(first, ()) if self._breaks([*ended, *own], len(ended))]
+        for token, spelled in self._going_on if place.pending else ():
+            text = place.before + (place.pending + spelled).decode("utf-8", "ignore")
+            if self._breaks(split_words(text), len(words)):
+                barred.append(token)
+        if not barred:
+            return None
+        mask = torch.ones(self.tokenizer.text_vocab_size, dtype=torch.bool)
+        mask[barred] = False
+        return mask
+
+    def _starts(self, words: Sequence[str], begun: str) -> list[str]:
+        """What could go on with ``begun`` towards a word that makes the run of the ``words`` before it too long."""
+        if len(words) < self.limit:
+            return []
+        onward = [word[len(begun) :] for word in self._following(tuple(words[-self.limit :])) if word.startswith(begun)]
+        return [word[:end] for word in onward for end in range(1, len(word) + 1)]
+
+    def _breaks(self, words: Sequence[str], first: int) -> bool:
+        """Whether one of ``words`` from number ``first`` on ends a run that is too long."""
+        ends = range(max(first, self.limit), len(words))
+        return any(words[end] in self._following(tuple(words[end - self.limit : end])) for end in ends)
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Tokens whose change breaks every copied run that is too long; few words in a long run, from its end."""
@@ -33,14 +84,11 @@ class NoveltyGuard:
         chosen = [slots[slot] for slot in breaking_slots(lengths, self.limit, [bool(own) for own in slots])]
         return [(own[0], own[-1] + 1) for own in chosen]
 
-    def completion(self, ids: Sequence[int], free: Sequence[bool], place: Span) -> None:
-        """No list says what breaks a copied run: it is drawn again."""
-
-    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> str:
+    def refusal(self, ids: Sequence[int], free: Sequence[bool]) -> str:
         """The error about the first run that could not be broken."""
         words = self.first_run(ids, free)
         return (
-            f"generation.max_copied_words={self.limit} cannot be kept: after {ROUNDS} draws the text still holds "
+            f"generation.max_copied_words={self.limit} cannot be kept: the text still holds "
             f'{len(words)} words of the training text, "{" ".join(words)}"; raise the limit or generation.temperature'
         )
 

@@ -1,9 +1,10 @@
-"""Endings: a text that stops within a sentence is written on, or its end drawn anew, until a sentence ends.
+"""Endings: a text that stops within a sentence is written again from a little before its end, until a sentence ends.
 
-Shapes: B rows, T tokens.
+Shapes: B rows, T tokens, V text vocabulary.
 """
 
 import math
+import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,65 +13,49 @@ import torch
 from torch import Tensor
 
 from ..data.language.segmentation import sentence_ends
-from ..data.tokenizer import MASK, BookTokenizer
-from ..sampling.denoise import DenoisingState
+from ..data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from .filler import Edge, Filler
 from .infilling.boundaries import Edges
-from .layout import Span, token_spans
-from .repair import Repair, Rule
+from .layout import BREAK
 from .results import Outcome, Stretch, WritingState
+from .rules import Place, Rule, Span, read_bytes, token_spans
 
 SHORTEST, LONGEST = 0.8, 1.1
 """Where a text may end, as shares of the length that is asked for."""
+TRIES = 4  # draws of an end; in the last one it is forced
 _ROOM = 4  # fewest tokens in which an end is drawn
-_SEEN = 96  # tokens that show whether the last of them end a sentence
+_SEEN = 256  # tokens that show whether the last of them end a sentence, and which quotation they close
 _NEXT = " Hm"
 """A possible continuation of a text that breaks off: no name and no number, so that "Mr." or "J." ends no sentence."""
+_CLUMSY = re.compile(r"(?:[,;:—–(\[-][\s\"”’»›)\]]*[.!?…]|\s[.…])[.!?…]*\W*$")
+_CLOSERS = re.compile(r"[^\w.!?…。！？]*$")
+_OPENERS = {"”": "“„", "’": "‘‚", "»": "«", "›": "‹", "“": "„", "«": "»", ")": "(", "]": "["}
 
 
-@dataclass(frozen=True)
-class EndsSentence:
-    """A rule for ``repair``: a sentence ends within the last ``within`` tokens of the text, at least with the last."""
-
-    tokenizer: BookTokenizer
-    language: str
-    within: int
-    patience: int = 0
-    rounds: int = 16
-
-    def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
-        """The last token, if no sentence ends there or shortly before."""
-        near = ids[-_SEEN - self.within :]
-        done = len(near) - last_end(near, self.tokenizer, self.language) <= self.within
-        return [(len(ids) - 1, len(ids))] if free[-1] and not done else []
-
-    def completion(self, ids: Sequence[int], free: Sequence[bool], place: Span) -> None:
-        """No list of words ends a sentence: the token is drawn again."""
-
-    def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
-        """As many tokens as show where the last sentence ends."""
-        return min(_SEEN, len(ids))
-
-    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
-        """Leave the text without an end."""
+def is_well_ended(text: str) -> bool:
+    """Whether ``text``, which ends with a sentence, has a word before the mark, and closes nothing that is not open."""
+    if _CLUMSY.search(text):
+        return False
+    paragraph = text[text.rfind(BREAK) + 1 :]
+    closers = _CLOSERS.findall(paragraph)[0]
+    for mark in closers:
+        openers = _OPENERS.get(mark, "")
+        opened = sum(map(paragraph.count, openers))
+        if openers and not (opened if mark == "’" else opened >= paragraph.count(mark)):  # ’ is an apostrophe, too
+            return False
+    return '"' not in closers or paragraph.count('"') % 2 == 0
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A text with its end: ids (T,), the probability (T,) of each, where the states show it, and the steps it took."""
-
-    ids: Tensor
-    confidence: Tensor
-    stretch: Stretch
-    steps: int
+def ends_of(ids: Sequence[int], tokenizer: BookTokenizer, language: str) -> list[int]:
+    """Numbers of tokens up to the end of each whole sentence that ends at the end of a token, and well."""
+    bounds = {end: i + 1 for i, (_, end) in enumerate(token_spans(tokenizer, ids))}  # of a character the last token
+    text = tokenizer.decode(ids)
+    return [bounds[end] for end in sentence_ends(text + _NEXT, language) if end in bounds and is_well_ended(text[:end])]
 
 
 def last_end(ids: Sequence[int], tokenizer: BookTokenizer, language: str) -> int:
     """Number of tokens up to the end of the last whole sentence; 0 if none ends at the end of a token."""
-    spans = token_spans(tokenizer, ids)
-    bounds = {end: i + 1 for i, (_, end) in enumerate(spans)}  # of several tokens in one character the last counts
-    ends = sentence_ends(tokenizer.decode(ids) + _NEXT, language)
-    return max((bounds[end] for end in ends if end in bounds), default=0)
+    return max(ends_of(ids, tokenizer, language), default=0)
 
 
 def shortest(length: int) -> int:
@@ -81,6 +66,60 @@ def shortest(length: int) -> int:
 def longest(length: int) -> int:
     """Most tokens after which a text of ``length`` tokens may end."""
     return math.floor(LONGEST * length + 1e-9)
+
+
+@dataclass(frozen=True)
+class EndsSentence:
+    """A rule: the last token ends a sentence, the one before it a word. closing: tokens (V,) that end a sentence."""
+
+    tokenizer: BookTokenizer
+    language: str
+    closing: Tensor
+
+    def allowed(self, place: Place) -> Tensor:
+        """Tokens (V,) that end a sentence well in the last place, a word before it, and no half of a character."""
+        if place.left > 0:
+            return self._words if place.left == 1 else self._whole
+        mask = torch.zeros_like(self.closing)
+        for token in self.closing.nonzero().flatten().tolist():
+            text = place.before + self._texts[token]
+            mask[token] = is_well_ended(text) and len(text) in sentence_ends(text + _NEXT, self.language)
+        return mask
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """Each token's text, "" for those that begin a character which they do not complete."""
+        spelled = (self.tokenizer.token_bytes(NUM_RESERVED + token) for token in range(len(self.closing)))
+        return ["" if (read := read_bytes(each))[1] else read[0] for each in spelled]
+
+    @cached_property
+    def _whole(self) -> Tensor:
+        return torch.tensor([text != "" for text in self._texts])
+
+    @cached_property
+    def _words(self) -> Tensor:
+        return torch.tensor([text[-1:].isalpha() for text in self._texts])
+
+    def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
+        """Nothing: a text whose end could not be drawn is left."""
+        return []
+
+    def refusal(self, ids: Sequence[int], free: Sequence[bool]) -> None:
+        """Leave the text without an end."""
+
+    def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
+        """As many tokens as show what the last sentence closes."""
+        return min(_SEEN, len(ids))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A text with its end: ids (T,), the probability (T,) of each, where the states show it, and the steps it took."""
+
+    ids: Tensor
+    confidence: Tensor
+    stretch: Stretch
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -105,52 +144,55 @@ class Endings:
     ) -> Generator[WritingState, None, dict[int, Ended]]:
         """Every moment of ending the rows ``done`` (B, T), then by row the texts that got another end.
 
-        A row whose last sentence ends late enough is left to be cut there. In the others the last tenth of the longest
-        text, at least 4 tokens, is drawn: first a token that ends a sentence, in the last place, then what leads to it.
-        The causal reading writes on, and ends with such a token if no sentence has ended by then.
+        A row whose last sentence ends late enough is left to be cut there. In the others, all behind the place where
+        the shortest text may end is drawn again, from left to right, until a sentence ends. This is a draw from the
+        law of such texts, unless all but one of ``TRIES`` fail: in the last one the end is forced.
         ``stretches``: of each row, so far.
         """
         length = done.shape[1] - self.given
-        rows = [r for r, ids in enumerate(done.tolist()) if r not in refused and self._stops_early(ids, length)]
-        if not rows:
-            return {}
-        end = self.given + longest(length)
-        start = max(self.given, end - max(_ROOM, end - done.shape[1]))
-        first = max(0, end - self.filler.context)
-        block = torch.cat((done[rows, first:start], done.new_full((len(rows), end - start), MASK)), dim=1)
-        edges = (Edge(block.shape[1] - 1, self._closing),)
-        drawn = () if self.filler.causal else [edges] * len(rows)
-        longer = tuple(replace(stretches[row], last=end - self.hidden) for row in rows)
-        before, known = done[rows, :first], sure[rows, :start]
-
-        def shown(state: DenoisingState, own: slice = slice(None)) -> WritingState:
-            ids = torch.cat((before[own], state.ids), dim=1)
-            confidence = torch.cat((known[own], state.confidence[:, start - first :]), dim=1)
-            given = (torch.arange(end) < self.given).expand(ids.shape)
-            visible = slice(self.hidden, None)
-            return WritingState(
-                ids[:, visible], confidence[:, visible], state.step, state.steps, given[:, visible], longer[own]
-            )
-
-        steps, ended = 0, dict[int, Ended]()
-        for state in self.filler.denoise(block, [self.filler.numbers[row] for row in rows], drawn):
-            steps += 1
-            yield shown(state)
-        rules = [*self.rules, EndsSentence(self.filler.tokenizer, self.language, longest(length) - shortest(length))]
-        for i, row in enumerate(rows):
-            own, taken = slice(i, i + 1), steps
-            first_state = moment = DenoisingState(state.ids[own], state.confidence[own], 0, 0)
-            repair = Repair(self.filler.mending, rules, end, row, edges)
-            for moment in repair.states(first_state, block[own] == MASK, refused, [before[i].tolist()]):
-                taken += 1
-                yield shown(moment, own)
-            last = shown(moment, own)
-            ended[row] = Ended(last.ids[0], last.confidence[0], longer[i], taken)
+        rows = [r for r, ids in enumerate(done.tolist()) if r not in refused and self._end(ids, length) is None]
+        ended: dict[int, Ended] = {}
+        for attempt in range(TRIES):
+            left = [row for row in rows if row not in ended]
+            if left:
+                last = self.given + longest(length) - self.hidden
+                parts = tuple(replace(stretches[row], last=last, draw=-2 - attempt) for row in left)
+                found = yield from self._attempt(done[left], sure[left], left, parts, forced=attempt == TRIES - 1)
+                ended |= found
         return ended
 
-    def _stops_early(self, ids: list[int], length: int) -> bool:
-        """Whether the last sentence of a row ends too early, or none does."""
-        return last_end(ids, self.filler.tokenizer, self.language) < self.given + shortest(length)
+    def _attempt(
+        self, done: Tensor, sure: Tensor, rows: Sequence[int], parts: tuple[Stretch, ...], *, forced: bool
+    ) -> Generator[WritingState, None, dict[int, Ended]]:
+        """Every moment of one draw of the ends of some rows, by row the texts that end; all of them if ``forced``."""
+        length, filler = done.shape[1] - self.given, self.filler
+        end = self.given + longest(length)
+        start = max(self.given, min(self.given + shortest(length), end - _ROOM))
+        first = max(0, end - filler.context)
+        block = torch.cat((done[:, first:start], done.new_full((len(rows), end - start), MASK)), dim=1)
+        places = torch.arange(first, end, device=done.device).expand_as(block)
+        last_rules = [EndsSentence(filler.tokenizer, self.language, self._closing)] if forced else []
+        permit = filler.rules([*last_rules, *self.rules], ahead=done[:, :first].tolist())
+        numbers, own = [filler.numbers[row] for row in rows], slice(self.hidden, None)
+        found: dict[int, Ended] = {}
+        for state in filler.in_order(block, [places == place for place in range(start, end)], numbers, permit):
+            ids = torch.cat((done[:, :first], state.ids), dim=1)
+            confidence = torch.cat((sure[:, :start], state.confidence[:, start - first :]), dim=1)
+            given = (torch.arange(end) < self.given).expand(ids.shape)[:, own]
+            yield WritingState(ids[:, own].clone(), confidence[:, own].clone(), state.step, state.steps, given, parts)
+            for i, row in enumerate(rows):
+                stop = self._end(ids[i, : start + state.step].tolist(), length)
+                if row not in found and (stop is not None or (forced and state.step == state.steps)):
+                    inside = slice(self.hidden, stop)
+                    found[row] = Ended(ids[i, inside], confidence[i, inside], parts[i], state.step)
+            if len(found) == len(rows):
+                break
+        return found
+
+    def _end(self, ids: list[int], length: int) -> int | None:
+        """Number of tokens up to the last end that is late enough for a text of ``length`` tokens, if there is one."""
+        end = last_end(ids, self.filler.tokenizer, self.language)
+        return end if end >= self.given + shortest(length) else None
 
     @cached_property
     def _closing(self) -> Tensor:

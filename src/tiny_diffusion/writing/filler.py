@@ -5,28 +5,28 @@ Shapes: B rows, T tokens of a row, N requested places, V text vocabulary.
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import GenerationConfig
-from ..data.tokenizer import BOS, MASK, NUM_RESERVED, PARAGRAPH, BookTokenizer
+from ..data.tokenizer import MASK, NUM_RESERVED, PARAGRAPH, BookTokenizer
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
-from ..runtime import memory_errors, seed_for
+from ..runtime import memory_errors
 from ..sampling.causal_reader import CausalReader
 from ..sampling.characters import WholeCharacters
 from ..sampling.denoise import DenoisingState, denoise, settled_prefix
 from ..sampling.draw import Numbers, forbid, row_generators
-from ..sampling.left_to_right import left_to_right
+from ..sampling.in_order import Permit, in_order, left_to_right
 from ..sampling.predictor import Predictor, cast_once
 from .results import Stretch, WritingState
+from .rules import Rule, Rules
 
 Fill = Callable[[Tensor, int], Iterator[DenoisingState]]
 """States of filling a window (B, T) of longer rows; the number says where in the rows it begins."""
-MENDING = 0x5D  # purpose of the seed of ``Filler.mending``, see ``runtime.seed_for``
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,10 @@ class Filler:
         # What the model sees before a text and no one else: that a paragraph begins.
         self.lead = [PARAGRAPH] if self.model.marks and settings.layout == "book" else []
 
-    @cached_property
-    def mending(self) -> "Filler":
-        """What draws words anew: of a dual model the masked reading, which sees both sides, with a seed of its own."""
-        if self.causal == self.model.config.causal:
-            return self
-        settings = self.settings.model_copy(update={"seed": seed_for(self.settings.seed, MENDING)})
-        return Filler(self.model, self.tokenizer, settings, causal=False)
+    def rules(self, rules: Sequence[Rule] = (), ahead: Sequence[list[int]] = (), **text: Any) -> Rules:
+        """``rules`` for drawing in order, and whole characters; ``text``: further fields of ``Rules``."""
+        near = [ids[len(ids) - max((rule.reach(ids) for rule in rules), default=0) :] for ids in ahead]
+        return Rules(self.tokenizer, self.whole, self.model.text_vocab_size, rules, near, **text)
 
     def fill(self, rows: Sequence[Row]) -> Generator[WritingState, None, list[Filled]]:
         """Every moment of filling ``rows``, then the filled rows in order.
@@ -113,11 +110,12 @@ class Filler:
         return [found[i] for i in range(len(rows))]
 
     def denoise(
-        self, ids: Tensor, numbers: Numbers, edges: Sequence[tuple[Edge, ...]] = ()
+        self, ids: Tensor, numbers: Numbers, edges: Sequence[tuple[Edge, ...]] = (), permit: Permit | None = None
     ) -> Iterator[DenoisingState]:
         """States of filling rows (B, T) of one length within the context; the edges of each row are drawn first.
 
-        The causal reading writes everything after the first MASK from left to right; only there may it have an edge.
+        The causal reading writes everything after the first MASK from left to right, with what ``permit`` allows, and
+        takes no edges.
         """
         ids, sure = ids.clone(), torch.ones(ids.shape, device=ids.device)
         with memory_errors():
@@ -126,14 +124,23 @@ class Filler:
                 self._draw_edges(ids, sure, first, numbers)
             settled = ids != MASK
             kept = settled_prefix(~settled)
-            if self.causal and kept == ids.shape[1]:  # the edge was all
-                yield DenoisingState(ids, sure, 0, 0)
+            if self.causal:
+                permit = permit or self.rules()
+                yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed, permit)
                 return
-            write = partial(left_to_right, kept=kept) if self.causal else partial(denoise, kept=kept)
-            for state in write(
-                self.model, ids, settings=self.settings, numbers=numbers, allowed=self.allowed, whole=self.whole
-            ):
+            for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept, self.whole):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
+
+    def in_order(
+        self, ids: Tensor, turns: Sequence[Tensor], numbers: Numbers, permit: Permit
+    ) -> Iterator[DenoisingState]:
+        """States of drawing the MASKs of rows (B, T) within the context turn by turn; see ``sampling.in_order``.
+
+        The causal reading draws one place per turn, the same in all rows.
+        """
+        reader = (CausalReader if self.causal else Predictor)(self.model, self.settings)
+        with memory_errors():
+            yield from in_order(reader, ids, turns, self.settings, numbers, self.allowed, permit)
 
     def in_windows(self, rows: Tensor, fill: Fill) -> Iterator[DenoisingState]:
         """States of filling the MASKs of ``rows`` (B, T) of any length, from left to right.
@@ -165,11 +172,7 @@ class Filler:
             if edge is not None:
                 where[row, edge.place] = True
         permitted = torch.stack([edge.permitted for edge in edges if edge is not None]).to(ids.device)  # (N, V)
-        if self.causal:
-            given = F.pad(ids[:, : int(where[0].nonzero())], (1, 0), value=BOS)
-            logits = CausalReader(self.model, self.settings).next_logits(given)
-        else:
-            logits = Predictor(self.model, self.settings).logits(ids, where)
+        logits = Predictor(self.model, self.settings).logits(ids, where)
         logits = forbid(logits.masked_fill(~permitted, -torch.inf), self.allowed)
         drawn, chances = self.whole.choose(ids, where, logits, self.settings, numbers)
         ids[where] = drawn + self.model.reserved

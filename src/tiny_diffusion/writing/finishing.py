@@ -1,68 +1,77 @@
 """What makes settled tokens a finished text: the rules that it must keep, a clean end, and how much of it is copied."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.language.word_list import SHORTEST, common_words, without_stray_letters
 from ..data.language.words import folded
-from ..data.tokenizer import LEVELS, NUM_RESERVED, BookTokenizer
+from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from ..errors import UserError
-from .completion import Completions
 from .copy_guard import NoveltyGuard
 from .endings import last_end, shortest
 from .layout import BookLayout
 from .real_words import KnownWords, RealWords
-from .repair import Rule
 from .results import Outcome, Refused, Written
+from .rules import Rule
 
 
 @dataclass(frozen=True)
 class Finishing:
     """Finishes texts in a two-letter ``language``.
 
-    index: that of the training text, None if it is not at hand. words: those of the book, in its spelling; None if they
-    are not known, and then the words of a text are not checked. level: highest vocabulary level of the model. lines:
-    the book keeps its line ends, as verse and plays do.
+    index: that of the training text, None if it is not at hand. words: those of
+    the book, in its spelling; None if they are not known, and then the words of a text are not checked. lines: the book
+    keeps its line ends, as verse and plays do.
     """
 
     tokenizer: BookTokenizer
     index: CopyIndex | None
     language: str
     words: Sequence[str] | None = None
-    level: int = LEVELS[-1]
     lines: bool = False
-    _real_words: dict[tuple[str, int], RealWords] = field(default_factory=dict, repr=False)
+    _kept: dict[object, Rule] = field(default_factory=dict, repr=False)
 
-    def rules(self, settings: GenerationConfig) -> list[Rule]:
+    def rules(self, settings: GenerationConfig, *, open_end: bool = True) -> list[Rule]:
         """What a text that is written freely must keep: see ``guards`` for the errors raised."""
-        layout: list[Rule] = [BookLayout(self.tokenizer, self.lines)] if settings.layout == "book" else []
-        return [*layout, *self.real_words(settings), *self.guards(settings)]
+        return [*self.guards(settings), *self.layout(settings), *self.real_words(settings, open_end=open_end)]
 
-    def real_words(self, settings: GenerationConfig) -> list[RealWords]:
-        """The rule about words, or nothing if it is off."""
+    def layout(self, settings: GenerationConfig) -> list[Rule]:
+        """The rule about white space, or nothing if it is off."""
+        if settings.layout == "free":
+            return []
+        return [self._once("layout", lambda: BookLayout(self.tokenizer, lines=self.lines))]
+
+    def real_words(self, settings: GenerationConfig, *, open_end: bool = False) -> list[Rule]:
+        """The rule about words, or nothing if it is off; ``open_end``: a word may be unfinished at the end."""
         if settings.words == "free" or self.words is None:
             return []
-        key = settings.words, min(settings.vocab_level, self.level)
-        if key not in self._real_words:
-            known = KnownWords(self.words, self.language, only_book=settings.words == "book")
-            encode = partial(self.tokenizer.encode, level=key[1])
-            words = without_stray_letters(self.words, self.language)
-            self._real_words[key] = RealWords(known, self.tokenizer, Completions(words, encode))
-        return [self._real_words[key]]
+        only_book, words = settings.words == "book", without_stray_letters(self.words, self.language)
 
-    def guards(self, settings: GenerationConfig) -> list[NoveltyGuard]:
+        def rule() -> Rule:
+            known = KnownWords(words, self.language, only_book=only_book)
+            return RealWords(known, self.tokenizer, open_end=open_end)
+
+        return [self._once((settings.words, open_end), rule)]
+
+    def guards(self, settings: GenerationConfig) -> list[Rule]:
         """The novelty guard, or nothing if it is off; raises UserError if there is no index for it."""
-        if not settings.max_copied_words:
+        limit, index = settings.max_copied_words, self.index
+        if not limit:
             return []
-        if self.index is None:
+        if index is None:
             raise UserError(
-                f"generation.max_copied_words={settings.max_copied_words} needs the training text: give --data-dir "
+                f"generation.max_copied_words={limit} needs the training text: give --data-dir "
                 "(in Python Writer.load(checkpoint, data_dir=...))"
             )
-        return [NoveltyGuard(self.index, self.tokenizer, settings.max_copied_words)]
+        return [self._once(limit, lambda: NoveltyGuard(index, self.tokenizer, limit))]
+
+    def _once(self, key: object, make: Callable[[], Rule]) -> Rule:
+        """A rule made when it is first asked for: its tables of tokens take a while."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def cut(self, outcome: Outcome, length: int, ends: Mapping[int, int]) -> Outcome:
         """``outcome`` with each text of ``length`` written tokens, or a few more, cut after its last sentence.
@@ -98,7 +107,7 @@ class Finishing:
 
 def broken(rules: Sequence[Rule], ids: Sequence[int], free: Sequence[bool]) -> str | None:
     """Why a finished text must be refused; None if it keeps every rule, or is accepted as it is."""
-    reasons = (rule.give_up(ids, free) for rule in rules if rule.places(ids, free))
+    reasons = (rule.refusal(ids, free) for rule in rules if rule.places(ids, free))
     return next((reason for reason in reasons if reason is not None), None)
 
 

@@ -1,19 +1,49 @@
-"""Real words: a word that is neither in the book nor in common use is taken out, and a known one drawn in its place."""
+"""Real words: a text consists of words that are in the book or in common use.
 
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+Shapes: V text vocabulary.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from ..data.language.word_list import common_words
-from ..data.language.words import folded, is_spaceless, spelled_spans
-from ..data.tokenizer import BookTokenizer
-from .completion import Completion, Completions
-from .layout import Span, token_spans, tokens_of
+from ..data.language.words import WORD_RUN, folded, is_spaceless, spelled_spans
+from ..data.tokenizer import NUM_RESERVED, BookTokenizer
+from .rules import Place, Span, read_bytes, token_spans, tokens_of
 
+BoolArray = npt.NDArray[np.bool_]
 _NOUNS_ARE_CAPITAL = "de"
 _PART, _USES = 3, 3  # letters of an elided part, and words that it must occur in
-_NEAR = 16  # tokens that hold the word at an edge and the character before it
+_NEAR = 16  # tokens that hold the word at an edge and the characters before it
+_KEPT = 4096  # beginnings of words whose masks are kept
+
+
+class WordList:
+    """Words in alphabetical order, which also knows what any of them begins with."""
+
+    def __init__(self, words: set[str]) -> None:
+        self.words, self._ordered = words, sorted(words)
+
+    def begins(self, start: str) -> bool:
+        """Whether a word begins with ``start``, or is it."""
+        place = bisect_left(self._ordered, start)
+        return place < len(self._ordered) and self._ordered[place].startswith(start)
+
+    def letters_after(self, start: str) -> set[str]:
+        """What follows ``start`` in the words that begin with it."""
+        found, place = set[str](), bisect_right(self._ordered, start)
+        while place < len(self._ordered) and self._ordered[place].startswith(start):
+            found.add(self._ordered[place][len(start)])
+            place = bisect_left(self._ordered, start + chr(ord(self._ordered[place][len(start)]) + 1), place)
+        return found
 
 
 class KnownWords:
@@ -24,83 +54,222 @@ class KnownWords:
     """
 
     def __init__(self, book: Sequence[str], language: str, *, only_book: bool = False) -> None:
-        self.spellings = book
-        self._book = {folded(word) for word in book}
-        self._common = frozenset[str]() if only_book else common_words(language)
-        self._has_names = language != _NOUNS_ARE_CAPITAL
-
-    def unknown(self, text: str) -> list[Span]:
-        """The character span of each word of ``text`` that is not known."""
-        return [span for span in spelled_spans(text) if not self._is_known(text, *span)]
-
-    def _is_known(self, text: str, start: int, end: int) -> bool:
-        word, before = folded(text[start:end]), text[max(0, start - 2) : start]
-        if is_spaceless(word) or word in self._book:
-            return True
-        is_name = self._has_names and text[start].isupper() and before[:1].isalnum() and before[1:] in (" ", "-")
-        common: Collection[str] = () if is_name or any(map(str.isdigit, word)) else self._common
-        if word in common:
-            return True
-        head, mark, tail = word.rpartition("'")
-        return bool(mark) and (
-            (tail in self._elided and (head in self._book or head in common))
-            or (head in self._elided and (tail in self._book or tail in common))
-        )
-
-    @cached_property
-    def _elided(self) -> set[str]:
-        """What stands for a word before or behind an apostrophe, as in ``it's`` and ``l'eau``."""
+        own = {folded(word) for word in book}
+        common = frozenset[str]() if only_book else common_words(language)
         parts = Counter(
             part
-            for word in (*self._book, *self._common)
+            for word in (*own, *common)
             if "'" in word
             for part in {word.split("'")[0], word.split("'")[-1]}
             if len(part) <= _PART
         )
-        return {part for part, uses in parts.items() if uses >= _USES}
+        names = WordList(own)
+        words = WordList(own | {word for word in common if not any(map(str.isdigit, word))})
+        self._of_name = {True: names if language != _NOUNS_ARE_CAPITAL else words, False: words}
+        self._elided = WordList({part for part, uses in parts.items() if uses >= _USES})
+        self.letters = defaultdict[int, set[str]](set)
+        """Those of the words that are no ASCII, by the first byte of each."""
+        for letter in {letter for word in words.words for letter in (*word, *word.upper())}:
+            if letter > "\x7f" and not is_spaceless(letter):
+                self.letters[letter.encode()[0]].add(letter)
+
+    def unknown(self, text: str) -> list[Span]:
+        """The character span of each word of ``text`` that is not known."""
+        spans = spelled_spans(text)
+        return [span for span in spans if not self.knows(text[slice(*span)], within=is_within(text[: span[0]]))]
+
+    def knows(self, word: str, *, within: bool) -> bool:
+        """Whether a spelled word is known; ``within``: it stands in the middle of a sentence."""
+        words, plain = self._of_name[within and word[0].isupper()], folded(word)
+        if is_spaceless(word) or plain in words.words:
+            return True
+        head, mark, tail = plain.rpartition("'")
+        elided = self._elided.words
+        return bool(mark) and ((tail in elided and head in words.words) or (head in elided and tail in words.words))
+
+    def letters_after(self, start: str) -> set[str]:
+        """What may follow ``start``, a beginning without apostrophe, in a known word or an elided part."""
+        plain = folded(start)
+        return self._of_name[False].letters_after(plain) | self._elided.letters_after(plain)
+
+    def begins(self, start: str, *, within: bool) -> bool:
+        """Whether a known word begins with ``start``, which may end with an apostrophe."""
+        words, plain = self._of_name[within and start[0].isupper()], folded(start)
+        if words.begins(plain) or self._elided.begins(plain):
+            return True
+        head, mark, tail = plain.rpartition("'")
+        if not mark:
+            return False
+        return (head in words.words and self._elided.begins(tail)) or (
+            head in self._elided.words and words.begins(tail)
+        )
 
 
-@dataclass(frozen=True)
-class RealWords:
-    """A rule for ``repair``: every finished word that holds a written token is known.
+def is_within(before: str) -> bool:
+    """Whether a word after ``before`` stands in the middle of a sentence."""
+    return before[-2:-1].isalnum() and before[-1:] in (" ", "-")
 
-    open_end: the word at the end of the text is not finished. In scripts without spaces each character is a word, and
-    known.
+
+@cache
+def _beginnings() -> frozenset[bytes]:
+    """Incomplete characters that can become one that is part of no word."""
+    characters = (chr(code) for code in (*range(0x80, 0xD800), *range(0xE000, 0x20000)))
+    spelled = (each.encode() for each in characters if not WORD_RUN.match(each))
+    return frozenset(bytes_[:cut] for bytes_ in spelled for cut in range(1, len(bytes_)))
+
+
+@dataclass
+class Node:
+    """A beginning of the letters that tokens begin with.
+
+    tokens: those that begin with exactly these letters, and what follows in each.
     """
 
-    known: KnownWords
-    tokenizer: BookTokenizer
-    completions: Completions
-    open_end: bool = False
-    patience: int = 0
-    rounds: int = 4  # a word that holds given letters is drawn freely, and seldom becomes a word later
+    onward: dict[str, "Node"] = field(default_factory=lambda: defaultdict(Node))
+    tokens: list[tuple[int, str]] = field(default_factory=list)
+
+
+class RealWords:
+    """A rule: every finished word that holds a written token is known, and one that is not finished can become so.
+
+    open_end: the word at the end of the text need not be finished. In scripts without spaces each character is a word,
+    and known.
+    """
+
+    def __init__(self, known: KnownWords, tokenizer: BookTokenizer, *, open_end: bool = False) -> None:
+        self.known, self.tokenizer, self.size, self.open_end = known, tokenizer, tokenizer.text_vocab_size, open_end
+        self._tree, self._others = Node(), dict[bool, BoolArray]()
+        for token in range(self.size):
+            text, rest = read_bytes(tokenizer.token_bytes(NUM_RESERVED + token))
+            if not rest and "\ufffd" not in text:
+                match, node = WORD_RUN.match(text), self._tree
+                for letter in match.group() if match else "":
+                    node = node.onward[letter]
+                node.tokens.append((token, text[match.end() if match else 0 :]))
+        self._masks, self._parts = lru_cache(_KEPT)(self._make_masks), lru_cache(_KEPT)(self._split_by)
+        self._state = lru_cache(8 * _KEPT)(self._run_state)
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """For each word that is not known, its ``free`` tokens."""
-        own = [[i for i in tokens if free[i]] for tokens in self._unknown(ids)]
+        text = self.tokenizer.decode(ids)
+        spans = [span for span in self.known.unknown(text) if span[1] < len(text) or not self._may_go_on(text, span)]
+        words = tokens_of(token_spans(self.tokenizer, ids), spans)
+        own = [[i for i in tokens if free[i]] for tokens in words]
         return [(min(tokens), max(tokens) + 1) for tokens in own if tokens]
 
-    def _unknown(self, ids: Sequence[int]) -> list[range]:
-        """The tokens of each finished word that is not known."""
-        text = self.tokenizer.decode(ids)
-        spans = [span for span in self.known.unknown(text) if span[1] < len(text) or not self.open_end]
-        return tokens_of(token_spans(self.tokenizer, ids), spans)
+    def _may_go_on(self, text: str, span: Span) -> bool:
+        return self.open_end and self.known.begins(text[slice(*span)], within=is_within(text[: span[0]]))
 
     def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
         """A few tokens, which hold the word at the edge of ``ids``."""
         return min(_NEAR, len(ids))
 
-    def completion(self, ids: Sequence[int], free: Sequence[bool], place: Span) -> Completion | None:
-        """The words that may stand at ``place``: they begin as its tokens do, with a space and a capital or without.
-
-        None if given tokens are a part of the word, or if no words have so many tokens.
-        """
-        if range(*place) not in self._unknown(ids) or not all(free[slice(*place)]):
-            return None
-        text = self.tokenizer.decode(ids[slice(*place)])
-        spaced = text.startswith(" ")
-        completion = Completion(self.completions, spaced=spaced, capital=text[spaced : spaced + 1].isupper())
-        return completion if completion.tokens(place[1] - place[0]) else None
-
-    def give_up(self, ids: Sequence[int], free: Sequence[bool]) -> None:
+    def refusal(self, ids: Sequence[int], free: Sequence[bool]) -> None:
         """Leave the word: the given text around it leaves no known one."""
+
+    def allowed(self, place: Place) -> Tensor:
+        """Tokens (V,) with which the words so far are known, and the one in progress can become known.
+
+        Before known text, or at a fixed end, the token must finish the word. A given word that cannot become known is
+        ended.
+        """
+        before = f"  {place.before}"
+        runs = [*WORD_RUN.finditer(before, before.rfind(" ") + 1)]
+        start = runs[-1].start() if runs and runs[-1].end() == len(before) else len(before)
+        context, letters = before[start - 2 : start], before[start:]
+        context = "a " if is_within(context) else " a" if context[1].isalnum() else "  "  # few, so that masks are kept
+        opened, finished = self._masks(context, letters, place.pending)
+        if place.behind is None and (place.left or self.open_end):
+            return opened
+        head = WORD_RUN.match(place.behind or "")
+        if head is None:
+            return finished if bool(finished.any()) else opened
+        mask = torch.zeros(self.size, dtype=torch.bool)
+        for token in opened.nonzero().flatten().tolist():
+            text = (place.pending + self.tokenizer.token_bytes(NUM_RESERVED + token)).decode("utf-8", "replace")
+            mask[token] = self._check(context, letters + text + head.group())[1]
+        return mask
+
+    def _make_masks(self, context: str, letters: str, pending: bytes) -> tuple[Tensor, Tensor]:
+        """Tokens (V,) that may follow ``letters``, a word in progress, and those of them after which none is.
+
+        context: the two characters before the letters.
+        """
+        masks = np.zeros((2, self.size), dtype=bool)
+        within = is_within(context)
+        whole, begun = self._state(letters, within)
+        for text, rest, tokens in self._parts(pending):
+            may, done = self._check(context, letters + text) if text else (begun, whole)
+            if rest:
+                may, done = self._may_become(context, letters + text, rest, done), False
+            if may or done:
+                masks[0, tokens], masks[1, tokens] = may, done
+        if pending:
+            return torch.from_numpy(masks[0]), torch.from_numpy(masks[1])
+        if whole or not begun:
+            masks |= self._next_words((context + letters)[-1].isalnum())
+        nodes = [(letters, self._tree)] if begun else []
+        while nodes:
+            start, node = nodes.pop()
+            likely = self.known.letters_after(start) if start.isascii() and "'" not in start else None
+            for letter, onward in node.onward.items():
+                if likely is not None and letter.isascii() and letter != "'" and letter.lower() not in likely:
+                    continue  # most letters, without a closer look
+                done, may = self._state(start + letter, within)
+                if may:
+                    nodes.append((start + letter, onward))
+                    for token, after in onward.tokens:
+                        masks[:, token] = self._check(context, start + letter + after) if after else (True, done)
+        return torch.from_numpy(masks[0]), torch.from_numpy(masks[1])
+
+    def _split_by(self, pending: bytes) -> list[tuple[str, bytes, list[int]]]:
+        """Tokens that hold a part of a character, by the text that each adds and the incomplete character behind it."""
+        found = defaultdict[tuple[str, bytes], list[int]](list)
+        for token in range(self.size):
+            spelled = self.tokenizer.token_bytes(NUM_RESERVED + token)
+            text, rest = read_bytes(pending + spelled)
+            if (bool(pending) == (spelled[0] & 0xC0 == 0x80)) and (pending or rest):
+                found[text, rest].append(token)
+        return [(text, rest, tokens) for (text, rest), tokens in found.items()]
+
+    def _next_words(self, after_letter: bool) -> BoolArray:
+        """As ``_make_masks`` for tokens that do not go on with a word."""
+        if after_letter not in self._others:
+            masks = np.zeros((2, self.size), dtype=bool)
+            for token, text in self._tree.tokens:
+                masks[:, token] = self._check(" a" if after_letter else "  ", text)
+            self._others[after_letter] = masks
+        return self._others[after_letter]
+
+    def _check(self, context: str, text: str) -> tuple[bool, bool]:
+        """Whether the words of ``text`` are known if its last one may go on, and if it may not."""
+        whole = context + text
+        for match in WORD_RUN.finditer(text):
+            start, end = match.span()
+            known, begun = self._state(match.group(), is_within(whole[start : start + 2]))
+            if end == len(text):
+                return begun, known
+            if not known:
+                return False, False
+        return True, True
+
+    def _run_state(self, run: str, within: bool) -> tuple[bool, bool]:
+        """Whether letters and apostrophes are known words, and whether such words begin so."""
+        if not run:
+            return True, True
+        spans = [(0, len(run))] if run.isascii() and run.isalnum() else spelled_spans(run)
+        if not spans:
+            return True, True
+        *first, (start, end) = spans
+        if not all(self.known.knows(run[a:b], within=within and a == 0) for a, b in first):
+            return False, False
+        within = within and start == 0
+        known = self.known.knows(run[start:end], within=within)
+        return known, known or (end + 1 >= len(run) and self.known.begins(run[start:], within=within))
+
+    def _may_become(self, context: str, text: str, rest: bytes, whole: bool) -> bool:
+        """Whether an incomplete character ``rest`` can become one that may stand after ``text``."""
+        if whole and rest in _beginnings():
+            return True
+        letters = self.known.letters.get(rest[0], ())
+        return any(letter.encode().startswith(rest) and self._check(context, text + letter)[0] for letter in letters)

@@ -13,8 +13,9 @@ from ..errors import UserError
 from ..model.likelihood import hidden_count
 from .filler import Filler
 from .infilling.template import Fixed, Kept, parse_kept
-from .repair import Repair, Rule
+from .repair import Repair
 from .results import Outcome, Process, Stretch, WritingState
+from .rules import Rule
 
 
 def rewriting(filler: Filler, rules: Sequence[Rule], text: str) -> Process:
@@ -38,7 +39,8 @@ def rewriting(filler: Filler, rules: Sequence[Rule], text: str) -> Process:
     stretches = Stretch.whole(settings.num_samples, len(given[own]))
     refused: dict[int, str] = {}
     steps = 0
-    for state in Repair(filler, rules).fill(noisy, filler.numbers, refused):
+    filling = filler.in_windows(noisy, lambda window, _: filler.denoise(window, filler.numbers))
+    for state in Repair(filler, rules).after(filling, masked, refused):
         steps += 1
         ids, confidence = state.ids[:, own].clone(), state.confidence[:, own].clone()
         yield WritingState(ids, confidence, state.step, state.steps, ~masked[:, own], stretches)

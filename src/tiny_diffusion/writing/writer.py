@@ -29,10 +29,10 @@ from .infilling.template import Fixed
 from .judge import Judge
 from .layout import break_ids
 from .reading import reading_of
-from .real_words import RealWords
-from .repair import Repair, Rule
+from .repair import Repair
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
+from .rules import Rule
 
 
 def gap_settings(settings: GenerationConfig) -> GenerationConfig:
@@ -48,19 +48,6 @@ def finish(run: Run) -> list[Written]:
         except StopIteration as done:
             texts: list[Written] = done.value
             return texts
-
-
-def menders(filler: Filler, rules: Sequence[Rule], *, open_end: bool) -> list[tuple[Filler, list[Rule]]]:
-    """What repairs a block that ``filler`` has written, one after another, each with its rules.
-
-    Where the causal reading of a dual model wrote, a known word is drawn by its masked reading, and what follows stays.
-    The masked reading then sees to all rules, since a new word may break another. ``open_end``: see ``RealWords``.
-    """
-    others = [rule for rule in rules if not isinstance(rule, RealWords)]
-    here = [replace(rule, open_end=open_end) if isinstance(rule, RealWords) else rule for rule in rules]
-    if filler.mending is filler or len(others) == len(rules):
-        return [(filler, here)]
-    return [(filler, others), (filler.mending, here)]
 
 
 class Writer:
@@ -85,7 +72,7 @@ class Writer:
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.finishing = Finishing(tokenizer, index, language, words, model.config.vocab_level, lines)
+        self.finishing = Finishing(tokenizer, index, language, words, lines)
         self.device = model.device
 
     @classmethod
@@ -182,15 +169,20 @@ class Writer:
             ahead, seen = done[:, : done.shape[1] - keep], done[:, done.shape[1] - keep :]
             block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
             given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
-            last_block = done.shape[1] + size == wanted
-            edges = endings.edges(keep + size - 1) if endings and last_block else ()
+            is_last = done.shape[1] + size == wanted
+            edges = endings.edges(keep + size - 1) if endings and is_last else ()
             if done.shape[1] == len(prompt_ids):
                 edges = (*(replace(edge, place=keep) for edge in first), *edges)
-            by_filler = filler.denoise(block, filler.numbers, [edges] * len(block))
-            states = by_filler if drafts is None else drafts.fill(block, edges)
-            for mender, own_rules in menders(filler, rules, open_end=last_block):
-                repair = Repair(mender, own_rules, ahead.shape[1], edges=edges)
-                states = repair.after(states, block == MASK, refused, ahead.tolist())
+            before = ahead.tolist()
+            if filler.causal:  # the causal reading keeps the rules while it draws
+                permit = filler.rules(rules, ahead=before, extra={edge.place: edge.permitted for edge in edges})
+                states = filler.denoise(block, filler.numbers, permit=permit)
+            else:
+                by_filler = filler.denoise(block, filler.numbers, [edges] * len(block))
+                mended = self.finishing.rules(settings, open_end=is_last)  # the next block may go on with no letter
+                repair = Repair(filler, mended, ahead.shape[1], edges=edges)
+                states = by_filler if drafts is None else drafts.fill(block, edges)
+                states = repair.after(states, block == MASK, refused, before)
             for state in states:
                 steps += 1
                 times = len(state.ids) // len(done)  # rows per text: several while drafts are written
@@ -228,7 +220,7 @@ class Writer:
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
         filler = self._two_sided(settings)
-        rules: list[Rule] = [*self.finishing.real_words(settings), *self.finishing.guards(settings)]
+        rules: list[Rule] = [*self.finishing.guards(settings), *self.finishing.real_words(settings)]
         found = yield from rewriting(filler, rules, text)
         return self.finishing.texts(found, rules)
 

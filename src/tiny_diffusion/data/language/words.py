@@ -35,6 +35,9 @@ _LETTER = rf"(?:(?![{_SPACELESS}])[^\W_])"
 _COUNTED = re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])\S)*(?:(?![{_SPACELESS}])[^\W_])(?:(?![{_SPACELESS}])\S)*")
 _SPELLED = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|'(?={_LETTER}))*")
 
+WORD_RUN = re.compile(rf"(?:{_LETTER}|[{_MARKS}]|['’])+")
+"""What a spelled word may consist of: letters and digits of scripts with spaces, marks, and apostrophes."""
+
 
 class _WordCharacters(dict[int, str]):
     """A table for ``str.translate`` that fills itself: it keeps word characters and turns the rest into spaces."""
@@ -69,8 +72,19 @@ def split_words(text: str) -> list[str]:
     Apostrophes vanish ("don't" becomes "dont"), other punctuation separates words, and each Han or kana character is
     a word.
     """
-    folded = unicodedata.normalize("NFC", text.casefold())
-    return folded.translate(_TABLE).split()
+    return _flat(text).split()
+
+
+def words_so_far(text: str) -> tuple[list[str], str]:
+    """The words of ``split_words`` that are followed by something else, and the one that the text ends with or ""."""
+    flat = _flat(text)
+    words = flat.split()
+    return (words[:-1], words[-1]) if words and flat[-1] != " " else (words, "")
+
+
+def _flat(text: str) -> str:
+    """``text`` NFC and case-folded, with spaces for all that separates words."""
+    return unicodedata.normalize("NFC", text.casefold()).translate(_TABLE)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from ...data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ...errors import UserError
 from ...sampling.characters import moves
 from ..filler import Edge
-from ..layout import Span
+from ..rules import Span
 from .gapped_text import Gap, Opening
 
 _NEXT = "The end"  # its first word often begins a sentence, so it shows whether the text before it has ended one

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ...data.tokenizer import MASK, BookTokenizer
 from ..filler import Filled, window
-from ..layout import Span
 from ..results import Stretch, Written
+from ..rules import Span
 from .template import Fixed, GapRequest
 
 

@@ -23,9 +23,9 @@ from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
 from ..filler import Filled, Filler, Row
 from ..judge import Judge
-from ..real_words import RealWords
-from ..repair import Repair, Rule
+from ..repair import Repair
 from ..results import Outcome, Process, Stretch, WritingState
+from ..rules import Rule
 from .boundaries import Edges
 from .comparison import scores_of
 from .gapped_text import Gap, GappedText, Window
@@ -53,8 +53,8 @@ Filling = Generator[WritingState, None, Texts]
 
 def infilling(
     filler: Filler,
-    guards: Sequence[NoveltyGuard],
-    words: Sequence[RealWords],
+    guards: Sequence[Rule],
+    words: Sequence[Rule],
     language: str,
     template: str,
     must: tuple[str, ...],
@@ -97,8 +97,8 @@ class Infilling:
     """
 
     filler: Filler
-    guards: Sequence[NoveltyGuard]
-    words: Sequence[RealWords]
+    guards: Sequence[Rule]
+    words: Sequence[Rule]
     language: str
     edges: Edges
     ratio: float
@@ -117,7 +117,7 @@ class Infilling:
         done: Texts = {}
         for k, text in texts.items():
             row = filled[k]
-            rules: list[Rule] = [*self.words, *self.guards]
+            rules = [*self.guards, *self.words]
             if rules:
                 row = yield from self._repaired(rules, text, k, numbers, windows[k], rows[k], row)
             for number, span in zip(numbers, windows[k].spans, strict=True):
@@ -167,7 +167,7 @@ class Infilling:
         required words count as written. Texts without a filling after ``settings.gap_rounds`` are refused.
         """
         filler, settings, ratios = self.filler, self.filler.settings, dict.fromkeys(texts, self.ratio)
-        found: Texts = {}
+        found, second = dict[int, GappedText](), dict[int, GappedText]()  # second: with words that are not known
         copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
         for turn in range(settings.gap_rounds):
             slack = SLACK / (1 + turn)
@@ -185,14 +185,19 @@ class Infilling:
                         copied[part.text] = run
                     else:
                         good.append((row, gap))
-            likeliest = self._likeliest(texts, good)
-            for k, (row, gap) in likeliest.items():
-                found[k] = texts[k].with_gap((yield from self._with_real_words(texts[k], number, row, gap)))
+            for k, fillings in self._likeliest_first(texts, good).items():
+                second[k] = texts[k].with_gap(fillings[0][1])
+                for row, gap in fillings:
+                    known = yield from self._with_real_words(texts[k], number, row, gap)
+                    if known is not None:
+                        found[k] = texts[k].with_gap(known)
+                        break
             if len(found) == len(texts):
                 break
             for k, gaps in drawn.items():
                 words = sum(len(gap.text.split()) for gap in gaps)
                 ratios[k] = sum(len(gap.ids) for gap in gaps) / words if words else ratios[k]
+        found = {**second, **found}
         self.refused.update(
             {k: self._reason(text.gaps[number], copied.get(k)) for k, text in texts.items() if k not in found}
         )
@@ -231,16 +236,18 @@ class Infilling:
 
     def _copied_run(self, text: GappedText, gap: Gap) -> list[str]:
         """The words of the first copied run that this filling would make longer than a guard allows."""
+        before, behind = text.beside(gap, gap)
         for guard in self.guards:
-            before, behind = text.beside(gap, gap)
-            if run := guard.run_across(before, gap.ids, behind):
+            if isinstance(guard, NoveltyGuard) and (run := guard.run_across(before, gap.ids, behind)):
                 return run
         return []
 
-    def _with_real_words(self, text: GappedText, number: int, row: Row, gap: Gap) -> Generator[WritingState, None, Gap]:
+    def _with_real_words(
+        self, text: GappedText, number: int, row: Row, gap: Gap
+    ) -> Generator[WritingState, None, Gap | None]:
         """Every moment of drawing anew what is no known word of a filling, then the gap.
 
-        The filling stays as it was if it would no longer be as requested.
+        None if it would no longer be as requested, or if a word is still not known.
         """
         if not self.words:
             return gap
@@ -254,16 +261,19 @@ class Infilling:
             self.words, text.with_gap(opened), row.stretch.text, [number], window, row, filled
         )
         better = gap.filled(result, (start, end), self.filler.tokenizer, row.stretch)
-        return better if fulfils(better, better.text, self.language) and not self._copied_run(text, better) else gap
+        before, behind = text.beside(gap, gap)
+        free = [False] * len(before) + [True] * len(better.ids) + [False] * len(behind)
+        wrong = any(rule.places([*before, *better.ids, *behind], free) for rule in self.words)
+        fine = fulfils(better, better.text, self.language) and not self._copied_run(text, better) and not wrong
+        return better if fine else None
 
-    def _likeliest(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, tuple[Row, Gap]]:
-        """The likeliest of the ``good`` fillings of each text that has any; later gaps are open when it is scored."""
-        best: dict[int, tuple[float, Row, Gap]] = {}
-        for (row, gap), score in zip(good, scores_of(self.filler, self.judge, texts, good), strict=True):
-            k = row.stretch.text
-            if k not in best or score > best[k][0]:
-                best[k] = score, row, gap
-        return {k: (row, gap) for k, (_, row, gap) in best.items()}
+    def _likeliest_first(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, list[tuple[Row, Gap]]]:
+        """The ``good`` fillings of each text that has any; later gaps are open when they are scored."""
+        scores = scores_of(self.filler, self.judge, texts, good)
+        ordered = defaultdict[int, list[tuple[Row, Gap]]](list)
+        for i in sorted(range(len(good)), key=lambda i: -scores[i]):
+            ordered[good[i][0].stretch.text].append(good[i])
+        return ordered
 
     def _reason(self, gap: Gap, copied: list[str] | None) -> str:
         """Why no filling of ``gap`` was taken; ``copied``: words of a run that made one too like the book."""
