@@ -30,7 +30,7 @@ from tiny_diffusion.config import PipelineConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.pipeline import clean, prepare
 from tiny_diffusion.data.reading.loading import parse_book
-from tiny_diffusion.data.reading.shelf import read_books
+from tiny_diffusion.data.reading.several import read_books
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.curves import read_curves
