@@ -111,11 +111,11 @@ def test_text_before_a_gap_is_encoded_as_in_running_text(writer: Writer) -> None
         ("(", "it"),
     ]:
         template = f"{before}{' ' if word[0] == ' ' else ''}___ and"
-        parts = GappedText.of(parse_gaps(template), encode, lambda gap: 2).parts
+        parts = GappedText.of(parse_gaps(template), encode, lambda gap: 2).own
         assert [*parts[0].ids, *encode(word), *parts[2].ids] == encode(f"{before}{word} and")
     # Two line breaks are one token at the end of a text, and two before a word.
     breaks = BookTokenizer([(10, 10)], "gpt2")
-    [fixed, _] = GappedText.of(parse_gaps("\n\n___"), breaks.encode, lambda gap: 1).parts
+    [fixed, _] = GappedText.of(parse_gaps("\n\n___"), breaks.encode, lambda gap: 1).own
     assert len(breaks.encode("\n\n")) == 1 and len(fixed.ids) == 2
 
 
