@@ -11,8 +11,9 @@ from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from ..errors import UserError
 from .copy_guard import NoveltyGuard
 from .endings import last_end, shortest
+from .known_words import KnownWords
 from .layout import BookLayout
-from .real_words import KnownWords, RealWords
+from .real_words import RealWords
 from .results import Outcome, Refused, Written
 from .rules import Rule
 

@@ -1,0 +1,96 @@
+"""Which words are known: those of a book and those in common use, and how they begin."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from ..data.language.word_list import common_words
+from ..data.language.words import folded, is_spaceless, spelled_spans
+from .rules import Span
+
+_NOUNS_ARE_CAPITAL = "de"
+_PART, _USES = 3, 3  # letters of an elided part, and words that it must occur in
+
+
+class WordList:
+    """Words in alphabetical order, which also knows what any of them begins with."""
+
+    def __init__(self, words: set[str]) -> None:
+        self.words, self._ordered = words, sorted(words)
+
+    def begins(self, start: str) -> bool:
+        """Whether a word begins with ``start``, or is it."""
+        place = bisect_left(self._ordered, start)
+        return place < len(self._ordered) and self._ordered[place].startswith(start)
+
+    def letters_after(self, start: str) -> set[str]:
+        """What follows ``start`` in the words that begin with it."""
+        found, place = set[str](), bisect_right(self._ordered, start)
+        while place < len(self._ordered) and self._ordered[place].startswith(start):
+            found.add(self._ordered[place][len(start)])
+            place = bisect_left(self._ordered, start + chr(ord(self._ordered[place][len(start)]) + 1), place)
+        return found
+
+
+class KnownWords:
+    """Knows the words of a book, given in its spelling, and those in common use in its language unless ``only_book``.
+
+    A word with an apostrophe is known if it or both of its parts are: ``man's``, ``l'homme``. A name or a number is
+    known if it is in the book; a name is a word with a capital in the middle of a sentence (in German any noun is).
+    """
+
+    def __init__(self, book: Sequence[str], language: str, *, only_book: bool = False) -> None:
+        own = {folded(word) for word in book}
+        common = frozenset[str]() if only_book else common_words(language)
+        parts = Counter(
+            part
+            for word in (*own, *common)
+            if "'" in word
+            for part in {word.split("'")[0], word.split("'")[-1]}
+            if len(part) <= _PART
+        )
+        names = WordList(own)
+        words = WordList(own | {word for word in common if not any(map(str.isdigit, word))})
+        self._of_name = {True: names if language != _NOUNS_ARE_CAPITAL else words, False: words}
+        self._elided = WordList({part for part, uses in parts.items() if uses >= _USES})
+        self.letters = defaultdict[int, set[str]](set)
+        """Those of the words that are no ASCII, by the first byte of each."""
+        for letter in {letter for word in words.words for letter in (*word, *word.upper())}:
+            if letter > "\x7f" and not is_spaceless(letter):
+                self.letters[letter.encode()[0]].add(letter)
+
+    def unknown(self, text: str) -> list[Span]:
+        """The character span of each word of ``text`` that is not known."""
+        spans = spelled_spans(text)
+        return [span for span in spans if not self.knows(text[slice(*span)], within=is_within(text[: span[0]]))]
+
+    def knows(self, word: str, *, within: bool) -> bool:
+        """Whether a spelled word is known; ``within``: it stands in the middle of a sentence."""
+        words, plain = self._of_name[within and word[0].isupper()], folded(word)
+        if is_spaceless(word) or plain in words.words:
+            return True
+        head, mark, tail = plain.rpartition("'")
+        elided = self._elided.words
+        return bool(mark) and ((tail in elided and head in words.words) or (head in elided and tail in words.words))
+
+    def letters_after(self, start: str) -> set[str]:
+        """What may follow ``start``, a beginning without apostrophe, in a known word or an elided part."""
+        plain = folded(start)
+        return self._of_name[False].letters_after(plain) | self._elided.letters_after(plain)
+
+    def begins(self, start: str, *, within: bool) -> bool:
+        """Whether a known word begins with ``start``, which may end with an apostrophe."""
+        words, plain = self._of_name[within and start[0].isupper()], folded(start)
+        if words.begins(plain) or self._elided.begins(plain):
+            return True
+        head, mark, tail = plain.rpartition("'")
+        if not mark:
+            return False
+        return (head in words.words and self._elided.begins(tail)) or (
+            head in self._elided.words and words.begins(tail)
+        )
+
+
+def is_within(before: str) -> bool:
+    """Whether a word after ``before`` stands in the middle of a sentence."""
+    return before[-2:-1].isalnum() and before[-1:] in (" ", "-")
