@@ -65,13 +65,17 @@ def compile_errors() -> Iterator[None]:
         raise WorldError(f"torch.compile failed ({reason}); set training.compile=off") from error
 
 
+# What torch, its library of kernels and Python say when memory is short.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "could not create a primitive", "can't start new thread")
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Raise WorldError where torch says, in one of its ways, that memory is at its end."""
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's and MPS's have no class of their own
-        if not any(words in str(error) for words in ("out of memory", "can't allocate memory")):
+        if not any(words in str(error) for words in _NO_MEMORY):
             raise
         raise WorldError(
             "out of memory; lower training.micro_batch_size (or evaluation.batch_size, --num-samples), "

@@ -112,7 +112,11 @@ def test_a_full_disk_ends_in_one_line_and_keeps_the_last_good_state(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "text",
-    ["[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes", "CUDA out of memory."],
+    [
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+        "CUDA out of memory.",
+        "could not create a primitive",
+    ],
 )
 def test_out_of_memory_says_what_to_lower(text: str) -> None:
     with pytest.raises(WorldError, match="micro_batch_size"), memory_errors():

@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -95,6 +96,8 @@ class Child:
                 program([str(argument) for argument in arguments])
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else 0
+            except BaseException:  # noqa: B036  # what a user would see
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -209,7 +212,7 @@ class Storm:
 
     def disk(self, draw: random.Random) -> None:
         """Train while no file may grow beyond a random size, as on a full disk."""
-        self._short(draw, "disk", lambda: {resource.RLIMIT_FSIZE: int(10 ** draw.uniform(1, 6))}, "cannot write")
+        self._short(draw, "disk", lambda: {resource.RLIMIT_FSIZE: int(10 ** draw.uniform(3.9, 6))}, "cannot write")
 
     def memory(self, draw: random.Random) -> None:
         """Train while the process may take only so many bytes more."""
