@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from tiny_diffusion.data.reading.shelf import read_books
 
 from tests.conftest import make_book
 from tiny_diffusion.checkpoint import load_checkpoint
@@ -30,7 +31,6 @@ from tiny_diffusion.config import PipelineConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.pipeline import clean, prepare
 from tiny_diffusion.data.reading.loading import parse_book
-from tiny_diffusion.data.reading.shelf import read_books
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.curves import read_curves
