@@ -158,7 +158,6 @@ def test_help_comes_without_torch(tmp_path: Path) -> None:
         (["prepare", "--book", "short.txt"], "too few"),
         (["generate", "--vocab-level", "9"], "vocab_level"),
         (["generate", "--checkpoint", "short.txt"], "short.txt"),
-        (["generate", "--prompt", "word " * 400], "context"),
         (["infill", "no gap"], "no gap"),
         (["infill", "The {3 wrods} sold it."], "did you mean {3 words}?"),
         (["rewrite", "The [[old miller"], "never closed"),

@@ -28,6 +28,7 @@ READERS: dict[type[BaseModel], tuple[str, ...]] = {
 # Single settings with their only reader: a model is built with its schedule, and the command line opens the logs.
 ELSEWHERE: dict[tuple[type[BaseModel], str], str] = {
     (settings.TrainingConfig, "mask_schedule"): "checkpoint.py",
+    (settings.TrainingConfig, "compile"): "model/flops.py",
     (settings.TrainingConfig, "tensorboard"): "cli/training",
     (settings.TrainingConfig, "tracker"): "cli/training",
     (settings.TrainingConfig, "time_budget_minutes"): "cli/training",

@@ -47,7 +47,7 @@ def test_long_paragraph_is_cut_at_sentence_ends() -> None:
 
 
 @settings(max_examples=10)
-@given(st.lists(st.integers(1, 25), min_size=8, max_size=30), st.integers(300, 900), st.data())
+@given(st.lists(st.integers(20, 40), min_size=8, max_size=30), st.integers(300, 900), st.data())
 def test_passages_give_the_book_back_with_its_chapters(sizes: list[int], size: int, draw: st.DataObject) -> None:
     book = [prose(i, sentences + 3) for i, sentences in enumerate(sizes)]
     chapters = draw.draw(st.sets(st.integers(0, len(book) - 1)))

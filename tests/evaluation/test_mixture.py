@@ -38,7 +38,7 @@ KINDS = ("", " with counts", ", mean of 2", ", mean of 2 with counts")
 CPU, TOKENS = torch.device("cpu"), 3
 SETTINGS = EvaluationConfig(
     draws=2, windows=4, bootstrap=100, ngram_orders=(5,), ppm_order=0, breakdown_draws=0, samples=2, sample_tokens=40,
-    novelty_steps=(), temperatures=(), book_pieces=10, expert="ngram",
+    novelty_steps=(), temperatures=(), book_pieces=10, expert="ngram", two_sample_words=0,
 )  # fmt: skip
 DUAL = {"model.dual": True, "training.objective": "dual"}
 CAUSAL = {"model.causal": True, "training.objective": "autoregressive"}

@@ -135,11 +135,6 @@ def test_length_is_honoured_beyond_the_context(writer: Writer, length: int, cach
     assert min(text.ids) >= NUM_RESERVED and text.steps % 3 == 0
 
 
-def test_a_prompt_beyond_the_context_is_refused(writer: Writer) -> None:
-    with pytest.raises(UserError, match="context"):
-        writer.write("The old miller mended the window. " * 20, GenerationConfig())
-
-
 def test_infilling_keeps_the_text_around_the_gaps(writer: Writer) -> None:
     text = writer.infill("The ___ miller sold the ____ garden.", GenerationConfig(steps=4))[0].text
     assert text.startswith("The") and " miller sold the" in text and text.endswith(" garden.")

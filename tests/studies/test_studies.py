@@ -119,7 +119,12 @@ def test_what_moves_the_result_is_in_the_key_and_nothing_else(base: ProjectConfi
     learning = {"training.self_training_share": 0.1}  # from its own texts, which the generation settings determine
     own = store.key(study_run("a", base.override(**learning)))
     assert store.key(study_run("a", base.override(**learning, **{"generation.steps": 9}))) != own != key
-    assert Store(Path("runs"), replace(data, identity="another"), base.evaluation).key(study_run("a", base)) != key
+    assert (
+        Store(Path("runs"), replace(data, identity="another", book_identity="another"), base.evaluation).key(
+            study_run("a", base)
+        )
+        != key
+    )
 
 
 def test_other_scoring_scores_again_without_training(tmp_path: Path, base: ProjectConfig, data: Processed) -> None:

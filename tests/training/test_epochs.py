@@ -75,7 +75,7 @@ def test_the_first_validation_at_another_level_is_the_best_so_far(
     tmp_path: Path, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = iter(np.arange(1.0, 9.0))  # ever worse, as if a lower level gave the lower figures
-    monkeypatch.setattr(Validation, "bits_per_byte", lambda self, model, stage: next(figures))
+    monkeypatch.setattr(Validation, "bits_per_byte", lambda self, model, stage, share: next(figures))
     events = list(Trainer(config.override(**LEVELS), data, tmp_path).run())
     assert [e.best for e in events if isinstance(e, Validated)] == [True, False, True]
 

@@ -97,7 +97,8 @@ def test_teachers_that_read_otherwise_are_refused_in_one_line(
     refused("teacher.pt is no file: give the path of a trained best_model.pt")
     (tmp_path / "teacher.pt").write_text("no model")
     refused("damaged")
-    other = BookTokenizer.train(["another book of other words"] * 9, 300)
+    size = known.tokenizer.text_vocab_size  # a checkpoint of another size would be damaged
+    other = BookTokenizer.train(["".join(chr(65 + i % 53) + chr(97 + i * i % 26) for i in range(9999))] * 9, size)
     refused("it has another tokenizer", replace(known, tokenizer=other))
     refused("other prepared data, of 'else'", replace(known, meta={"data": "0", "source": "else"}))
     plain = {"model.dual": False, "training.objective": "diffusion"}

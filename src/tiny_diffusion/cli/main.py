@@ -156,14 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _say(str(error), EXIT_WORLD, debug)
     except MemoryError:
         code = _say("out of memory; take a smaller model or training.micro_batch_size", EXIT_WORLD, debug)
+    except (KeyboardInterrupt, click.Abort):  # before RuntimeError, which Abort is
+        code = _say("interrupted", EXIT_INTERRUPTED, debug)
     except RuntimeError as error:
         if "can't start new thread" not in str(error):
             raise
         code = _say(
             "out of memory or of threads: close other programs, or raise the limits (ulimit)", EXIT_WORLD, debug
         )
-    except (KeyboardInterrupt, click.Abort):
-        code = _say("interrupted", EXIT_INTERRUPTED, debug)
     except BrokenPipeError:  # from the flush: an earlier one has ended the command already
         end_quietly()
     except OSError as error:

@@ -31,7 +31,7 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
     "tiny-diffusion prepare --book mybook.txt --pipeline.vocab_size 8000",
     "tiny-diffusion prepare --book first.epub --book second.txt --output both",
     "tiny-diffusion prepare --book mybook.html --explain",
-    "tiny-diffusion prepare --book mybook.epub --shelf folder_of_novels --output with_shelf",
+    "tiny-diffusion prepare --book mybook.epub --shelf novels --output with_shelf",
 )
 @click.command("prepare")
 @click.option(

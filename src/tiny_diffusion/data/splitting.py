@@ -149,19 +149,26 @@ def _pack(
                 sentences[number] = split_sentences(paragraph, language)
             texts = _cut_paragraph(paragraph, sentences[number], size)
         for piece in _pieces(paragraph, texts, number in chapters):
-            current.append(piece)
+            if current and piece.before != BREAK:  # a part that was too short to end a passage
+                current[-1] = _joined(current[-1], piece)
+            else:
+                current.append(piece)
             length += len(piece.text)
             if length >= size:
                 passages.append(current)
                 current, length = [], 0
     if current and passages:
         if current[0].before != BREAK:  # the rest of a cut paragraph goes back to it
-            cut = passages[-1].pop()
-            current[0] = cut._replace(text=cut.text + current[0].before + current[0].text)
+            current[0] = _joined(passages[-1].pop(), current[0])
         passages[-1].extend(current)
     elif current:
         passages.append(current)
     return passages
+
+
+def _joined(first: _Piece, second: _Piece) -> _Piece:
+    """Two parts of one paragraph as one."""
+    return first._replace(text=first.text + second.before + second.text)
 
 
 def _pieces(paragraph: str, texts: Iterable[str], chapter: bool) -> Iterator[_Piece]:

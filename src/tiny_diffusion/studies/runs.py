@@ -161,6 +161,8 @@ class Store:
         self._trainer = trainer = Trainer(run.config, self.data, folder, resume=resume)
         trainer.stop_requested = self.stop_requested
         write_text(folder / CONFIG_FILE, run.config.to_toml())
+        if resume:
+            _read_log(log, trainer.progress.step)
         with RunLog(folder, after=trainer.progress if resume else None) as writer:
             try:
                 for event in trainer.run():

@@ -55,7 +55,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     type=click.Choice(group_presets(EvaluationConfig)),
     help="How closely to measure; without it, the checkpoint's own settings.",
 )
-@click.option("--fast", is_flag=True, help="The same as --preset fast: under a minute for a model of 2M parameters.")
+@click.option("--fast", is_flag=True, help="The same as --preset fast: under a minute for 2M parameters.")
 @click.option("--verbose", is_flag=True, help="Print all tables, not only the verdict and the two main ones.")
 @click.option(
     "--schema",
@@ -70,8 +70,8 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     "--member",
     "members",
     multiple=True,
-    metavar="CHECKPOINT|FOLDER",
-    help="Average its laws with the model's; may be repeated.",
+    metavar="PATH",
+    help="Average its laws with the model's; may repeat.",
 )
 @click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to compare; may repeat.")
 @short_flag("--eval-batch-size", "evaluation.batch_size")
@@ -114,7 +114,7 @@ def command(
 
     N-gram models and PPMd are measured on the same text. Several CHECKPOINTs (seeds of one run) are measured with the
     first one's settings; their mean and spread go to evaluation_seeds.json and report_seeds.html beside the first.
-    The folder of a run is its best model, that of train --seeds its student or first model, the others --member.
+    The folder of train --seeds is its student or first model, with the others as --member.
     """
     from ...checkpoint import best_models, load_checkpoint
     from ...evaluation.curves import read_curves

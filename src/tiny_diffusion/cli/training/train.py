@@ -71,9 +71,9 @@ def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[
     multiple=True,
     expose_value=False,
     callback=_note_teachers,
-    metavar="CHECKPOINT|FOLDER",
-    help="Learn from this trained model's predictions too, in equal parts with others: a checkpoint, or the folder of "
-    "a run or of train --seeds; may be repeated. training.teacher_share says how much.",
+    metavar="PATH",
+    help="Learn from this trained model's predictions too: a checkpoint, or the folder of a run or of train --seeds; "
+    "may be repeated. training.teacher_share says how much.",
 )
 @click.option(
     "--seeds",
