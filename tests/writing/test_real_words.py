@@ -12,7 +12,7 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.word_list import common_words, spellings, without_stray_letters
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.writing.finishing import words_of_tokens
-from tiny_diffusion.writing.known_words import KnownWords
+from tiny_diffusion.writing.known_words import KnownWords, has_usual_capitals
 from tiny_diffusion.writing.real_words import RealWords
 from tiny_diffusion.writing.results import Refused, Written
 from tiny_diffusion.writing.rules import Place, token_spans, tokens_of
@@ -205,3 +205,36 @@ def test_a_writer_learns_the_words_from_its_checkpoint(config: ProjectConfig, da
     assert all(f" {word}".encode() in map(data.tokenizer.token_bytes, range(NUM_RESERVED, 600)) for word in words[:9])
     bare = Writer(new.build(torch.device("cpu")), data.tokenizer)
     assert bare.finishing.real_words(FAST) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [
+        ("miller", True),
+        ("Miller", True),
+        ("MILLER", True),
+        ("milleR", False),
+        ("miLLer", False),
+        ("McTavish", True),  # as the book spells it
+        ("Mctavish", True),
+        ("mcTavish", False),
+        ("O'Hara", True),
+    ],
+)
+def test_capitals_stand_where_the_book_or_grammar_puts_them(word: str, known: bool) -> None:
+    words = KnownWords(["miller", "McTavish", "O'Hara"], "xx")
+    assert words.knows(word, within=False) is known
+    assert not known or all(words.begins(word[:n], within=False) for n in range(1, len(word)))
+    assert known or not words.begins(word, within=False)
+
+
+def test_capitals_after_an_apostrophe() -> None:
+    usual = ["Miller's", "l'Homme", "O'Brien", "MAN'S", "don't", "’Tis"]
+    assert all(map(has_usual_capitals, usual))
+    assert not any(map(has_usual_capitals, ["miller'S", "don'T", "l'HommE", "itA"]))
+
+
+def test_a_capital_within_a_sentence_is_a_name_of_the_book() -> None:
+    words = KnownWords(["detonation", "Paris"], "en")
+    assert words.knows("Paris", within=True) and not words.knows("Detonation", within=True)
+    assert words.knows("Detonation", within=False) and not words.knows("Lopez", within=False)

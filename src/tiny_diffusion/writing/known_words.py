@@ -35,8 +35,9 @@ class WordList:
 class KnownWords:
     """Knows the words of a book, given in its spelling, and those in common use in its language unless ``only_book``.
 
-    A word with an apostrophe is known if it or both of its parts are: ``man's``, ``l'homme``. A name or a number is
-    known if it is in the book; a name is a word with a capital in the middle of a sentence (in German any noun is).
+    A word with an apostrophe is known if it or both of its parts are: ``man's``, ``l'homme``. A number is known if it
+    is in the book, and so is a name, with its capital: a word with a capital in the middle of a sentence (in German
+    any noun is). Capitals are those of a sentence's beginning or of all letters, or as the book spells the word.
     """
 
     def __init__(self, book: Sequence[str], language: str, *, only_book: bool = False) -> None:
@@ -49,7 +50,8 @@ class KnownWords:
             for part in {word.split("'")[0], word.split("'")[-1]}
             if len(part) <= _PART
         )
-        names = WordList(own)
+        names = WordList({folded(word) for word in book if word[0].isupper()})
+        self._spelled = WordList(set(book))
         words = WordList(own | {word for word in common if not any(map(str.isdigit, word))})
         self._of_name = {True: names if language != _NOUNS_ARE_CAPITAL else words, False: words}
         self._elided = WordList({part for part, uses in parts.items() if uses >= _USES})
@@ -66,8 +68,12 @@ class KnownWords:
 
     def knows(self, word: str, *, within: bool) -> bool:
         """Whether a spelled word is known; ``within``: it stands in the middle of a sentence."""
-        words, plain = self._of_name[within and word[0].isupper()], folded(word)
-        if is_spaceless(word) or plain in words.words:
+        words, plain = self._of_name[within and _is_capital(word)], folded(word)
+        if word in self._spelled.words or is_spaceless(word):
+            return True
+        if not has_usual_capitals(word):
+            return False
+        if plain in words.words:
             return True
         head, mark, tail = plain.rpartition("'")
         elided = self._elided.words
@@ -80,7 +86,11 @@ class KnownWords:
 
     def begins(self, start: str, *, within: bool) -> bool:
         """Whether a known word begins with ``start``, which may end with an apostrophe."""
-        words, plain = self._of_name[within and start[0].isupper()], folded(start)
+        words, plain = self._of_name[within and _is_capital(start)], folded(start)
+        if self._spelled.begins(start):
+            return True
+        if not has_usual_capitals(start):
+            return False
         if words.begins(plain) or self._elided.begins(plain):
             return True
         head, mark, tail = plain.rpartition("'")
@@ -89,6 +99,21 @@ class KnownWords:
         return (head in words.words and self._elided.begins(tail)) or (
             head in self._elided.words and words.begins(tail)
         )
+
+
+def has_usual_capitals(word: str) -> bool:
+    """Whether a word or its beginning has no capital but the first letter's, or a name's after one letter, or all."""
+    if word == word.upper():
+        return True
+    first, *others = word.replace("’", "'").split("'")
+    if any(part != part.lower() for part in others) and len(first) > 1:
+        return False
+    return all(part[1:] == part[1:].lower() for part in (first, *others))
+
+
+def _is_capital(word: str) -> bool:
+    """Whether a word begins with a capital and is not in capitals throughout."""
+    return word[0].isupper() and not (len(word) > 1 and word.isupper())
 
 
 def is_within(before: str) -> bool:

@@ -10,6 +10,7 @@ from .language import wordfreq_name
 from .words import folded, spelled_spans
 
 SHORTEST = 3  # letters of a common word
+COMMON = 1e-5  # its share of general text
 USUAL = 1e-3  # share of a text's words that a single letter has if it is a word
 
 
@@ -32,13 +33,14 @@ def without_stray_letters(words: Iterable[str], language: str) -> list[str]:
 
 @cache
 def common_words(language: str) -> frozenset[str]:
-    """Words of three letters or more that come once in a million words; empty if wordfreq has no list for ``language``.
+    """Words of three letters or more with a share COMMON of general text; empty without a list for ``language``.
 
-    Nearly all of them are real, unlike the shorter ones of the list, many of which are abbreviations.
+    Nearly all of them are real. Among the shorter ones are abbreviations, among the rarer ones surnames and words of
+    our time, in small letters, which no old book would use.
     """
     name = wordfreq_name(language)
     words = get_frequency_dict(name, "small") if name in available_languages("small") else {}
-    return frozenset(word for word in words if len(word) >= SHORTEST)
+    return frozenset(word for word, share in words.items() if len(word) >= SHORTEST and share >= COMMON)
 
 
 def spellings(texts: Iterable[str]) -> list[str]:
