@@ -175,6 +175,7 @@ def test_help_comes_without_torch(tmp_path: Path) -> None:
         (["twin", "--checkpoint", "outputs/best_model.pt", "--config", "cpu_2m"], "not both"),
         (["twin", "--checkpoint", "outputs/best_model.pt", "--data-dir", "other"], "not what the checkpoint"),
         (["score", "none.txt"], "no file"),
+        (["score", "The old miller."], "echo"),
         (["score", "-"], "no text"),
         (["evaluate", "--twin", "outputs/best_model.pt"], "not an autoregressive"),
         (["evaluate", "--hf", "none"], "none"),

@@ -18,7 +18,8 @@ def new_figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise UserError("plots need an extra: pip install 'tiny-diffusion[report]', or draw nothing") from error
+        needed = "plots need an extra: pip install 'tiny-diffusion[report]'"
+        raise UserError(f"{needed}; without --output, or with --no-plot, nothing is drawn") from error
     return Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
 
 

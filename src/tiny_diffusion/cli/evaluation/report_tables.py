@@ -52,7 +52,7 @@ def show(report: "Report", *, verbose: bool = False) -> None:
         say(people(report.blind))
         show_report(report.blind)
     if report.samples:
-        say("The model writes, starting anywhere in the book:")
+        say("The model writes, freely as it is measured (generate writes known words only):")
     for line in sample_lines(next(iter(report.samples), ""), 3, min(console.width, WIDTH) - 2):
         say(f"  {line}", style="italic")
 

@@ -45,6 +45,8 @@ def command(ctx: click.Context, file: str, checkpoint: str, as_json: bool, devic
     from ...runtime import autocast, find_device, memory_errors
 
     resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
+    if " " in file and not Path(file).exists():
+        raise UserError(f'no file at {file}: to score a text itself, echo "The text." | tiny-diffusion score -')
     loaded = load_checkpoint(Path(checkpoint))
     config = resolve(ctx, loaded.config)
     text = read(file, config)

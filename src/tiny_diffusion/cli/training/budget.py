@@ -252,7 +252,7 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
         )
     beyond = abs(size.parameters / best.option.parameters - 1) > 0.2
     say(
-        f"these figures come from a book of {law.book_bytes / 1e6:.2f} MB"
-        + (" and from another size" if beyond else "")
-        + "; on another book they all differ"
+        f"the expected figures were measured on Frankenstein ({law.book_bytes / 1e6:.2f} MB)"
+        + (" with another size" if beyond else "")
+        + "; with your book they all differ"
     )

@@ -103,7 +103,7 @@ def verdict(bits: float, data: "Processed", level: int) -> str:
     if bits < words:
         return (
             f"it predicts the validation text better than counts of single words, which reach {words:.3f}, but not "
-            f"better than counts of word pairs, {pairs:.3f}: train longer, or take a smaller model"
+            f"better than counts of word pairs, {pairs:.3f}: train longer"
         )
     return f"it has learnt nothing yet: counts of single words reach {words:.3f} on the validation text; train longer"
 
