@@ -55,8 +55,6 @@ def command(
     check_utf8(prompt, "--prompt")
     if history is not None:
         check_file(history)
-    # A terminal would go back to the line's beginning at a carriage return, and write over the prompt.
-    prompt = prompt.replace("\r\n", "\n").replace("\r", "\n")
     prompts = [prompt] if prompts_file is None else read_prompts(prompts_file)
     writer, settings = open_writer(ctx, source)
     if interactive:
