@@ -1,11 +1,12 @@
 """From prompts, templates and texts to finished texts: a model, its tokenizer, and what finishes a text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
 from ..config import GenerationConfig
@@ -17,6 +18,7 @@ from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
+from ..sampling.denoise import DenoisingState
 from .drafts import Drafts
 from .end_marks import drawn_ends
 from .endings import Endings, with_endings
@@ -143,22 +145,13 @@ class Writer:
         reading = reading_of(self.model.config, settings)
         filler = Filler(self.model, self.tokenizer, settings, causal=reading == "causal")
         drafts = Drafts(filler) if reading == "drafts" else None
-        lead = filler.lead
-        if not (lead or prompt) and settings.layout == "book":
-            lead = break_ids(self.tokenizer)
-        opening = opening_after(Fixed(prompt)) if prompt else Opening.FREE
-        given_ids = [*lead, *encode_before(prompt, opening, filler.encode)]
+        lead, given_ids, first = self._beginning(prompt, filler)
         prompt_ids = torch.tensor(given_ids, dtype=torch.long, device=self.device)
         done = prompt_ids.expand(settings.num_samples, -1)  # (B, tokens so far)
         sure = torch.ones(done.shape, device=self.device)
         wanted, context = done.shape[1] + settings.length, filler.context
         own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
         steps, refused = 0, dict[int, str]()
-        first: tuple[Edge, ...] = ()
-        if opening is Opening.SPACE:
-            spaced = Edges(self.tokenizer, self.model.text_vocab_size, filler.allowed).opening(opening, single=False)
-            assert spaced is not None
-            first = (Edge(len(prompt_ids), spaced),)
         endings = None
         if settings.ending == "sentence" and settings.length > len(first):
             endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids) + len(first))
@@ -173,16 +166,12 @@ class Writer:
             edges = endings.edges(keep + size - 1) if endings and is_last else ()
             if done.shape[1] == len(prompt_ids):
                 edges = (*(replace(edge, place=keep) for edge in first), *edges)
-            before = ahead.tolist()
             if filler.causal:  # the causal reading keeps the rules while it draws
-                permit = filler.rules(rules, ahead=before, extra={edge.place: edge.permitted for edge in edges})
+                extra = {edge.place: edge.permitted for edge in edges}
+                permit = filler.rules(rules, ahead=ahead.tolist(), extra=extra)
                 states = filler.denoise(block, filler.numbers, permit=permit)
             else:
-                by_filler = filler.denoise(block, filler.numbers, [edges] * len(block))
-                mended = self.finishing.rules(settings, open_end=is_last)  # the next block may go on with no letter
-                repair = Repair(filler, mended, ahead.shape[1], edges=edges)
-                states = by_filler if drafts is None else drafts.fill(block, edges)
-                states = repair.after(states, block == MASK, refused, before)
+                states = self._mended(filler, drafts, block, ahead, edges, refused, is_last)
             for state in states:
                 steps += 1
                 times = len(state.ids) // len(done)  # rows per text: several while drafts are written
@@ -202,13 +191,46 @@ class Writer:
         if endings is not None:
             stretches = whole if drafts is None else drafts.stretches(len(done), whole)
             ended = yield from endings.write(done, sure, refused, stretches)
-            found = with_endings(found, ended, self.tokenizer)
-            ends: dict[int, int] = {}
-            if reading == "causal" and self.model.config.dual and self.model.marks:
-                judge = Judge(filler.model, settings, filler.allowed, settings.temperature)
-                ends = drawn_ends(judge, lead, found.texts, settings.length)
-            found = self.finishing.cut(found, settings.length, ends)
+            found = self._cut(with_endings(found, ended, self.tokenizer), filler, lead)
         return self.finishing.texts(found, rules)
+
+    def _beginning(self, prompt: str, filler: Filler) -> tuple[list[int], list[int], tuple[Edge, ...]]:
+        """The hidden ids before a text, these and the prompt's, and what the first drawn token must begin with."""
+        lead = filler.lead
+        if not (lead or prompt) and filler.settings.layout == "book":
+            lead = break_ids(self.tokenizer)
+        opening = opening_after(Fixed(prompt)) if prompt else Opening.FREE
+        ids = [*lead, *encode_before(prompt, opening, filler.encode)]
+        if opening is not Opening.SPACE:
+            return lead, ids, ()
+        spaced = Edges(self.tokenizer, self.model.text_vocab_size, filler.allowed).opening(opening, single=False)
+        assert spaced is not None
+        return lead, ids, (Edge(len(ids), spaced),)
+
+    def _mended(
+        self,
+        filler: Filler,
+        drafts: Drafts | None,
+        block: Tensor,
+        ahead: Tensor,
+        edges: tuple[Edge, ...],
+        refused: dict[int, str],
+        is_last: bool,
+    ) -> Iterator[DenoisingState]:
+        """States of filling ``block`` (B, T) behind ``ahead`` by diffusion, and then of repairing it by the rules."""
+        states = filler.denoise(block, filler.numbers, [edges] * len(block))
+        states = states if drafts is None else drafts.fill(block, edges)
+        rules = self.finishing.rules(filler.settings, open_end=is_last)  # the next block may go on with no letter
+        repair = Repair(filler, rules, ahead.shape[1], edges=edges)
+        return repair.after(states, block == MASK, refused, ahead.tolist())
+
+    def _cut(self, found: Outcome, filler: Filler, lead: list[int]) -> Outcome:
+        """Texts that end with their last sentence, or where the causal reading has drawn an end."""
+        settings, ends = filler.settings, dict[int, int]()
+        if filler.causal and self.model.config.dual and self.model.marks:
+            judge = Judge(filler.model, settings, filler.allowed, settings.temperature)
+            ends = drawn_ends(judge, lead, found.texts, settings.length)
+        return self.finishing.cut(found, settings.length, ends)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
