@@ -1,6 +1,7 @@
 """The time budget: it chooses the best run that fits, and more time is never expected to give a worse one."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiny_diffusion.cli.durations import duration, read_duration
-from tiny_diffusion.cli.training.budget import Budget
+from tiny_diffusion.cli.training.budget import Budget, _rank
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.studies.budget import Candidate, Law, Limits, Option, TooShort, candidate, candidates, time_to_reach
@@ -150,6 +151,18 @@ def test_the_time_that_reaches_a_figure_is_the_least_of_its_grid() -> None:
     assert candidates(given, LAW, Limits(), found)[0].bits_per_byte <= wanted
     assert candidates(given, LAW, Limits(), found / 1.25)[0].bits_per_byte > wanted
     assert time_to_reach(0.5, ranked, LAW, Limits(), 100) is None
+
+
+def test_a_run_that_does_not_fit_is_cut_short_unless_hardly_any_of_it_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    given = options([0.1, 0.2])
+    least = candidate(given[0], LAW, Limits(), 1, LAW.sizes["cpu_1m"].batches[0])
+    budget = Budget(0.3 * least.seconds, time.monotonic(), None, [])
+    assert _rank(budget, given, LAW, Limits(), 0.25 * least.seconds) == [least]
+    assert "a part of the text is read" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(UserError, match="the least that works is about"):
+        _rank(budget, given, LAW, Limits(), 0.15 * least.seconds)
+    wanted = candidates(given, LAW, Limits(), 2 * least.seconds)[0].bits_per_byte
+    assert time_to_reach(wanted, [least], LAW, Limits(), 0.2 * least.seconds) is not None
 
 
 def test_too_short_names_the_quickest() -> None:

@@ -223,7 +223,11 @@ def time_to_reach(
     """The least of 1.25, 1.25^2 ... times ``seconds`` in which ``bits_per_byte`` is expected; None beyond a day."""
     options = list({c.option.name: c.option for c in ranked}.values())
     while (seconds := 1.25 * seconds) <= DAY:
-        if candidates(options, law, limits, seconds)[0].bits_per_byte <= bits_per_byte:
+        try:
+            found = candidates(options, law, limits, seconds)
+        except TooShort:
+            continue
+        if found[0].bits_per_byte <= bits_per_byte:
             return seconds
     return None
 

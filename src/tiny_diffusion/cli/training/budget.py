@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MARGIN = 0.03  # share of the budget that the plan leaves free: extending a run costs nothing, cutting one quality
 SLOWER = 0.7  # share of the planned steps below which the choice is reviewed after the run
+LEAST = 0.2  # share of the quickest run that the budget must hold; the schedule then takes its course in fewer steps
 PATIENCE = 4  # validations without a new best that end a run longer than those the law was fitted to
 
 
@@ -124,18 +125,27 @@ def _measure(
 
 
 def _rank(budget: Budget, options: "list[Option]", law: "Law", limits: "Limits", seconds: float) -> "list[Candidate]":
-    """What could be trained in ``seconds``, best first; raises UserError with the least time that works."""
+    """What could be trained in ``seconds``, best first; raises UserError with the least time that works.
+
+    If not even one epoch of each stage fits, the quickest run is cut short: the deadline ends every run on time.
+    """
     from ...studies.budget import TooShort, candidates
 
     used = budget.seconds - budget.left()
     try:
         return candidates(options, law, limits, seconds)
     except TooShort as error:
-        least = (used + error.least.seconds + 1) / (1 - MARGIN)
+        if LEAST * error.least.seconds <= seconds:
+            whole = duration((used + error.least.seconds) / (1 - MARGIN))
+            warn(
+                f"too little time for one epoch of each stage: a part of the text is read; all of it takes {whole} here"
+            )
+            return [error.least]
+        least = (used + LEAST * error.least.seconds + 1) / (1 - MARGIN)
         shelf = error.least.option.shelf
         raise UserError(
             f"--time-budget {duration(budget.seconds)} is too short here: the least that works is about "
-            f"{duration(least + 1)} ({error.least.option.name}, {error.least.epochs[-1]} epoch of paragraphs"
+            f"{duration(least + 1)} ({error.least.option.name}, a part of an epoch"
             + (f" after {shelf} of the shelf; give fewer curriculum.shelf_epochs)" if shelf else ")")
         ) from error
 
