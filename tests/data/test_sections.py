@@ -1,5 +1,7 @@
 """The stream of the training text: which mark stands where, no text across a gap or into another chapter."""
 
+from functools import partial
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,11 +52,11 @@ def test_marks_stand_before_and_after_and_beginnings_are_known(data: Processed) 
     found = [Section(TEXT, "The miller." + BREAK + "A garden.", ends=True), Section(BOS, "of winter" + BREAK + "He.")]
     parts = [tokenizer.encode(text, 2) for text in ("The miller.", "A garden.", "of winter", "He.")]
     gap = 2 * tokenizer.encode("\n", 2)
-    ids, openings = encode_sections(found, tokenizer, 2, ends=True)
+    ids, openings = encode_sections(found, partial(tokenizer.encode, level=2), ends=True)
     assert ids == [TEXT, *parts[0], *gap, *parts[1], END, BOS, *parts[2], *gap, *parts[3]]
     begins = [(TEXT, 1), (PARAGRAPH, 1 + len(parts[0] + gap)), (PARAGRAPH, len(ids) - len(parts[3]))]
     assert [(mark, place) for place, mark in enumerate(openings) if mark != PAD] == begins
-    assert encode_sections(found, tokenizer, 2, ends=False)[0] == [i for i in ids if i != END]
+    assert encode_sections(found, partial(tokenizer.encode, level=2), ends=False)[0] == [i for i in ids if i != END]
 
 
 @settings(max_examples=30)
@@ -64,7 +66,7 @@ def test_the_stream_spells_the_chosen_text_as_the_tokenizer_would(data: Processe
     chosen = draw.draw(st.sets(st.integers(0, 5)))
     found = sections(passages, chosen)
     level = draw.draw(st.sampled_from([1, 5]))
-    ids, openings = encode_sections(found, data.tokenizer, level, ends=True)
+    ids, openings = encode_sections(found, partial(data.tokenizer.encode, level=level), ends=True)
     assert [i for i in ids if i >= NUM_RESERVED] == [
         i for section in found for i in data.tokenizer.encode(section.text, level)
     ]

@@ -384,3 +384,21 @@ def test_json_that_grows_without_end_is_refused(content: str | None) -> None:
     doubling = {**json.loads(BOOK.to_json()), "merges": [[97, 97], *([i, i] for i in range(256, 300))]}
     with pytest.raises(UserError, match="not JSON" if content else "more than"):
         BookTokenizer.from_json(content or json.dumps(doubling))
+
+
+@given(text=st.text(), level=st.sampled_from([1, 3, 5]), share=st.floats(0, 1), seed=st.integers(0, 9))
+def test_without_some_merges_the_text_is_the_same_in_other_tokens(
+    text: str, level: int, share: float, seed: int
+) -> None:
+    ids = BOOK.thinned(level, share, np.random.default_rng(seed)).encode(text).ids
+    assert BOOK.decode(ids) == text
+    assert all(NUM_RESERVED <= i < NUM_RESERVED + BOOK.level_size(level) for i in ids)
+
+
+def test_the_share_of_merges_goes_from_all_to_none() -> None:
+    text = " ".join(TRAINING[:40])
+    lengths = [
+        len(BOOK.thinned(5, share, np.random.default_rng(0)).encode(text).ids) for share in (0.0, 0.05, 0.2, 1.0)
+    ]
+    assert lengths[0] == len(BOOK.encode(text)) and lengths[-1] == len(text.encode())
+    assert lengths == sorted(set(lengths))

@@ -1,10 +1,10 @@
 """The training text as a stream of tokens, with marks where texts and chapters begin and end, and at gaps."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from .splitting import BREAK, Passage
-from .tokenizer import BOS, CHAPTER, END, PAD, PARAGRAPH, TEXT, BookTokenizer
+from .tokenizer import BOS, CHAPTER, END, PAD, PARAGRAPH, TEXT
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,16 @@ def _opening(passage: Passage, before: Passage | None) -> int:
 
 
 def encode_sections(
-    found: Sequence[Section], tokenizer: BookTokenizer, level: int, *, ends: bool
+    found: Sequence[Section], encode: Callable[[str], list[int]], *, ends: bool
 ) -> tuple[list[int], list[int]]:
     """Ids of ``found`` end to end, and for each the mark of what begins with it, PAD where nothing does.
 
-    Each section stands behind its mark, and with ``ends`` END behind the last token of a chapter or text.
+    ``encode`` gives the ids of a text. Each section stands behind its mark, and with ``ends`` END behind the last
+    token of a chapter or text.
     """
     ids: list[int] = []
     openings: list[int] = []
-    line_feed = tokenizer.encode(BREAK[0], level)
+    line_feed = encode(BREAK[0])
     for section in found:
         ids.append(section.begins)
         openings.append(PAD)
@@ -74,7 +75,7 @@ def encode_sections(
             if number:  # the tokenizer splits a blank line before a paragraph into two line feeds
                 ids += 2 * line_feed
                 openings += 2 * len(line_feed) * [PAD]
-            own = tokenizer.encode(paragraph, level)
+            own = encode(paragraph)
             ids += own
             mark = PARAGRAPH if number else section.begins
             openings += [PAD if mark == BOS else mark, *[PAD] * (len(own) - 1)]

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -201,17 +202,29 @@ class BookTokenizer:
         """
         return self._encoder(self.level_size(level))
 
+    def thinned(self, level: int, share: float, numbers: np.random.Generator) -> Tokenizer:
+        """The encoder of a level without a random ``share`` of its merges: the same text in other, shorter tokens."""
+        size = self.level_size(level)
+        return self._made(size, numbers.random(self._merge_count(size)) >= share)
+
+    def _merge_count(self, size: int) -> int:
+        """How many merges the first ``size`` text tokens have: those before the first one that exceeds them."""
+        return int(np.searchsorted(self._sizes_after, size, side="right"))
+
     def _encoder(self, size: int) -> Tokenizer:
-        """The encoder over the first ``size`` text tokens: it has the merges before the first one that exceeds them."""
+        """The encoder over the first ``size`` text tokens."""
         if size not in self._encoders:
-            count = int(np.searchsorted(self._sizes_after, size, side="right"))
-            spelled = [to_byte_level(token) for token in self._tokens[:size]]
-            vocabulary = {token: index + NUM_RESERVED for index, token in enumerate(spelled)}
-            merges = [(spelled[left], spelled[right]) for left, right in self._merges[:count]]
-            encoder = Tokenizer(BPE(vocab=vocabulary, merges=merges))
-            encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=True)
-            self._encoders[size] = encoder
+            self._encoders[size] = self._made(size, np.ones(self._merge_count(size), dtype=bool))
         return self._encoders[size]
+
+    def _made(self, size: int, kept: np.ndarray) -> Tokenizer:
+        """A new encoder over the first ``size`` text tokens, with the merges that are ``kept`` (M,)."""
+        spelled = [to_byte_level(token) for token in self._tokens[:size]]
+        vocabulary = {token: index + NUM_RESERVED for index, token in enumerate(spelled)}
+        merges = [(spelled[left], spelled[right]) for left, right in compress(self._merges, kept)]
+        encoder = Tokenizer(BPE(vocab=vocabulary, merges=merges))
+        encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=True)
+        return encoder
 
 
 def cut_text(text: str, size: int = 50_000) -> Iterator[str]:

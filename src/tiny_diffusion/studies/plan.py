@@ -77,7 +77,8 @@ class Lengths:
         stages = tuple(stage.model_copy(update={"epochs": 1}) for stage in config.curriculum.stages)
         curriculum = config.curriculum.model_copy(update={"stages": stages})
         model = config.model
-        key = repr((model.context, model.vocab_level, model.dual, config.training.seed, curriculum))
+        training = config.training
+        key = repr((model.context, model.vocab_level, model.dual, training.seed, training.merge_dropout, curriculum))
         if key not in self._rows:
             self._rows[key] = StageRows(config, self.data)
         return self._rows[key]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from itertools import accumulate
 
 import numpy as np
@@ -16,12 +16,13 @@ from ..data.curriculum import Example, build_stage, chosen_passages, encode_exam
 from ..data.dynamic_scorer import DynamicScorer, easiest
 from ..data.sections import Section, encode_sections, sections
 from ..errors import UserError
-from ..runtime import generator_for
+from ..runtime import generator_for, seed_for
 from .control_labels import UNLABELLED, ControlLabels, measure_examples, nothing_known
 from .course import blend
+from .respelled import Respelled, chance_of
 from .rows import Examples, Layout, chop, pack
 
-ROWS, BLEND, BOUNDS = 1, 2, 10  # purposes of random draws, see runtime.seed_for
+ROWS, BLEND, BOUNDS, MERGES, WORDS = 1, 2, 10, 11, 12  # purposes of random draws, see runtime.seed_for
 
 
 class StageRows:
@@ -42,7 +43,8 @@ class StageRows:
             scorer, other = None, isinstance(stage, ShelfStage)
             if stage.format == "paragraphs":  # one stream, with marks where the text does not go on as in the book
                 found = self._sections(stage, data, paragraphs)
-                ids, openings = encode_sections(found, data.tokenizer, level, ends=self.lead)
+                encode = partial(data.tokenizer.encode, level=level)
+                ids, openings = encode_sections(found, encode, ends=self.lead)
                 self.openings[number] = torch.tensor(openings)
                 encoded.append(Examples.of([ids]))
                 examples = [tuple(section.text for section in found)]
@@ -56,6 +58,10 @@ class StageRows:
                 measures.append(nothing_known(encoded[-1]) if other else measure_examples(examples, encoded[-1], data))
         self.encoded = _side_by_side(encoded)
         self.labels = self._labels(measures) if measures else None
+        self.respelled: Respelled | None = None
+        dropout, seed = config.training.merge_dropout, seed_for(config.training.seed, MERGES)
+        if dropout and number in self.openings:  # the last stage
+            self.respelled = Respelled(found, data.tokenizer, level, self.lead, dropout, seed)
         self.rows_per_epoch = [len(self._rows(stage, 0, share=1.0)) for stage in range(len(self.encoded))]
 
     @property
@@ -99,6 +105,11 @@ class StageRows:
         generator = generator_for(self.config.training.seed, ROWS, stage, epoch)
         encoded = self.encoded[stage]
         if stage in self.openings:
+            chance = chance_of(self.config, stage, epoch)
+            if self.respelled is not None and chance and share is None:
+                ids, openings = self.respelled.stream(chance, seed_for(self.config.training.seed, WORDS, epoch))
+                rows = chop(ids, self.width, generator, openings, self.lead)
+                return rows.shifted(torch.cat([encoded.ids, ids]), len(encoded.ids))
             begin, end = encoded.bounds.tolist()
             rows = chop(encoded.ids[begin:end], self.width, generator, self.openings[stage], self.lead)
             return rows.shifted(encoded.ids, begin)
@@ -119,11 +130,11 @@ class StageRows:
         own = blend(self.config.curriculum, stage, epoch)
         if own < 1:
             before = self._rows(stage - 1, self.config.curriculum.stages[stage - 1].epochs + epoch)
-            rows = _replace(rows, before, 1 - own, generator)
+            rows = _replace(rows, before.shifted(rows.stream, 0), 1 - own, generator)
         first = self.config.curriculum.first  # the shelf is not rehearsed
         if stage > first and self.config.curriculum.rehearsal_share:
             earlier = reduce(Layout.beside, (self._rows(before, epoch, share=1.0) for before in range(first, stage)))
-            rows = _replace(rows, earlier, self.config.curriculum.rehearsal_share, generator)
+            rows = _replace(rows, earlier.shifted(rows.stream, 0), self.config.curriculum.rehearsal_share, generator)
         if written is not None:
             share = self.config.training.self_training_share
             rows = _with_written(rows, written, share, generator)
@@ -132,7 +143,10 @@ class StageRows:
         # Packing differs by a few rows from epoch to epoch, and where a scorer leaves examples out, rows come again.
         # A fixed count keeps the schedule exact.
         rows = rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
-        return rows if self.labels is None else replace(rows, levels=self.labels.levels(rows))
+        if self.labels is None:
+            return rows
+        full = rows if self.respelled is None else self.respelled.in_full(rows, self.encoded[stage])
+        return replace(rows, levels=self.labels.levels(full))
 
 
 def _check_levels(config: ProjectConfig, data: Processed) -> None:
