@@ -455,7 +455,7 @@ def test_presets_differ_where_they_say() -> None:
     }
     assert changed["memory_efficient"] == {"batch_size"}
     assert changed["comprehensive"] == {"draws", "breakdown_draws", "samples", "novelty_steps", "temperatures"}
-    left_out = {"windows", "chain_rule", "ppm_order", "ngram_orders", "two_sample_words"}
+    left_out = {"windows", "chain_rule", "long_context", "ppm_order", "ngram_orders", "two_sample_words"}
     assert changed["fast"] == changed["comprehensive"] | left_out
 
 

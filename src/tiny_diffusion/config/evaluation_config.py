@@ -57,6 +57,8 @@ class ReportSettings(Config):
     """Length of these texts in tokens; figures over sentence_gap need several sentences."""
     chain_rule: bool = True
     """Measure a diffusion model's exact left-to-right likelihood too: one forward pass per token."""
+    long_context: bool = True
+    """Also measure readings from left to right, counts and PPMd with all that stands to the left in the passage."""
     expert: Literal["none", "ngram"] = "none"
     """ngram: further rows mix left-to-right readings with Kneser-Ney counts; weights from the validation text."""
     breakdown_draws: int = Field(8, ge=0)
@@ -142,13 +144,15 @@ class EvaluationConfig(ReportSettings, BlindTest, Marks, HeldOut, Passes):
     def fast(cls) -> Self:
         """Under a minute for 2M parameters: 16 draws, at most 100 windows, four texts, three n-grams.
 
-        One draw per mask rate. Left out: chain rule, PPMd, two-sample test, other numbers of steps, other temperatures.
+        One draw per mask rate. Left out: chain rule, long context, PPMd, two-sample test, other numbers of steps, other
+        temperatures.
         """
         return cls(
             draws=16,
             windows=100,
             samples=4,
             chain_rule=False,
+            long_context=False,
             breakdown_draws=1,
             ppm_order=0,
             ngram_orders=(1, 2, 5),

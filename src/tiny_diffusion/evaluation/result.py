@@ -19,7 +19,7 @@ from .text_quality.frontier import Frontier
 from .text_quality.novelty import NoveltyReport
 from .text_quality.two_sample import TwoSample
 
-VERSION = 7
+VERSION = 8
 LEAK_THRESHOLD = "held-out sentences in training (share)"
 
 
@@ -57,6 +57,8 @@ class Report:
       version 6 lack it and can still be read.
     * two_sample: how well a classifier tells the samples from held-out text; None if it is turned off or ``missing``
       says why. Files of version 6 lack it and can still be read.
+    * long_context: the readings from left to right, counts and PPMd on the same windows with all that stands to the
+      left in the passage (protocol 2), the model's own row first. Files of version 7 lack it and can still be read.
     * books: names of the books of which windows were scored, if several were prepared together. Files of version 6 lack
       it and can still be read.
     """
@@ -90,6 +92,7 @@ class Report:
     shelf: list[str] = field(default_factory=list)
     two_sample: TwoSample | None = None
     books: list[str] = field(default_factory=list)
+    long_context: list[Likelihood] = field(default_factory=list)
 
     @property
     def leaking(self) -> bool:

@@ -36,6 +36,8 @@ def show(report: "Report", *, verbose: bool = False) -> None:
         for name, why in report.missing.items():
             say(f"not measured: {name} ({why})", style="yellow")
     _show_likelihood(report)
+    if report.long_context:
+        _show_long_context(report)
     if verbose:
         _show_conditions(report)
     checks = [(t.name, f"{t.value:.4g}", f"{t.limit:g}", "yes" if t.met else "no") for t in report.thresholds]
@@ -76,6 +78,13 @@ def _show_likelihood(report: "Report") -> None:
     if report.books:
         found = [(row.name, *(f"{bits:.3f}" for bits in row.books), f"{row.bits_per_byte:.3f}") for row in likelihood]
         print_table(("model", *report.books, "in all"), found, "bits per byte of each book")
+
+
+def _show_long_context(report: "Report") -> None:
+    ordered = sorted(report.long_context, key=lambda row: row.bits_per_byte)
+    rows = [(row.name, f"{row.bits_per_byte:.3f}", f"{row.low:.3f}-{row.high:.3f}") for row in ordered]
+    title = "the same text, with all that stands to the left in its passage"
+    print_table(("model", "bits/byte", "95 % interval"), rows, title)
 
 
 def _show_conditions(report: "Report") -> None:

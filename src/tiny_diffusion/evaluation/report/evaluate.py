@@ -27,6 +27,7 @@ from ..likelihood.breakdown import (
     window_thirds,
 )
 from ..likelihood.comparison import compare
+from ..likelihood.long_context import compare_long
 from ..result import LEAK_THRESHOLD, VERSION, Report, Threshold
 from ..style.style import measure_style
 from ..style.style_report import StyleReport
@@ -74,6 +75,7 @@ def evaluate(
     expected = expect(subject, windows, generation)
     yield Expected({name: seconds for name, seconds in expected.parts.items() if name not in subject.kept.names})
     found = yield from compare(subject, windows)
+    long_context = yield from compare_long(subject, windows)
     broken_down = None
     if settings.breakdown_draws:
         with autocast(device, subject.precision):
@@ -107,6 +109,7 @@ def evaluate(
         counts=subject.weights,
         shelf=list(dict.fromkeys(book for each in (checkpoint, *rivals.members) for book in each.shelf)),
         books=books,
+        long_context=long_context,
     )
 
 

@@ -17,6 +17,7 @@ from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import PPM, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
+from ..likelihood.long_context import LEFT, SLIDING, long_readings, sliding_windows
 from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows, product_step, product_windows
 from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
 from ..subject import Subject
@@ -107,6 +108,8 @@ def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]
         for networks in {1, len(reading.networks)} if settings.expert == "ngram" and reading.step != CHAIN_RULE else ():
             passes = networks * (len(held.windows) + len(product_windows(subject).windows))
             found[product_step(reading, networks)] = reading.step, passes
+    for reading in long_readings(subject) if settings.long_context else ():
+        found[reading.name(0, SLIDING)] = reading.step, len(sliding_windows(subject))
     members = len(subject.rivals.members)
     if members and not subject.model.config.causal:
         found[MEAN_BOUND] = MODEL, (1 + members) * settings.draws * len(held.windows)
@@ -146,7 +149,9 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
     if settings.ppm_order:
         data = "\n\n".join(training).encode("utf-8")
         runs = len(held.windows) + min(PHASES, len(held.windows))
-        parts[PPM] = runs * _timed(lambda: compressed_size(data, settings.ppm_order))
+        parts[PPM] = runs * (once := _timed(lambda: compressed_size(data, settings.ppm_order)))
+        if settings.long_context and long_readings(subject):
+            parts[f"{PPM}{LEFT}"] = 2 * len(held.windows) * once
     return Expected(parts)
 
 
