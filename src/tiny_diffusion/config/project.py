@@ -114,7 +114,9 @@ class ProjectConfig(Config):
     @classmethod
     def _cpu(cls, model: ModelConfig, epochs: int, batch_size: int = 16) -> Self:
         """Both readings in one network; its causal half memorises the book in more than about 25 epochs."""
-        training = TrainingConfig(objective="dual", batch_size=batch_size, warmup_steps=100, eval_every_epochs=5)
+        training = TrainingConfig(
+            objective="dual", batch_size=batch_size, warmup_steps=100, eval_every_epochs=5, merge_dropout=0.05
+        )
         model, curriculum = model.model_copy(update={"dual": True}), CurriculumConfig.cpu(1, 1, epochs)
         return cls(model=model, training=training, curriculum=curriculum)
 
