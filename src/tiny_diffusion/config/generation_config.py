@@ -7,17 +7,7 @@ from pydantic import Field
 from .base import LARGEST_SEED, Config
 from .controls import MOST, Controls
 
-Sampler = Literal[
-    "ancestral",
-    "first_hitting",
-    "confidence",
-    "margin",
-    "entropy",
-    "entropy_bounded",
-    "threshold",
-    "remasking",
-    "planner",
-]
+Sampler = Literal["ancestral", "first_hitting", "confidence", "margin", "entropy"]
 
 LEAST_TEMPERATURE = 1e-6
 """Always draws the likeliest token. Logits divided by much less leave the range of float32 (3.4e38)."""
@@ -27,18 +17,10 @@ class Drawing(Config):
     """How each token is drawn, wherever tokens are written."""
 
     steps: int = Field(512, ge=1)
-    """Most denoising steps; fewer settle several tokens at once, which is faster and worse (entropy_bounded and
-    threshold take as many as they need; ancestral, remasking and planner take all of them, however short the text)."""
-    entropy_bound: float = Field(2.0, ge=0)
-    """entropy_bounded: nats of a step's tokens beside the largest; 0: one token per step."""
+    """Most denoising steps; fewer settle several tokens at once, which is faster and worse. ancestral takes all
+    of them, however short the text."""
     choice_noise: float = Field(0.0, ge=0, le=MOST)
     """confidence: Gumbel noise on the choice of places, which ends with the last step (4.5 in the paper); 0: none."""
-    threshold: float = Field(0.9, gt=0)
-    """threshold: probability from which a token settles; above 1: one token per step."""
-    remasking: float = Field(0.1, ge=0, le=1)
-    """remasking: highest chance per step that a settled token is taken back; 0: the same as ancestral."""
-    planning: float = Field(1.0, ge=0)
-    """planner: how readily settled tokens are taken back; 0: never; 1: as readily as new ones."""
     block: int = Field(0, ge=0)
     """Fill this many masked tokens before the next ones, left to right; 0: all at once."""
     temperature: float = Field(0.9, ge=LEAST_TEMPERATURE, le=MOST)
@@ -68,8 +50,7 @@ class Order(Config):
     sampler: Sampler = "entropy"
     """Order of unmasking. ancestral: at random. first_hitting: at random in equal shares (with as many steps as tokens
     exactly the model's own law). confidence, margin, entropy: first the likeliest drawn token, the widest margin or the
-    lowest entropy. entropy_bounded, threshold: as many per step as a bound on their entropy or a threshold of
-    probability allows. remasking, planner: tokens are taken back, at random or where the model doubts them."""
+    lowest entropy."""
 
 
 class Reading(Config):

@@ -15,7 +15,7 @@ from .curriculum_config import CurriculumConfig
 from .evaluation_config import EvaluationConfig
 from .files import SUFFIXES, read_overrides, to_toml
 from .generation_config import GenerationConfig
-from .history import check_known, up_to_date
+from .history import check_known, refuse_moved_samplers, samplers_of_today, up_to_date
 from .model_config import ModelConfig
 from .overrides import apply_overrides, arguments_to_overrides, flatten, group_presets
 from .page_config import PageConfig
@@ -193,6 +193,7 @@ class ProjectConfig(Config):
         """
         changes = up_to_date(read_overrides(path))
         try:
+            refuse_moved_samplers(changes)
             return self.from_dict(self._changed(changes))
         except UserError as error:
             raise UserError(f"config file {path}: {error}") from None
@@ -253,7 +254,7 @@ class ProjectConfig(Config):
         Raises:
             UserError: a setting is unknown (the line names it, this version and ``written_by``), or a value is wrong.
         """
-        current = up_to_date(data)
+        current = samplers_of_today(up_to_date(data))
         check_known(cls, current, path, written_by)
         return cls.from_dict(current)
 

@@ -9,10 +9,9 @@ from .canvas import Canvas, Prediction
 from .denoise import DenoisingState, most_steps
 from .draw import Numbers, choose, row_generators
 from .predictor import Predictor, cast_once
-from .samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
+from .samplers import EQUAL_SHARES, SAMPLERS
 
 __all__ = [
-    "ADAPTIVE",
     "EQUAL_SHARES",
     "SAMPLERS",
     "Canvas",

@@ -16,7 +16,7 @@ from .canvas import Canvas
 from .characters import WholeCharacters
 from .draw import Numbers
 from .predictor import Predictor
-from .samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
+from .samplers import EQUAL_SHARES, SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class DenoisingState:
     """One moment of the reverse process.
 
     ids: (B, T), MASK where unsettled. confidence: (B, T), the probability with which each token was drawn, 1 for given
-    tokens. step: steps done. steps: all steps; an adaptive sampler gives an upper bound until the last state.
+    tokens. step: steps done. steps: all steps, or an upper bound if the sampler gives one.
     """
 
     ids: Tensor
@@ -35,8 +35,6 @@ class DenoisingState:
 
 def most_steps(settings: GenerationConfig, tokens: int) -> int:
     """The most steps that it takes to fill ``tokens`` masked tokens of a row."""
-    if settings.sampler in ADAPTIVE:
-        return tokens
     steps = max(settings.steps, -(-tokens // settings.block) if settings.block else 1)
     return min(steps, tokens) if settings.sampler in EQUAL_SHARES else steps
 
@@ -68,7 +66,7 @@ def denoise(
     canvas = Canvas(predictor, ids, settings, numbers, allowed, whole)
     blocks = split_blocks(canvas.masked, settings.block)
     most = torch.stack([block.sum(1).max() for block in blocks]).tolist()  # one token per step
-    shares = most if settings.sampler in ADAPTIVE else share_steps(settings.steps, most)
+    shares = share_steps(settings.steps, most)
     if settings.sampler in EQUAL_SHARES:
         shares = [min(share, tokens) for share, tokens in zip(shares, most, strict=True)]
     step = 0

@@ -1,8 +1,7 @@
-"""Samplers: which masked positions settle first, how many per step, and whether settled ones may be masked again.
+"""Samplers: which masked positions settle first, and how many per step.
 
-A sampler fills a canvas's block in ``steps`` steps. After each step it yields how many steps are left for the block:
-the exact number, or an upper bound for samplers that choose their own number of steps. To add one, write a function
-here, list it in ``_ALL`` and name it in ``config.generation_config.Sampler``.
+A sampler fills a canvas's block in ``steps`` steps, and after each step it yields how many are left, or an upper bound.
+To add one, write a function here, list it in ``_ALL`` and name it in ``config.generation_config.Sampler``.
 
 Shapes: B rows, T tokens.
 """
@@ -70,84 +69,6 @@ def entropy(canvas: Canvas, steps: int) -> Iterator[int]:
     return _surest(canvas, steps, lambda prediction: -prediction.entropy())
 
 
-def entropy_bounded(canvas: Canvas, steps: int) -> Iterator[int]:
-    """Ben-Hamu et al. 2025 (EB-Sampler): each step settles as many tokens as are nearly independent of each other.
-
-    Positions settle from the lowest entropy up, as long as the sum of their entropies without the largest is at most
-    ``entropy_bound``; that sum bounds the error of drawing them together. At least one settles. ``steps`` is ignored.
-    """
-    bound = canvas.settings.entropy_bound
-    for masked in _unfinished(canvas):
-        prediction = canvas.look(masked)
-        nats, order = prediction.entropy().masked_fill(~masked, torch.inf).sort(dim=1, stable=True)
-        without_largest = torch.cat((torch.zeros_like(nats[:, :1]), nats.cumsum(1)[:, :-1]), dim=1)
-        settle = masked & torch.zeros_like(masked).scatter(1, order, without_largest <= bound)
-        canvas.settle(settle, canvas.draw(prediction, settle))
-        yield _most(canvas.masked)
-
-
-def threshold(canvas: Canvas, steps: int) -> Iterator[int]:
-    """Wu et al. 2025 (Fast-dLLM): each step settles every token drawn with at least ``threshold`` probability.
-
-    The likeliest one always settles. ``steps`` is ignored.
-    """
-    for masked in _unfinished(canvas):
-        prediction = canvas.look(masked)
-        draft = canvas.draw(prediction, masked)
-        chances = prediction.probability(draft.ids)
-        sure = masked & (chances >= canvas.settings.threshold)
-        canvas.settle(sure | first(masked, chances, masked.any(1)), draft)
-        yield _most(canvas.masked)
-
-
-def remasking(canvas: Canvas, steps: int) -> Iterator[int]:
-    """Wang et al. 2025 (ReMDM, capped schedule): ancestral sampling that may mask settled tokens again.
-
-    From time t to s, a settled token is masked again with probability
-    sigma = min(``remasking``, (1 - alpha_s) / alpha_t). Masked tokens settle more often to make up for it, so that the
-    expected number of masks at each time stays the same. In the last step sigma is 0. With ``remasking`` 0 this is
-    ``ancestral``, draw by draw. Only tokens of the current block are masked again, never given ones.
-    """
-    schedule = canvas.schedule
-    for step in range(steps):
-        t, s = torch.tensor(1 - step / steps), torch.tensor(1 - (step + 1) / steps)
-        alpha_t, alpha_s = schedule.alpha(t), schedule.alpha(s)
-        sigma = (
-            min(canvas.settings.remasking, float((1 - alpha_s) / alpha_t)) if step else 0.0
-        )  # nothing is settled yet
-        chance = (alpha_s - (1 - sigma) * alpha_t) / (1 - alpha_t) if step + 1 < steps else torch.tensor(1.0)
-        numbers = canvas.uniform()
-        settle = canvas.masked & (numbers < chance).to(canvas.ids.device)
-        back = canvas.settled & (numbers < sigma).to(canvas.ids.device)
-        if settle.any():
-            canvas.settle(settle, canvas.draw(canvas.look(settle), settle))
-        canvas.remask(back)
-        yield steps - step - 1
-
-
-def planner(canvas: Canvas, steps: int) -> Iterator[int]:
-    """Peng et al. 2025 (P2, self-planning): each step keeps the surest tokens, drawn now or before, and masks the rest.
-
-    One pass scores every position of the block: a masked one by the probability p of the token drawn there, a settled
-    one by p ** ``planning``, where p is the probability of its token now. Each step keeps equally many more tokens than
-    the step before. With ``planning`` 0 a settled token always stays; the higher the value, the more are replaced.
-    Training never asks the model about tokens that it sees, so p is only an estimate there, as in the paper.
-    """
-    start = canvas.masked.sum(1)
-    for step in range(steps):
-        if canvas.block.any():
-            masked, settled = canvas.masked, canvas.settled
-            prediction = canvas.look(canvas.block)
-            draft = canvas.draw(prediction, masked)
-            now = prediction.probability(draft.ids)
-            before = torch.nextafter(now**canvas.settings.planning, torch.full_like(now, torch.inf))
-            score = torch.where(settled, before, now)  # in a tie the settled one stays
-            stay = first(canvas.block, score, start - masks_left(start, step, steps))
-            canvas.settle(masked & stay, draft)
-            canvas.remask(settled & ~stay)
-        yield steps - step - 1
-
-
 def masks_left(start: Tensor, step: int, steps: int) -> Tensor:
     """How many (B,) of ``start`` (B,) positions are still masked after ``step``, equal shares per step rounded up."""
     return -(-start * (steps - step - 1) // steps)
@@ -197,21 +118,8 @@ def _surest(canvas: Canvas, steps: int, certainty: Callable[[Prediction], Tensor
         yield left
 
 
-def _unfinished(canvas: Canvas) -> Iterator[Tensor]:
-    """The masked positions (B, T) of the block, until there are none."""
-    while canvas.masked.any():
-        yield canvas.masked
-
-
-def _most(masked: Tensor) -> int:
-    """The most steps that an adaptive sampler still needs: the masked positions of the row that has most of them."""
-    return int(masked.sum(1).max())
-
-
-_ALL = (ancestral, first_hitting, confidence, margin, entropy, entropy_bounded, threshold, remasking, planner)
+_ALL = (ancestral, first_hitting, confidence, margin, entropy)
 SAMPLERS: dict[str, Callable[[Canvas, int], Iterator[int]]] = {sampler.__name__: sampler for sampler in _ALL}
 """By the names of ``generation.sampler``."""
-ADAPTIVE = ("entropy_bounded", "threshold")
-"""These ignore the number of steps: they take as many as they need, at most one per token."""
 EQUAL_SHARES = ("first_hitting", "confidence", "margin", "entropy")
 """These settle equally many tokens per step; with more steps than tokens, steps that would settle none are skipped."""
