@@ -87,7 +87,6 @@ class BookTokenizer:
             vocab_size=vocab_size,
             min_frequency=_MIN_FREQUENCY,
             show_progress=False,
-            special_tokens=[],
             initial_alphabet=list(BYTE_CHARACTERS),
         )
         learner.train_from_iterator(checked, trainer)
@@ -104,9 +103,7 @@ class BookTokenizer:
         checked = _checked_texts(texts, vocab_size)
         merges = read_merges(path)
         full = cls(index_merges(merges, str(path)), "gpt2")
-        counts: Counter[int] = Counter()
-        for text in checked:
-            counts.update(full.encode(text))
+        counts = Counter(index for text in checked for index in full.encode(text))
         by_token = {full.token_bytes(index): count for index, count in counts.items()}
         return cls(index_merges(prune_merges(merges, by_token, vocab_size), str(path)), "gpt2")
 
@@ -120,6 +117,10 @@ class BookTokenizer:
         """Number of ids, including the reserved ones."""
         return NUM_RESERVED + len(self._tokens)
 
+    def ids_of(self, level: int) -> int:
+        """Number of ids of a level, including the reserved ones; see ``level_size``."""
+        return NUM_RESERVED + self.level_size(level)
+
     @property
     def word_starts(self) -> np.ndarray:
         """bool [vocab_size]: does this id open a new unit for whole-word masking?
@@ -128,7 +129,8 @@ class BookTokenizer:
         spaces), and for reserved ids, which belong to no word. Punctuation belongs to the word before it.
         """
         starts = np.ones(self.vocab_size, dtype=bool)
-        starts[NUM_RESERVED:] = [_starts_word(token) for token in self._tokens]
+        firsts = ((token, token.decode("utf-8", errors="replace")[0]) for token in self._tokens)
+        starts[NUM_RESERVED:] = [sign.isspace() or token[0] in _IDEOGRAPH_LEAD_BYTES for token, sign in firsts]
         return starts
 
     def level_size(self, level: int) -> int:
@@ -183,11 +185,10 @@ class BookTokenizer:
             raise UserError(f"the tokenizer is not JSON: {error}") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(f"the tokenizer's JSON is not of the format {_FORMAT!r}")
-        if content.get("num_reserved") != NUM_RESERVED:
-            given = content.get("num_reserved")
+        if (given := content.get("num_reserved")) != NUM_RESERVED:
             raise UserError(f"the tokenizer has {given!r} reserved ids, not {NUM_RESERVED}")
         pairs = content.get("merges")
-        if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
             raise UserError("the tokenizer's merges are not a list of pairs of ids")
         try:
             return cls([(left, right) for left, right in pairs], str(content.get("kind")))
@@ -199,11 +200,8 @@ class BookTokenizer:
 
         Raises UserError for a level outside 1..5.
         """
-        return self._encoder(self.level_size(level))
-
-    def _encoder(self, size: int) -> Tokenizer:
-        """The encoder over the first ``size`` text tokens: it has the merges before the first one that exceeds them."""
-        if size not in self._encoders:
+        size = self.level_size(level)
+        if size not in self._encoders:  # it has the merges before the first one that makes a token beyond the level
             count = int(np.searchsorted(self._sizes_after, size, side="right"))
             spelled = [to_byte_level(token) for token in self._tokens[:size]]
             vocabulary = {token: index + NUM_RESERVED for index, token in enumerate(spelled)}
@@ -224,11 +222,6 @@ def cut_text(text: str, size: int = 50_000) -> Iterator[str]:
         yield text[start : match.start()]
         start = match.start()
     yield text[start:]
-
-
-def _starts_word(token: bytes) -> bool:
-    first = token.decode("utf-8", errors="replace")[:1]
-    return first.isspace() or token[0] in _IDEOGRAPH_LEAD_BYTES
 
 
 def _is_pair(pair: object) -> bool:
