@@ -24,7 +24,7 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.evaluation.style.style import measure_style
 from tiny_diffusion.evaluation.text_quality.frontier import Judge
-from tiny_diffusion.sampling.samplers import SAMPLERS
+from tiny_diffusion.sampling.denoise import SAMPLERS
 from tiny_diffusion.writing.writer import Writer
 
 PRESETS = ("default", "creative", "conservative", "fast")

@@ -20,8 +20,7 @@ from tiny_diffusion import Writer
 from tiny_diffusion.config import GenerationConfig
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.sampling.canvas import Canvas
-from tiny_diffusion.sampling.denoise import SAMPLERS
-from tiny_diffusion.sampling.samplers import first, masks_left
+from tiny_diffusion.sampling.denoise import SAMPLERS, first, masks_left
 
 
 def entropy_bounded(canvas: Canvas, steps: int, bound: float = 2.0) -> Iterator[int]:

@@ -8,7 +8,7 @@ import torch
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.cli.evaluation.evaluate import command
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
-from tiny_diffusion.config.controls import CONTROLS
+from tiny_diffusion.config.generation_config import CONTROLS
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
 from tiny_diffusion.writing.writer import Writer

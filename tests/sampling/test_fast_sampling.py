@@ -16,11 +16,11 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.sampling.denoise import SAMPLERS as ALL
 from tiny_diffusion.sampling.denoise import denoise, settled_prefix
 from tiny_diffusion.sampling.draw import draw, forbid, nucleus, restrict
 from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
-from tiny_diffusion.sampling.samplers import SAMPLERS as ALL
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
-from tiny_diffusion.sampling.denoise import DenoisingState, denoise
+from tiny_diffusion.sampling.denoise import SAMPLERS, DenoisingState, denoise
 from tiny_diffusion.sampling.draw import draw
-from tiny_diffusion.sampling.samplers import SAMPLERS
 
 from .test_samplers import Toy, build, changed, fixed, generator, settled_by_step, text
 from .test_samplers import run as run_known

@@ -19,10 +19,9 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling.denoise import DenoisingState, denoise, share_steps, split_blocks
+from tiny_diffusion.sampling.denoise import EQUAL_SHARES, SAMPLERS, DenoisingState, denoise, share_steps, split_blocks
 from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
 from tiny_diffusion.sampling.in_order import left_to_right
-from tiny_diffusion.sampling.samplers import EQUAL_SHARES, SAMPLERS
 from tiny_diffusion.writing.reading import most_passes
 from tiny_diffusion.writing.writer import Writer
 

@@ -1,16 +1,17 @@
-"""How text is drawn from the model: settings in groups, of which each command takes some."""
+"""How text is drawn from the model: settings in groups, of which each command takes some; the learnt controls."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field
 
 from .base import LARGEST_SEED, Config
-from .controls import MOST, Controls
 
 Sampler = Literal["ancestral", "first_hitting", "confidence", "margin", "entropy"]
 
 LEAST_TEMPERATURE = 1e-6
 """Always draws the likeliest token. Logits divided by much less leave the range of float32 (3.4e38)."""
+MOST = 1e6
+"""Largest factor or divisor of logits: beyond it they leave the range of float32."""
 
 
 class Drawing(Config):
@@ -114,6 +115,28 @@ class Texts(Config):
     """Most words in a row that may be copied from the training text; 0: no limit."""
 
 
+class Controls(Config):
+    """Wishes about the text. Only models trained with ``model.controls`` follow them."""
+
+    sentence_length: Literal["any", "short", "medium", "long"] = "any"
+    """Length of the sentences (for models trained with model.controls)."""
+    dialogue: Literal["any", "none", "some", "much"] = "any"
+    """Amount of speech (for models trained with model.controls)."""
+    difficulty: Literal["any", "easy", "medium", "hard"] = "any"
+    """Difficulty of the sentences (for models trained with model.controls)."""
+    stage: Literal["any", "sentences", "pairs", "paragraphs"] = "any"
+    """Write like this stage of the curriculum (for models trained with model.controls)."""
+    guidance: float = Field(2.0, ge=0, le=MOST)
+    """Strength of the controls: 1 as learnt, 0 none; any value but 1 doubles the time."""
+
+
+# Levels of each control from least to most. The setting's first value, ``any``, is no level.
+CONTROLS: dict[str, tuple[str, ...]] = {
+    name: get_args(field.annotation)[1:] for name, field in Controls.model_fields.items() if name != "guidance"
+}
+CONTROL_ROWS = 1 + sum(map(len, CONTROLS.values()))  # of the learnt table: one for ``any``, which stays zero
+
+
 class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, Reading, Order):
     """Sampling. The groups above are its parts, and its keys stay flat: ``generation.gap_tokens``."""
 
@@ -140,3 +163,7 @@ class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, 
     def as_drawn(self) -> Self:
         """The same draw with the texts left as drawn, for measuring the model or training on its texts."""
         return self.model_copy(update={"ending": "token", "layout": "free", "words": "free", "max_copied_words": 0})
+
+    def uncontrolled(self) -> Self:
+        """The same draw without controls, for a model in training, which has not learnt all levels yet."""
+        return self.model_copy(update=dict.fromkeys(CONTROLS, "any"))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import GenerationConfig
-from ..config.controls import CONTROLS
+from ..config.generation_config import CONTROLS
 from ..errors import UserError
 from ..model.layers import KeyValueCache
 from ..model.transformer import Transformer

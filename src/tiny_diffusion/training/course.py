@@ -10,6 +10,7 @@ from itertools import accumulate
 from time import monotonic
 
 from ..config import CurriculumConfig, ProjectConfig, TrainingConfig
+from ..config.curriculum_config import ShelfStage
 
 WARMUP_SHARE = 0.05  # largest share of the schedule that warm-up takes
 FIRST_STAGE_SHARE = 0.5  # largest share of the first stage that it takes
@@ -234,7 +235,7 @@ def blend(config: CurriculumConfig, stage: int, epoch: int) -> float:
 
     The shelf ends at once: the first stage of the book fades out nothing.
     """
-    if stage <= config.first:
+    if stage == 0 or isinstance(config.stages[stage - 1], ShelfStage):
         return 1.0
     length = config.transition_share * config.stages[stage].epochs
     return min(1.0, (epoch + 1) / (length + 1))

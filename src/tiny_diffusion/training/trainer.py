@@ -207,8 +207,9 @@ class Trainer:
         while len(running) > left:
             event = running.popleft().done(self._last_read)
             self._last_read = time.perf_counter()
-            self.state.check_finite(event.loss, f"the loss of step {event.step}")
-            self.state.check_finite(event.gradient_norm, f"the gradient norm of step {event.step}")
+            if not math.isfinite(event.loss + event.gradient_norm):
+                self.state.check_finite(event.loss, f"the loss of step {event.step}")
+                self.state.check_finite(event.gradient_norm, f"the gradient norm of step {event.step}")
             if self.threads is not None and self.threads.add(event.seconds) != torch.get_num_threads():
                 torch.set_num_threads(self.threads.threads)
             yield event
@@ -235,10 +236,9 @@ class Trainer:
 
     def _sample(self) -> Sampled:
         """Have the averaged weights of the first process write one text, and keep it."""
-        settings = sample_settings(self.config)
-        text = self._together(lambda: write_sample(self.state, settings) if self.ranks.first else "")
-        path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
-        if self.ranks.first:
+        first, path = self.ranks.first, self.output / "samples" / f"step_{self.progress.step:07d}.txt"
+        text = self._together(lambda: write_sample(self.state, sample_settings(self.config)) if first else "")
+        if first:
             write_text(path, text + "\n")
         self.progress.closing = SAMPLED
         return Sampled(self.progress.step, text, path)
