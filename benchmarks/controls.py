@@ -18,7 +18,7 @@ from scipy.stats import t
 from trained import cell, keep, model_parser, read_model
 
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
-from tiny_diffusion.config.controls import CONTROLS
+from tiny_diffusion.config.generation_config import CONTROLS
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.difficulty import score_sentences
 from tiny_diffusion.errors import UserError

@@ -7,7 +7,6 @@ from gap_rivals import Counts, Diffusion, Twin
 from gaps import Gap
 
 from tiny_diffusion.config import GenerationConfig
-from tiny_diffusion.sampling.samplers import ADAPTIVE
 
 BEAM = 16
 Score = Callable[[list[Gap]], list[float]]
@@ -68,9 +67,8 @@ def _sampled(
         return lambda gaps, _, draw: diffusion.fill(gaps, settings.model_copy(update={**changes, "seed": draw}))
 
     for sampler in ["ancestral", *(s for s in samplers if s != "ancestral")]:
-        for count in [settings.steps] if sampler in ADAPTIVE else [settings.steps, *steps]:
-            told = "" if sampler in ADAPTIVE else f" {count}"
-            yield Way(f"{sampler}{told}{name}", draws, filled(sampler=sampler, steps=count))
+        for count in [settings.steps, *steps]:
+            yield Way(f"{sampler} {count}{name}", draws, filled(sampler=sampler, steps=count))
     yield Way(f"left to right{name}", draws, filled(block=1))
 
 

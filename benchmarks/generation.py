@@ -26,10 +26,9 @@ from tiny_diffusion.config import GenerationConfig
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import fast_bfloat16
-from tiny_diffusion.sampling.denoise import denoise
+from tiny_diffusion.sampling.denoise import SAMPLERS, denoise
 from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.sampling.predictor import cast_once
-from tiny_diffusion.sampling.samplers import ADAPTIVE, SAMPLERS
 
 PLAIN = "plain"
 
@@ -89,8 +88,6 @@ def build(size: Size, batch: int, steps: list[int], piece: int) -> list[Way]:
     rows = draw_rows(size, batch, torch.randperm(length) < length // 2)
     ways = [plain_way(size, rows, length // 2, piece)]
     for sampler in SAMPLERS:
-        if sampler in ADAPTIVE:  # how many steps they take is the trained model's matter: steps_quality.py
-            continue
         for count in (*steps, length):
             # Ancestral leaves out a third of so many steps, at random: more of them for a steady mean.
             longer = 4 if sampler == "ancestral" and count == length else 1

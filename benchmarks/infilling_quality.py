@@ -41,7 +41,7 @@ from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.evaluation.likelihood.comparison import check_twin
 from tiny_diffusion.evaluation.text_quality.repetition import distinct
-from tiny_diffusion.sampling.samplers import SAMPLERS
+from tiny_diffusion.sampling.denoise import SAMPLERS
 
 EVALUATION = EvaluationConfig()
 SEARCHED = ("1 word", "3 words")  # kinds that are filled as the command fills them; the others take long

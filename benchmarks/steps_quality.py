@@ -5,8 +5,7 @@ number of steps: perplexity a token under Kneser-Ney (order 5, fitted on the tra
 autoregressive twin, the entropy of a text's tokens in nats (mean over texts), distinct word pairs over all pairs, the
 longest run of words copied from the training text, the style score, the share of words that the training text lacks
 (the last line tells how many are to be expected), and written tokens a second. Low perplexity with low entropy is
-repetition, not quality. Adaptive samplers choose their steps themselves: a line for each bound, with the steps they
-took. The last line is held-out text in pieces of the same length. Writes markdown; ``--json FILE``
+repetition, not quality. The last line is held-out text in pieces of the same length. Writes markdown; ``--json FILE``
 keeps the figures. ``--samplers entropy --set generation.block=32`` measures some samplers under other settings.
 """
 
@@ -25,11 +24,9 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.evaluation.style.style import measure_style
 from tiny_diffusion.evaluation.text_quality.frontier import Judge
+from tiny_diffusion.sampling.denoise import SAMPLERS
 from tiny_diffusion.writing.writer import Writer
 
-STEPPED = ("first_hitting", "ancestral", "confidence", "margin", "entropy", "remasking", "planner")
-# Of the samplers that take as many steps as they need, the settings to try.
-ADAPTIVE = {"entropy_bounded": ("entropy_bound", (0.5, 2.0, 8.0)), "threshold": ("threshold", (0.9, 0.7, 0.4))}
 PRESETS = ("default", "creative", "conservative", "fast")
 COLUMNS = (
     *("sampler", "steps", "Kneser-Ney ppl", "twin ppl", "entropy", "distinct-2", "copied words", "style"),
@@ -85,13 +82,9 @@ def ways(
     samplers: list[str], steps: list[int], length: int, base: GenerationConfig
 ) -> Iterator[tuple[str, GenerationConfig]]:
     """A name and settings for each way to write."""
-    for sampler in filter(samplers.__contains__, STEPPED):
+    for sampler in samplers:
         for count in sorted({*steps, length}):
             yield sampler, base.model_copy(update={"sampler": sampler, "steps": count})
-    for sampler in filter(samplers.__contains__, ADAPTIVE):
-        setting, values = ADAPTIVE[sampler]
-        for value in values:
-            yield f"{sampler}, {setting} {value:g}", base.model_copy(update={"sampler": sampler, setting: value})
 
 
 def preset_ways(length: int, samples: int) -> Iterator[tuple[str, GenerationConfig]]:
@@ -106,8 +99,7 @@ def main() -> None:
     parser = model_parser(__doc__)
     parser.add_argument("--twin", type=Path)
     parser.add_argument("--samples", type=int, default=32)
-    every = [*STEPPED, *ADAPTIVE]
-    parser.add_argument("--samplers", nargs="+", choices=every, default=every, metavar="NAME")
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), metavar="NAME")
     parser.add_argument("--steps", nargs="*", type=int, default=[4, 8, 16, 32, 64], help="beside one token a step")
     parser.add_argument("--presets", action="store_true", help="the presets of generation instead of samplers by steps")
     parser.add_argument("--temperature", type=float, default=1.0)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tiny_diffusion.config import ModelConfig
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
-from tiny_diffusion.model.cache import KeyValueCache
+from tiny_diffusion.model.layers import KeyValueCache
 from tiny_diffusion.model.transformer import Transformer
 
 

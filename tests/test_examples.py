@@ -94,6 +94,14 @@ def test_own_sampler(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert re.search(r"every_second \(\d+ steps", said) and "entropy (" in said
 
 
+def test_more_samplers(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("more_samplers.py", checkpoint, "--length", "12")
+    said = capsys.readouterr().out
+    steps = dict(re.findall(r"^(\w+) \((\d+) steps\):$", said, re.MULTILINE))
+    assert list(steps) == ["entropy_bounded", "threshold", "remasking", "planner"]
+    assert int(steps["threshold"]) <= 13 < 24 <= int(steps["planner"])
+
+
 def test_own_schedule(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("own_schedule.py", run_folder / "processed", "--steps", "8")
     said = capsys.readouterr().out

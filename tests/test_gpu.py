@@ -13,7 +13,7 @@ from tiny_diffusion import runtime
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.runtime import can_compile, find_device
-from tiny_diffusion.sampling.samplers import SAMPLERS
+from tiny_diffusion.sampling.denoise import SAMPLERS
 from tiny_diffusion.training.events import StepDone
 from tiny_diffusion.training.memory import estimate_memory
 from tiny_diffusion.training.trainer import Trainer

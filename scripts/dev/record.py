@@ -7,6 +7,7 @@ It holds the losses of up to 200 steps of ``smoke``, 20 texts of each sampler, 1
 numbers of ``evaluate --fast``, all on one thread of one CPU. Figures are the same on one machine only.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -97,7 +98,11 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 
 def main() -> int:
     """Record into the first file; compare with the second one when it is given."""
-    target, *others = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", help="file to write, such as after.json")
+    parser.add_argument("others", nargs="*", help="earlier recordings to compare with")
+    options = parser.parse_args()
+    target, others = options.target, options.others
     with tempfile.TemporaryDirectory() as folder:
         found = record(Path(folder))
     Path(target).write_text(json.dumps(found), encoding="utf-8")

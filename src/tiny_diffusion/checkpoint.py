@@ -81,7 +81,7 @@ class Checkpoint:
 
 def new_model(config: ProjectConfig, tokenizer: BookTokenizer) -> Transformer:
     """A freshly initialised model for ``config`` at its vocabulary level."""
-    vocab_size = NUM_RESERVED + tokenizer.level_size(config.model.vocab_level)
+    vocab_size = tokenizer.ids_of(config.model.vocab_level)
     return Transformer(config.model, vocab_size, NUM_RESERVED, SCHEDULES[config.training.mask_schedule]())
 
 
@@ -96,7 +96,7 @@ def warm_start(model: Transformer, config: ProjectConfig, tokenizer: BookTokeniz
     changed = [text for text in changed if not text.startswith(tuple(f"model.{key} " for key in NO_SHAPE))]
     if changed:
         raise UserError(f"the checkpoint is of another model: {', '.join(changed)}; take the same settings")
-    count = NUM_RESERVED + start.tokenizer.level_size(start.config.model.vocab_level)
+    count = start.tokenizer.ids_of(start.config.model.vocab_level)
     if count > model.vocab_size:
         raise UserError(
             f"model.vocab_level={config.model.vocab_level} gives {model.vocab_size} ids, the checkpoint {count}: "
@@ -158,7 +158,7 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> Checkpoint:
             raise UserError(f"{path} is damaged: its part {name!r} is missing or not of its kind")
     config = ProjectConfig.from_saved(data["config"], path, data.get("program"))
     tokenizer = BookTokenizer.from_json(data["tokenizer"])
-    if _size(data["weights"]) != config.model.parameters(NUM_RESERVED + tokenizer.level_size(config.model.vocab_level)):
+    if _size(data["weights"]) != config.model.parameters(tokenizer.ids_of(config.model.vocab_level)):
         raise UserError(f"{path} is damaged: its weights are not of the size that its config names")
     return Checkpoint(config, tokenizer, data["weights"], data["meta"])
 

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ import torch
 from tiny_diffusion.checkpoint import load_checkpoint, load_plain, save_plain
 from tiny_diffusion.cli.main import main
 from tiny_diffusion.config import ProjectConfig
-from tiny_diffusion.config.history import GONE, Gone, up_to_date
+from tiny_diffusion.config.generation_config import Sampler
+from tiny_diffusion.config.history import GONE, SAMPLERS_NOW, Gone, up_to_date
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.trainer import Trainer
@@ -57,8 +59,41 @@ def test_the_command_line_shows_the_note_once(capsys: pytest.CaptureFixture[str]
         assert said.count("note: the setting study.twin_patience (3) is gone") == 1
 
 
+MOVED = {"generation": {"sampler": "planner", "gap_sampler": "remasking"}}
+
+
+def test_a_sampler_that_moved_is_replaced_in_a_checkpoint_with_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = load_plain(KEPT[3])
+    data["config"]["generation"].update(MOVED["generation"], planning=0.5, threshold=0.9)
+    save_plain(tmp_path / "old.pt", data)
+    with caplog.at_level(logging.WARNING):
+        settings = load_checkpoint(tmp_path / "old.pt").config.generation
+    assert (settings.sampler, settings.gap_sampler) == ("confidence", "ancestral")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the setting generation.planning (0.5) is gone since version 0.2.0 and was left out",
+        "generation.sampler=planner is an example now; confidence takes its place",
+        "generation.gap_sampler=remasking is an example now; ancestral takes its place",
+    ]
+
+
+@pytest.mark.parametrize("text", ["[generation]\nsampler = 'planner'", "'generation.sampler' = 'planner'"])
+def test_a_config_file_that_names_a_sampler_that_moved_says_what_to_take(tmp_path: Path, text: str) -> None:
+    (tmp_path / "my.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"my\.toml: generation.sampler=planner is .*more_samplers.py\): take confidence"
+    ):
+        ProjectConfig.preset(tmp_path / "my.toml")
+    assert set(SAMPLERS_NOW.values()) < set(get_args(Sampler)) and not SAMPLERS_NOW.keys() & {*get_args(Sampler)}
+
+
 def test_a_renamed_setting_keeps_its_value() -> None:
-    gone = {"model.width": Gone("0.2.0", "model.d_model"), "a.b": Gone("0.2.0"), "model.p": Gone("0.2.0", "x.y")}
+    gone = {
+        "model.width": Gone("0.2.0", now="model.d_model"),
+        "a.b": Gone("0.2.0"),
+        "model.p": Gone("0.2.0", now="x.y"),
+    }
     saved = {"model": {"width": 64, "p": 1, "n_layers": 2}}
     assert up_to_date(saved, gone) == {"model": {"d_model": 64, "n_layers": 2}, "x": {"y": 1}}
     assert saved["model"]["width"] == 64

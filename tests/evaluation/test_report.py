@@ -342,10 +342,6 @@ def test_passes_are_counted(config: ProjectConfig) -> None:
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
     assert count(causal=True, chain_rule=True) == count(causal=True, context=10) == 7 + 2 * 20  # token by token
-    # These samplers take as many steps as they need: at most one per token, whatever the setting.
-    generation = generation.model_copy(update={"sampler": "threshold"})
-    assert count() == count(context=10) == 7 * 3 + 2 * 20
-    assert count(novelty_steps=(5, 9), temperatures=(0.8, 1.0)) == 7 * 3 + 2 * 2 * 20  # no steps to vary
     # At least one per block.
     generation = generation.model_copy(update={"sampler": "entropy", "block": 2})
     assert count() == 7 * 3 + 2 * 10 and count(context=10) == 7 * 3 + 2 * (5 + 5 + 5)

@@ -12,10 +12,10 @@ from tiny_diffusion.model.layers import (
     attend,
     draw_dropped,
     dropout,
+    rotary_tables,
     rotate,
     swiglu,
 )
-from tiny_diffusion.model.transformer import rotary_tables
 
 
 def test_rotation_depends_on_distance_alone() -> None:

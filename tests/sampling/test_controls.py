@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli.main import app
 from tiny_diffusion.config import GenerationConfig, ModelConfig, ProjectConfig
-from tiny_diffusion.config.controls import CONTROL_ROWS, CONTROLS
+from tiny_diffusion.config.generation_config import CONTROL_ROWS, CONTROLS
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, SEP
 from tiny_diffusion.errors import UserError

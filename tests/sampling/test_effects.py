@@ -8,7 +8,7 @@ import torch
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.cli.evaluation.evaluate import command
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectConfig
-from tiny_diffusion.config.controls import CONTROLS
+from tiny_diffusion.config.generation_config import CONTROLS
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
 from tiny_diffusion.writing.writer import Writer
@@ -16,15 +16,11 @@ from tiny_diffusion.writing.writer import Writer
 GENERATION = {
     "sampler": "confidence", "steps": 3, "temperature": 2.0, "top_k": 1, "top_p": 0.05, "length": 13,
     "num_samples": 2, "vocab_level": 1, "seed": 1, "cache_context": True, "precision": "bfloat16", "min_p": 0.9,
-    "entropy_bound": 99.0, "choice_noise": 99.0, "threshold": 1e-6, "remasking": 1.0, "planning": 0.0, "block": 4,
-    "repetition_penalty": 9.0, "repetition_window": 1,
+    "choice_noise": 99.0, "block": 4, "repetition_penalty": 9.0, "repetition_window": 1,
 }  # fmt: skip
 # What else must be set for a setting to count.
 TOGETHER = {
-    "entropy_bound": {"sampler": "entropy_bounded"}, "choice_noise": {"sampler": "confidence"},
-    "threshold": {"sampler": "threshold"},
-    "remasking": {"sampler": "remasking"}, "planning": {"sampler": "planner", "steps": 12},
-    "repetition_window": {"repetition_penalty": 9.0},
+    "choice_noise": {"sampler": "confidence"}, "repetition_window": {"repetition_penalty": 9.0},
 }  # fmt: skip
 EVALUATION = {
     "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,

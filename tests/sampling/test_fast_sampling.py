@@ -16,12 +16,11 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.sampling.denoise import SAMPLERS as ALL
 from tiny_diffusion.sampling.denoise import denoise, settled_prefix
 from tiny_diffusion.sampling.draw import draw, forbid, nucleus, restrict
 from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.sampling.predictor import Predictor, cast_once
-from tiny_diffusion.sampling.samplers import ADAPTIVE
-from tiny_diffusion.sampling.samplers import SAMPLERS as ALL
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
@@ -191,15 +190,14 @@ def test_cached_blocks_are_exact_where_keys_do_not_depend_on_what_follows(sample
         18,
         19,
     )  # given tokens differ by row: the blocks end in different places
-    how = {"sampler": sampler, "steps": 12, "block": 4, "threshold": 0.3}
+    how = {"sampler": sampler, "steps": 12, "block": 4}
     cached = run(shallow, rows, cache_context=True, **how)  # type: ignore[arg-type]
     assert torch.equal(cached, run(shallow, rows, **how))  # type: ignore[arg-type]
     # In any network, if there are two blocks and none takes a second pass.
-    deep, how = build(), {"sampler": sampler, "steps": 2, "block": 12, "threshold": 0.0}
+    deep, how = build(), {"sampler": sampler, "steps": 2, "block": 12}
     rows = torch.full((3, 24), MASK_ID)
-    if sampler not in ADAPTIVE:
-        cached = run(deep, rows, cache_context=True, **how)  # type: ignore[arg-type]
-        assert torch.equal(cached, run(deep, rows, **how))  # type: ignore[arg-type]
+    cached = run(deep, rows, cache_context=True, **how)  # type: ignore[arg-type]
+    assert torch.equal(cached, run(deep, rows, **how))  # type: ignore[arg-type]
 
 
 def test_what_is_cached_is_finished_in_every_row(model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,9 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.schedule import LinearSchedule
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling.denoise import DenoisingState, denoise, share_steps, split_blocks
+from tiny_diffusion.sampling.denoise import EQUAL_SHARES, SAMPLERS, DenoisingState, denoise, share_steps, split_blocks
 from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
 from tiny_diffusion.sampling.in_order import left_to_right
-from tiny_diffusion.sampling.samplers import ADAPTIVE, EQUAL_SHARES, SAMPLERS
 from tiny_diffusion.writing.reading import most_passes
 from tiny_diffusion.writing.writer import Writer
 
@@ -88,6 +87,11 @@ def run(
 def order(model: Toy, tokens: int, **changes: object) -> list[list[int]]:
     """The positions of one empty row that each step settles."""
     states = run(model, torch.full((1, tokens), MASK_ID), vocab=len(model.law([0])[0]), **changes)
+    return settled_by_step(states, tokens)
+
+
+def settled_by_step(states: Sequence[DenoisingState], tokens: int) -> list[list[int]]:
+    """The positions of the only row, empty before, that each step settles."""
     masked = [set(range(tokens)), *(set((s.ids[0] == MASK_ID).nonzero().flatten().tolist()) for s in states)]
     return [sorted(a - b) for a, b in itertools.pairwise(masked)]
 
@@ -100,22 +104,14 @@ def text(state: DenoisingState) -> list[int]:
 CLOSE, FLAT, CLEAR = (0.5, 0.49, 0.01), (0.4, 0.3, 0.3), (0.6, 0.2, 0.2)
 
 
-def uniform_over(count: int, vocab: int = 6) -> tuple[float, ...]:
-    return (1 / count,) * count + (0.0,) * (vocab - count)
-
-
 def test_the_config_names_the_samplers() -> None:
     assert get_args(GenerationConfig.model_fields["sampler"].annotation) == tuple(SAMPLERS)
-    assert set(ADAPTIVE) < set(SAMPLERS)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("threshold", 0),
-        ("entropy_bound", -0.1),
-        ("remasking", 1.1),
-        ("planning", -1),
+        ("choice_noise", -0.1),
         ("block", -1),
         ("min_p", 1.1),
         ("repetition_penalty", 0.9),
@@ -144,8 +140,6 @@ def test_tokens_that_may_not_be_written_count_in_no_measure() -> None:
     for sampler in ("margin", "entropy"):
         states = run(model, rows, vocab=2, sampler=sampler, steps=3)
         assert [(s.ids[0] != MASK_ID).tolist() for s in states[:2]] == [[False, False, True], [False, True, True]]
-    states = run(model, rows, vocab=2, sampler="threshold", threshold=0.7)
-    assert len(states) == 3
 
 
 def test_confidence_settles_the_likeliest_of_the_drawn_tokens_first() -> None:
@@ -197,142 +191,6 @@ def test_ancestral_settles_with_the_schedules_chance() -> None:
         assert settled == sorted(hits) and 0 < len(hits) < 40
         torch.rand(len(hits), 1, generator=numbers, dtype=torch.float64)  # the draw of the tokens
         left -= hits
-
-
-@pytest.mark.parametrize(
-    ("bound", "expected"),
-    [
-        (0.0, [[0, 2], [1], [3]]),  # certain tokens cost nothing, and the largest entropy of a step is free
-        (0.6, [[0, 2], [1], [3]]),
-        (0.7, [[0, 1, 2], [3]]),  # log 2 beside the largest
-        (1.7, [[0, 1, 2], [3]]),
-        (1.8, [[0, 1, 2, 3]]),  # log 2 + log 3
-    ],
-)
-def test_entropy_bounded_takes_the_longest_prefix_within_the_bound(bound: float, expected: list[list[int]]) -> None:
-    model = fixed(*map(uniform_over, (2, 3, 1, 4)))
-    assert order(model, 4, sampler="entropy_bounded", entropy_bound=bound, top_k=1) == expected
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_entropy_bounded_by_nothing_is_first_by_entropy(seed: int) -> None:
-    model = build(seed)
-    rows = torch.full((3, 10), MASK_ID)
-    rows[1, 3:7] = NUM_RESERVED
-    one = run(model, rows[:1], sampler="entropy_bounded", entropy_bound=0.0)
-    other = run(model, rows[:1], sampler="entropy", steps=10)
-    assert [text(s) for s in one] == [text(s) for s in other]
-    several = run(model, rows, sampler="entropy_bounded", entropy_bound=0.0)
-    assert [(s.ids == MASK_ID).sum(1).tolist() for s in several] == [[i, max(0, i - 4), i] for i in range(9, -1, -1)]
-
-
-def test_threshold_settles_all_who_reach_it_and_the_likeliest() -> None:
-    model = fixed((0.95, 0.05), (0.6, 0.4), (0.3, 0.7), (0.08, 0.92))
-    # Only the likeliest token can be drawn: the threshold applies to its probability before that restriction.
-    assert order(model, 4, sampler="threshold", threshold=0.9, top_k=1) == [[0, 3], [2], [1]]
-    assert order(model, 4, sampler="threshold", threshold=0.6, top_k=1) == [[0, 1, 2, 3]]
-    assert order(model, 4, sampler="threshold", threshold=1.5, top_k=1) == [[0], [3], [2], [1]]
-
-
-def test_threshold_asks_for_the_token_that_was_drawn() -> None:
-    model = fixed((0.5, 0.5), (0.7, 0.3), (0.2, 0.8))
-    numbers = generator()
-    tokens, _ = draw(torch.tensor(model.law([])).log(), numbers)
-    chances = torch.tensor(model.law([])).gather(1, tokens[:, None])[:, 0]
-    expected = (chances >= 0.6).nonzero().flatten().tolist() or [int(chances.argmax())]
-    assert order(model, 3, sampler="threshold", threshold=0.6)[0] == expected
-
-
-def test_adaptive_samplers_say_the_most_that_is_left_and_the_truth_at_the_end() -> None:
-    model = fixed((0.95, 0.05), (0.6, 0.4), (0.3, 0.7), (0.08, 0.92))
-    states = run(model, torch.full((1, 4), MASK_ID), vocab=2, sampler="threshold", top_k=1)
-    assert [(s.step, s.steps) for s in states] == [(1, 3), (2, 3), (3, 3)]
-    model = fixed(*[(0.99, 0.01)] * 4)
-    states = run(model, torch.full((1, 4), MASK_ID), vocab=2, sampler="threshold", top_k=1, block=2)
-    assert [(s.step, s.steps) for s in states] == [(1, 3), (2, 2)]
-    assert [(s.step, s.steps) for s in run(model, states[-1].ids, vocab=2, sampler="threshold")] == [(0, 0)]
-
-
-def doubtful(ids: list[int]) -> Sequence[Sequence[float]]:
-    """The token at the first position becomes unlikely as soon as the second settles."""
-    return ((0.9, 0.1) if ids[1] == MASK_ID else (0.1, 0.9)), (0.7, 0.3), (0.4, 0.6)
-
-
-def test_planner_takes_back_what_the_model_has_come_to_doubt() -> None:
-    m, a, b = MASK_ID, NUM_RESERVED, NUM_RESERVED + 1
-    how = {"vocab": 2, "sampler": "planner", "steps": 6, "top_k": 1}
-    states = run(Toy(doubtful), torch.full((1, 3), m), **how)  # type: ignore[arg-type]
-    assert [text(s) for s in states] == [[m, m, m], [a, m, m], [a, m, m], [a, a, m], [m, a, b], [b, a, b]]
-    assert states[4].confidence.tolist() == [[0, 1, 1]]
-    states = run(Toy(doubtful), torch.full((1, 3), m), planning=0.0, **how)  # type: ignore[arg-type]
-    assert [text(s) for s in states[4:]] == [[a, a, m], [a, a, b]]
-    # 0.1 ** 0.2 is 0.63: more than the 0.6 of the token that would replace it.
-    states = run(Toy(doubtful), torch.full((1, 3), m), planning=0.2, **how)  # type: ignore[arg-type]
-    assert text(states[5]) == [a, a, b]
-    given_row = torch.tensor([[a, m, m]])
-    assert all(text(s)[0] == a for s in run(Toy(doubtful), given_row, planning=9.0, **how))  # type: ignore[arg-type]
-
-
-def test_planner_that_never_doubts_goes_by_confidence() -> None:
-    model, rows = build(1), torch.full((1, 12), MASK_ID)
-    one = run(model, rows, sampler="planner", planning=0.0, steps=6)
-    assert [text(s) for s in one] == [text(s) for s in run(model, rows, sampler="confidence", steps=6)]
-
-
-def shifting(ids: list[int]) -> list[tuple[float, float]]:
-    """Two words at three positions: the more are settled, the likelier the second word, so drawing again matters."""
-    chance = (0.1, 0.5, 0.9, 0.9)[3 - ids.count(MASK_ID)]
-    return [(1 - chance, chance)] * 3
-
-
-def law_of_remasking(steps: int, cap: float) -> dict[tuple[int, ...], float]:
-    """Probability of each text: sums over all ways to settle, draw and mask again (Wang et al. 2025, eq. 5)."""
-    states: dict[tuple[int, ...], float] = {(MASK_ID,) * 3: 1.0}
-    for step in range(steps):
-        t, s = 1 - step / steps, 1 - (step + 1) / steps
-        sigma = min(cap, s / (1 - t)) if step else 0.0
-        chance = (1 - s - (1 - sigma) * (1 - t)) / t
-        following: dict[tuple[int, ...], float] = {}
-        for state, weight in states.items():
-            laws = shifting(list(state))
-            options = [
-                [(MASK_ID, sigma), (token, 1 - sigma)]
-                if token != MASK_ID
-                else [(MASK_ID, 1 - chance), *((v + NUM_RESERVED, chance * p) for v, p in enumerate(laws[i]))]
-                for i, token in enumerate(state)
-            ]
-            for choice in itertools.product(*options):
-                key = tuple(token for token, _ in choice)
-                following[key] = following.get(key, 0.0) + weight * math.prod(p for _, p in choice)
-        states = following
-    return {key: p for key, p in states.items() if p > 0}
-
-
-@pytest.mark.parametrize(("steps", "cap"), [(4, 0.0), (4, 0.3), (4, 1.0)])
-def test_remasking_follows_its_enumerated_law(steps: int, cap: float) -> None:
-    expected, n = law_of_remasking(steps, cap), 6000
-    assert sum(expected.values()) == pytest.approx(1) and len(expected) == 8
-    states = run(Toy(shifting), torch.full((n, 3), MASK_ID), vocab=2, sampler="remasking", remasking=cap, steps=steps)
-    rows, counts = states[-1].ids.unique(dim=0, return_counts=True)
-    found = dict(zip(map(tuple, rows.tolist()), counts.tolist(), strict=True))
-
-    def distance(law: dict[tuple[int, ...], float]) -> float:
-        return sum((found.get(key, 0) - n * p) ** 2 / (n * p) for key, p in law.items())
-
-    assert distance(expected) < 7 + 4 * 14**0.5  # 7 degrees of freedom: mean, and four standard deviations
-    assert all(c == cap or distance(law_of_remasking(steps, c)) > 60 for c in (0.0, 0.3, 1.0))
-    for state in states:  # at each time as many tokens are masked as without remasking
-        share, s = float((state.ids == MASK_ID).float().mean()), 1 - state.step / steps
-        assert abs(share - s) <= 4 * (s * (1 - s) / (3 * n)) ** 0.5
-
-
-@pytest.mark.parametrize("block", [0, 5])
-def test_remasking_nothing_is_ancestral_draw_by_draw(block: int) -> None:
-    model, rows = build(0), torch.full((3, 12), MASK_ID)
-    rows[1, 3:7] = NUM_RESERVED
-    one = run(model, rows, sampler="remasking", remasking=0.0, steps=9, block=block)
-    other = run(model, rows, sampler="ancestral", steps=9, block=block)
-    assert all(torch.equal(a.ids, b.ids) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -446,7 +304,7 @@ def test_no_repetition_within_the_window_on_either_side(seed: int) -> None:
     def repeats(ids: Tensor, distance: int) -> bool:
         return bool((ids[:, distance:] == ids[:, :-distance]).any())
 
-    for sampler in ("first_hitting", "entropy", "planner"):
+    for sampler in ("first_hitting", "entropy", "confidence"):
         last = run(Loud(), rows, seed, 5, sampler=sampler, steps=13, **how)[-1].ids
         assert not repeats(last, 1) and not repeats(last, 2) and repeats(last, 3)
     assert repeats(run(Loud(), rows, seed, 5, sampler="first_hitting", steps=13)[-1].ids, 1)
@@ -482,10 +340,7 @@ def build(seed: int) -> Transformer:
             "temperature": st.sampled_from([0.3, 1.0, 3.0]),
             "top_k": st.sampled_from([0, 1, 5]),
             "min_p": st.sampled_from([0.0, 0.3]),
-            "remasking": st.sampled_from([0.04, 1.0]),
-            "planning": st.sampled_from([0.0, 1.0, 9.0]),
-            "entropy_bound": st.sampled_from([0.0, 1.0, 99.0]),
-            "threshold": st.sampled_from([0.05, 0.9, 2.0]),
+            "choice_noise": st.sampled_from([0.0, 4.5]),
             "repetition_penalty": st.sampled_from([1.0, 1.5]),
             "repetition_window": st.sampled_from([1, 30]),
             "cache_context": st.booleans(),
@@ -516,12 +371,8 @@ def test_what_holds_for_every_sampler(sampler: str, model: int, seed: int, lengt
     most = int(masked.sum(1).max())
     size = int(how["block"]) or most  # type: ignore[call-overload]
     assert [s.step for s in states] == list(range(1, len(states) + 1)) and final.steps == final.step
-    if sampler in ADAPTIVE:
-        assert len(states) <= most
-        assert all(a.steps >= b.steps for a, b in itertools.pairwise(states))
-    else:
-        steps = max(int(how["steps"]), -(-most // size))  # type: ignore[call-overload]
-        assert {s.steps for s in states} == {min(steps, most) if sampler in EQUAL_SHARES else steps}
+    steps = max(int(how["steps"]), -(-most // size))  # type: ignore[call-overload]
+    assert {s.steps for s in states} == {min(steps, most) if sampler in EQUAL_SHARES else steps}
     index = (masked.cumsum(1) - 1) // size
     for state in states:  # in a row, no block begins before all earlier ones are settled
         open_, begun = masked & (state.ids == MASK_ID), masked & (state.ids != MASK_ID)
@@ -537,7 +388,7 @@ def writer(config: ProjectConfig, data: Processed) -> Writer:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_writer_counts_the_steps_really_taken(writer: Writer, sampler: str) -> None:
-    how = changed(sampler=sampler, steps=3, length=50, block=9, entropy_bound=9.0, num_samples=2).as_drawn()
+    how = changed(sampler=sampler, steps=3, length=50, block=9, num_samples=2).as_drawn()
     states, writing = 0, writer.writing("", how)
     while True:
         try:
@@ -548,6 +399,5 @@ def test_the_writer_counts_the_steps_really_taken(writer: Writer, sampler: str) 
         states += 1
         assert state.step <= state.steps
     assert {t.steps for t in texts} == {states} and states > 3
-    most = most_passes(how, writer.model.config)
-    assert states == most or (sampler in ADAPTIVE and states <= most)
+    assert states == most_passes(how, writer.model.config)
     assert all(len(t.ids) == t.given.count(True) + 50 and min(t.ids) >= NUM_RESERVED for t in texts)

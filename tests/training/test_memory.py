@@ -10,7 +10,7 @@ import pytest
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training.memory import MemoryEstimate, check_memory, estimate_memory, fits
+from tiny_diffusion.training.memory import MemoryEstimate, check_memory, estimate_memory
 from tiny_diffusion.training.trainer import Trainer
 
 
@@ -60,8 +60,8 @@ def test_the_memory_estimate_is_within_a_fifth_of_the_measured_peak() -> None:
 
 def test_a_run_that_cannot_fit_is_refused() -> None:
     project = ProjectConfig.memory_efficient()
-    assert fits(project, project.vocab_size, 8 * 10**9, device="cuda")
-    assert not fits(project, project.vocab_size, 10**9)
+    assert estimate_memory(project, project.vocab_size, device="cuda").process <= 8 * 10**9
+    assert estimate_memory(project, project.vocab_size, device="mps").process > 10**9
     larger = project.override(**{"training.micro_batch_size": 32, "training.gradient_checkpointing": False})
     with pytest.raises(UserError, match="training.batch_size=32 and training.micro_batch_size=32"):
         check_memory(larger, larger.vocab_size, device="cuda")

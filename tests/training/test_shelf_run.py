@@ -17,9 +17,8 @@ from tiny_diffusion.data.splitting import Passage
 from tiny_diffusion.data.tokenizer import TEXT
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.course import mask_range
-from tiny_diffusion.training.epochs import StageRows
+from tiny_diffusion.training.epochs import StageRows, with_shelf
 from tiny_diffusion.training.events import StepDone
-from tiny_diffusion.training.run_state import with_shelf
 from tiny_diffusion.training.trainer import Trainer
 
 OTHER = "Zyx quoth."

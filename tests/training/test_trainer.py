@@ -93,9 +93,8 @@ def test_a_run_with_the_cosine_schedule_trains_is_scored_and_writes(
         for model in (writer.model, new_model(trainer.config, data.tokenizer))
     ]
     assert scored[0] < scored[1]
-    for sampler in ("ancestral", "remasking"):
-        settings = trainer.config.generation.model_copy(update={"sampler": sampler, "length": 16, "steps": 8})
-        assert len(writer.write("", settings)[0].ids) == 16
+    settings = trainer.config.generation.model_copy(update={"sampler": "ancestral", "length": 16, "steps": 8})
+    assert len(writer.write("", settings)[0].ids) == 16
 
 
 @pytest.mark.parametrize("weighting", ["mean", "bound"])

@@ -159,7 +159,7 @@ def test_the_chosen_draft_has_the_law_that_is_promised(
         assert near < 0.9 * far
 
 
-@pytest.mark.parametrize(("sampler", "known"), [("entropy", True), ("confidence", False), ("planner", False)])
+@pytest.mark.parametrize(("sampler", "known"), [("entropy", True), ("confidence", False)])
 def test_weights_are_divided_by_the_draws_only_where_these_are_known(
     dual: Transformer, monkeypatch: pytest.MonkeyPatch, sampler: str, known: bool
 ) -> None:

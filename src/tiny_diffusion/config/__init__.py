@@ -5,10 +5,22 @@ Start with ``project.py``, then read the ``*_config.py`` module of the section t
 """
 
 from .base import Config
-from .controls import CONTROL_ROWS, CONTROLS, Controls, uncontrolled
 from .curriculum_config import CurriculumConfig, StageConfig
 from .evaluation_config import SCORING, BlindTest, EvaluationConfig, HeldOut, Marks, Passes, ReportSettings
-from .generation_config import Continuation, Drawing, Gaps, GenerationConfig, Order, Reading, Rewriting, Sampler, Texts
+from .generation_config import (
+    CONTROL_ROWS,
+    CONTROLS,
+    Continuation,
+    Controls,
+    Drawing,
+    Gaps,
+    GenerationConfig,
+    Order,
+    Reading,
+    Rewriting,
+    Sampler,
+    Texts,
+)
 from .model_config import ModelConfig
 from .page_config import PageConfig
 from .pipeline_config import PipelineConfig
@@ -52,6 +64,5 @@ __all__ = [
     "TrainingConfig",
     "describe",
     "keys_of",
-    "uncontrolled",
     "value_text",
 ]

@@ -1,44 +1,27 @@
-"""How text is drawn from the model: settings in groups, of which each command takes some."""
+"""How text is drawn from the model: settings in groups, of which each command takes some; the learnt controls."""
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field
 
 from .base import LARGEST_SEED, Config
-from .controls import MOST, Controls
 
-Sampler = Literal[
-    "ancestral",
-    "first_hitting",
-    "confidence",
-    "margin",
-    "entropy",
-    "entropy_bounded",
-    "threshold",
-    "remasking",
-    "planner",
-]
+Sampler = Literal["ancestral", "first_hitting", "confidence", "margin", "entropy"]
 
 LEAST_TEMPERATURE = 1e-6
 """Always draws the likeliest token. Logits divided by much less leave the range of float32 (3.4e38)."""
+MOST = 1e6
+"""Largest factor or divisor of logits: beyond it they leave the range of float32."""
 
 
 class Drawing(Config):
     """How each token is drawn, wherever tokens are written."""
 
     steps: int = Field(512, ge=1)
-    """Most denoising steps; fewer settle several tokens at once, which is faster and worse (entropy_bounded and
-    threshold take as many as they need; ancestral, remasking and planner take all of them, however short the text)."""
-    entropy_bound: float = Field(2.0, ge=0)
-    """entropy_bounded: nats of a step's tokens beside the largest; 0: one token per step."""
+    """Most denoising steps; fewer settle several tokens at once, which is faster and worse. ancestral takes all
+    of them, however short the text."""
     choice_noise: float = Field(0.0, ge=0, le=MOST)
     """confidence: Gumbel noise on the choice of places, which ends with the last step (4.5 in the paper); 0: none."""
-    threshold: float = Field(0.9, gt=0)
-    """threshold: probability from which a token settles; above 1: one token per step."""
-    remasking: float = Field(0.1, ge=0, le=1)
-    """remasking: highest chance per step that a settled token is taken back; 0: the same as ancestral."""
-    planning: float = Field(1.0, ge=0)
-    """planner: how readily settled tokens are taken back; 0: never; 1: as readily as new ones."""
     block: int = Field(0, ge=0)
     """Fill this many masked tokens before the next ones, left to right; 0: all at once."""
     temperature: float = Field(0.9, ge=LEAST_TEMPERATURE, le=MOST)
@@ -68,8 +51,7 @@ class Order(Config):
     sampler: Sampler = "entropy"
     """Order of unmasking. ancestral: at random. first_hitting: at random in equal shares (with as many steps as tokens
     exactly the model's own law). confidence, margin, entropy: first the likeliest drawn token, the widest margin or the
-    lowest entropy. entropy_bounded, threshold: as many per step as a bound on their entropy or a threshold of
-    probability allows. remasking, planner: tokens are taken back, at random or where the model doubts them."""
+    lowest entropy."""
 
 
 class Reading(Config):
@@ -133,6 +115,28 @@ class Texts(Config):
     """Most words in a row that may be copied from the training text; 0: no limit."""
 
 
+class Controls(Config):
+    """Wishes about the text. Only models trained with ``model.controls`` follow them."""
+
+    sentence_length: Literal["any", "short", "medium", "long"] = "any"
+    """Length of the sentences (for models trained with model.controls)."""
+    dialogue: Literal["any", "none", "some", "much"] = "any"
+    """Amount of speech (for models trained with model.controls)."""
+    difficulty: Literal["any", "easy", "medium", "hard"] = "any"
+    """Difficulty of the sentences (for models trained with model.controls)."""
+    stage: Literal["any", "sentences", "pairs", "paragraphs"] = "any"
+    """Write like this stage of the curriculum (for models trained with model.controls)."""
+    guidance: float = Field(2.0, ge=0, le=MOST)
+    """Strength of the controls: 1 as learnt, 0 none; any value but 1 doubles the time."""
+
+
+# Levels of each control from least to most. The setting's first value, ``any``, is no level.
+CONTROLS: dict[str, tuple[str, ...]] = {
+    name: get_args(field.annotation)[1:] for name, field in Controls.model_fields.items() if name != "guidance"
+}
+CONTROL_ROWS = 1 + sum(map(len, CONTROLS.values()))  # of the learnt table: one for ``any``, which stays zero
+
+
 class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, Reading, Order):
     """Sampling. The groups above are its parts, and its keys stay flat: ``generation.gap_tokens``."""
 
@@ -159,3 +163,7 @@ class GenerationConfig(Texts, Controls, Rewriting, Gaps, Continuation, Drawing, 
     def as_drawn(self) -> Self:
         """The same draw with the texts left as drawn, for measuring the model or training on its texts."""
         return self.model_copy(update={"ending": "token", "layout": "free", "words": "free", "max_copied_words": 0})
+
+    def uncontrolled(self) -> Self:
+        """The same draw without controls, for a model in training, which has not learnt all levels yet."""
+        return self.model_copy(update=dict.fromkeys(CONTROLS, "any"))

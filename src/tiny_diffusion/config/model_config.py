@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from .base import Config
-from .controls import CONTROL_ROWS
+from .generation_config import CONTROL_ROWS
 
 HEAD_SIZE = 64  # width of a head when the number of heads follows from ``d_model``
 

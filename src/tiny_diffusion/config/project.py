@@ -15,7 +15,7 @@ from .curriculum_config import CurriculumConfig
 from .evaluation_config import EvaluationConfig
 from .files import SUFFIXES, read_overrides, to_toml
 from .generation_config import GenerationConfig
-from .history import check_known, up_to_date
+from .history import check_known, refuse_moved_samplers, samplers_of_today, up_to_date
 from .model_config import ModelConfig
 from .overrides import apply_overrides, arguments_to_overrides, flatten, group_presets
 from .page_config import PageConfig
@@ -100,11 +100,8 @@ class ProjectConfig(Config):
     @classmethod
     def memory_efficient(cls) -> Self:
         """About 125M parameters within 8 GB."""
-        return cls(
-            model=ModelConfig.memory_efficient_125m(),
-            training=TrainingConfig.memory_efficient(),
-            evaluation=EvaluationConfig.memory_efficient(),
-        )
+        model, training = ModelConfig.memory_efficient_125m(), TrainingConfig.memory_efficient()
+        return cls(model=model, training=training, evaluation=EvaluationConfig.memory_efficient())
 
     @classmethod
     def experimental(cls) -> Self:
@@ -163,38 +160,32 @@ class ProjectConfig(Config):
 
     @classmethod
     def preset(cls, name_or_path: str | Path) -> Self:
-        """A preset by its name, or the default changed by a config file.
-
-        Raises:
-            UserError: there is no such preset or file.
-        """
+        """A preset by its name, or the default changed by a config file; raises UserError if there is no such."""
         name = str(name_or_path)
         if name in PRESETS:
             return getattr(cls, name)()
         if Path(name).suffix.lower() in SUFFIXES:
             return cls.default().override_from_file(name)
         near = get_close_matches(name, PRESETS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"take one of {', '.join(PRESETS)}, or a file"
-        raise UserError(f"unknown preset {name!r}: {hint}" + (" (or name a file)" if near else ""))
+        hint = f"did you mean {near[0]}? (or name a file)" if near else f"take one of {', '.join(PRESETS)}, or a file"
+        raise UserError(f"unknown preset {name!r}: {hint}")
 
     def override(self, **changes: Any) -> Self:
         """A copy with changes by dotted key: ``override(**{"model.d_model": 512})``.
 
-        Groups take mappings (``model={"d_model": 512}``), presets' names, or config objects.
-
-        Raises:
-            UserError: a key is unknown (the nearest one is named) or the result is not valid.
+        Groups take mappings (``model={"d_model": 512}``), presets' names, or config objects. Raises UserError for an
+        unknown key, with the nearest one, and if the result is not valid.
         """
         return self.from_dict(self._changed(changes))
 
     def override_from_file(self, path: str | Path) -> Self:
         """A copy with the changes of a .py (parsed, never run), .toml or .yaml file.
 
-        Raises:
-            UserError: the file cannot be read, or ``override`` refuses a change.
+        Raises UserError if the file cannot be read, or ``override`` refuses a change.
         """
         changes = up_to_date(read_overrides(path))
         try:
+            refuse_moved_samplers(changes)
             return self.from_dict(self._changed(changes))
         except UserError as error:
             raise UserError(f"config file {path}: {error}") from None
@@ -205,18 +196,16 @@ class ProjectConfig(Config):
         Values that are None count as not given. A Namespace may name a setting by its last part if that is unique:
         ``n_layers`` for ``model.n_layers``. Any other name is an error, so a program with arguments of its own passes
         only its settings: ``Namespace(n_layers=args.n_layers)``.
-
-        Raises:
-            UserError: ``override`` refuses a change, a text is not ``key=value``, or a plain name in a Namespace
-                is no setting or fits several.
+        Raises UserError if ``override`` refuses a change, a text is not ``key=value``, or a plain name is no setting or
+        fits several.
         """
         return self.from_dict(self._changed(arguments_to_overrides(type(self), args)))
 
     def _changed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """``to_dict`` with ``changes``; what the network reads follows ``training.objective`` unless it is given."""
         data = apply_overrides(type(self), self.to_dict(), changes)
-        whole = isinstance(changes.get("model"), ModelConfig)
-        if not whole and not READINGS.keys() & flatten(dict(changes)).keys():
+        given = READINGS.keys() & flatten(dict(changes)).keys()
+        if not given and not isinstance(changes.get("model"), ModelConfig):
             for key, objective in READINGS.items():
                 data["model"][key.removeprefix("model.")] = data["training"]["objective"] == objective
         return data
@@ -239,11 +228,7 @@ class ProjectConfig(Config):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Build and check a config from ``to_dict``'s form.
-
-        Raises:
-            UserError: a key or a value is wrong.
-        """
+        """Build and check a config from ``to_dict``'s form; raises UserError if a key or a value is wrong."""
         if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
             raise UserError("a config should hold groups by name: " + ", ".join(cls.model_fields))
         return cls(**data)
@@ -252,10 +237,9 @@ class ProjectConfig(Config):
     def from_saved(cls, data: Mapping[str, Any], path: Path, written_by: str | None) -> Self:
         """Read settings that an earlier version may have saved in ``path``; removed ones are dropped with a note.
 
-        Raises:
-            UserError: a setting is unknown (the line names it, this version and ``written_by``), or a value is wrong.
+        Raises UserError if a setting is unknown (the line names it, this version and ``written_by``) or a value wrong.
         """
-        current = up_to_date(data)
+        current = samplers_of_today(up_to_date(data))
         check_known(cls, current, path, written_by)
         return cls.from_dict(current)
 

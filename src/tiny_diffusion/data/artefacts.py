@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -27,6 +28,7 @@ from .folder import (
     require_meta,
     settings_hash,
 )
+from .language.word_list import spellings
 from .reading.document import Removed
 from .sentences import Sentence
 from .shelf import Shelf
@@ -66,6 +68,11 @@ class Processed:
         texts = self.texts("train")
         breaks = sum(text.count(BREAK) for text in texts)
         return sum(text.count("\n") for text in texts) - 2 * breaks > LINES_SHARE * breaks
+
+    @cached_property
+    def words(self) -> str:
+        """The words of the training text, each in its commonest spelling, with spaces between them."""
+        return " ".join(spellings(self.texts("train")))
 
     def without_shelf(self) -> "Processed":
         """The data of the book alone, as if they had been prepared without a shelf."""

@@ -9,9 +9,8 @@ from ..errors import UserError
 from .language.segmentation import split_sentences
 from .language.words import SIGN, split_words
 
-CYCLE = 20
-TEST_PLACES = (5, 15)
-VALIDATION_PLACES = (10,)
+CYCLE = 20  # passages, of which these are held out:
+HELD_OUT = {5: "test", 10: "validation", 15: "test"}
 MIN_PASSAGES = 20
 SMALLEST_PASSAGE = 300
 SHINGLE = 8
@@ -84,16 +83,10 @@ def drop_leaking(sentences: list[str], held_out: list[str]) -> list[bool]:
     return [(key := sentence_key(sentence)) is None or key not in banned for sentence in sentences]
 
 
-def _split_of(index: int) -> str:
-    place = index % CYCLE
-    if place in TEST_PLACES:
-        return "test"
-    return "validation" if place in VALIDATION_PLACES else "train"
-
-
 def _passage(index: int, book: int, group: Sequence[_Piece]) -> Passage:
     begins = tuple(i for i, piece in enumerate(group) if piece.chapter)
-    return Passage(index, _split_of(index), tuple(piece.text for piece in group), book, group[0].before, begins)
+    split = HELD_OUT.get(index % CYCLE, "train")
+    return Passage(index, split, tuple(piece.text for piece in group), book, group[0].before, begins)
 
 
 def _pack_enough(
@@ -130,11 +123,7 @@ def _pack_enough(
 
 
 def _pack(
-    paragraphs: Sequence[str],
-    language: str,
-    size: int,
-    sentences: dict[int, list[str]],
-    chapters: Collection[int],
+    paragraphs: Sequence[str], language: str, size: int, sentences: dict[int, list[str]], chapters: Collection[int]
 ) -> list[list[_Piece]]:
     """Greedy packing; ``sentences`` caches the sentences of long paragraphs by paragraph number."""
     passages: list[list[_Piece]] = []
@@ -243,10 +232,7 @@ def _move_duplicates(passages: list[Passage]) -> list[Passage]:
                 index[shingle].append(i)
         moved = []
         for i, passage in enumerate(result):
-            if passage.split != "train":
-                continue
-            twin = _closest(i, of_passage, index)
-            if twin is not None:
+            if passage.split == "train" and (twin := _closest(i, of_passage, index)) is not None:
                 result[i] = replace(passage, split=result[twin].split)
                 moved.append(i)
         fresh = moved
@@ -255,15 +241,8 @@ def _move_duplicates(passages: list[Passage]) -> list[Passage]:
 
 def _closest(i: int, of_passage: list[set[str]], index: dict[str, list[int]]) -> int | None:
     """The held-out passage that shares most with passage ``i``, if it shares more than DUPLICATE_SHARE."""
-    shared = Counter(_holders(of_passage[i], index))
-    best, share = None, DUPLICATE_SHARE
-    for other, count in sorted(shared.items()):
-        part = count / min(len(of_passage[i]), len(of_passage[other]))
-        if part > share:
-            best, share = other, part
-    return best
-
-
-def _holders(own: set[str], index: dict[str, list[int]]) -> Iterable[int]:
-    for shingle in own:
-        yield from index.get(shingle, ())
+    own = of_passage[i]
+    shared = Counter(other for shingle in own for other in index.get(shingle, ()))
+    shares = {other: count / min(len(own), len(of_passage[other])) for other, count in sorted(shared.items())}
+    best = max(shares, key=shares.__getitem__, default=None)
+    return best if best is not None and shares[best] > DUPLICATE_SHARE else None

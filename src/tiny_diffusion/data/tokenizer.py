@@ -88,7 +88,6 @@ class BookTokenizer:
             vocab_size=vocab_size,
             min_frequency=_MIN_FREQUENCY,
             show_progress=False,
-            special_tokens=[],
             initial_alphabet=list(BYTE_CHARACTERS),
         )
         learner.train_from_iterator(checked, trainer)
@@ -105,9 +104,7 @@ class BookTokenizer:
         checked = _checked_texts(texts, vocab_size)
         merges = read_merges(path)
         full = cls(index_merges(merges, str(path)), "gpt2")
-        counts: Counter[int] = Counter()
-        for text in checked:
-            counts.update(full.encode(text))
+        counts = Counter(index for text in checked for index in full.encode(text))
         by_token = {full.token_bytes(index): count for index, count in counts.items()}
         return cls(index_merges(prune_merges(merges, by_token, vocab_size), str(path)), "gpt2")
 
@@ -121,6 +118,10 @@ class BookTokenizer:
         """Number of ids, including the reserved ones."""
         return NUM_RESERVED + len(self._tokens)
 
+    def ids_of(self, level: int) -> int:
+        """Number of ids of a level, including the reserved ones; see ``level_size``."""
+        return NUM_RESERVED + self.level_size(level)
+
     @property
     def word_starts(self) -> np.ndarray:
         """bool [vocab_size]: does this id open a new unit for whole-word masking?
@@ -129,7 +130,8 @@ class BookTokenizer:
         spaces), and for reserved ids, which belong to no word. Punctuation belongs to the word before it.
         """
         starts = np.ones(self.vocab_size, dtype=bool)
-        starts[NUM_RESERVED:] = [_starts_word(token) for token in self._tokens]
+        firsts = ((token, token.decode("utf-8", errors="replace")[0]) for token in self._tokens)
+        starts[NUM_RESERVED:] = [sign.isspace() or token[0] in _IDEOGRAPH_LEAD_BYTES for token, sign in firsts]
         return starts
 
     def level_size(self, level: int) -> int:
@@ -184,11 +186,10 @@ class BookTokenizer:
             raise UserError(f"the tokenizer is not JSON: {error}") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(f"the tokenizer's JSON is not of the format {_FORMAT!r}")
-        if content.get("num_reserved") != NUM_RESERVED:
-            given = content.get("num_reserved")
+        if (given := content.get("num_reserved")) != NUM_RESERVED:
             raise UserError(f"the tokenizer has {given!r} reserved ids, not {NUM_RESERVED}")
         pairs = content.get("merges")
-        if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
             raise UserError("the tokenizer's merges are not a list of pairs of ids")
         try:
             return cls([(left, right) for left, right in pairs], str(content.get("kind")))
@@ -200,29 +201,20 @@ class BookTokenizer:
 
         Raises UserError for a level outside 1..5.
         """
-        return self._encoder(self.level_size(level))
+        size = self.level_size(level)
+        if size not in self._encoders:
+            self._encoders[size] = self.thinned(level, 0.0, np.random.default_rng(0))
+        return self._encoders[size]
 
     def thinned(self, level: int, share: float, numbers: np.random.Generator) -> Tokenizer:
         """The encoder of a level without a random ``share`` of its merges: the same text in other, shorter tokens."""
         size = self.level_size(level)
-        return self._made(size, numbers.random(self._merge_count(size)) >= share)
-
-    def _merge_count(self, size: int) -> int:
-        """How many merges the first ``size`` text tokens have: those before the first one that exceeds them."""
-        return int(np.searchsorted(self._sizes_after, size, side="right"))
-
-    def _encoder(self, size: int) -> Tokenizer:
-        """The encoder over the first ``size`` text tokens."""
-        if size not in self._encoders:
-            self._encoders[size] = self._made(size, np.ones(self._merge_count(size), dtype=bool))
-        return self._encoders[size]
-
-    def _made(self, size: int, kept: np.ndarray) -> Tokenizer:
-        """A new encoder over the first ``size`` text tokens, with the merges that are ``kept`` (M,)."""
+        # A level has the merges before the first one that makes a token beyond it.
+        count = int(np.searchsorted(self._sizes_after, size, side="right"))
         spelled = [to_byte_level(token) for token in self._tokens[:size]]
         vocabulary = {token: index + NUM_RESERVED for index, token in enumerate(spelled)}
-        merges = [(spelled[left], spelled[right]) for left, right in compress(self._merges, kept)]
-        encoder = Tokenizer(BPE(vocab=vocabulary, merges=merges))
+        kept = compress(self._merges, numbers.random(count) >= share)
+        encoder = Tokenizer(BPE(vocab=vocabulary, merges=[(spelled[left], spelled[right]) for left, right in kept]))
         encoder.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=True)
         return encoder
 
@@ -237,11 +229,6 @@ def cut_text(text: str, size: int = 50_000) -> Iterator[str]:
         yield text[start : match.start()]
         start = match.start()
     yield text[start:]
-
-
-def _starts_word(token: bytes) -> bool:
-    first = token.decode("utf-8", errors="replace")[:1]
-    return first.isspace() or token[0] in _IDEOGRAPH_LEAD_BYTES
 
 
 def _is_pair(pair: object) -> bool:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 
 from ..checkpoint import Checkpoint
 from ..config import ModelConfig, ProjectConfig
-from ..config.controls import CONTROL_ROWS, CONTROLS
+from ..config.generation_config import CONTROL_ROWS, CONTROLS
 from ..data.tokenizer import BOS, NUM_RESERVED, PAD, BookTokenizer
 from ..errors import UserError
 from ..files import atomic_write, make_folder, write_text

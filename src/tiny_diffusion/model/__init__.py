@@ -5,8 +5,8 @@ Start reading with ``transformer`` (the backbone) and ``diffusion`` (noise and l
 """
 
 from .autoregressive import autoregressive_nats, next_token_loss, next_token_losses
-from .cache import KeyValueCache
 from .diffusion import MASK_ID, diffusion_loss
+from .layers import KeyValueCache
 from .likelihood import chain_rule, likelihood_bound
 from .schedule import SCHEDULES, CosineSchedule, LinearSchedule, MaskSchedule
 from .transformer import Transformer

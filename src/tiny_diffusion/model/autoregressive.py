@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..runtime import send
-from .head import head_loss
+from .head import Teachers, head_loss
 from .lengths import equal_lengths
-from .teachers import Teachers
 from .transformer import Transformer
 
 

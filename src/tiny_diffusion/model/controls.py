@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from ..config.controls import CONTROL_ROWS, CONTROLS
+from ..config.generation_config import CONTROL_ROWS, CONTROLS
 
 
 class ControlEmbedding(nn.Module):

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..runtime import send
-from .head import head_loss
+from .head import Teachers, head_loss
 from .schedule import MaskSchedule
-from .teachers import Teachers
 from .transformer import MASK_ID, Transformer
 
 

@@ -1,8 +1,9 @@
-"""The loss of the output layer, whose logits never exist for all places at once.
+"""The loss of the output layer, whose logits never exist for all places at once, and the teachers that it learns from.
 
 Shapes: N scored places, n of them at a time, D model width, V text vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -11,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from .layers import working_type
+from .transformer import Transformer
 
 # Rows whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
 HEAD_ROWS = {"cpu": 256, "cuda": 4096}
@@ -36,6 +40,31 @@ class Lesson:
         return reduce(torch.add, laws).div_(len(self.states))
 
 
+@dataclass(frozen=True)
+class Teachers:
+    """Trained models whose laws a student learns beside the text; they read what it reads, in evaluation mode.
+
+    Born-again networks (Furlanello et al. 2018) learn from one model like themselves; with several it is the
+    distillation of an ensemble (Hinton et al. 2015). ``share``: of the target that is theirs.
+
+    ``fingerprints`` tell the models' files apart, so that a resumed run can find the same ones. ``shelf``: other books
+    than the student's that any of them has learnt from.
+    """
+
+    models: tuple[Transformer, ...]
+    share: float
+    fingerprints: tuple[str, ...] = ()
+    shelf: tuple[str, ...] = ()
+
+    @torch.no_grad()
+    def lesson(self, states_of: Callable[[Transformer], Tensor]) -> Lesson:
+        """What the teachers say at N places; ``states_of`` gives a model's hidden states there, (N, D)."""
+        states = tuple(states_of(model) for model in self.models)
+        pairs = zip(self.models, states, strict=True)
+        tables = tuple(model.output[model.lowest :].to(state.dtype) for model, state in pairs)
+        return Lesson(states, tables, self.share)
+
+
 class _HeadLoss(torch.autograd.Function):
     """Sum of w_i (-log softmax(h_i E^T)[target_i]), whose gradients the forward pass computes piece by piece.
 
@@ -54,8 +83,7 @@ class _HeadLoss(torch.autograd.Function):
         reserved: int,
         lesson: Lesson | None,
     ) -> Tensor:
-        kind = hidden.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        kind, dtype = hidden.device.type, working_type(hidden)
         sums = torch.float64 if dtype == torch.float64 else torch.float32
         with torch.autocast(kind, enabled=False):  # the types below are chosen explicitly
             cast_table = table[reserved:].to(dtype)

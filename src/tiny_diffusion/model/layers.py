@@ -1,6 +1,9 @@
-"""Layers for which torch's own are slow or imprecise in bfloat16 on a CPU.
+"""What the blocks are built of: norm, rotation, feed-forward, dropout, attention, and its cache of keys and values.
 
-A layer with a hand-written gradient also has a plain form, which ``torch.compile`` sees and fuses itself.
+Where torch's own are slow or imprecise in bfloat16 on a CPU, the gradient is written by hand. Such a layer also has a
+plain form, which ``torch.compile`` sees and fuses itself.
+
+Shapes: B rows, T tokens, M chosen positions of each row, P tokens kept and new, D model width, H heads, K head width.
 """
 
 import math
@@ -11,9 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ..config import ModelConfig
+
 LEVELS = 256  # dropout draws one random byte per value
 # A CPU in bfloat16 builds the matrix of attention scores for up to so many tokens; beyond, it costs too much memory.
 EXPLICIT_TOKENS = 512
+
+
+def working_type(x: Tensor) -> torch.dtype:
+    """The type of products with ``x``: autocast's if that is on, else its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -49,12 +60,18 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (..., D) over the last dimension; the result has autocast's type if that is on, else ``x``'s."""
-        kind = x.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        dtype = working_type(x)
         eps = torch.finfo(torch.float32).eps if self.eps is None else self.eps
         if torch.compiler.is_compiling():
             return (x * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + eps) * self.weight).to(dtype)
         return _RMSNorm.apply(x, self.weight, eps, dtype)
+
+
+def rotary_tables(context: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary position embedding (Su et al. 2021), each (context, head_dim / 2)."""
+    frequencies = base ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
+    return angles.cos(), angles.sin()
 
 
 class _Rotation(torch.autograd.Function):
@@ -117,6 +134,19 @@ def swiglu(gate_up: Tensor) -> Tensor:
     return _SwiGLU.apply(gate_up)
 
 
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020): silu(gate(x)) * up(x), then down."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=False)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, T, D) to (B, T, D)."""
+        return self.down(swiglu(self.gate_up(x)))
+
+
 def draw_dropped(shape: tuple[int, ...], rate: float, device: torch.device) -> Tensor:
     """Draw a boolean tensor of ``shape`` that is true where dropout at ``rate`` sets a value to zero.
 
@@ -128,6 +158,12 @@ def draw_dropped(shape: tuple[int, ...], rate: float, device: torch.device) -> T
     count = math.prod(shape)
     words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), 2**63 - 1)
     return words.view(torch.uint8)[:count].view(shape) < _dropped_levels(rate)
+
+
+def spread_dropout(x: Tensor, layers: int, rate: float) -> tuple[Tensor, list[Tensor]]:
+    """``x`` under dropout, and for each of ``layers`` outputs of its shape where dropout sets it to zero."""
+    first, *rest = draw_dropped((layers + 1, *x.shape), rate, x.device).unbind(0)
+    return dropout(x, first, rate), rest
 
 
 def _dropped_levels(rate: float) -> int:
@@ -144,6 +180,35 @@ def add_with_dropout(x: Tensor, y: Tensor, dropped: Tensor | None, rate: float) 
     if dropped is None:
         return x + y
     return torch.add(x, y.masked_fill(dropped, 0), alpha=LEVELS / (LEVELS - _dropped_levels(rate)))
+
+
+def take(x: Tensor, positions: Tensor) -> Tensor:
+    """Take the rows (B, M, D) of ``x`` (B, T, D) at ``positions`` (B, M)."""
+    return x.gather(1, positions[:, :, None].expand(-1, -1, x.shape[-1]))
+
+
+class KeyValueCache:
+    """Rotated keys and values of each block for the first ``length`` tokens of every row.
+
+    A forward pass writes those of its own tokens behind them. If the caller then raises ``length`` past them they stay;
+    otherwise the next pass overwrites them.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.length = 0
+        self.blocks: list[tuple[Tensor, Tensor]] = []
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Write ``k`` and ``v`` (B, H, T, K) of one block behind those kept; returns all of them, (B, H, P, K) each."""
+        if layer == len(self.blocks):
+            shape = (*k.shape[:2], self.capacity, k.shape[3])
+            self.blocks.append((k.new_empty(shape), v.new_empty(shape)))
+        end = self.length + k.shape[2]
+        keys, values = self.blocks[layer]
+        keys[:, :, self.length : end] = k
+        values[:, :, self.length : end] = v
+        return keys[:, :, :end], values[:, :, :end]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:

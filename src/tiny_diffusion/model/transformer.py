@@ -3,30 +3,30 @@
 Shapes: B batch, T tokens, M chosen positions of each row, D model width, H heads, K head width, V text vocabulary.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..config import ModelConfig
-from .cache import KeyValueCache
 from .controls import ControlEmbedding
-from .layers import RMSNorm, add_with_dropout, attend, draw_dropped, dropout, rotate, swiglu
+from .layers import (
+    FeedForward,
+    KeyValueCache,
+    RMSNorm,
+    add_with_dropout,
+    attend,
+    rotary_tables,
+    rotate,
+    spread_dropout,
+    take,
+    working_type,
+)
 from .schedule import LinearSchedule, MaskSchedule
 
 MASK_ID, BOS_ID = 0, 2  # of the tokenizer, which the model does not import
-
-
-def rotary_tables(context: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary position embedding (Su et al. 2021), each (context, head_dim / 2)."""
-    frequencies = base ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angles = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
-    return angles.cos(), angles.sin()
-
-
-def take(x: Tensor, positions: Tensor) -> Tensor:
-    """Take the rows (B, M, D) of ``x`` (B, T, D) at ``positions`` (B, M)."""
-    return x.gather(1, positions[:, :, None].expand(-1, -1, x.shape[-1]))
 
 
 class Attention(nn.Module):
@@ -80,19 +80,6 @@ class Attention(nn.Module):
         return self.out(y.transpose(1, 2).flatten(2)), v
 
 
-class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020): silu(gate(x)) * up(x), then down."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=False)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, T, D) to (B, T, D)."""
-        return self.down(swiglu(self.gate_up(x)))
-
-
 class Block(nn.Module):
     """Pre-norm attention and feed-forward, each added to the residual stream."""
 
@@ -111,13 +98,13 @@ class Block(nn.Module):
         sin: Tensor,
         mask: Tensor | None,
         first_value: Tensor | None,
-        dropped: tuple[Tensor | None, Tensor | None],
+        dropped: Sequence[Tensor | None],
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Map (B, T, D) to (B, T, D), or to (B, M, D) at ``positions``; also returns the attention's values.
 
-        ``dropped`` tells where dropout sets the two outputs to zero. See ``Attention.forward`` for the rest.
+        ``dropped`` tells where dropout sets each of the two outputs to zero. See ``Attention.forward`` for the rest.
         """
         y, value = self.attention(self.attention_norm(x), cos, sin, mask, first_value, positions, cache)
         x = x if positions is None else take(x, positions)
@@ -209,34 +196,29 @@ class Transformer(nn.Module):
             raise ValueError(f"{start + t} tokens are more than the model's context of {len(self.cos)}")
         if causal and positions is not None:
             raise ValueError("a causal model gives the states of all its tokens")
-        if self.controls is None and controls is not None:
-            raise ValueError("this model has no learnt controls")
         if causal and (mask is not None or start or self.config.dual):
             seen = torch.ones(t, start + t, dtype=torch.bool, device=ids.device).tril(start)
             mask = seen if mask is None else mask & seen
         x = self.embedding(ids)
-        if self.controls is not None and controls is not None:
+        if controls is not None:
+            if self.controls is None:
+                raise ValueError("this model has no learnt controls")
             x = x + self.controls(controls)
-        half = torch.is_autocast_enabled(ids.device.type)
-        dtype = torch.get_autocast_dtype(ids.device.type) if half else x.dtype
-        cos, sin = self.cos[start : start + t].to(dtype), self.sin[start : start + t].to(dtype)
+        cos, sin = (table[start : start + t].to(working_type(x)) for table in (self.cos, self.sin))
         dropped: list[Tensor | None] = [None] * (2 * len(self.blocks))
         if self.training and self.config.dropout:
-            first, *rest = draw_dropped((len(dropped) + 1, *x.shape), self.config.dropout, x.device).unbind(0)
-            x, dropped = dropout(x, first, self.config.dropout), list(rest)
+            x, dropped[:] = spread_dropout(x, len(dropped), self.config.dropout)
         first_value: Tensor | None = None
         whole = self.training and positions is None and cache is None
-        for i, block in enumerate(self.blocks):
+        for i, (block, *drops) in enumerate(zip(self.blocks, dropped[::2], dropped[1::2], strict=True)):
             # Each other shape would need a compilation of its own.
             call = block if whole and tuple(ids.shape) == self.compiled_shape else block.forward
-            drops = (dropped[2 * i], dropped[2 * i + 1])
             if self.gradient_checkpointing and self.training:
                 x, value = checkpoint(call, x, cos, sin, mask, first_value, drops, use_reentrant=False)
             else:
                 wanted = positions if i + 1 == len(self.blocks) else None
                 x, value = call(x, cos, sin, mask, first_value, drops, wanted, cache)
-            if first_value is None:
-                first_value = value
+            first_value = value if first_value is None else first_value
         return self.norm(x)
 
     def input_of(self, ids: Tensor) -> Tensor:
@@ -266,7 +248,3 @@ class Transformer(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) at every position."""
         return self.logits(self.hidden(ids, mask))
-
-    def count(self) -> tuple[int, int]:
-        """Number of all parameters, and of those in the embedding."""
-        return sum(p.numel() for p in self.parameters()), self.embedding.weight.numel()

@@ -80,7 +80,7 @@ class Shelf:
         return {
             "book": meta.get("source"),
             "language": meta.get("language"),
-            "parameters": volume.writer.model.count()[0],
+            "parameters": volume.writer.model.config.parameters(volume.writer.model.vocab_size),
             "context": model.context,
             "bits_per_byte": bits if bits is not None and math.isfinite(bits) else None,
             "readings": [

@@ -87,11 +87,6 @@ class Canvas:
         """Where the block is unsettled, (B, T)."""
         return self.block & (self.ids == MASK_ID)
 
-    @property
-    def settled(self) -> Tensor:
-        """Where the block is settled, (B, T)."""
-        return self.block & (self.ids != MASK_ID)
-
     @torch.inference_mode()
     def look(self, where: Tensor) -> Prediction:
         """The model's prediction for the positions ``where`` (B, T), at least one: one forward pass."""
@@ -117,11 +112,6 @@ class Canvas:
         """Take the draft's tokens at the positions ``where`` (B, T)."""
         self.ids = torch.where(where, draft.ids, self.ids)
         self.confidence = torch.where(where, draft.chances, self.confidence)
-
-    def remask(self, where: Tensor) -> None:
-        """Make the positions ``where`` (B, T), all in the block, unsettled again."""
-        self.ids = self.ids.masked_fill(where, MASK_ID)
-        self.confidence = self.confidence.masked_fill(where, 0.0)
 
     def uniform(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """A uniform random number (B, T) for every position, on the CPU."""

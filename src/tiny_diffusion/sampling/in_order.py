@@ -1,23 +1,77 @@
 """Drawing in a given order, each token from those that may stand there given the tokens already drawn.
 
+From left to right the causal reading does it, which reads every token once.
+
 Shapes: B rows, T tokens, N places, V text vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import GenerationConfig
+from ..data.tokenizer import BOS
+from ..model.decoder import Decoder
 from ..model.diffusion import MASK_ID
+from ..model.layers import KeyValueCache
 from ..model.transformer import Transformer
-from .causal_reader import CausalReader
+from ..runtime import autocast, product_dtype
 from .denoise import DenoisingState
 from .draw import Numbers, choose, forbid, neighbours, penalise
-from .predictor import Predictor
+from .predictor import Predictor, float_logits, row_controls, wanted_controls
 
 Permit = Callable[[Tensor, Tensor], Tensor]
 """A mask (N, V) of the tokens that may be drawn at the places ``where`` (B, T) of ``ids`` (B, T), at least one each."""
+
+
+class CausalReader:
+    """Logits of the next token of rows that grow from left to right; every token is read once.
+
+    A dual model is read by a ``Decoder``, with its controls and ``settings.guidance`` as in ``Predictor``; an
+    autoregressive twin by ``Transformer.hidden`` with cached keys. Raises UserError for controls that the model has
+    not learnt.
+    """
+
+    def __init__(self, model: Transformer, settings: GenerationConfig) -> None:
+        self.model, self.settings = model, settings
+        self.levels = wanted_controls(model, settings)
+        self.guided = self.levels is not None and settings.guidance != 1
+        self.cache = KeyValueCache(model.config.context)
+        self.decoder: Decoder | None = None
+        self.read = 0  # tokens read, BOS among them
+
+    def logits(self, ids: Tensor, where: Tensor) -> Tensor:
+        """Float32 logits (B, V) of the place in ``where`` (B, T), the same one in every row of ``ids`` (B, T).
+
+        From call to call the rows are the same up to the place before, and the place moves on.
+        """
+        place = int(where[0].nonzero()[0])
+        new = F.pad(ids[:, :place], (1, 0), value=BOS)[:, self.read :]
+        self.read = place + 1
+        return self.next_logits(new)
+
+    @torch.inference_mode()
+    def next_logits(self, new: Tensor) -> Tensor:
+        """Float32 logits (B, V) of the token after ``new`` (B, T), which follow all that was read before."""
+        if not self.model.config.dual:
+            with autocast(new.device, self.settings.precision):
+                hidden = self.model.hidden(new, cache=self.cache)[:, -1]
+            self.cache.length += new.shape[1]
+            return float_logits(self.model, hidden)
+        if self.decoder is None:
+            controls = row_controls(self.model, self.levels, len(new), self.guided)
+            self.decoder = Decoder(self.model, self._dtype(), controls)
+        if not self.guided:
+            return self.decoder.next_logits(new)
+        guided, plain = self.decoder.next_logits(new.repeat(2, 1)).chunk(2)
+        return plain + self.settings.guidance * (guided - plain)
+
+    def _dtype(self) -> torch.dtype:
+        """The type of products: a CPU multiplies one token per row faster in float32 unless asked for another type."""
+        device, precision = self.model.device, self.settings.precision
+        return torch.float32 if device.type == "cpu" and precision == "auto" else product_dtype(device, precision)
 
 
 def in_order(

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import GenerationConfig
-from ..config.controls import CONTROLS
+from ..config.generation_config import CONTROLS
 from ..errors import UserError
-from ..model.cache import KeyValueCache
+from ..model.layers import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast
 
@@ -73,15 +73,6 @@ class Predictor:
         guided, plain = self._logits(ids.repeat(2, 1), where.repeat(2, 1)).chunk(2)
         return plain + self.guidance * (guided - plain)
 
-    def _levels(self, rows: int) -> Tensor | None:
-        """Levels (rows, 1, K) of the controls; under guidance the second half of the rows has none."""
-        if self.controls is None:
-            return None
-        levels = self.controls.expand(rows, 1, -1)
-        if self.guidance == 1:
-            return levels
-        return levels * (torch.arange(rows, device=levels.device) < rows // 2)[:, None, None]
-
     def _logits(self, ids: Tensor, where: Tensor) -> Tensor:
         ids, where = self.model.input_of(ids), F.pad(where, (0, self.model.shift))
         if self.cache is None:
@@ -94,9 +85,9 @@ class Predictor:
         positions = (~where).byte().argsort(dim=1, stable=True)[:, :width]  # (B, M), filled up in rows that have fewer
         asked = torch.arange(width, device=ids.device) < count[:, None]
         with autocast(ids.device, self.precision):
-            hidden = self.model.hidden(
-                ids, positions=positions, cache=self.cache, controls=self._levels(len(ids))
-            )  # (B, M, D)
+            guided = self.guidance != 1
+            levels = row_levels(self.controls, len(ids) // 2 if guided else len(ids), guided)
+            hidden = self.model.hidden(ids, positions=positions, cache=self.cache, controls=levels)  # (B, M, D)
         if self.cache is not None:
             self.cache.length = self.kept
         return float_logits(self.model, hidden[asked])
@@ -130,3 +121,17 @@ def wanted_controls(model: Transformer, settings: GenerationConfig) -> Tensor | 
             "training ended before any came"
         )
     return levels
+
+
+def row_levels(levels: Tensor | None, rows: int, guided: bool) -> Tensor | None:
+    """Levels (rows, 1, K) of the controls; if ``guided``, as many rows without controls follow. None without any."""
+    if levels is None:
+        return None
+    wanted = levels.expand(rows, 1, -1)
+    return torch.cat((wanted, torch.zeros_like(wanted))) if guided else wanted
+
+
+def row_controls(model: Transformer, levels: Tensor | None, rows: int, guided: bool) -> Tensor | None:
+    """What the controls of ``row_levels`` add to each token, (rows, 1, D), or twice as many rows; None without any."""
+    of_rows = row_levels(levels, rows, guided)
+    return None if of_rows is None or model.controls is None else model.controls(of_rows)

@@ -8,7 +8,7 @@ from ..config import ProjectConfig
 from ..config.project import PRESETS
 from ..data.artefacts import Processed
 from ..model.flops import training_flops
-from ..training.memory import RUNTIME_BYTES, estimate_memory
+from ..training.memory import estimate_memory
 from .machine import Machine, Peaks
 from .measure import in_order, measure_option
 
@@ -53,8 +53,7 @@ def presets_here(machine: Machine, data: Processed, tokens: int | None, output: 
     names = [name for name in PRESETS if name not in TINY]
     for name, config in in_order(names).items():
         vocab, training = config.vocab_size, config.training
-        kind = machine.kind
-        memory = estimate_memory(config, vocab, device=kind, bfloat16=machine.bfloat16).total + RUNTIME_BYTES[kind]
+        memory = estimate_memory(config, vocab, device=machine.kind, bfloat16=machine.bfloat16).process
         epochs = [stage.epochs for stage in config.curriculum.stages]
         row = training_flops(config, vocab, config.model.context)
         fits = machine.training_memory is None or memory < machine.training_memory

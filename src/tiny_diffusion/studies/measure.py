@@ -9,10 +9,9 @@ import numpy as np
 
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..data.tokenizer import NUM_RESERVED
 from ..evaluation.likelihood.baselines import KneserNey
 from ..model.flops import training_flops
-from ..training.memory import fits
+from ..training.memory import estimate_memory
 from ..training.run_time import MEASURING, measure_pace
 from ..training.teachers import teacher_shapes
 from ..training.trainer import Trainer
@@ -35,7 +34,7 @@ def measure_option(name: str, config: ProjectConfig, data: Processed, output: Pa
     build = time.monotonic() - began
     return Option(
         name=name,
-        parameters=trainer.model.count()[0],
+        parameters=trainer.model.config.parameters(trainer.model.vocab_size),
         context=config.model.context,
         rows=tuple(trainer.rows.rows_per_epoch),
         text_bytes=sum(len(text.encode("utf-8")) for text in data.texts("train")),
@@ -62,8 +61,10 @@ def measure_options(
     rate = 0.0
     for name, config in configs.items():
         vocab = config.vocab_size
-        if memory is not None and not fits(
-            config, vocab, memory, device=machine.kind, teachers=teacher_shapes(config.training)
+        teachers = teacher_shapes(config.training)
+        if (
+            memory is not None
+            and memory < estimate_memory(config, vocab, device=machine.kind, teachers=teachers).process
         ):
             yield f"{name} needs more than the {memory / 1e9:.1f} GB of memory that are free"
             continue
@@ -85,7 +86,7 @@ def count_bits(data: Processed, level: int, order: int) -> float:
     """
     texts = {split: data.texts(split) for split in ("train", "validation")}
     ids = {split: [np.array(data.tokenizer.encode(text, level)) for text in texts[split]] for split in texts}
-    counts = KneserNey(order, NUM_RESERVED + data.tokenizer.level_size(level))
+    counts = KneserNey(order, data.tokenizer.ids_of(level))
     counts.fit(ids["train"])
     nats = -sum(float(counts.log_probs(passage).sum()) for passage in ids["validation"])
     return nats / math.log(2) / sum(len(text.encode("utf-8")) for text in texts["validation"])

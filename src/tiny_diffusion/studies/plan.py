@@ -6,10 +6,8 @@ from statistics import median
 
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..data.tokenizer import NUM_RESERVED
 from ..model.flops import run_flops
-from ..training.course import stage_steps
-from ..training.epochs import StageRows
+from ..training.epochs import StageRows, stage_steps
 from ..training.events import Event
 from ..training.run_time import measure_pace
 from ..training.trainer import Trainer
@@ -94,7 +92,7 @@ class Lengths:
 
     def flops(self, config: ProjectConfig, steps: int) -> float:
         """Training FLOPs of ``steps`` steps."""
-        return run_flops(config, NUM_RESERVED + self.data.tokenizer.level_size(config.model.vocab_level), steps)
+        return run_flops(config, self.data.tokenizer.ids_of(config.model.vocab_level), steps)
 
     def work(self, run: Run, store: Store) -> float:
         """FLOPs of training and test scoring together: a forward pass costs a third of a step."""

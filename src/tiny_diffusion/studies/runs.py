@@ -79,13 +79,8 @@ class RunResult:
 
 def study_run(label: str, config: ProjectConfig, **changes: Any) -> Run:
     """A run of ``config`` with ``changes``; settings that do not affect its training have their defaults."""
-    neutral = {
-        "study": StudyConfig(),
-        "page": PageConfig(),
-        "evaluation": EvaluationConfig(),
-        "training.sample_every_epochs": 0,
-    }
-    return Run(label, config.override(**neutral, **changes))
+    neutral = {"study": StudyConfig(), "page": PageConfig(), "evaluation": EvaluationConfig()}
+    return Run(label, config.override(**neutral, **{"training.sample_every_epochs": 0}, **changes))
 
 
 class Store:
@@ -175,17 +170,14 @@ class Store:
         assert isinstance(event, Finished)
         if event.interrupted:
             raise Interrupted
-        return _trained(_read_log(log, event.step), run.config, trainer.model.vocab_size) | {
-            "parameters": trainer.model.count()[0]
-        }
+        return _trained(_read_log(log, event.step), run.config, trainer.model.vocab_size)
 
     def _scoring(self) -> dict[str, Any]:
         return self.evaluation.model_dump(mode="json", include=set(SCORING))
 
     def _score(self, run: Run) -> Likelihood:
         """Score the best checkpoint on the held-out text by protocol 1."""
-        settings = self.evaluation
-        device = find_device(run.config.training.device)
+        settings, device = self.evaluation, find_device(run.config.training.device)
         checkpoint = load_checkpoint(self.folder(run) / "best_model.pt")
         model = checkpoint.build(device)
         texts, level = self.data.texts(settings.split), run.config.model.vocab_level
@@ -250,6 +242,7 @@ def _trained(rows: list[dict[str, Any]], config: ProjectConfig, vocab_size: int)
         "steps": steps,
         "epochs": len(epochs),
         "tokens": tokens,
+        "parameters": config.model.parameters(vocab_size),
         "flops": run_flops(config, vocab_size, steps),
         "seconds": seconds,
         "curve": [asdict(point) for point in curve],

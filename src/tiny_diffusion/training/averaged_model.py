@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ..config import GenerationConfig, ProjectConfig
-from ..config.controls import uncontrolled
 from ..data.artefacts import Processed
 from ..data.tokenizer import BOS
 from ..model.autoregressive import autoregressive_nats
@@ -115,4 +114,4 @@ def write_sample(state: RunState, settings: GenerationConfig) -> str:
 
 
 def _plain(config: ProjectConfig) -> GenerationConfig:
-    return uncontrolled(config.generation).as_drawn()
+    return config.generation.uncontrolled().as_drawn()

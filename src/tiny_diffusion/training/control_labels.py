@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
-from ..config.controls import CONTROLS
+from ..config.generation_config import CONTROLS
 from ..data.artefacts import Processed
 from ..data.language.dialogue import spoken
 from ..data.language.segmentation import split_sentences

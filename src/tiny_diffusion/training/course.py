@@ -4,18 +4,20 @@ A place is a number from 0 to 1: the share of the planned steps that are done, o
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from time import monotonic
 
 from ..config import CurriculumConfig, ProjectConfig, TrainingConfig
+from ..config.curriculum_config import ShelfStage
 
 WARMUP_SHARE = 0.05  # largest share of the schedule that warm-up takes
 FIRST_STAGE_SHARE = 0.5  # largest share of the first stage that it takes
 PAUSES = 0.2  # largest share of the time that validations, samples and saves take
 ALL_STEPS, VALIDATED, SAMPLED = 1, 2, 3  # values of Progress.closing
 LEAVING = 1.0  # seconds to close the log and leave the interpreter
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,7 @@ class Line:
 
     def place(self, now: float) -> float:
         """Place in the schedule at ``now`` steps or seconds."""
-        if now >= self.end:
-            return 1.0
-        return self.at + (now - self.since) * (1 - self.at) / (self.end - self.since)
+        return 1.0 if now >= self.end else self.at + (now - self.since) * (1 - self.at) / (self.end - self.since)
 
     def moved(self, now: float, end: float, at: float | None = None) -> "Line":
         """The line from ``now`` to another ``end``; it begins at the place ``at``, or at the present one if None."""
@@ -74,21 +74,18 @@ class Deadline:
     def __init__(
         self,
         seconds: float,
-        *,
-        began: float | None = None,
         used: float = 0.0,
         stretches: bool = True,
         pause: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = monotonic,
     ) -> None:
-        """``seconds`` of the whole run, of which an interrupted run has ``used`` some already.
+        """``seconds`` of the whole run, of which some are ``used`` already.
 
-        ``began``: when this run, or its continuation, began by ``clock``; None means now. ``stretches``: whether the
-        run may take more than its planned epochs when there is time. ``pause``: expected seconds of a validation with
-        its saves.
+        ``stretches``: whether the run may take more than its planned epochs when there is time. ``pause``: expected
+        seconds of a validation with its saves.
         """
         self.seconds, self.stretches, self.clock = seconds, stretches, clock
-        self._began = (clock() if began is None else began) - used
+        self._began = clock() - used
         self._pause = pause
         self._paused = -float("inf")
 
@@ -121,25 +118,17 @@ class Course:
     """Tells where a run is in its schedule, when a stage is over, and what early stopping does to the rest."""
 
     def __init__(
-        self,
-        settings: TrainingConfig,
-        stage_steps: Sequence[int],
-        progress: Progress,
-        first: int = 0,
-        clock: Callable[[], float] = time.monotonic,
+        self, config: ProjectConfig, stage_steps: Sequence[int], progress: Progress, clock: Clock = monotonic
     ) -> None:
-        """``stage_steps``: planned steps of each stage, of which ``first`` is the first on the book itself.
-
-        A deadline that ``progress`` knows of goes on by ``clock``.
-        """
-        self.settings, self.stage_steps, self.progress = settings, stage_steps, progress
+        """``stage_steps``: planned steps of each stage. A deadline that ``progress`` knows of goes on by ``clock``."""
+        self.settings, self.stage_steps, self.progress = config.training, stage_steps, progress
+        first = config.curriculum.first
         self.total_steps = sum(stage_steps)
         self.stage_ends = [steps / self.total_steps for steps in accumulate(stage_steps)]
         self.book_begins = self.stage_ends[first - 1] if 0 < first < len(stage_steps) else 0.0
         self.deadline: Deadline | None = None
-        if (seconds := progress.seconds) is not None:
-            p = progress
-            self.deadline = Deadline(seconds, used=p.used, stretches=p.stretches, clock=clock)
+        if progress.seconds is not None:
+            self.deadline = Deadline(progress.seconds, progress.used, progress.stretches, clock=clock)
 
     def keep(self, deadline: Deadline) -> None:
         """End the run by ``deadline``, whatever its plan says."""
@@ -157,7 +146,7 @@ class Course:
     def place(self) -> float:
         """Place in the schedule, from 0 to 1."""
         place = self.progress.line.place(self.now)
-        if self.deadline is None or self.stretches:
+        if self.deadline is None or self.deadline.stretches:
             return place
         return max(place, min(1.0, self.progress.step / self.total_steps))
 
@@ -173,11 +162,6 @@ class Course:
         if self.book_begins >= 1:  # max_steps ends the run before the book
             return place
         return max(0.0, place - self.book_begins) / (1 - self.book_begins)
-
-    @property
-    def stretches(self) -> bool:
-        """Whether the run may take more than its planned epochs, because there is time."""
-        return self.deadline is not None and self.deadline.stretches
 
     @property
     def end(self) -> int:
@@ -206,9 +190,7 @@ class Course:
             end = p.line.end if self.deadline else now + sum(self.stage_steps[p.stage + 1 :])
             p.line = p.line.moved(now, end, self.stage_ends[p.stage])
         elif settings.scheduler != "constant":
-            flat = 0.0
-            if settings.scheduler == "linear":
-                flat = 1 - settings.decay_share * (1 - self.book_begins)
+            flat = 1 - settings.decay_share * (1 - self.book_begins) if settings.scheduler == "linear" else 0.0
             end = min(p.line.end, now + settings.cooldown_share * now)
             p.line = p.line.moved(now, end, max(self.place, flat))
             p.cooling = p.line.place(now) < 1
@@ -224,16 +206,6 @@ class Course:
             self.deadline.paused(began)
             if not self.progress.cooling:
                 self.progress.line = self.progress.line.moved(self.deadline.used, self.deadline.end)
-
-
-def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[int]:
-    """Planned optimiser steps of each stage: all its epochs, cut where ``training.max_steps`` ends the run."""
-    settings = config.training
-    steps: list[int] = []
-    for rows, stage in zip(rows_per_epoch, config.curriculum.stages, strict=True):
-        whole = math.ceil(rows / settings.batch_size) * stage.epochs
-        steps.append(min(whole, settings.max_steps - sum(steps)) if settings.max_steps else whole)
-    return steps
 
 
 def learning_rate_scale(
@@ -263,7 +235,7 @@ def blend(config: CurriculumConfig, stage: int, epoch: int) -> float:
 
     The shelf ends at once: the first stage of the book fades out nothing.
     """
-    if stage <= config.first:
+    if stage == 0 or isinstance(config.stages[stage - 1], ShelfStage):
         return 1.0
     length = config.transition_share * config.stages[stage].epochs
     return min(1.0, (epoch + 1) / (length + 1))
@@ -271,8 +243,7 @@ def blend(config: CurriculumConfig, stage: int, epoch: int) -> float:
 
 def mask_range(config: CurriculumConfig, stage: int, epoch: int) -> tuple[float, float]:
     """Mask rates of the stage; during the transition they move from those of the stage before it."""
-    low, high = config.stages[stage].mask_range
-    share = blend(config, stage, epoch)
+    (low, high), share = config.stages[stage].mask_range, blend(config, stage, epoch)
     if share == 1.0:
         return low, high
     old_low, old_high = config.stages[stage - 1].mask_range

@@ -1,5 +1,6 @@
 """Epochs of rows for each stage, built from the prepared book; the same for the same seed, stage and epoch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
@@ -147,6 +148,21 @@ class StageRows:
             return rows
         full = rows if self.respelled is None else self.respelled.in_full(rows, self.encoded[stage])
         return replace(rows, levels=self.labels.levels(full))
+
+
+def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[int]:
+    """Planned optimiser steps of each stage: all its epochs, cut where ``training.max_steps`` ends the run."""
+    settings = config.training
+    steps: list[int] = []
+    for rows, stage in zip(rows_per_epoch, config.curriculum.stages, strict=True):
+        whole = math.ceil(rows / settings.batch_size) * stage.epochs
+        steps.append(min(whole, settings.max_steps - sum(steps)) if settings.max_steps else whole)
+    return steps
+
+
+def with_shelf(config: ProjectConfig, data: Processed) -> ProjectConfig:
+    """``config`` with the stage of the shelf, if ``data`` have one; for training only, since no file may hold it."""
+    return config.model_copy(update={"curriculum": config.curriculum.with_shelf(bool(data.shelf.passages))})
 
 
 def _check_levels(config: ProjectConfig, data: Processed) -> None:

@@ -26,7 +26,7 @@ width f, V token ids:
   themselves
 
 The constants are fitted to ``benchmarks/memory.py``: on a CPU to the growth of the process, on CUDA to what the
-allocator hands out. The interpreter and torch (RUNTIME_BYTES) are not in the estimate; ``fits`` adds them.
+allocator hands out. The interpreter and torch (RUNTIME_BYTES) are in ``process`` only.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ GB = 1_000_000_000
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes by use; ``total`` is the peak, not the sum (see the module's docstring)."""
+    """Bytes by use; ``total`` is the peak, not the sum (see above), and ``process`` with the interpreter and torch."""
 
     parameters: int
     gradients: int
@@ -73,24 +73,26 @@ class MemoryEstimate:
     activations: int
     teachers: int
     total: int
+    process: int
 
 
 def estimate_memory(
     project: ProjectConfig,
     vocab_size: int,
     *,
-    device: Device = "cpu",
+    device: str = "cpu",
     bfloat16: bool | None = None,
     processes: int = 1,
     teachers: Sequence[ModelConfig] = (),
 ) -> MemoryEstimate:
-    """Memory of training ``project`` with ``vocab_size`` token ids on a kind of device, in bytes.
+    """Memory of training ``project`` with ``vocab_size`` token ids on ``device``; any but CUDA is counted as a CPU.
 
     If several ``processes`` share a batch, the estimate is for the one with most rows. ``bfloat16`` says what
     ``training.precision="auto"`` means on this machine; None counts a CPU as float32. ``teachers``: the shapes of
     ``training.teachers``.
     """
     model, training = project.model, project.training
+    kind: Device = "cuda" if device == "cuda" else "cpu"
     count = model.parameters(vocab_size)
     by_muon = block_matrices(model) if training.optimizer == "muon" else 0
     by_adamw = count - by_muon
@@ -98,49 +100,35 @@ def estimate_memory(
     optimizer = FLOAT32 * (ADAMW_STATES * by_adamw + MUON_STATES * by_muon)
     ema = FLOAT32 * count
     precision = training.precision
-    half = precision == "bfloat16" or (precision == "auto" and (device == "cuda" if bfloat16 is None else bfloat16))
+    half = precision == "bfloat16" or (precision == "auto" and (kind == "cuda" if bfloat16 is None else bfloat16))
     share = -(-training.batch_size // processes)
     rows = min(training.micro_batch_size or share, share)
-    activations = _activations(project, rows, vocab_size, device, half)
+    activations = _activations(project, rows, vocab_size, kind, half)
     early_gradients = gradients if rows < share else FLOAT32 * vocab_size * model.d_model
     turned = FLOAT32 * MUON_COPIES * min(by_muon, MUON_VALUES)
     taught = FLOAT32 * sum(shape.parameters(vocab_size) for shape in teachers)
-    reading = _reading(teachers, rows, device, half) + (gradients if rows < share else 0)
-    learning = activations + early_gradients + _lesson(teachers, rows, vocab_size, device)
-    peak = max(reading, learning, gradients + turned) + WORKSPACE[device]
+    reading = _reading(teachers, rows, kind, half) + (gradients if rows < share else 0)
+    learning = activations + early_gradients + _lesson(teachers, rows, vocab_size, kind)
+    peak = max(reading, learning, gradients + turned) + WORKSPACE[kind]
     total = parameters + optimizer + ema + taught + peak
-    return MemoryEstimate(parameters, gradients, optimizer, ema, activations, taught, total)
-
-
-def fits(
-    project: ProjectConfig,
-    vocab_size: int,
-    available_bytes: int,
-    *,
-    device: Device = "cpu",
-    processes: int = 1,
-    teachers: Sequence[ModelConfig] = (),
-) -> bool:
-    """Whether the run, with the interpreter and torch, needs at most ``available_bytes``."""
-    total = estimate_memory(project, vocab_size, device=device, processes=processes, teachers=teachers).total
-    return total + RUNTIME_BYTES[device] <= available_bytes
+    return MemoryEstimate(
+        parameters, gradients, optimizer, ema, activations, taught, total, total + RUNTIME_BYTES[kind]
+    )
 
 
 def check_memory(
     project: ProjectConfig,
     vocab_size: int,
     *,
-    device: Device = "cpu",
+    device: str = "cpu",
     processes: int = 1,
     teachers: Sequence[ModelConfig] = (),
 ) -> None:
     """Raise UserError, which says what to lower, if the run is estimated above ``training.memory_limit_gb``."""
-    limit = project.training.memory_limit_gb
-    if limit == 0 or fits(project, vocab_size, int(limit * GB), device=device, processes=processes, teachers=teachers):
+    training, limit = project.training, project.training.memory_limit_gb
+    needed = estimate_memory(project, vocab_size, device=device, processes=processes, teachers=teachers).process / GB
+    if limit == 0 or needed <= limit:
         return
-    training = project.training
-    estimate = estimate_memory(project, vocab_size, device=device, processes=processes, teachers=teachers)
-    needed = (estimate.total + RUNTIME_BYTES[device]) / GB
     advice = "" if training.gradient_checkpointing else ", or set training.gradient_checkpointing=true"
     raise UserError(
         f"training.memory_limit_gb={limit:g} is below the estimated {needed:.1f} GB with training.batch_size="

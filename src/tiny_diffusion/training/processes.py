@@ -68,15 +68,19 @@ class Ranks:
         """Add each of ``values`` up over all processes, in place; on CUDA without waiting for the result."""
         self._exchange(dist.all_reduce, values)
 
+    def sum(self, value: float) -> float:
+        """The sum of ``value`` over all processes."""
+        found = torch.tensor(value, dtype=torch.float64)
+        self.total(found)
+        return float(found)
+
     def agree(self, *values: Tensor) -> None:
         """Give all processes the first one's ``values``, in place, so that no decision differs by a rounding."""
         self._exchange(dist.broadcast, values, src=0)
 
     def any(self, asked: bool) -> bool:
         """Whether ``asked`` holds in any process; the CPUs exchange it, so that no GPU is waited for."""
-        found = torch.tensor(int(asked))
-        self.total(found)
-        return bool(found)
+        return self.sum(asked) > 0
 
     def wait(self) -> None:
         """Wait for all processes: one that leaves early closes the connection of the others."""

@@ -3,7 +3,6 @@
 import copy
 import math
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +13,26 @@ from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, sav
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.dynamic_scorer import DynamicScorer
-from ..data.language.word_list import spellings
 from ..errors import DivergedError, UserError
-from ..model.teachers import Teachers
+from ..model.head import Teachers
 from ..model.transformer import Transformer
 from ..runtime import find_device, seed_for
 from ..version import PROGRAM_VERSION
-from .course import Line, Progress, stage_steps
-from .epochs import StageRows
+from .course import Line, Progress
+from .epochs import StageRows, stage_steps, with_shelf
 from .optimizers import Optimizers, make_optimizers, rates_in_use
-from .processes import ALONE, Ranks
+from .processes import Ranks
 from .teachers import load_teachers
 
 RUN_VERSION = 3
-READABLE = (2, 3)
-# Settings of the place where a run happens; none of them changes the training.
-PLACE = (
-    "training.device",
-    "training.threads",
-    "training.memory_limit_gb",
-    "training.tensorboard",
-    "training.tracker",
-    "training.time_budget_minutes",
-)
-# What a resumed run may change: its place, how a step is computed (equal but for rounding, and for the draws of dropout
-# where a pass has other rows), and what is reported on the way.
-MAY_CHANGE = (
-    *PLACE,
-    "training.micro_batch_size",
-    "training.gradient_checkpointing",
-    "training.compile",
-    "training.sample_every_epochs",
-    "training.eval_every_epochs",
-)
+PLACE = {
+    f"training.{name}"
+    for name in ("device", "threads", "memory_limit_gb", "tensorboard", "tracker", "time_budget_minutes")
+}
+"""Settings of the place where a run happens; none of them changes the training."""
+_STEP = ("micro_batch_size", "gradient_checkpointing", "compile")  # equal but for rounding and the draws of dropout
+MAY_CHANGE = PLACE | {f"training.{name}" for name in (*_STEP, "sample_every_epochs", "eval_every_epochs")}
+"""What a resumed run may change: its place, how a step is computed, and what is reported on the way."""
 
 
 @dataclass
@@ -74,13 +60,7 @@ class RunState:
 
     @classmethod
     def begin(
-        cls,
-        config: ProjectConfig,
-        data: Processed,
-        output: Path,
-        *,
-        start: Checkpoint | None = None,
-        ranks: Ranks = ALONE,
+        cls, config: ProjectConfig, data: Processed, output: Path, start: Checkpoint | None, ranks: Ranks
     ) -> "RunState":
         """The state before the first step; ``start`` gives the first weights, see ``checkpoint.warm_start``."""
         given, config = config, with_shelf(config, data)
@@ -112,31 +92,22 @@ class RunState:
         return stage_steps(self.config, self.rows.rows_per_epoch)
 
     @property
-    def _fingerprints(self) -> list[str]:
-        return [] if self.teachers is None else [*self.teachers.fingerprints]
-
-    @property
     def run_path(self) -> Path:
         """The file that ``--resume`` reads."""
         return self.output / "checkpoints" / "last.pt"
-
-    @cached_property
-    def words(self) -> str:
-        """The words of the training text, each in its commonest spelling, with spaces between them."""
-        return " ".join(spellings(self.data.texts("train")))
 
     @property
     def best_path(self) -> Path:
         """The best checkpoint so far."""
         return self.output / "best_model.pt"
 
-    def diverged(self, value: float, what: str) -> DivergedError:
-        """The error for a ``value`` that is not a finite number; it says what to lower."""
-        kept = ""
-        if self.progress.best < math.inf:
-            kept = f"; the best checkpoint so far is kept, and --from {self.best_path} starts from it"
-        rates = rates_in_use(self.config.training)
-        return DivergedError(f"{what} is {value}, not a finite number: lower {rates} and train again{kept}")
+    def check_finite(self, value: float, what: str) -> None:
+        """Raise DivergedError, which says what to lower, if ``value`` is not a finite number."""
+        if math.isfinite(value):
+            return
+        kept = f"; the best checkpoint so far is kept, and --from {self.best_path} starts from it"
+        rates, kept = rates_in_use(self.config.training), kept if self.progress.best < math.inf else ""
+        raise DivergedError(f"{what} is {value}, not a finite number: lower {rates} and train again{kept}")
 
     def save_best(self, epoch: int) -> None:
         """Write the averaged weights as the best checkpoint, found after ``epoch`` epochs of the stage."""
@@ -149,21 +120,19 @@ class RunState:
             **self.origin,
             "language": self.data.language,
             "lines": self.data.keeps_lines,
-            "words": self.words,
+            "words": self.data.words,
             "marks": self.average.marks,
             "step": self.progress.step,
             "stage": self.progress.stage,
             "epoch": epoch,
             "validation_bits_per_byte": self.progress.best,
         }
-        weights = self.average.state_dict()
-        save_checkpoint(self.best_path, Checkpoint(self.given, self.data.tokenizer, weights, meta))
+        save_checkpoint(self.best_path, Checkpoint(self.given, self.data.tokenizer, self.average.state_dict(), meta))
 
     def save(self) -> None:
         """Write what ``--resume`` needs, whole or not at all; raises DivergedError if the weights are not finite."""
         norm = float(torch.nn.utils.get_total_norm([parameter.detach() for parameter in self.model.parameters()]))
-        if not math.isfinite(norm):
-            raise self.diverged(norm, f"the norm of the weights after step {self.progress.step}")
+        self.check_finite(norm, f"the norm of the weights after step {self.progress.step}")
         if not self.ranks.first:
             return
         saved = {
@@ -179,7 +148,7 @@ class RunState:
             "optimizers": self.optimizers.state(),
             "scorers": [s.to_dict() if s else None for s in self.rows.scorers],
             "written": self.written,
-            "teachers": self._fingerprints,
+            "teachers": [*self.teachers.fingerprints] if self.teachers else [],
         }
         save_plain(self.run_path, saved)
 
@@ -194,12 +163,13 @@ class RunState:
         if saved["data"] != self.data.identity:
             raise UserError(f"{path} was trained on other data than {self.data.source}; start a new run")
         before = ProjectConfig.from_saved(saved["config"], path, saved.get("program"))
-        self.progress = _read_progress(saved["progress"], sum(self.stage_steps))
+        self.progress = Progress(**{**saved["progress"], "line": Line(**saved["progress"]["line"])})
         if _length_changed(self, before):
             _lengthen(self, before)
-        fingerprints = zip(self.config.training.teachers, self._fingerprints, saved.get("teachers", []), strict=True)
-        if changed := [teacher for teacher, now, then in fingerprints if now != then]:
-            raise UserError(f"{path} began with another model in {changed[0]}: give the same teacher, or train anew")
+        taught = self.teachers.fingerprints if self.teachers else ()
+        for teacher, now, then in zip(self.config.training.teachers, taught, saved.get("teachers", []), strict=True):
+            if now != then:
+                raise UserError(f"{path} began with another model in {teacher}: give the same teacher, or train anew")
         self.model.load_state_dict(saved["weights"])
         self.average.load_state_dict(saved["average"])
         self.optimizers.restore(saved["optimizers"])
@@ -207,19 +177,12 @@ class RunState:
         self.rows.scorers = [DynamicScorer.from_dict(s) if s else None for s in saved["scorers"]]
 
 
-def with_shelf(config: ProjectConfig, data: Processed) -> ProjectConfig:
-    """``config`` with the stage of the shelf, if ``data`` have one; for training only, since no file may hold it."""
-    return config.model_copy(update={"curriculum": config.curriculum.with_shelf(bool(data.shelf.passages))})
-
-
 def _origin(state: RunState, start: Checkpoint | None) -> dict[str, Any]:
     """What a checkpoint says of the model that the run began from, and of all other books that its weights know."""
     own = state.data.shelf.books if state.config.curriculum.first else ()
-    before = start.shelf if start else ()
     taught = state.teachers.shelf if state.teachers else ()
-    found: dict[str, Any] = {}
-    if shelf := list(dict.fromkeys((*before, *own, *taught))):
-        found["shelf"] = shelf
+    shelf = dict.fromkeys((*(start.shelf if start else ()), *own, *taught))
+    found: dict[str, Any] = {"shelf": [*shelf]} if shelf else {}
     if start is not None:
         found["from"] = {key: start.meta.get(key) for key in ("data", "source", "step", "validation_bits_per_byte")}
     return found
@@ -230,22 +193,12 @@ def unfinished(path: Path, config: ProjectConfig, data: Processed) -> bool:
     if not path.exists() or not _readable(saved := load_plain(path)):
         return False
     before = ProjectConfig.from_saved(saved["config"], path, saved.get("program"))
-    same = saved["data"] == data.identity and config.differences(before).keys() <= {*MAY_CHANGE}
+    same = saved["data"] == data.identity and config.differences(before).keys() <= MAY_CHANGE
     return same and not saved["progress"]["finished"]
 
 
 def _readable(saved: dict[str, Any]) -> bool:
-    return saved.get("format") == "tiny_diffusion run" and saved.get("version") in READABLE
-
-
-def _read_progress(saved: dict[str, Any], total_steps: int) -> Progress:
-    if "plan" not in saved:
-        return Progress(**{**saved, "line": Line(**saved["line"])})
-    # Version 2 has a plan in steps, or none where the end had not moved.
-    rest = {key: value for key, value in saved.items() if key != "plan"}
-    plan = saved["plan"]
-    line = Line(plan["end"], plan["since"], plan["at"] / plan["total"]) if plan else Line(total_steps)
-    return Progress(**rest, line=line)
+    return saved.get("format") == "tiny_diffusion run" and saved.get("version") == RUN_VERSION
 
 
 def _length_changed(state: RunState, before: ProjectConfig) -> bool:
@@ -259,7 +212,7 @@ def _length_changed(state: RunState, before: ProjectConfig) -> bool:
     stages = range(first, len(state.config.curriculum.stages))
     length = [*map(state.config.curriculum.epochs_key, stages), "training.max_steps"]
     changed = state.given.differences(before)
-    allowed = {*MAY_CHANGE, *length}
+    allowed = MAY_CHANGE | {*length}
     if state.config.training.early_stopping_patience:  # it counts validations
         allowed.remove("training.eval_every_epochs")
     # A teacher's file may have moved; its content is compared instead.
@@ -280,8 +233,6 @@ def _lengthen(state: RunState, before: ProjectConfig) -> None:
     what is done already.
     """
     p, config, total = state.progress, state.config, sum(state.stage_steps)
-    if p.finished and not p.stage_step:
-        raise UserError(f"{state.run_path} was finished by an earlier version: train anew, --from {state.best_path}")
     epochs, most = config.curriculum.stages[p.stage].epochs, config.training.max_steps
     in_epoch = state.steps_per_epoch[p.stage]
     all_done = p.stage_step >= epochs * in_epoch

@@ -140,7 +140,7 @@ class Rehearsal:
         self.state = replace(
             state, ranks=ALONE, average=state.model, optimizers=self.optimizers, progress=progress, written=None
         )
-        course = Course(state.config.training, state.stage_steps, progress, state.config.curriculum.first)
+        course = Course(state.config, state.stage_steps, progress)
         self.layout = state.rows.epoch(stage, 0)
         self._stepper = Stepper(self.state, course, stops=lambda: False)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
-from ..config import TrainingConfig
+from ..config import ProjectConfig, TrainingConfig
 from ..data.difficulty import percentiles
 from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
@@ -64,8 +64,7 @@ def whole_word_mask(rate: Tensor, batch: Rows, word_starts: Tensor, generator: G
     begins = word_starts[batch.ids]
     begins[:, 1:] |= batch.documents[:, 1:] != batch.documents[:, :-1]
     words = begins.long().cumsum(1)  # (B, T): number of the word in its row
-    b, length = scorable.shape
-    noise = torch.rand(b, length + 1, generator=generator).gather(1, words)
+    noise = torch.rand(len(words), words.shape[1] + 1, generator=generator).gather(1, words)
     return (noise < rate[:, None]) & scorable
 
 
@@ -111,17 +110,9 @@ def draw_causal(rows: int, share: tuple[float, float], place: float, generator: 
 class Masker:
     """Draws the masks of a batch by the configured strategy."""
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        full_range_share: float,
-        tokenizer: BookTokenizer,
-        model: Transformer,
-        text: Tensor,
-    ) -> None:
+    def __init__(self, config: ProjectConfig, tokenizer: BookTokenizer, model: Transformer, text: Tensor) -> None:
         """``text`` (N,): ids of the book's training text, whose rare tokens ``rare_first`` hides."""
-        self.config = config
-        self.full_range_share = full_range_share
+        self.config, self.full_range_share = config.training, config.curriculum.full_range_share
         self.schedule = model.schedule
         self.word_starts = torch.from_numpy(tokenizer.word_starts[: model.vocab_size].copy())
         self.rarity = token_rarity(text, model.vocab_size)
@@ -140,8 +131,7 @@ class Masker:
             other = span_mask(rate, scorable, self.config.span_length, generator)
         else:
             other = rare_first_mask(rate, batch.ids, scorable, self.rarity, generator)
-        chosen = stratified(len(batch), generator) < self.config.strategy_share
-        use = chosen & other.any(1)
+        use = (stratified(len(batch), generator) < self.config.strategy_share) & other.any(1)
         return torch.where(use[:, None], other, masked), t
 
 
@@ -167,8 +157,7 @@ class Stepper:
     def __init__(self, state: RunState, course: Course, stops: Callable[[], bool]) -> None:
         """``stops`` is asked between two micro-batches whether the step is to be given up."""
         config, self.state, self.course, self.stops = state.config, state, course, stops
-        share, text = config.curriculum.full_range_share, state.rows.book_ids
-        self.masker = Masker(config.training, share, state.data.tokenizer, state.model, text)
+        self.masker = Masker(config, state.data.tokenizer, state.model, state.rows.book_ids)
 
     def step(self, batch: Rows, epoch: int) -> RunningStep:
         """Take one step on ``batch`` in the stage's ``epoch`` (from 0). On CUDA it may still run when this returns.
@@ -189,9 +178,8 @@ class Stepper:
             batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
         causal = torch.zeros(len(batch), dtype=torch.bool)
         if settings.objective == "dual":
-            causal = draw_causal(
-                len(batch), settings.causal_share, book_place, generator_for(settings.seed, READING, p.step)
-            )
+            numbers = generator_for(settings.seed, READING, p.step)
+            causal = draw_causal(len(batch), settings.causal_share, book_place, numbers)
             masked = torch.where(causal[:, None], batch.scorable, masked)
         loss = self._add_gradients(batch, masked, t, causal)
         norm = clip_gradients(list(state.model.parameters()), settings.gradient_clipping)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from ..allocator import keep_freed_memory, release_freed_memory
 from ..checkpoint import Checkpoint
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..data.tokenizer import NUM_RESERVED
 from ..errors import UserError
 from ..files import write_text
 from ..model.flops import wants_compile
@@ -35,8 +34,6 @@ from .step import RunningStep, Stepper, Stopped
 from .teachers import teacher_shapes
 
 T = TypeVar("T")
-
-RELEASE_STEPS = 100  # steps after which free memory goes back to the system, which takes as long as half a step
 
 
 class Trainer:
@@ -59,7 +56,7 @@ class Trainer:
     ) -> None:
         """``start`` gives a new run its first weights, see ``checkpoint.warm_start``; not together with ``resume``.
 
-        Raises UserError if the run cannot fit into ``training.memory_limit_gb``, cannot be resumed or cannot start so.
+        Raises UserError if the run does not fit into ``training.memory_limit_gb``, or cannot be resumed or start so.
         """
         if resume and start is not None:
             raise UserError("a resumed run goes on with its own weights: take either resume or start")
@@ -67,33 +64,30 @@ class Trainer:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         keep_freed_memory()
-        kind: Literal["cpu", "cuda"] = "cuda" if device.type == "cuda" else "cpu"
-        vocab_size = NUM_RESERVED + data.tokenizer.level_size(config.model.vocab_level)
-        check_memory(config, vocab_size, device=kind, processes=ranks.count, teachers=teacher_shapes(settings))
-        self.state = state = RunState.begin(config, data, output, start=start, ranks=ranks)
+        vocab_size = data.tokenizer.ids_of(config.model.vocab_level)
+        check_memory(config, vocab_size, device=device.type, processes=ranks.count, teachers=teacher_shapes(settings))
+        self.state = state = RunState.begin(config, data, output, start, ranks)
         if resume:
             state.restore()
         ranks.agree(*state.model.parameters(), *state.average.parameters())  # unlike machines draw unlike numbers
-        # With the stage of the shelf, if there is one; ``state.given`` is without it, and is what files hold.
         self.config, self.data, self.output, self.ranks, self.device = state.config, data, output, ranks, device
         self.model, self.average, self.rows, self.progress = state.model, state.average, state.rows, state.progress
         self.best_path, self.run_path = state.best_path, state.run_path
         self.average.embedding.register_forward_pre_hook(lambda *_: self._give_up())
         self.clock = CommonClock(ranks)
-        first = state.config.curriculum.first
-        self.course = Course(settings, state.stage_steps, state.progress, first, self.clock)
+        self.course = Course(state.config, state.stage_steps, state.progress, self.clock)
         self.stage_steps, self.total_steps = self.course.stage_steps, self.course.total_steps
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, device)
         if self.compiled:
             self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context + self.model.shift)
-        self.stepper = Stepper(state, self.course, self._stops_amid_step)
+        # Several processes, which exchange gradients, finish a step that has begun.
+        self.stepper = Stepper(state, self.course, lambda: self.stop_requested and ranks.count == 1)
         self.validation = Validation(state.config, data, ranks.rows(settings.batch_size))
         self.saving = Saving(self.save_run)
-        self.stop_requested = False
+        self.stop_requested, self._last_read = False, 0.0
         self.tell: Callable[[str], None] = lambda what: None
         # On CUDA the figures of a step are read during the next one, so that the GPU never waits for the host.
         self.steps_in_flight = 1 if device.type == "cuda" else 0
-        self._last_read = 0.0
         # Compiled blocks are made for a fixed number of threads, and unlike numbers round unlike in several processes.
         chooses = device.type == "cpu" and not settings.threads and not self.compiled and ranks.count == 1
         self.threads = ThreadChooser(torch.get_num_threads()) if chooses else None
@@ -102,10 +96,6 @@ class Trainer:
         """Whether the run ends now because one of the processes was asked to stop; also sets their common clock."""
         self.clock.read()
         return self.ranks.any(self.stop_requested)
-
-    def _stops_amid_step(self) -> bool:
-        """Whether the present step is thrown away; several processes, which exchange gradients, finish it."""
-        return self.stop_requested and self.ranks.count == 1
 
     def _give_up(self) -> None:
         """Raise Stopped before a pass of the averaged model (validation, samples) if a stop was asked for."""
@@ -141,8 +131,7 @@ class Trainer:
 
     def _epoch(self) -> Iterator[Event]:
         """The rest of the current epoch, then what is due at its end."""
-        p = self.progress
-        steps = self.state.steps_per_epoch[p.stage]
+        p, steps = self.progress, self.state.steps_per_epoch[self.progress.stage]
         epoch = (p.stage_step - (p.closing > 0)) // steps
         if not p.closing:
             yield from self._steps(epoch)
@@ -156,22 +145,18 @@ class Trainer:
         """What is due after ``epoch`` epochs of the stage; ``over``: the stage, or the run, ends here by its steps."""
         p, settings, course = self.progress, self.config.training, self.course
         stage, final = self.config.curriculum.stages[p.stage], p.stage == len(self.config.curriculum.stages) - 1
-        over = over or (epoch >= stage.epochs and not course.stretches)
+        over = over or (epoch >= stage.epochs and not (course.deadline and course.deadline.stretches))
         ends = over and (final or course.place >= 1)
         due = (over or epoch % settings.eval_every_epochs == 0) and (ends or course.may_pause())
         began = course.now
         if due and p.closing < VALIDATED:
             self.tell("validating")
-            validated = self.validate(epoch)
-            p.closing = VALIDATED
-            yield validated
+            yield self.validate(epoch)
         validating = course.now - began
         sampling = settings.sample_every_epochs and epoch % settings.sample_every_epochs == 0
         if sampling and p.closing < SAMPLED and not (ends and course.deadline):  # the last seconds are for saving
             self.tell("writing a sample")
-            sampled = self._sample()
-            p.closing = SAMPLED
-            yield sampled
+            yield self._sample()
         self._rescore()
         p.closing, began = 0, course.now - validating
         early = 0 < settings.early_stopping_patience <= p.since_best and not (ends or p.cooling)
@@ -199,9 +184,8 @@ class Trainer:
         p, batch_size = self.progress, self.config.training.batch_size
         if due_to_write(self.state, epoch):
             self.tell("writing rows to learn from")
-            written = self._together(lambda: write_rows(self.state, epoch))
-            self.ranks.total(written)
-            self.state.written = written
+            self.state.written = self._together(lambda: write_rows(self.state, epoch))
+            self.ranks.total(self.state.written)
         rows = self.rows.epoch(p.stage, epoch, self.state.written)
         running: deque[RunningStep] = deque()
         first = (p.stage_step % self.state.steps_per_epoch[p.stage]) * batch_size
@@ -211,7 +195,7 @@ class Trainer:
             except Stopped:
                 self.model.zero_grad(set_to_none=True)
                 break
-            if p.step % RELEASE_STEPS == 0:
+            if p.step % 100 == 0:  # it takes as long as half a step
                 release_freed_memory()
             yield from self._read(running, self.steps_in_flight)
             if self._stops() or self.course.stage_is_over():
@@ -223,9 +207,9 @@ class Trainer:
         while len(running) > left:
             event = running.popleft().done(self._last_read)
             self._last_read = time.perf_counter()
-            for value, what in ((event.loss, "loss"), (event.gradient_norm, "gradient norm")):
-                if not math.isfinite(value):
-                    raise self.state.diverged(value, f"the {what} of step {event.step}")
+            if not math.isfinite(event.loss + event.gradient_norm):
+                self.state.check_finite(event.loss, f"the loss of step {event.step}")
+                self.state.check_finite(event.gradient_norm, f"the gradient norm of step {event.step}")
             if self.threads is not None and self.threads.add(event.seconds) != torch.get_num_threads():
                 torch.set_num_threads(self.threads.threads)
             yield event
@@ -234,16 +218,13 @@ class Trainer:
         """Validate the averaged weights and keep them if they are the best so far."""
         p = self.progress
         found = self._together(lambda: self.validation.bits_per_byte(self.average, p.stage, self.ranks.share))
-        total = torch.tensor(found, dtype=torch.float64)
-        self.ranks.total(total)
-        bits = float(total)
-        if not math.isfinite(bits):
-            raise self.state.diverged(bits, f"the validation after step {p.step}, in bits per byte,")
+        bits = self.ranks.sum(found)
+        self.state.check_finite(bits, f"the validation after step {p.step}, in bits per byte,")
         best = bits < p.best
-        p.since_best = 0 if best else p.since_best + 1
+        p.best, p.since_best = (bits, 0) if best else (p.best, p.since_best + 1)
         if best:
-            p.best = bits
             self.state.save_best(epoch)
+        p.closing = VALIDATED
         return Validated(p.step, p.stage, epoch, bits, best)
 
     def _rescore(self) -> None:
@@ -255,12 +236,11 @@ class Trainer:
 
     def _sample(self) -> Sampled:
         """Have the averaged weights of the first process write one text, and keep it."""
-        text = self._together(
-            lambda: write_sample(self.state, sample_settings(self.config)) if self.ranks.first else ""
-        )
-        path = self.output / "samples" / f"step_{self.progress.step:07d}.txt"
-        if self.ranks.first:
+        first, path = self.ranks.first, self.output / "samples" / f"step_{self.progress.step:07d}.txt"
+        text = self._together(lambda: write_sample(self.state, sample_settings(self.config)) if first else "")
+        if first:
             write_text(path, text + "\n")
+        self.progress.closing = SAMPLED
         return Sampled(self.progress.step, text, path)
 
     def save_run(self) -> None:

@@ -18,7 +18,7 @@ from .judge import Judge
 from .results import Outcome, Stretch
 
 DRAFT, PICK = 0x5B, 0x5C  # purposes of random draws, see ``runtime.seed_for``
-KNOWN_ORDER = ("ancestral", "first_hitting", "margin", "entropy", "entropy_bounded")
+KNOWN_ORDER = ("ancestral", "first_hitting", "margin", "entropy")
 """Samplers that choose places by what is settled, or at random, and never by a token that is drawn and discarded."""
 
 

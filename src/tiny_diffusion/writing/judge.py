@@ -14,9 +14,8 @@ from ..data.tokenizer import BOS
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import autocast, memory_errors
-from ..sampling.causal_reader import row_levels
 from ..sampling.draw import forbid
-from ..sampling.predictor import float_logits, wanted_controls
+from ..sampling.predictor import float_logits, row_levels, wanted_controls
 
 ROWS = 32  # rows whose logits exist at the same time
 

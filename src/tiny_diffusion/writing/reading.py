@@ -6,9 +6,7 @@ from ..config import GenerationConfig, ModelConfig
 from ..errors import UserError
 from ..sampling.denoise import most_steps
 
-OF_DIFFUSION = (
-    "sampler", "steps", "entropy_bound", "choice_noise", "threshold", "remasking", "planning", "block", "cache_context",
-)  # fmt: skip
+OF_DIFFUSION = ("sampler", "steps", "choice_noise", "block", "cache_context")
 """Settings without effect on the causal reading: whoever changes one of them asks for the masked one."""
 DUAL = "needs both readings of one network, which training.objective=dual with model.dual=true learns"
 

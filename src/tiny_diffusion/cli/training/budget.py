@@ -43,11 +43,8 @@ class Budget:
     @property
     def fixes_epochs(self) -> bool:
         """Whether the user gave epochs for any stage."""
-        return any(
-            key in ("curriculum", "curriculum.stages")
-            or (key.startswith("curriculum.stages[") and key.endswith((".epochs", "]")))
-            for key in self.keys
-        )
+        own = [key for key in self.keys if key.startswith("curriculum.stages[") and key.endswith((".epochs", "]"))]
+        return bool(own) or not {"curriculum", "curriculum.stages"}.isdisjoint(self.keys)
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,13 @@ def choose(budget: Budget, data: "Processed", output: Path) -> Choice:
         UserError: no size fits into the memory, or the budget is too short for any.
     """
     from ...studies.budget import Law
+    from ...studies.measure import in_order
 
     law = Law.load()
-    configs = _configs(budget, data, tuple(law.sizes))
+    configs = {
+        name: config.override(pipeline=data.pipeline).override_from_args(budget.overrides)
+        for name, config in in_order(tuple(law.sizes) if budget.preset is None else (budget.preset,)).items()
+    }
     options, untried = _measure(budget, configs, data, output)
     limits = _limits(budget, configs[options[0].name])
     seconds = budget.left() - MARGIN * budget.seconds
@@ -91,18 +92,9 @@ def choose(budget: Budget, data: "Processed", output: Path) -> Choice:
         say(line)
     best = ranked[0]
     config = configs[best.option.name].override(**_settings(best, configs[best.option.name], law))
-    _warn_of_pairs(ranked, law, limits, seconds, config, data)
-    return Choice(config, ranked, law, limits, seconds)
-
-
-def _configs(budget: Budget, data: "Processed", sizes: tuple[str, ...]) -> dict[str, ProjectConfig]:
-    """The presets to try, with the user's settings."""
-    from ...studies.measure import in_order
-
-    return {
-        name: config.override(pipeline=data.pipeline).override_from_args(budget.overrides)
-        for name, config in in_order(sizes if budget.preset is None else (budget.preset,)).items()
-    }
+    choice = Choice(config, ranked, law, limits, seconds)
+    _warn_of_pairs(choice, data)
+    return choice
 
 
 def _measure(
@@ -110,15 +102,14 @@ def _measure(
 ) -> "tuple[list[Option], list[str]]":
     """The sizes with their measured pace, and a line about each that was not tried; raises UserError without any."""
     from ...runtime import memory_errors
-    from ...studies.budget import Option
     from ...studies.machine import look
     from ...studies.measure import measure_options
 
     machine = look(output)
     with memory_errors(), errors.status("measuring this machine"):
         found = list(measure_options(configs, data, output, budget.seconds, budget.left, machine))
-    options = [each for each in found if isinstance(each, Option)]
-    untried = [each for each in found if not isinstance(each, Option)]
+    options = [each for each in found if not isinstance(each, str)]
+    untried = [each for each in found if isinstance(each, str)]
     if not options:
         raise UserError(f"--time-budget: {untried[0]}; close other programs, or take a smaller --config")
     return options, untried
@@ -131,15 +122,13 @@ def _rank(budget: Budget, options: "list[Option]", law: "Law", limits: "Limits",
     """
     from ...studies.budget import TooShort, candidates
 
-    used = budget.seconds - budget.left()
     try:
         return candidates(options, law, limits, seconds)
     except TooShort as error:
+        used = budget.seconds - budget.left()
         if LEAST * error.least.seconds <= seconds:
-            whole = duration((used + error.least.seconds) / (1 - MARGIN))
-            warn(
-                f"too little time for one epoch of each stage: a part of the text is read; all of it takes {whole} here"
-            )
+            whole = f"all of it takes {duration((used + error.least.seconds) / (1 - MARGIN))} here"
+            warn(f"too little time for one epoch of each stage: a part of the text is read; {whole}")
             return [error.least]
         least = (used + LEAST * error.least.seconds + 1) / (1 - MARGIN)
         shelf = error.least.option.shelf
@@ -152,31 +141,24 @@ def _rank(budget: Budget, options: "list[Option]", law: "Law", limits: "Limits",
 
 def _settings(best: "Candidate", config: ProjectConfig, law: "Law") -> dict[str, object]:
     """What the choice changes in the config of its size."""
-    settings: dict[str, object] = dict(best.settings())
     # The steps were timed without compilation, which would take its own share of the time.
-    settings["training.compile"] = "off" if config.training.compile == "auto" else config.training.compile
+    compiles = "off" if config.training.compile == "auto" else config.training.compile
+    settings: dict[str, object] = {**best.settings(), "training.compile": compiles}
     longest = best.epochs[-1] >= law.nearest(best.option.parameters).most_epochs
     if longest and not config.training.early_stopping_patience:
         settings["training.early_stopping_patience"] = PATIENCE
     return settings
 
 
-def _warn_of_pairs(
-    ranked: "list[Candidate]",
-    law: "Law",
-    limits: "Limits",
-    seconds: float,
-    config: ProjectConfig,
-    data: "Processed",
-) -> None:
+def _warn_of_pairs(choice: Choice, data: "Processed") -> None:
     """Warn if the model is not expected to pass counts of word pairs, and say what time would suffice."""
     from ...studies.budget import time_to_reach
     from ...studies.measure import count_bits
 
-    pairs = count_bits(data, config.model.vocab_level, 2)
-    if ranked[0].bits_per_byte <= pairs:
+    pairs = count_bits(data, choice.config.model.vocab_level, 2)
+    if choice.ranked[0].bits_per_byte <= pairs:
         return
-    enough = time_to_reach(pairs, ranked, law, limits, seconds)
+    enough = time_to_reach(pairs, choice.ranked, choice.law, choice.limits, choice.seconds)
     advice = "no size here is expected to reach that" if enough is None else f"about {duration(enough)} would do"
     warn(
         "in this time the model is expected to stay behind counts of word pairs, which reach "
@@ -204,9 +186,8 @@ def keep_deadline(budget: Budget, trainer: "Trainer", pause: float) -> None:
     trainer.ranks.agree(known)
     trainer.clock.read()
     began, pause = known.tolist()
-    seconds, clock = used + budget.seconds, trainer.clock
-    deadline = Deadline(seconds, began=began, used=used, stretches=stretches, pause=pause, clock=clock)
-    trainer.course.keep(deadline)
+    clock = trainer.clock
+    trainer.course.keep(Deadline(used + budget.seconds, used + clock() - began, stretches, pause, clock))
 
 
 def may_be_taught(config: ProjectConfig) -> bool:
@@ -246,10 +227,10 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     size = law.nearest(best.option.parameters)
     longer = [each.seconds for each in ranked if each.members and each.seconds > left]
     if best.epochs[-1] >= size.most_epochs and longer and not best.members:
-        say(
+        told = (
             f"{best.option.name} learns one book in {size.most_epochs} epochs and memorises it in more, so it may end "
-            f"early; in {duration(min(longer))} a student of several would learn more"
         )
+        say(f"{told}early; in {duration(min(longer))} a student of several would learn more")
     first = f"{best.members} members and then a student of them, " if best.members else ""
     say(
         f"chosen: {best.option.name}, {first}about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "

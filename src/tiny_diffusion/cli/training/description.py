@@ -31,11 +31,11 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     from ...training.teachers import teacher_shapes
 
     config = trainer.config
-    total, embedding = trainer.model.count()
+    total, embedding = trainer.model.config.parameters(trainer.model.vocab_size), trainer.model.embedding.weight.numel()
     memory = estimate_memory(
         config,
         trainer.model.vocab_size,
-        device="cuda" if trainer.device.type == "cuda" else "cpu",
+        device=trainer.device.type,
         bfloat16=fast_bfloat16(trainer.device),
         processes=trainer.ranks.count,
         teachers=teacher_shapes(config.training),

@@ -95,7 +95,7 @@ def evaluate(
         draws=settings.draws,
         bytes_per_token=float(windows.bytes.sum() / windows.tokens),
         level_1_bytes_per_token=windows.level_1_bytes,
-        parameters=model.count()[0],
+        parameters=model.config.parameters(model.vocab_size),
         likelihood=found,
         mask_rates=[MaskRate(**rate) for rate in rates],
         formats=[FormatLikelihood(**row) for row in formats],

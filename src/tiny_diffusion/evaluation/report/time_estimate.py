@@ -69,10 +69,7 @@ class Remaining:
 def count_passes(
     held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, model: ModelConfig, twin: bool
 ) -> dict[str, int]:
-    """Windows that pass through the network in each step, by its name; for texts, the moments of writing.
-
-    Samplers that take as many steps as they need are counted with the maximum, one step per token.
-    """
+    """Windows that pass through the network in each step, by its name; for texts, the moments of writing."""
     windows, causal, context = len(held.windows), model.causal, model.context
     counts = {MODEL: windows * (1 if causal else settings.draws)}
     if settings.chain_rule and not causal:

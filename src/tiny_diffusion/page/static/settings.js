@@ -7,8 +7,7 @@ const RANGES = ["temperature", "length", "rewrite_strength", "top_p"];
 const PLAIN = [...RANGES, "steps", "words", "max_copied_words", "sampler"];
 const ORDERS = {
   entropy: "the surest ones", confidence: "the likeliest ones", margin: "those with the widest margin",
-  ancestral: "any, at random", first_hitting: "any, at random, in equal shares", entropy_bounded: "as many as are sure together",
-  threshold: "all above a threshold", remasking: "any, and some are taken back", planner: "any, and doubtful ones are taken back",
+  ancestral: "any, at random", first_hitting: "any, at random, in equal shares",
 };
 const NAMES = { sentence_length: "Sentences", dialogue: "Speech", difficulty: "Difficulty", stage: "Like the stage" };
 

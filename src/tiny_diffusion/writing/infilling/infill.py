@@ -1,11 +1,9 @@
 """Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
 A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once.
-Among fillings that satisfy the request, a dual model chooses the one that is likeliest together with the text on both
-sides, by its causal reading; another model the one with the highest mean log-probability per token. A text
-beyond the context is filled from left to right through windows of the context, each gap with as much text on both
-sides as fits. The guards on copies look at the text as far as the next open gap: fillings of fixed size are repaired,
-those of a search discarded. Words that are not known are drawn anew in the filling that is chosen.
+Of the fillings that satisfy the request, ``comparison.py`` chooses. A text beyond the context is filled from left to
+right, each gap with as much text on both sides as fits. The guards on copies look at the text as far as the next open
+gap: fillings of fixed size are repaired, those of a search discarded. Unknown words are drawn anew in what is chosen.
 """
 
 from collections import defaultdict
@@ -33,9 +31,9 @@ from .requirements import (
     SLACK,
     assign_words,
     check_fits,
-    describe,
     fulfils,
     place_words,
+    reason,
     required_words,
     size_range,
     spread,
@@ -45,19 +43,12 @@ from .requirements import (
 )
 from .template import Fixed, GapRequest, parse_gaps
 
-Texts = dict[int, GappedText]
-"""The texts that are not refused, by number, from 0."""
-Filling = Generator[WritingState, None, Texts]
-"""Every moment of filling some gaps of each text, then the texts with them filled."""
+Texts = dict[int, GappedText]  # those that are not refused, by number, from 0
+Filling = Generator[WritingState, None, Texts]  # every moment of filling some gaps, then the texts with them filled
 
 
 def infilling(
-    filler: Filler,
-    guards: Sequence[Rule],
-    words: Sequence[Rule],
-    language: str,
-    template: str,
-    must: tuple[str, ...],
+    filler: Filler, guards: Sequence[Rule], words: Sequence[Rule], language: str, template: str, must: tuple[str, ...]
 ) -> Process:
     """Every moment of filling ``template``, then its texts, in which all but the gaps is as it was given.
 
@@ -117,9 +108,8 @@ class Infilling:
         done: Texts = {}
         for k, text in texts.items():
             row = filled[k]
-            rules = [*self.guards, *self.words]
-            if rules:
-                row = yield from self._repaired(rules, text, k, numbers, windows[k], rows[k], row)
+            if rules := [*self.guards, *self.words]:
+                row = yield from self._repaired(rules, text, numbers, windows[k], rows[k], row)
             for number, span in zip(numbers, windows[k].spans, strict=True):
                 origin = rows[k].stretch if number == numbers[0] else None
                 text = text.with_gap(text.gaps[number].filled(row, span, self.filler.tokenizer, origin))
@@ -127,35 +117,25 @@ class Infilling:
         return {k: text for k, text in done.items() if k not in self.refused}
 
     def _repaired(
-        self,
-        rules: Sequence[Rule],
-        text: GappedText,
-        k: int,
-        numbers: Sequence[int],
-        window: Window,
-        row: Row,
-        filled: Filled,
+        self, rules: Sequence[Rule], text: GappedText, numbers: Sequence[int], window: Window, row: Row, filled: Filled
     ) -> Generator[WritingState, None, Filled]:
-        """Every moment of repairing the gaps ``numbers`` of text ``k``, then the row; a refusal is noted.
-
-        Tokens are drawn as in the first draw: with the edges, and with the open gaps behind masked.
-        """
+        """Every moment of repairing gaps ``numbers`` of ``text`` by the row's edges, then the row; notes a refusal."""
         before, behind = text.beside(text.gaps[numbers[0]], text.gaps[numbers[-1]])
         (start, _), (_, end) = window.spans[0], window.spans[-1]
         known = min(len(row.ids), end + len(behind))  # tokens before the next open gap
-        free = torch.zeros(1, known, dtype=torch.bool)
+        device, given = self.filler.model.device, row.ids[None] != MASK
+        free = torch.zeros(1, known, dtype=torch.bool, device=device)
         for span in window.spans:
             free[0, slice(*span)] = row.ids[slice(*span)] == MASK  # required words stand there already
-        device, given = self.filler.model.device, row.ids[None] != MASK
-        repair = Repair(self.filler, rules, len(before), k, row.edges, row.ids[known:])
+        repair = Repair(self.filler, rules, len(before), row.stretch.text, row.edges, row.ids[known:])
         state = DenoisingState(filled.ids[None, :known].to(device), filled.confidence[None, :known].to(device), 0, 0)
         outside = [before[: len(before) - start]], [behind[known - end :]]
-        for latest in repair.states(state, free.to(device), self.refused, *outside):
+        for latest in repair.states(state, free, self.refused, *outside):
             ids = torch.cat((latest.ids[0].cpu(), filled.ids[known:]))
             confidence = torch.cat((latest.confidence[0].cpu(), filled.confidence[known:]))
             filled = Filled(ids, confidence, filled.steps + 1)
-            shown, sure = ids[None].clone(), confidence[None].clone()
-            yield WritingState(shown, sure, filled.steps, filled.steps, given, (row.stretch,))
+            steps = filled.steps
+            yield WritingState(ids[None].clone(), confidence[None].clone(), steps, steps, given, (row.stretch,))
         return filled
 
     def search(self, texts: Texts, number: int) -> Filling:
@@ -164,7 +144,7 @@ class Infilling:
         Each round draws ``settings.gap_candidates`` fillings for every text that has none yet, in sizes around the
         expected one, and the next round learns the tokens per word from those of the same text. Fillings that do not
         satisfy the request are discarded, and so are those that make a longer copied run than the guards allow, where
-        required words count as written. Texts without a filling after ``settings.gap_rounds`` are refused.
+        required words count as written. There are ``settings.gap_rounds``.
         """
         filler, settings, ratios = self.filler, self.filler.settings, dict.fromkeys(texts, self.ratio)
         found, second = dict[int, GappedText](), dict[int, GappedText]()  # second: with words that are not known
@@ -199,7 +179,7 @@ class Infilling:
                 ratios[k] = sum(len(gap.ids) for gap in gaps) / words if words else ratios[k]
         found = {**second, **found}
         self.refused.update(
-            {k: self._reason(text.gaps[number], copied.get(k)) for k, text in texts.items() if k not in found}
+            {k: reason(text.gaps[number], settings, copied.get(k)) for k, text in texts.items() if k not in found}
         )
         return {k: found[k] for k in texts if k in found}
 
@@ -237,18 +217,13 @@ class Infilling:
     def _copied_run(self, text: GappedText, gap: Gap) -> list[str]:
         """The words of the first copied run that this filling would make longer than a guard allows."""
         before, behind = text.beside(gap, gap)
-        for guard in self.guards:
-            if isinstance(guard, NoveltyGuard) and (run := guard.run_across(before, gap.ids, behind)):
-                return run
-        return []
+        guards = (guard for guard in self.guards if isinstance(guard, NoveltyGuard))
+        return next(filter(None, (guard.run_across(before, gap.ids, behind) for guard in guards)), [])
 
     def _with_real_words(
         self, text: GappedText, number: int, row: Row, gap: Gap
     ) -> Generator[WritingState, None, Gap | None]:
-        """Every moment of drawing anew what is no known word of a filling, then the gap.
-
-        None if it would no longer be as requested, or if a word is still not known.
-        """
+        """Every moment of drawing unknown words of a filling anew, then the gap; None if it is then not as asked."""
         if not self.words:
             return gap
         opened = gap.opened(len(gap.ids))
@@ -257,15 +232,13 @@ class Infilling:
         ids, confidence = row.ids.clone(), (row.ids != MASK).float()
         ids[start:end], confidence[start:end] = torch.tensor(gap.ids), torch.tensor(gap.confidence)
         filled = Filled(ids, confidence, gap.steps)
-        result = yield from self._repaired(
-            self.words, text.with_gap(opened), row.stretch.text, [number], window, row, filled
-        )
+        result = yield from self._repaired(self.words, text.with_gap(opened), [number], window, row, filled)
         better = gap.filled(result, (start, end), self.filler.tokenizer, row.stretch)
         before, behind = text.beside(gap, gap)
         free = [False] * len(before) + [True] * len(better.ids) + [False] * len(behind)
-        wrong = any(rule.places([*before, *better.ids, *behind], free) for rule in self.words)
-        fine = fulfils(better, better.text, self.language) and not self._copied_run(text, better) and not wrong
-        return better if fine else None
+        if any(rule.places([*before, *better.ids, *behind], free) for rule in self.words):
+            return None
+        return better if fulfils(better, better.text, self.language) and not self._copied_run(text, better) else None
 
     def _likeliest_first(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, list[tuple[Row, Gap]]]:
         """The ``good`` fillings of each text that has any; later gaps are open when they are scored."""
@@ -274,18 +247,3 @@ class Infilling:
         for i in sorted(range(len(good)), key=lambda i: -scores[i]):
             ordered[good[i][0].stretch.text].append(good[i])
         return ordered
-
-    def _reason(self, gap: Gap, copied: list[str] | None) -> str:
-        """Why no filling of ``gap`` was taken; ``copied``: words of a run that made one too like the book."""
-        settings = self.filler.settings
-        tries = f"of {settings.gap_candidates * settings.gap_rounds} fillings of {gap.request.source}"
-        if copied is None:
-            return (
-                f"none {tries} came out with {describe(gap)}; ask for less, "
-                "or raise generation.gap_candidates or generation.gap_rounds"
-            )
-        return (
-            f"generation.max_copied_words={settings.max_copied_words} cannot be kept: {tries}, every one that is as "
-            f'requested copies a longer run of the training text, such as "{" ".join(copied)}"; raise the limit, '
-            "generation.temperature, generation.gap_candidates or generation.gap_rounds"
-        )

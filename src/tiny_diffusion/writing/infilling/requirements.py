@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
+from ...config import GenerationConfig
 from ...data.language.segmentation import ENGLISH, split_sentences
 from ...data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ...errors import UserError
@@ -105,7 +106,7 @@ def fulfils(gap: Gap, text: str, language: str = ENGLISH) -> bool:
     return gap.request.unit == "paragraph" or len(split_sentences(words, language)) == 1
 
 
-def describe(gap: Gap) -> str:
+def _describe(gap: Gap) -> str:
     """What was requested of a filling, for an error."""
     unit, least, most = gap.request.unit, gap.request.least, gap.request.most
     counted = f"{least} words" if least == most else f"{least} to {most} words"
@@ -188,6 +189,21 @@ def _has_room(filler: Filler, gap: Gap, ratio: float) -> bool:
         return False
     least, most = size_range(gap.request, ratio, SLACK, filler.settings.gap_tokens, filler.context, needed, len(words))
     return needed <= most and least <= most
+
+
+def reason(gap: Gap, settings: GenerationConfig, copied: list[str] | None) -> str:
+    """Why no filling of ``gap`` was taken; ``copied``: words of a run that made one too like the book."""
+    tries = f"of {settings.gap_candidates * settings.gap_rounds} fillings of {gap.request.source}"
+    if copied is None:
+        return (
+            f"none {tries} came out with {_describe(gap)}; ask for less, "
+            "or raise generation.gap_candidates or generation.gap_rounds"
+        )
+    return (
+        f"generation.max_copied_words={settings.max_copied_words} cannot be kept: {tries}, every one that is as "
+        f'requested copies a longer run of the training text, such as "{" ".join(copied)}"; raise the limit, '
+        "generation.temperature, generation.gap_candidates or generation.gap_rounds"
+    )
 
 
 def _hold_whole_words(gap: Gap, text: str) -> bool:
