@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..files import check_folder
 from .console import console, errors, print_table, say, warn
 from .help import examples
-from .options import config_option
+from .options import PREPARED, config_option
 from .settings import changes, config_flags, resolve
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
     metavar="BOOKS",
     help="Other people's books to learn the language from first: a file, a folder or a .zip. May be repeated.",
 )
-@click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
+@click.option("--output", default=PREPARED, show_default=True, help="Folder for the training data.")
 @click.option("--force", is_flag=True, help="Prepare again, even if nothing has changed.")
 @click.option("--explain", is_flag=True, help="Show what the first ten paragraphs were taken for; write nothing.")
 @click.option("--verbose", is_flag=True, help="Print the stages of training too, and more sentences.")
