@@ -89,7 +89,7 @@ def test_write_on_undo_and_step_back(page: Any) -> None:
     hidden = page.locator("#backdrop .masked").count()
     assert shown(page) == "The old miller" and hidden >= SHORTEST
     assert page.locator("#text").evaluate("area => area.readOnly")
-    slide(page, "at", last // 2)
+    slide(page, "at", 2)  # later on a text may be whole and then be repaired
     assert 0 < page.locator("#backdrop .masked").count() < hidden
     slide(page, "at", last)
     assert shown(page) == written and not page.locator("#text").evaluate("area => area.readOnly")
