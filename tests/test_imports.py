@@ -40,6 +40,7 @@ OPTIONAL = (
     "PIL",
     "onnx",
     "mammoth",
+    "spacy",
 )
 TORCHLESS = ("config", "data")
 

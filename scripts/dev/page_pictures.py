@@ -1,4 +1,4 @@
-"""The pictures of docs/guide/page.md: ``python scripts/dev/page_pictures.py --checkpoint FILE``.
+"""The pictures of the guide's page.md and first_minutes.md: ``python scripts/dev/page_pictures.py --checkpoint FILE``.
 
 Needs the extras [app], [browser] and [gif], and Chromium. The pictures show what a model writes, and no text of a book.
 """
@@ -76,6 +76,25 @@ def desk(page: Page) -> None:
     keep(page, "run", clip={"x": 0, "y": 0, "width": 1280, "height": 720})
 
 
+def first_minutes(page: Page) -> None:
+    """The steps of a newcomer: a sheet with a beginning and a gap, the filled gap, what surprises, and a blind test."""
+    page.locator("#continue:enabled").wait_for(timeout=60_000)
+    page.evaluate("() => { document.getElementById('new-seed').checked = false; }")
+    clip = {"x": 0, "y": 0, "width": 1280, "height": 400}
+    page.fill("#text", "The {1 word} was dark, and I heard the {1 word} of the sea.")
+    keep(page, "gap", clip=clip)
+    page.click("#fill")
+    finish(page)
+    keep(page, "filled", clip=clip)
+    page.fill("#text", "I looked at the moon, and the moon looked at the telephone.")
+    page.check("input[value=surprise]")
+    page.locator("#status", has_text="bits per byte").wait_for()
+    keep(page, "surprise", clip=clip)
+    page.click("#tab-blind")
+    page.get_by_role("button", name="Begin a test").wait_for()
+    keep(page, "blind", clip=clip)
+
+
 def phone(page: Page) -> None:
     """The sheet on a phone, in the dark."""
     written(page, 48)
@@ -96,7 +115,11 @@ def main() -> None:
             raise SystemExit("the server did not start")
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for width, height, dark, take in ((1280, 860, False, desk), (390, 844, True, phone)):
+            for width, height, dark, take in (
+                (1280, 860, False, desk),
+                (1280, 860, False, first_minutes),
+                (390, 844, True, phone),
+            ):
                 window = browser.new_context(
                     viewport={"width": width, "height": height},
                     color_scheme="dark" if dark else "light",

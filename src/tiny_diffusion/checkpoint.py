@@ -64,6 +64,11 @@ class Checkpoint:
         return bool(self.meta.get("marks", False))
 
     @property
+    def ends(self) -> bool:
+        """Whether the model has learnt END, by which its causal reading ends a chapter or text."""
+        return self.marks and self.config.model.dual
+
+    @property
     def words(self) -> list[str]:
         """The words of the training text in their commonest spelling; older checkpoints hold none."""
         return str(self.meta.get("words", "")).split()

@@ -1,5 +1,6 @@
 """The demo: which book it takes, one screen at its end, a failure when nothing is learnt, going on after a stop."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from tiny_diffusion.evaluation.text_quality.novelty import copied_stretches
 from tiny_diffusion.training.events import StepDone
 from tiny_diffusion.training.run_state import unfinished
 from tiny_diffusion.training.trainer import Trainer
+
+from .running import run
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +100,31 @@ def test_the_last_screen_fits_a_terminal_of_24_by_80(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(root)
-    demo_screen.show(report, data, Path("."), small)
+    demo_screen.show(report, data, demo_screen.Places.within(Path(".")), small)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 24 and max(map(len, lines)) <= 80
     shown = "\n".join(lines)
     assert "this model" in shown and "run/report.html" in shown
     for command in ("generate", "infill", "train"):
         assert f"tiny-diffusion {command}" in shown or f" {command} " in shown
+
+
+def test_kept_files_are_where_all_commands_look(
+    tmp_path: Path, root: Path, report: Report, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(config: ProjectConfig, data: Processed, places: demo_screen.Places, overrides: list[str]) -> None:
+        places.run.mkdir()
+        shutil.copyfile(root / "run" / "best_model.pt", places.checkpoint)
+
+    monkeypatch.setattr(demo, "_train", trained)
+    monkeypatch.setattr(demo, "_evaluate", lambda *given: report)
+    book = ("--book", str(prepared.parent / "book.txt"), "--pipeline.vocab_size", "1024")
+    told = run(tmp_path, "demo", *book, "--keep").text
+    assert "--checkpoint" not in told and "--data-dir" not in told
+    assert "preparing data/processed" in told and "outputs/report.html" in told
+    assert run(tmp_path, "generate", "--length", "8").text.strip()
+    assert not (tmp_path / "outputs" / "demo").exists()
+    assert "one of the two" in run(tmp_path, "demo", "--keep", "--folder", "mine", code=2).stderr
 
 
 def test_a_hidden_gap_is_a_sentence_of_the_test_text(data: Processed) -> None:
@@ -126,9 +147,9 @@ def test_a_model_worse_than_single_words_is_a_failure(
     assert "learnt nothing" in plainly(with_bits(report, unigram + 0.1))
     monkeypatch.setattr(evaluation, "run", lambda *given: with_bits(report, unigram + 0.1))
     with pytest.raises(WorldError, match="learnt nothing"):
-        demo._evaluate(small, root)
+        demo._evaluate(small, demo_screen.Places.within(root))
     monkeypatch.setattr(evaluation, "run", lambda *given: with_bits(report, unigram - 0.1))
-    assert demo._evaluate(small, root).likelihood[0].bits_per_byte < unigram
+    assert demo._evaluate(small, demo_screen.Places.within(root)).likelihood[0].bits_per_byte < unigram
 
 
 def test_evaluate_says_its_verdict_first_and_two_tables(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,11 +188,11 @@ def test_a_stopped_demo_is_told_to_type_the_same_again_and_then_goes_on(
 ) -> None:
     asked: list[job.Job] = []
     monkeypatch.setattr(job, "run", asked.append)
-    demo._train(config, data, tmp_path, [])
+    demo._train(config, data, demo_screen.Places.within(tmp_path), [])
     trainer = Trainer(config, data, tmp_path / "run")
     for event in trainer.run():
         trainer.stop_requested |= isinstance(event, StepDone)
-    demo._train(config, data, tmp_path, [])
+    demo._train(config, data, demo_screen.Places.within(tmp_path), [])
     assert [each.resume for each in asked] == [False, True]
     assert [each.again for each in asked] == ["the same command"] * 2  # the demo knows no --resume
     assert asked[0].budget is not None and asked[1].budget is None  # a run knows the time that it has left

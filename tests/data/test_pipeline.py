@@ -1,8 +1,10 @@
 """The steps from a book to data: repeatable, idle if nothing changed, and sensitive to each setting."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,10 +12,10 @@ from tests.conftest import make_book
 from tiny_diffusion.config import PipelineConfig, ProjectConfig
 from tiny_diffusion.data import pipeline
 from tiny_diffusion.data.artefacts import load_processed
-from tiny_diffusion.data.folder import digest, read_training_text
+from tiny_diffusion.data.folder import digest, read_training_text, settings_hash
 from tiny_diffusion.data.pipeline import LEARNING, prepare
 from tiny_diffusion.data.reading.cleaning import Cleaned
-from tiny_diffusion.data.sentences import sentences_of, without_leaks
+from tiny_diffusion.data.sentences import sentences_of, spacy_splitter, without_leaks
 from tiny_diffusion.data.splitting import BREAK, Passage
 from tiny_diffusion.errors import UserError
 
@@ -224,6 +226,65 @@ def test_data_of_an_older_version_keep_their_identity_and_are_named(book: Path, 
     assert data.outdated is not None and f"prepare --book tales.txt --output {tmp_path}" in data.outdated
     assert LEARNING in [step.name for step in prepare(book, tmp_path, PipelineConfig())]
     assert load_processed(tmp_path).outdated is None
+
+
+class Halves:
+    """What stands in for spaCy: a pipe whose sentences are halves of a paragraph, with white space around them."""
+
+    max_length = 1_000
+    parts: tuple[str, ...] = ()
+
+    def add_pipe(self, name: str) -> None:
+        self.parts += (name,)
+
+    def __call__(self, text: str) -> SimpleNamespace:
+        assert len(text) <= self.max_length
+        middle = text.rfind(" ", 0, len(text) // 2 + 1) + 1
+        return SimpleNamespace(sents=[SimpleNamespace(text=part) for part in (text[:middle], " ", text[middle:])])
+
+
+@pytest.mark.parametrize("model", ["en_core_web_sm", None])
+def test_spacy_cuts_the_training_text_if_it_is_chosen(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str | None
+) -> None:
+    pipe, loaded = Halves(), []
+    stub = SimpleNamespace(
+        util=SimpleNamespace(is_package=lambda name: name == model),
+        load=lambda name, exclude: loaded.append(name) or pipe,
+        blank=lambda language: loaded.append(language) or pipe,
+    )
+    monkeypatch.setitem(sys.modules, "spacy", stub)  # type: ignore[arg-type]
+    settings = PipelineConfig(splitter="spacy")
+    list(prepare(book, tmp_path, settings))
+    data = load_processed(tmp_path)
+    assert loaded == [model or "en"] and pipe.parts == (() if model else ("sentencizer",))
+    passages = {p.index: p for p in data.passages}
+    texts = [passages[s.passage].paragraphs[s.paragraph] for s in data.sentences]
+    assert all(s.text in text and s.text == s.text.strip() for s, text in zip(data.sentences, texts, strict=True))
+    assert {s.index for s in data.sentences} == {0, 1}
+    assert any((model or "no en_core_web_sm or en_core_news_sm is installed") in note for note in data.difficulty.notes)
+    assert LEARNING in [step.name for step in prepare(book, tmp_path, PipelineConfig())]
+    assert load_processed(tmp_path).passages == data.passages  # the split goes by our own rules
+
+
+def test_spacy_that_is_missing_or_does_not_know_the_language_is_named(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    with pytest.raises(UserError, match=r"tiny-diffusion\[spacy\]"):
+        list(prepare(book, tmp_path, PipelineConfig(splitter="spacy")))
+    monkeypatch.undo()
+    pytest.importorskip("spacy")
+    with pytest.raises(UserError, match="does not know the language 'qq'"):
+        spacy_splitter("qq")
+    split, how = spacy_splitter("en")
+    assert split(" He went home.  “Stay!” She stayed. ")[0] == "He went home." and "spaCy" in how
+
+
+def test_a_setting_that_came_later_keeps_the_identity_of_its_default() -> None:
+    before = {key: value for key, value in PipelineConfig().model_dump(mode="json").items() if key != "splitter"}
+    assert settings_hash(PipelineConfig()) == digest(json.dumps(before, sort_keys=True))
+    assert settings_hash(PipelineConfig(splitter="spacy")) != settings_hash(PipelineConfig())
 
 
 def test_a_book_of_verse_keeps_its_lines_and_says_so(book: Path, tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_other_settings_are_refused_with_a_way_out(desk: Desk, flags: list[str],
 def test_a_place_that_cannot_be_written_is_refused_before_the_model_writes(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tiny_diffusion.evaluation.blind_test.passages.write_passages", None)
+    monkeypatch.setattr("tiny_diffusion.evaluation.blind_test.beginning.write_passages", None)
     (tmp_path / "folder").mkdir()
     for place, words in (("folder", "is a folder"), ("folder/x/blind.sqlite", "cannot make the folder")):
         (tmp_path / "folder" / "x").touch()

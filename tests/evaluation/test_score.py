@@ -57,6 +57,19 @@ def test_words_are_cut_at_white_space(config: ProjectConfig, data: Processed) ->
     assert {"sold", "it.", "Nobody", "café", "猫", "が", "no!"} <= set(words)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("all night--and day—“now” –so", ["all", "night--", "and", "day—“now”", "–so"]),
+        ("“Old—café—I—” she well-kept 1914–18", ["“Old—", "café—", "I—”", "she", "well-kept", "1914–", "18"]),
+    ],
+)
+def test_words_with_only_a_dash_between_them_are_two(
+    config: ProjectConfig, data: Processed, text: str, words: list[str]
+) -> None:
+    assert [w.text.strip() for w in score(build(config, data, causal=True), data, text).words] == words
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_the_most_surprising_share_is_marked(config: ProjectConfig, data: Processed, share: float) -> None:
     model = build(config, data, causal=True)

@@ -4,6 +4,7 @@ import ast
 import json
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ from tokenizers import Tokenizer
 
 from tiny_diffusion import exchange
 from tiny_diffusion.checkpoint import Checkpoint, load_checkpoint, new_model, save_checkpoint
-from tiny_diffusion.config import ProjectConfig
+from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED
+from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.exchange.card import card as made_card
 from tiny_diffusion.exchange.folder import read_folder, write_folder
 from tiny_diffusion.exchange.tokens import converted
 from tiny_diffusion.model.autoregressive import next_token_logits
+from tiny_diffusion.writing.judge import Judge
 
 from ..cli.running import run
 
@@ -26,6 +29,7 @@ SHAPES: dict[str, dict[str, object]] = {
     "masked": {"model.controls": True, "model.tie_embeddings": False},
     "causal": {"training.objective": "autoregressive", "model.causal": True, "model.value_residual": True},
     "dual": {"training.objective": "dual", "model.dual": True, "model.controls": True, "model.qk_norm": False},
+    "marked": {"training.objective": "dual", "model.dual": True},
 }
 TEXT = "The old miller carried the lantern of Kalomi, although the sailor forgot 3 “letters”."
 
@@ -42,7 +46,7 @@ def checkpoint(request: pytest.FixtureRequest, config: ProjectConfig, data: Proc
     if model.controls is not None:
         model.controls.table.weight.data[0] = 0
     meta = {"source": "book.txt", "language": "en", "validation_bits_per_byte": 2.5, "words": "a b c", "lines": True}
-    return Checkpoint(changed, data.tokenizer, model.state_dict(), meta)
+    return Checkpoint(changed, data.tokenizer, model.state_dict(), meta | {"marks": request.param == "marked"})
 
 
 def text_ids(checkpoint: Checkpoint, count: int = 24) -> torch.Tensor:
@@ -97,7 +101,12 @@ def test_the_commands(checkpoint: Checkpoint, tmp_path: Path) -> None:
     row = {"name": "diffusion model", "bits_per_byte": 1.5, "low": 1.4, "high": 1.6}
     figures = {"source": "book.txt", "split": "test", "windows": 3, "window_tokens": 32, "likelihood": [row]}
     assert "no evaluation" in run(tmp_path, "export", "--to", "out").text
-    assert "2.500 bits per byte on the validation" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "2.500 bits per byte on the validation" in card
+    assert all((text in card) == checkpoint.marks for text in ("<chapter>", "`<eos>`, where `generate` stops"))
+    assert ("No token ends a text" in card) != checkpoint.marks and "trained on one book only" in card
+    learnt = replace(checkpoint, meta={**checkpoint.meta, "shelf": ["emma", "persuasion"]})
+    assert "other books first: emma, persuasion." in made_card("model", learnt, None)
     (tmp_path / "outputs" / "evaluation.json").write_text(json.dumps(figures))
     run(tmp_path, "export", "--to", "out")
     assert "| diffusion model | 1.500 | 1.400-1.600 |" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
@@ -144,15 +153,39 @@ def test_transformers_gives_the_same_logits(
         torch.testing.assert_close(causal(begun).logits[:, :-1, NUM_RESERVED:], wanted, rtol=1e-5, atol=1e-5)
         shifted = causal(**padded).logits[:, 3:-1, NUM_RESERVED:]
         torch.testing.assert_close(shifted, wanted, rtol=1e-4, atol=1e-4)
-        loss = torch.nn.functional.cross_entropy(wanted[0], ids[0] - NUM_RESERVED)
-        torch.testing.assert_close(causal(begun, labels=begun).loss, loss)
-        written = causal.generate(begun[:, :5], max_new_tokens=shape.context + 5, do_sample=False)
-        assert written.shape[1] == shape.context + 10 and int(written[:, 1:].min()) >= NUM_RESERVED
+        if not checkpoint.marks:
+            loss = torch.nn.functional.cross_entropy(wanted[0], ids[0] - NUM_RESERVED)
+            torch.testing.assert_close(causal(begun, labels=begun).loss, loss)
+        most = shape.context + 5
+        written = causal.generate(begun[:, :5], min_new_tokens=most, max_new_tokens=most, do_sample=False)
+        assert written.shape[1] == 5 + most and int(written[:, 1:].min()) >= NUM_RESERVED
+        check_ends(checkpoint, causal, begun)
         assert torch.equal(written[:, 5], model_next(model, begun[:, :5]))
         causal.save_pretrained(tmp_path / "again")  # as after more training with transformers
         again = read_folder(tmp_path / "again")
         assert again.config == checkpoint.config
         assert all(torch.equal(again.weights[name], weight) for name, weight in checkpoint.weights.items())
+
+
+def check_ends(checkpoint: Checkpoint, causal: torch.nn.Module, begun: torch.Tensor) -> None:
+    """The law of END is ours, no other reserved id has one, and ``generate`` stops at END."""
+    logits = causal(begun).logits
+    lowest = END if checkpoint.marks else NUM_RESERVED
+    assert bool(logits[..., :lowest].isneginf().all()) and bool(logits[..., lowest:].isfinite().all())
+    assert causal.generation_config.eos_token_id == (END if checkpoint.marks else None)
+    if not checkpoint.marks:
+        return
+    exact = GenerationConfig(precision="float32")
+    judge = Judge(checkpoint.build(torch.device("cpu")), exact, logits.shape[-1] - NUM_RESERVED)
+    torch.testing.assert_close(logits.softmax(-1)[0, :, END], judge.ends(begun[0, 1:]), rtol=1e-5, atol=1e-7)
+    ends = torch.tensor([[*begun[0, 1:].tolist(), END]])
+    wanted = -logits[0].log_softmax(-1).gather(1, ends.T).mean()
+    labelled = torch.cat((begun, torch.tensor([[END]])), dim=1)
+    torch.testing.assert_close(causal(labelled, labels=labelled).loss, wanted)
+    state = causal.hidden(begun[:, :5], None, None, causal=True)[0, -1]
+    causal.embedding.weight[END] = 100 * state
+    assert causal.generate(begun[:, :5], max_new_tokens=9, do_sample=True).tolist() == [[*begun[0, :5].tolist(), END]]
+    causal.embedding.weight[END] = checkpoint.weights["embedding.weight"][END]
 
 
 def model_next(model: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.evaluation.blind_test.records import BlindPassage, Origin
 from tiny_diffusion.evaluation.blind_test.store import AnswerStore
 from tiny_diffusion.page.app import make_app
+
+from ..cli.running import run
 
 HOME = "http://127.0.0.1:8765"
 Client = Callable[..., TestClient]
@@ -286,6 +289,38 @@ def test_the_blind_test_shares_its_store(client: TestClient, make_page: Callable
     assert client.post("/api/blind/join", json={"rater": ""}).status_code == 400
     stranger = {"rater": "bob", "position": 1, "ask": "verdict", "value": "real"}
     assert client.post("/api/blind/judge", json=stranger).status_code == 400
+
+
+def test_a_blind_test_begun_on_the_page_is_that_of_the_command(
+    client: TestClient, checkpoints: list[Path], prepared: Path, tmp_path: Path
+) -> None:
+    about = client.get("/api/blind").json()
+    assert (about["begun"], about["passages"], about["seed"]) == (False, 20, 0)
+
+    def begin(**wish: int) -> list[tuple[str, Any]]:
+        return events(client.post("/api/blind/begin", json={"passages": 4, "seed": 3, **wish}).text)
+
+    for wish, said in (
+        ({"passages": 42}, "page.most_passages"), ({"passages": 3}, "blind_passages"),
+        ({"seed": -1}, "evaluation.seed"), ({"model": 7}, "no checkpoint number 7"),
+    ):  # fmt: skip
+        [(name, told)] = begin(**wish)
+        assert name == "failed" and said in told["message"]
+    assert not client.get("/api/blind").json()["begun"]
+    *progress, done = begin(model=1)
+    assert progress == [("progress", {"done": n, "total": 2}) for n in (1, 2)] and done == ("done", {})
+    answers = (tmp_path / "blind.sqlite", tmp_path / "command.sqlite")
+    run(
+        tmp_path, "blind-test", "--rater", "anna", "--checkpoint", str(checkpoints[1]), "--data-dir", str(prepared),
+        "--passages", "4", "--seed", "3", "--answers", str(answers[1]),
+    )  # fmt: skip
+    rows = [sqlite3.connect(path).execute("SELECT truth, text FROM passage ORDER BY id").fetchall() for path in answers]
+    assert rows[0] == rows[1] and sorted(truth for truth, _ in rows[0]) == ["generated"] * 2 + ["real"] * 2
+    stores = [AnswerStore(path) for path in answers]
+    assert stores[0].origin == stores[1].origin
+    assert "question" in client.post("/api/blind/join", json={"rater": "anna"}).json()
+    [(name, told)] = begin(seed=4)
+    assert name == "failed" and "begun already" in told["message"] and stores[0].progress()[0].total == 4
 
 
 def test_the_report_is_shut_off_from_the_page(client: TestClient, checkpoints: list[Path]) -> None:

@@ -74,6 +74,10 @@ def test_an_epoch_without_dropout_is_the_one_of_a_run_without_it(
     ours, theirs = (each.epoch(last, EPOCHS - 1).take(index) for each in (rows, plain))
     assert torch.equal(ours.ids, theirs.ids) and torch.equal(ours.controls, theirs.controls)
     assert not torch.equal(rows.epoch(last, 0).take(index).ids, plain.epoch(last, 0).take(index).ids)
+    for stage in range(last):  # earlier stages do not change
+        index = torch.arange(rows.rows_per_epoch[stage])
+        ours, theirs = (each.epoch(stage, 0).take(index) for each in (rows, plain))
+        assert torch.equal(ours.ids, theirs.ids) and torch.equal(ours.controls, theirs.controls)
 
 
 def test_controls_of_a_piece_are_those_of_the_same_text_in_all_tokens(

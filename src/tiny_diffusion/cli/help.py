@@ -36,6 +36,12 @@ def help_all(what: str) -> Callable[[Any], Any]:
     )
 
 
+def first_example(command: click.Command) -> str:
+    """The first of a command's examples; empty if it has none."""
+    _, _, lines = (command.help or "").partition("Examples:\n  ")
+    return lines.partition("\n")[0]
+
+
 def examples(*lines: str) -> Callable[[click.Command], click.Command]:
     """Show ``lines``, each a whole command, below the command's text. Goes above ``@click.command``."""
 

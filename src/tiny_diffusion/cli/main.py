@@ -16,6 +16,7 @@ from ..allocator import keep_freed_memory
 from ..errors import UserError, WorldError
 from ..version import PROGRAM_VERSION
 from . import console
+from .help import first_example
 from .stopping import EXIT_INTERRUPTED, discard_output, end_quietly
 
 # Each command: its module, which holds a click command named ``command``, and its line in the help. The module is
@@ -148,6 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app.main(args=given, prog_name="tiny-diffusion", standalone_mode=False)
         if sys.stdout is not None:  # None where the shell closed it (>&-)
             sys.stdout.flush()
+    except click.MissingParameter as error:
+        example = first_example(error.ctx.command) if error.ctx is not None else ""
+        code = _say(f"{error.format_message()}{example and f' For example: {example}'}", EXIT_USER, debug)
     except click.ClickException as error:
         code = _say(error.format_message(), EXIT_USER, debug)
     except UserError as error:

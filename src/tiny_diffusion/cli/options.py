@@ -6,8 +6,12 @@ from ..config import GenerationConfig
 from ..config.overrides import group_presets
 from .settings import Decorator
 
-CHECKPOINT = click.option("--checkpoint", default="outputs/best_model.pt", show_default=True, help="The trained model.")
-DATA_DIR = click.option("--data-dir", default="data/processed", show_default=True, help="Folder written by prepare.")
+PREPARED, OUTPUTS = "data/processed", "outputs"  # where prepare and train leave their files
+
+CHECKPOINT = click.option(
+    "--checkpoint", default=f"{OUTPUTS}/best_model.pt", show_default=True, help="The trained model."
+)
+DATA_DIR = click.option("--data-dir", default=PREPARED, show_default=True, help="Folder written by prepare.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 DRAW_PRESET = click.option(
     "--preset",

@@ -1,6 +1,7 @@
 """``tiny-diffusion prepare``: make training data from a book."""
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,9 @@ from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
 from ..config.pipeline_config import Removable
 from ..errors import UserError
 from ..files import check_folder
-from .console import console, errors, print_table, say, warn
+from .console import console, errors, print_table, program, say, warn
 from .help import examples
-from .options import config_option
+from .options import PREPARED, config_option
 from .settings import changes, config_flags, resolve
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ FEW, MANY = 3, 10  # easiest and hardest sentences shown: without and with --ver
     metavar="BOOKS",
     help="Other people's books to learn the language from first: a file, a folder or a .zip. May be repeated.",
 )
-@click.option("--output", default="data/processed", show_default=True, help="Folder for the training data.")
+@click.option("--output", default=PREPARED, show_default=True, help="Folder for the training data.")
 @click.option("--force", is_flag=True, help="Prepare again, even if nothing has changed.")
 @click.option("--explain", is_flag=True, help="Show what the first ten paragraphs were taken for; write nothing.")
 @click.option("--verbose", is_flag=True, help="Print the stages of training too, and more sentences.")
@@ -85,6 +86,8 @@ def command(
     if not run(books, Path(output), config, shelf=shelf, force=force):
         say(f"{output} is up to date with this book and these settings; nothing to do")
     show(Path(output), config, verbose=verbose)
+    place = "" if output == PREPARED else f" --data-dir {shlex.quote(output)}"
+    say(f"next, train a model on it: {program()} train --time-budget 20m{place}")
 
 
 def _keep(ctx: click.Context, kinds: tuple[str, ...]) -> None:
@@ -146,16 +149,17 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
         "bytes": lambda text: len(text.encode("utf-8")),
     }
     for level in LEVELS:
-        name = f"tokens, level {level} ({data.tokenizer.level_size(level):,} of them)"
+        name = f"tokens, level {level} ({data.tokenizer.level_size(level):,} kinds)"
         counts[name] = lambda text, level=level: len(data.tokenizer.encode(text, level))  # type: ignore[misc]
     rows = [(name, *(f"{sum(map(count, texts[split])):,}" for split in splits)) for name, count in counts.items()]
     print_table(("", *splits), rows)
+    say("A token is a word or a piece of one; a model's size names the level it reads.")
     if data.shelf.passages:
         _show_shelf(data)
     _show_removed(data.removed)
     if verbose:
         _show_stages(data, config)
-    _show_pairs(data, config)
+        _show_pairs(data, config)
     order = data.difficulty.combined.argsort(kind="stable").tolist()
     for title, chosen in (("easiest", order), ("hardest", order[::-1])):
         # A sentence that the book repeats is shown once.
@@ -180,7 +184,7 @@ def _show_shelf(data: "Processed") -> None:
 
 
 def _show_pairs(data: "Processed", config: ProjectConfig) -> None:
-    """Say how many pairs of sentences are what their stage promises."""
+    """Say in how many pairs of sentences the evidence comes first, as their stage promises."""
     from ..data.curriculum import count_argued_pairs
 
     for stage in config.curriculum.stages:
@@ -190,7 +194,10 @@ def _show_pairs(data: "Processed", config: ProjectConfig) -> None:
             argued, pairs = count_argued_pairs(stage, data.sentences, data.difficulty)
         except UserError:  # an empty stage ends training, with this message; the book may be meant for other stages
             continue
-        say(f"pairs: {argued:,} of {pairs:,} argue by a connective; the others keep the text's order")
+        say(
+            f"stage {stage.name}: in {argued:,} of its {pairs:,} pairs of sentences a connective such as because or "
+            "therefore tells evidence from claim, and the evidence comes first; the others keep the text's order"
+        )
 
 
 def _show_stages(data: "Processed", config: ProjectConfig) -> None:

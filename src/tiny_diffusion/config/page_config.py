@@ -16,6 +16,8 @@ class PageConfig(Config):
     """Most tokens that one request writes, in each of its drafts."""
     most_drafts: int = Field(4, ge=1)
     """Most drafts of one request."""
+    most_passages: int = Field(40, ge=2)
+    """Most passages of a blind test that is begun from the page."""
     most_jobs: int = Field(8, ge=1)
     """Most requests that write or wait at a time; the next ones are told to come back."""
     most_seconds: float = Field(300.0, gt=0)

@@ -50,6 +50,8 @@ class PipelineConfig(Config):
     """Text tokens of the largest vocabulary level."""
     min_sentence_words: int = Field(2, ge=1)
     """Shortest sentence that is an example of its own, in words."""
+    splitter: Literal["rules", "spacy"] = "rules"
+    """What cuts the training text into sentences: our own rules, or spaCy, which needs the extra of that name."""
     difficulty: DifficultyWeights = DifficultyWeights()
     """Weights of the difficulty scores."""
     embedding: Literal["tfidf", "sentence-transformers"] = "tfidf"

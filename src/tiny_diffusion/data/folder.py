@@ -30,7 +30,10 @@ def digest(text: str) -> str:
 
 def settings_hash(pipeline: PipelineConfig) -> str:
     """Hash of the preparation's settings."""
-    return digest(json.dumps(pipeline.model_dump(mode="json"), sort_keys=True))
+    settings = pipeline.model_dump(mode="json")
+    if settings["splitter"] == "rules":
+        del settings["splitter"]  # as before there was a choice, so that older checkpoints know their book
+    return digest(json.dumps(settings, sort_keys=True))
 
 
 def identity(meta: Mapping[str, object], *, shelf: bool = True) -> str:

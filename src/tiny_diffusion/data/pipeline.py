@@ -14,7 +14,7 @@ from .reading.cleaning import Cleaned, clean_book, unlike_a_book
 from .reading.document import Removed
 from .reading.loading import Book
 from .reading.several import read_books
-from .sentences import Sentence, long_enough, sentences_of, without_leaks
+from .sentences import Sentence, Split, long_enough, sentences_of, spacy_splitter, without_leaks
 from .shelf import Shelf, make_shelf
 from .splitting import Passage, drop_leaking, make_passages
 from .tokenizer import BookTokenizer
@@ -62,7 +62,11 @@ def prepare(
         first, dropped, more = _read_shelf(shelf, whole, language, settings)
         removed.update(dropped)
         notes += more
-    sentences = training_sentences(passages, language, settings.min_sentence_words)
+    split = None
+    if settings.splitter == "spacy":
+        split, how = spacy_splitter(language)
+        notes.append(how)
+    sentences = training_sentences(passages, language, settings.min_sentence_words, split)
     meta = {
         "version": VERSION,
         "content_hash": content_hash(passages, sentences),
@@ -144,14 +148,16 @@ def _all_removed(cleaned: Sequence[Cleaned]) -> Removed:
     return total
 
 
-def training_sentences(passages: list[Passage], language: str, min_words: int) -> list[Sentence]:
+def training_sentences(
+    passages: list[Passage], language: str, min_words: int, split: Split | None = None
+) -> list[Sentence]:
     """Sentences of the training passages with at least ``min_words`` words that do not also occur in held-out text.
 
-    Raises UserError if none is left.
+    ``split``: see ``sentences_of``. Raises UserError if none is left.
     """
-    training = sentences_of([p for p in passages if p.split == "train"], language)
+    training = sentences_of([p for p in passages if p.split == "train"], language, split)
     found = [s for s in training if long_enough(s.text, min_words)]
-    held_out = sentences_of([p for p in passages if p.split != "train"], language)
+    held_out = sentences_of([p for p in passages if p.split != "train"], language, split)
     keep = drop_leaking([s.text for s in found], [s.text for s in held_out])
     kept = [s for s, k in zip(found, keep, strict=True) if k]
     if not kept:

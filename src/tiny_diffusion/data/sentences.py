@@ -1,12 +1,17 @@
 """Sentences with their places in the book."""
 
+import sys
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ..errors import UserError
 from .language.segmentation import split_sentences
 from .language.words import count_words
 from .splitting import BREAK, Passage, drop_leaking
+
+Split = Callable[[str], list[str]]
+"""Cuts a paragraph into its sentences."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,42 @@ class Sentence:
     chapter: bool = False
 
 
-def sentences_of(passages: Sequence[Passage], language: str) -> list[Sentence]:
-    """All sentences of ``passages``, in order."""
+def sentences_of(passages: Sequence[Passage], language: str, split: Split | None = None) -> list[Sentence]:
+    """All sentences of ``passages``, in order; ``split`` cuts a paragraph, by our own rules if None."""
+    split = split or (lambda paragraph: split_sentences(paragraph, language))
     return [
         Sentence(text, passage.index, number, index, number in passage.chapters)
         for passage in passages
         for number, paragraph in enumerate(passage.paragraphs)
-        for index, text in enumerate(split_sentences(paragraph, language))
+        for index, text in enumerate(split(paragraph))
     ]
+
+
+def spacy_splitter(language: str) -> tuple[Split, str]:
+    """How spaCy cuts a paragraph into sentences, and a note that says which part of spaCy does it.
+
+    It is the parser of the language's small model if that is installed, else the sentencizer, which cuts at full stops.
+    Raises UserError if spaCy is missing or does not know the language.
+    """
+    try:
+        import spacy
+    except ImportError as error:
+        raise UserError("pipeline.splitter=spacy needs an extra: pip install 'tiny-diffusion[spacy]'") from error
+    names = [f"{language}_core_{kind}_sm" for kind in ("web", "news")]
+    model = next(filter(spacy.util.is_package, names), None)
+    try:
+        pipe = spacy.blank(language) if model is None else spacy.load(model, exclude=["ner", "lemmatizer"])
+    except ImportError as error:
+        raise UserError(f"pipeline.splitter=spacy: spaCy does not know the language {language!r}") from error
+    if model is None:
+        pipe.add_pipe("sentencizer")
+    pipe.max_length = sys.maxsize  # a paragraph is as long as it is
+    how = f"its model {model}" if model else f"its sentencizer, because no {' or '.join(names)} is installed"
+
+    def split(paragraph: str) -> list[str]:
+        return [text for sentence in pipe(paragraph).sents if (text := sentence.text.strip())]
+
+    return split, f"spaCy cut the training text into sentences by {how}"
 
 
 def without_leaks(passages: Sequence[Passage], language: str) -> tuple[list[Passage], list[str]]:

@@ -43,5 +43,8 @@ def card(name: str, checkpoint: Checkpoint, report: dict[str, Any] | None) -> st
         source=checkpoint.meta.get("source", "one book"),
         language=checkpoint.meta.get("language", ""),
         validation=checkpoint.meta.get("validation_bits_per_byte"),
+        shelf=checkpoint.shelf,
+        marks=checkpoint.marks,
+        ends=checkpoint.ends,
         report=report,
     )

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from ..checkpoint import Checkpoint
 from ..config import ModelConfig, ProjectConfig
 from ..config.generation_config import CONTROL_ROWS, CONTROLS
-from ..data.tokenizer import BOS, NUM_RESERVED, PAD, BookTokenizer
+from ..data.tokenizer import BOS, END, NUM_RESERVED, PAD, BookTokenizer
 from ..errors import UserError
 from ..files import atomic_write, make_folder, write_text
 from ..version import PROGRAM_VERSION
@@ -77,6 +77,7 @@ def model_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "dtype": "float32",
         "vocab_size": len(checkpoint.weights["embedding.weight"]),
         "reserved": NUM_RESERVED,
+        "lowest": END if checkpoint.ends else NUM_RESERVED,
         "hidden_size": shape.d_model,
         "intermediate_size": shape.d_ff,
         "num_hidden_layers": shape.n_layers,
@@ -91,6 +92,7 @@ def model_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "control_rows": CONTROL_ROWS if shape.controls else 0,
         "bos_token_id": BOS,
         "pad_token_id": PAD,
+        "eos_token_id": END if checkpoint.ends else None,
         "tiny_diffusion": {
             "program": PROGRAM_VERSION,
             "config": checkpoint.config.to_dict(),
@@ -112,6 +114,7 @@ def generation_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "use_cache": False,
         "bos_token_id": BOS,
         "pad_token_id": PAD,
+        "eos_token_id": END if checkpoint.ends else None,
     }
 
 

@@ -21,7 +21,9 @@ class TinyDiffusionConfig(PretrainedConfig):
     """The network's shape. ``reading`` is masked, causal, or dual for both in one network.
 
     ``control_starts`` are the rows of the controls' table at which each control begins; empty for a model without
-    controls. ``tiny_diffusion`` is what a checkpoint holds beside the weights; ``tiny-diffusion import`` reads it.
+    controls. ``lowest`` is the first id of the causal law: ``reserved``, or one less for a network that has learnt
+    ``<eos>``, which stands just below the text tokens. ``tiny_diffusion`` is what a checkpoint holds beside the
+    weights; ``tiny-diffusion import`` reads it.
     """
 
     model_type = "tiny_diffusion"
@@ -30,6 +32,7 @@ class TinyDiffusionConfig(PretrainedConfig):
         self,
         vocab_size: int = 528,
         reserved: int = 16,
+        lowest: int | None = None,
         hidden_size: int = 64,
         intermediate_size: int = 128,
         num_hidden_layers: int = 2,
@@ -49,6 +52,7 @@ class TinyDiffusionConfig(PretrainedConfig):
             raise ValueError(f"reading={reading!r} is not one of {', '.join(READINGS)}")
         self.vocab_size = vocab_size
         self.reserved = reserved
+        self.lowest = reserved if lowest is None else lowest
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.num_hidden_layers = num_hidden_layers
@@ -134,7 +138,7 @@ class Block(nn.Module):
 
 
 class TinyDiffusionModel(PreTrainedModel):
-    """The backbone, and logits over all ids; those of reserved ids are minus infinity."""
+    """The backbone, and logits over all ids; those that are in no law are minus infinity."""
 
     config_class = TinyDiffusionConfig
     base_model_prefix = ""
@@ -195,15 +199,14 @@ class TinyDiffusionModel(PreTrainedModel):
             seen = (text if seen is None else seen & text) | (places == places[:, None])
         return seen
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits (B, T, V) from hidden states (B, T, D)."""
+    def logits(self, hidden: Tensor, lowest: int) -> Tensor:
+        """Logits (B, T, V) of the ids from ``lowest`` on, from hidden states (B, T, D)."""
         table = self.embedding.weight if self.head is None else self.head.weight
-        logits = F.linear(hidden, table[self.config.reserved :])
-        return F.pad(logits, (self.config.reserved, 0), value=-torch.inf)
+        return F.pad(F.linear(hidden, table[lowest:]), (lowest, 0), value=-torch.inf)
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy in nats of ``labels`` (B, T); those of reserved ids, and -100, do not count."""
-        wanted = labels.masked_fill(labels < self.config.reserved, -100)
+    def loss(self, logits: Tensor, labels: Tensor, lowest: int) -> Tensor:
+        """Mean cross-entropy in nats of ``labels`` (B, T); ids below ``lowest``, and -100, do not count."""
+        wanted = labels.masked_fill(labels < lowest, -100)
         return F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
 
 
@@ -229,15 +232,16 @@ class TinyDiffusionForMaskedLM(TinyDiffusionModel):
         hidden = self.hidden(input_ids, attention_mask, controls, causal=False)
         if self.config.reading == "dual":
             hidden = F.pad(hidden[:, :-1], (0, 0, 1, 0))
-        logits = self.logits(hidden)
-        return MaskedLMOutput(loss=None if labels is None else self.loss(logits, labels), logits=logits)
+        lowest = self.config.reserved
+        logits = self.logits(hidden, lowest)
+        return MaskedLMOutput(loss=None if labels is None else self.loss(logits, labels, lowest), logits=logits)
 
 
 class TinyDiffusionForCausalLM(TinyDiffusionModel, GenerationMixin):
     """The causal reading: the law of the next token. Rows begin with ``<bos>``, as the tokenizer writes them.
 
-    ``generate`` goes on beyond the context by reading ``<bos>`` and the last tokens. No token ends a text, so give
-    ``max_new_tokens``.
+    ``generate`` goes on beyond the context by reading ``<bos>`` and the last tokens, and stops at ``<eos>`` if the
+    network has learnt it. Otherwise no token ends a text: give ``max_new_tokens``.
     """
 
     def forward(
@@ -251,8 +255,9 @@ class TinyDiffusionForCausalLM(TinyDiffusionModel, GenerationMixin):
         """Logits (B, T, V) of the token after each place, and the mean cross-entropy in nats of ``labels`` (B, T)."""
         if self.config.reading == "masked":
             raise ValueError("this model has no causal reading: load it with AutoModelForMaskedLM")
-        logits = self.logits(self.hidden(input_ids, attention_mask, controls, causal=True))
-        loss = None if labels is None else self.loss(logits[:, :-1], labels[:, 1:])
+        lowest = self.config.lowest
+        logits = self.logits(self.hidden(input_ids, attention_mask, controls, causal=True), lowest)
+        loss = None if labels is None else self.loss(logits[:, :-1], labels[:, 1:], lowest)
         return CausalLMOutput(loss=loss, logits=logits)
 
     def prepare_inputs_for_generation(

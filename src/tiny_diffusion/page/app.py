@@ -19,7 +19,7 @@ from ..config import PageConfig, Sampler
 from ..errors import UserError, WorldError
 from ..show.bands import BANDS, LIMITS
 from ..version import PROGRAM_VERSION
-from .blind import BlindTest, Judgement, Rater
+from .blind import BlindTest, Judgement, NewTest, Rater
 from .door import Door, Guard, refusal
 from .film import MOST_BYTES, Films, animation
 from .line import Line
@@ -38,6 +38,7 @@ PAGE_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+SHOWN_LIMITS = ("longest_text", "most_tokens", "most_drafts", "most_passages")
 THREADS = 4  # for short requests, beside the one that writes
 
 Answer = TypeVar("Answer")
@@ -84,7 +85,7 @@ class Page:
                 "local": self.door.local,
                 "samplers": get_args(Sampler),
                 "band_limits": LIMITS,
-                "limits": self.settings.model_dump(include={"longest_text", "most_tokens", "most_drafts"}),
+                "limits": self.settings.model_dump(include={*SHOWN_LIMITS}),
             }
         )
 
@@ -128,6 +129,11 @@ class Page:
     async def about_test(self, request: Request) -> Response:
         """The blind test, and who takes it."""
         return JSONResponse(await self.aside(self.blind.about))
+
+    async def begin(self, request: Request) -> Response:
+        """Begin a blind test, as a stream of events."""
+        wish = await read_wish(request, NewTest, self.settings)
+        return EventStream(self.line, lambda: self.blind.begin(wish, self.shelf, self.settings))
 
     async def join(self, request: Request) -> Response:
         """Let a rater begin or go on."""
@@ -186,8 +192,8 @@ def make_app(page: Page) -> Starlette:
     }  # fmt: skip
     post = {
         "/api/write": page.write, "/api/surprise": page.surprise, "/api/copies": page.copies,
-        "/api/animation": page.animation, "/api/blind/join": page.join, "/api/blind/judge": page.judge,
-        "/api/blind/undo": page.undo, "/api/invite": page.invite,
+        "/api/animation": page.animation, "/api/blind/begin": page.begin, "/api/blind/join": page.join,
+        "/api/blind/judge": page.judge, "/api/blind/undo": page.undo, "/api/invite": page.invite,
     }  # fmt: skip
     return Starlette(
         routes=[

@@ -1,17 +1,22 @@
 """The blind test in the browser, over the same file of answers as the command ``blind-test``."""
 
 import shlex
+from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from ..config import Config, EvaluationConfig
+from ..config import Config, EvaluationConfig, PageConfig
+from ..data.artefacts import load_processed
 from ..errors import UserError
 from ..evaluation.blind_test.answers_file import begun
+from ..evaluation.blind_test.beginning import begin_test
 from ..evaluation.blind_test.statistics import report, score
 from ..evaluation.blind_test.store import QUESTIONS, AnswerStore, checked_name
+from .line import Event
+from .shelf import Shelf
 
 VERDICTS = ("real", "generated")
 
@@ -23,6 +28,14 @@ class Rater(Config):
     rates: bool | None = None
 
 
+class NewTest(Config):
+    """A blind test of so many passages, half of them by the checkpoint of that number."""
+
+    passages: int
+    seed: int
+    model: int = Field(0, ge=0)
+
+
 class Judgement(Rater):
     """A rater's answer to the question ``ask`` about the passage at ``position``."""
 
@@ -32,7 +45,7 @@ class Judgement(Rater):
 
 
 class BlindTest:
-    """The test in the file ``path``, which the command makes: its passages take a model and the held-out text."""
+    """The test in the file ``path``, begun here or by the command. There is one for each file."""
 
     def __init__(self, path: Path, checkpoint: Path, data_dir: Path | None) -> None:
         self.path = path
@@ -43,7 +56,8 @@ class BlindTest:
     def about(self) -> dict[str, Any]:
         """Whether there is a test, what it is about, and the command that begins one."""
         if not begun(self.path):
-            return {"begun": False, "command": self.command}
+            usual = EvaluationConfig()
+            return {"begun": False, "command": self.command, "passages": usual.blind_passages, "seed": usual.seed}
         with AnswerStore(self.path) as store:
             origin, settings = store.origin, store.origin.settings
             return {
@@ -53,6 +67,24 @@ class BlindTest:
                 "words": settings.get("evaluation.blind_words"),
                 "raters": [asdict(progress) for progress in store.progress()],
             }
+
+    def begin(self, wish: NewTest, shelf: Shelf, page: PageConfig) -> Generator[Event, None, None]:
+        """Make the passages, as the command does: ``progress`` after each that the model writes, then ``done``.
+
+        Raises UserError if there is a test already, or no held-out text to make one from.
+        """
+        if begun(self.path):
+            raise UserError(f"a blind test has begun already, in {self.path}")
+        if shelf.data_dir is None:
+            raise UserError("a blind test needs the prepared book: give serve its --data-dir")
+        if wish.passages > page.most_passages:
+            raise UserError(f"{wish.passages} passages are above {page.most_passages} (page.most_passages)")
+        volume, data = shelf.volume(wish.model), load_processed(shelf.data_dir)
+        chosen = {"evaluation.blind_passages": wish.passages, "evaluation.seed": wish.seed}
+        config, model = volume.checkpoint.config.override(**chosen), volume.writer.model
+        for done in begin_test(self.path, shelf.paths[wish.model], volume.checkpoint, model, data, config):
+            yield "progress", {"done": done, "total": wish.passages // 2}
+        yield "done", {}
 
     def join(self, wish: Rater) -> dict[str, Any]:
         """Let a rater begin or go on."""

@@ -127,6 +127,6 @@ class Line:
                         return
                     loop.call_soon_threadsafe(job.add, event)
                     if time.monotonic() - began > most:
-                        raise UserError(f"stopped after {most:g} seconds (page.most_seconds): ask for a shorter text")
+                        raise UserError(f"stopped after {most:g} seconds (page.most_seconds): ask for less")
         except (UserError, WorldError) as error:
             loop.call_soon_threadsafe(job.add, ("failed", {"message": str(error)}))

@@ -146,7 +146,7 @@ class StageRows:
         rows = rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
         if self.labels is None:
             return rows
-        full = rows if self.respelled is None else self.respelled.in_full(rows, self.encoded[stage])
+        full = rows if self.respelled is None else self.respelled.in_full(rows, self.encoded[-1])
         return replace(rows, levels=self.labels.levels(full))
 
 

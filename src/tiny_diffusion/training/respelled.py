@@ -64,7 +64,7 @@ class Respelled:
     def in_full(self, rows: Layout, encoded: Examples) -> Layout:
         """``rows``, with pieces of the same text in the tokens of all merges for those of a respelled stream.
 
-        ``encoded``: the stage with all merges, whose ids hold all stages; a respelled stream follows them in
+        ``encoded``: the last stage with all merges, whose ids hold all stages; a respelled stream follows them in
         ``rows.stream``, and behind it may stand what the model itself wrote. Other pieces stay as they are.
         """
         (begin, stop), end = encoded.bounds.tolist(), len(encoded.ids)

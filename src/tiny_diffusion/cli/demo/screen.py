@@ -28,6 +28,25 @@ _PLAIN = re.compile(r"[^\W\d_a-zß-ÿ](?:[^\W\d_]|[ ,;:'’-])+[.!?]")  # a capi
 
 
 @dataclass(frozen=True)
+class Places:
+    """Folders of the prepared book and of the run; ``named``: whether other commands must be told where they are."""
+
+    processed: Path
+    run: Path
+    named: bool = True
+
+    @classmethod
+    def within(cls, folder: Path) -> "Places":
+        """Both in one folder of the demo's own."""
+        return cls(folder / "processed", folder / "run")
+
+    @property
+    def checkpoint(self) -> Path:
+        """The model that the demo trains."""
+        return self.run / "best_model.pt"
+
+
+@dataclass(frozen=True)
 class Hidden:
     """A sentence with some words hidden: the text before them, the words, and the text after them."""
 
@@ -36,11 +55,11 @@ class Hidden:
     after: str
 
 
-def show(report: "Report", data: "Processed", root: Path, config: "ProjectConfig") -> None:
+def show(report: "Report", data: "Processed", places: Places, config: "ProjectConfig") -> None:
     """Print the screen, with blank lines between its parts if there is room for them."""
     from ...evaluation.report.verdict import plainly
 
-    writer, settings = _writer(root, config), config.generation.model_copy(update={"num_samples": 1})
+    writer, settings = _writer(places, config), config.generation.model_copy(update={"num_samples": 1})
     with errors.status("writing"):
         text, gap = _text(writer, settings), _gap(data, writer, settings)
     parts = [
@@ -48,7 +67,7 @@ def show(report: "Report", data: "Processed", root: Path, config: "ProjectConfig
         gap,
         _table(report),
         [Text(line, style="bold") for line in textwrap.wrap(plainly(report), COLUMNS)],
-        _next(root),
+        _next(places),
     ]
     parts = [part for part in parts if part]
     roomy = sum(map(len, parts)) + len(parts) < ROWS  # the shell's prompt takes a row
@@ -83,15 +102,15 @@ def hide_words(data: "Processed") -> Hidden | None:
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _writer(root: Path, config: "ProjectConfig") -> "Writer":
+def _writer(places: Places, config: "ProjectConfig") -> "Writer":
     """What the demo's model writes with."""
     from ...checkpoint import load_checkpoint
     from ...runtime import find_device
     from ...writing.writer import Writer
 
-    training = root / "processed" if config.generation.max_copied_words else None
+    training = places.processed if config.generation.max_copied_words else None
     device = find_device(config.training.device)
-    return Writer.of(load_checkpoint(root / "run" / "best_model.pt"), device, training)
+    return Writer.of(load_checkpoint(places.checkpoint), device, training)
 
 
 def _text(writer: "Writer", settings: "GenerationConfig") -> list[Text]:
@@ -157,16 +176,18 @@ def _rows(report: "Report") -> list[tuple[str, "Likelihood"]]:
     return found + [(name, measured[key]) for key, name in NAMES.items() if key in measured]
 
 
-def _next(root: Path) -> list[Text]:
+def _next(places: Places) -> list[Text]:
     """The path of the report, and three commands to try next."""
-    here, path = program(), shlex.quote(str(root / "run" / "best_model.pt"))
+    here = program()
+    model = [f"--checkpoint {shlex.quote(str(places.checkpoint))}"] if places.named else []
+    book = [f"--data-dir {shlex.quote(str(places.processed))}"] if places.named else []
     commands = (
-        (f"{here} generate", "--interactive", f"--checkpoint {path}"),
-        (f"{here} infill", '"It was {2 words} that I saw."', f"--checkpoint {path}"),
-        (f"{here} train", "--time-budget 30m", f"--data-dir {shlex.quote(str(root / 'processed'))}"),
+        (f"{here} generate", "--interactive", *model),
+        (f"{here} infill", '"It was {2 words} that I saw."', *model),
+        (f"{here} train", "--time-budget 30m", *book),
     )
     lines = textwrap.wrap(
-        f"All figures: {root / 'run' / 'report.html'}. Next, type one of these:",
+        f"All figures: {places.run / 'report.html'}. Next, type one of these:",
         COLUMNS,
         break_long_words=False,
         break_on_hyphens=False,

@@ -1,8 +1,7 @@
 """``tiny-diffusion blind-test``: can people tell the model's text from the book's?"""
 
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -19,9 +18,6 @@ from .blind_session import ask_all, show_score
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.store import AnswerStore
-
-# The settings that make the passages. Their number, length and seed are the test's, and they stay as drawn.
-KEPT = (*keys_of(BlindTest), "evaluation.seed", *keys_of(Drawing, Order, Reading, Controls))
 
 
 @examples("tiny-diffusion blind-test --rater anna", "tiny-diffusion blind-test --report")
@@ -85,40 +81,19 @@ def make(
     """Begin a test: passages of the test split, and as many written by the checkpoint."""
     from rich.progress import track
 
-    from ...checkpoint import check_same_data, load_checkpoint
+    from ...checkpoint import load_checkpoint
     from ...data.artefacts import load_processed
-    from ...evaluation.blind_test.answers_file import check_writable
-    from ...evaluation.blind_test.passages import mix, real_passages, write_passages
-    from ...evaluation.blind_test.records import Origin
+    from ...evaluation.blind_test.beginning import begin_test
     from ...evaluation.blind_test.store import AnswerStore
     from ...runtime import find_device
-    from ...writing.writer import Writer
 
     loaded, data = load_checkpoint(Path(checkpoint)), load_processed(Path(data_dir))
-    check_same_data(loaded, data)
     config = resolve(ctx, loaded.config.override(**changes))
-    settings = config.evaluation
-    half = settings.blind_passages // 2
-    real = real_passages(data.texts("test"), data.language, settings.blind_words, half, settings.seed)
-    check_writable(path)  # before the passages are written, which takes long
-    writer = Writer(loaded.build(find_device(device)), loaded.tokenizer, lines=loaded.keeps_lines)
-    pieces = write_passages(writer, data, settings, config.generation)
-    generated = list(track(pieces, "writing passages", total=half, console=errors, transient=True))
-    origin = Origin(
-        settings=kept_settings(config),
-        checkpoint=checkpoint,
-        checkpoint_hash=file_hash(Path(checkpoint)),
-        book=data.source,
-        data=data.identity,
-        made=date.today().isoformat(),
-    )
-    return AnswerStore.create(path, origin, mix(real, generated, settings.seed))
-
-
-def kept_settings(config: ProjectConfig) -> dict[str, Any]:
-    """The settings that make the passages, by dotted key."""
-    groups = config.to_dict()
-    return {key: groups[key.split(".")[0]][key.split(".")[1]] for key in KEPT}
+    model, half = loaded.build(find_device(device)), config.evaluation.blind_passages // 2
+    written = begin_test(path, Path(checkpoint), loaded, model, data, config)
+    for _ in track(written, "writing passages", total=half, console=errors, transient=True):
+        pass
+    return AnswerStore(path)
 
 
 def file_hash(path: Path) -> str:
@@ -135,11 +110,12 @@ def check_unchanged(
 ) -> None:
     """Raise UserError if a given flag asks for other passages than the test has."""
     from ...data.artefacts import load_processed
+    from ...evaluation.blind_test.records import kept_settings
 
     origin = store.origin
     base = ProjectConfig.default().override(**origin.settings)
     has, wanted = kept_settings(base), kept_settings(resolve(ctx, base.override(**changes)))
-    differing = [f"{key} {has[key]}, not {wanted[key]}" for key in KEPT if has[key] != wanted[key]]
+    differing = [f"{key} {has[key]}, not {wanted[key]}" for key in has if has[key] != wanted[key]]
     if _given(ctx, "checkpoint") and file_hash(Path(checkpoint)) != origin.checkpoint_hash:
         differing.append(f"another checkpoint than {checkpoint} (then at {origin.checkpoint})")
     if _given(ctx, "data_dir") and load_processed(Path(data_dir)).identity != origin.data:

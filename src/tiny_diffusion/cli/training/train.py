@@ -24,7 +24,7 @@ from ...training.output_folder import CONFIG_FILE
 from ..console import say
 from ..durations import duration, read_duration
 from ..help import examples
-from ..options import DATA_DIR, config_option
+from ..options import DATA_DIR, OUTPUTS, config_option
 from ..self_tests import check_architecture, check_pipeline
 from ..settings import changes, config_flags, resolve
 from .budget import Budget, choose
@@ -51,7 +51,7 @@ def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[
 )
 @click.command("train")
 @DATA_DIR
-@click.option("--output", default="outputs", show_default=True, help="Folder for checkpoints, logs and samples.")
+@click.option("--output", default=OUTPUTS, show_default=True, help="Folder for checkpoints, logs and samples.")
 @config_option("default")
 @click.option("--debug", is_flag=True, help="A small model, one epoch per stage: the same as --config debug.")
 @click.option(

@@ -3,6 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ...config import BlindTest, Controls, Drawing, Order, ProjectConfig, Reading, keys_of
+
+# The settings that make the passages. Their number, length and seed are the test's, and they stay as drawn.
+KEPT = (*keys_of(BlindTest), "evaluation.seed", *keys_of(Drawing, Order, Reading, Controls))
+
+
+def kept_settings(config: ProjectConfig) -> dict[str, Any]:
+    """The settings that make the passages, by dotted key."""
+    groups = config.to_dict()
+    return {key: groups[key.split(".")[0]][key.split(".")[1]] for key in KEPT}
+
 
 @dataclass(frozen=True)
 class BlindPassage:

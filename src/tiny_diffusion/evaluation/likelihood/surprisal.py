@@ -1,6 +1,7 @@
 """How surprising each word of any text is to a model, and the bits per byte of the whole text."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from ...model.autoregressive import next_token_losses
 from ...model.likelihood import chain_rule, likelihood_bound
 from ...model.transformer import Transformer
 from .bound import FloatArray
+
+_WORD_AND_DASH = re.compile(r"\w.*(?:—|–|--)$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -104,16 +107,23 @@ def _token_nats(model: Transformer, window: Tensor, batch_size: int) -> FloatArr
 def _words(ids: list[int], bits: FloatArray, tokenizer: BookTokenizer, share: float) -> list[Word]:
     """The words of the text, the most surprising ``share`` of them marked; white space belongs to the word after it.
 
-    A word begins where the tokenizer says so, but never inside a run of white space.
+    A word begins where the tokenizer says so, but never inside a run of white space, and behind a dash between words.
     """
     starts = tokenizer.word_starts
     groups: list[tuple[bytes, float]] = []
     for token, cost in zip(ids, bits.tolist(), strict=True):
         spelled = tokenizer.token_bytes(token)
-        if not groups or (starts[token] and groups[-1][0].strip()):
+        before = groups[-1][0] if groups else b""
+        if not groups or (starts[token] and before.strip()) or _begins_after_dash(spelled, before):
             groups.append((spelled, cost))
         else:
             groups[-1] = (groups[-1][0] + spelled, groups[-1][1] + cost)
     costs = np.array([cost for _, cost in groups])
     marked = set(np.argsort(-costs, kind="stable")[: math.ceil(share * len(costs))].tolist())
     return [Word(spelled.decode("utf-8"), cost, i in marked) for i, (spelled, cost) in enumerate(groups)]
+
+
+def _begins_after_dash(token: bytes, before: bytes) -> bool:
+    """Whether ``token`` begins the second of two words that only a dash parts, as in "night--and"."""
+    first = token.decode("utf-8", errors="ignore")[:1]
+    return first.isalnum() and _WORD_AND_DASH.search(before.decode("utf-8", errors="ignore")) is not None

@@ -1,7 +1,7 @@
 // The blind test: one passage after another, one key for each answer, and at the end the figures.
 
 import { command, el, percent } from "./dom.js";
-import { askJson } from "./stream.js";
+import { askJson, events } from "./stream.js";
 
 const VERDICTS = [["real", "The book (R)", "r"], ["generated", "The model (G)", "g"]];
 const ASKED = {
@@ -13,10 +13,12 @@ const ASKED = {
 const range = ([low, high]) => `${percent(low)} to ${percent(high)}`;
 
 export class Blind {
-  constructor(place) {
+  constructor(place, settings) {
     this.place = place;
+    this.settings = settings;
     this.rater = null;
     this.question = null;
+    this.beginning = false;
     this.body = el("div");
     this.trouble = el("p", { role: "alert" });
     place.append(el("h2", { textContent: "The book or the model?" }), this.trouble, this.body);
@@ -25,7 +27,7 @@ export class Blind {
 
   open() {
     document.addEventListener("keydown", this.listen);
-    if (this.question === null) this.work(() => this.welcome());
+    if (this.question === null && !this.beginning) this.work(() => this.welcome());
   }
 
   close() {
@@ -44,11 +46,7 @@ export class Blind {
   async welcome() {
     const about = await askJson("/api/blind");
     if (!about.begun) {
-      this.body.replaceChildren(
-        el("p", { textContent: "Nobody has begun a test. The first call of this command makes its passages, half of them from the part of the book that the model never saw:" }),
-        command(about.command),
-        again("Look again", () => this.work(() => this.welcome())),
-      );
+      this.offer(about);
       return;
     }
     const name = el("input", { type: "text", required: true, maxLength: 20, autocomplete: "off" });
@@ -71,6 +69,37 @@ export class Blind {
     this.body.replaceChildren(
       el("p", { textContent: `Passages of ${about.words ?? "some"} words each: half of them from ${about.book}, half by the model (${about.made}). Say which is which.` }),
       form, ...table("Raters so far", ["name", "passages"], rows), again("Results", () => this.work(() => this.results())));
+  }
+
+  offer(about) {
+    const most = this.settings.limits.most_passages;
+    const passages = el("input", { type: "number", required: true, min: 2, step: 2, max: most, value: Math.min(about.passages, most) });
+    const seed = el("input", { type: "number", required: true, min: 0, max: 4294967295, value: about.seed });
+    const button = el("button", { textContent: "Begin a test" });
+    const form = el("form", { className: "joinform" }, el("label", {}, "Passages ", passages), el("label", {}, "Seed ", seed), button);
+    const told = el("p", { role: "status" });
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      button.disabled = this.beginning = true;
+      await this.work(() => this.begin({ passages: Number(passages.value), seed: Number(seed.value) }, told));
+      button.disabled = this.beginning = false;
+    });
+    this.body.replaceChildren(
+      el("p", { textContent: "Nobody has begun a test. Half of its passages are from the part of the book that no model learnt from; the checkpoint at the top of the page writes the other half. That can take some minutes." }),
+      form, told, el("p", { textContent: "Or in a terminal:" }), command(about.command), again("Look again", () => this.work(() => this.welcome())));
+  }
+
+  async begin(wish, told) {
+    told.textContent = "Writing the passages …";
+    try {
+      for await (const [name, data] of events("/api/blind/begin", { ...wish, model: this.settings.checkpoint?.number ?? 0 })) {
+        if (name === "queued") told.textContent = `Waiting: ${data.place === 1 ? "you are next" : `place ${data.place} in the line`}.`;
+        else if (name === "progress") told.textContent = `${data.done} of ${data.total} passages written.`;
+      }
+    } finally {
+      told.textContent = "";
+    }
+    await this.welcome();
   }
 
   show(state) {

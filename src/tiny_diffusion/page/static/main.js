@@ -20,7 +20,7 @@ async function begin() {
   sheet = new Sheet(refresh);
   settings = new Settings(start, refresh);
   desk = new Desk(sheet, settings);
-  tabs({ run: new RunView($("run"), start), blind: new Blind($("blind")) });
+  tabs({ run: new RunView($("run"), start), blind: new Blind($("blind"), settings) });
   $("copied-view").hidden = !start.has_book;
   buttons();
   keys();
