@@ -279,6 +279,8 @@ class Storm:
             resume = ["--resume"] if last.exists() else []
             code = strike(Child.start(folder, *arguments, *resume), draw.uniform(0, seconds))
             self.kills[kind] += code < 0
+            if code == 0:  # the run is finished
+                break
             if last.exists():
                 load_plain(last)
             if (output / "best_model.pt").exists():
