@@ -152,6 +152,11 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> Checkpoint:
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")
     if data.get("version") != VERSION:
         raise UserError(f"{path} has checkpoint version {data.get('version')}; this program reads version {VERSION}")
+    return from_parts(data, path)
+
+
+def from_parts(data: dict[str, Any], path: Path) -> Checkpoint:
+    """The checkpoint whose parts were read from ``path``. Raises UserError if they are damaged or do not agree."""
     kinds = {"config": dict, "tokenizer": str, "weights": dict, "meta": dict}
     for name, kind in kinds.items():
         if not isinstance(data.get(name), kind):

@@ -7,10 +7,10 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from ..checkpoint import Checkpoint
-from ..config import ModelConfig, ProjectConfig
+from ..checkpoint import Checkpoint, from_parts
+from ..config import ModelConfig
 from ..config.controls import CONTROL_ROWS, CONTROLS
-from ..data.tokenizer import BOS, NUM_RESERVED, PAD, BookTokenizer
+from ..data.tokenizer import BOS, NUM_RESERVED, PAD
 from ..errors import UserError
 from ..files import write_together
 from ..version import PROGRAM_VERSION
@@ -51,14 +51,9 @@ def read_folder(folder: Path) -> Checkpoint:
         if not isinstance(saved, dict) or not {"program", "config", "tokenizer", "meta"} <= saved.keys():
             raise UserError(f"{config} has no settings of tiny-diffusion: the folder is of another program")
         tensors = load_file(weights)
-    except (ValueError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
         raise UserError(f"{folder} is damaged: {error}") from error
-    return Checkpoint(
-        config=ProjectConfig.from_saved(saved["config"], config, saved["program"]),
-        tokenizer=BookTokenizer.from_json(saved["tokenizer"]),
-        weights=tensors,
-        meta=saved["meta"],
-    )
+    return from_parts(saved | {"weights": tensors}, config)
 
 
 def model_settings(checkpoint: Checkpoint) -> dict[str, Any]:
