@@ -1,5 +1,6 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
+import struct
 import warnings
 import zipfile
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ VERSION = 1
 # What torch raises for a damaged file besides UnpicklingError.
 _DAMAGE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
+    struct.error,
 )  # fmt: skip
 NO_SHAPE = ("vocab_level", "context", "dropout", "init_std")  # settings of the model that weights do not depend on
 

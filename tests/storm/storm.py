@@ -90,8 +90,10 @@ class Child:
     started: float = field(default_factory=time.time)
 
     @classmethod
-    def start(cls, folder: Path, *arguments: object, limits: Mapping[int, int] | None = None) -> "Child":
-        """Begin a command in ``folder``, under ``limits`` of the system's resources."""
+    def start(
+        cls, folder: Path, *arguments: object, limits: Mapping[int, int] | None = None, uid: int | None = None
+    ) -> "Child":
+        """Begin a command in ``folder``, under ``limits`` of the system's resources, as the user ``uid``."""
         said = folder.parent / f"{folder.name}.said"
         said.touch()
         sys.stdout.flush()
@@ -105,6 +107,8 @@ class Child:
                     os.dup2(out, stream)
                 for resource_, most in (limits or {}).items():
                     resource.setrlimit(resource_, (most, most))
+                if uid is not None:
+                    os.setuid(uid)
                 program([str(argument) for argument in arguments])
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else 0
