@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tiny_diffusion.errors import UserError, WorldError
-from tiny_diffusion.files import atomic_write, check_file, locked, write_text
+from tiny_diffusion.files import atomic_write, check_file, locked, write_text, write_together
 
 
 def test_a_link_stays_a_link_and_a_file_keeps_its_mode(tmp_path: Path) -> None:
@@ -68,4 +68,45 @@ def test_a_locked_folder_is_refused_and_leftovers_are_removed(tmp_path: Path) ->
         with pytest.raises(UserError, match="another training is writing"), locked(tmp_path, "training", {}):
             pass
     with locked(tmp_path, "prepare", {}):
+        pass
+
+
+@pytest.mark.parametrize("moved", range(3))
+def test_files_that_belong_together_are_all_old_or_all_new_or_lack_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    def contents(text: str) -> dict[str, bytes]:
+        return {name: text.encode() for name in ("first", "part/second", "third")}
+
+    def found() -> dict[str, str]:
+        return {name: (tmp_path / name).read_text() for name in contents("") if (tmp_path / name).exists()}
+
+    write_together(tmp_path, contents("old"))
+    with pytest.raises(TypeError):
+        write_together(tmp_path, contents("new") | {"third": None})  # type: ignore[dict-item]
+    assert set(found().values()) == {"old"} and len(found()) == 3
+    move, left = Path.replace, iter(range(moved))
+
+    def killed(path: Path, target: Path) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        move(path, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", killed)
+        write_together(tmp_path, contents("new"))
+    assert "first" not in found() and list(found().values()).count("new") == moved
+    (tmp_path / "part" / ".second.a1b2c3d4").write_text("of a killed writer")
+    write_together(tmp_path, contents("new"))
+    assert set(found().values()) == {"new"} and len([*tmp_path.rglob(".*")]) == 0
+
+
+def test_a_folder_without_room_for_its_lock_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", full)
+    with pytest.raises(WorldError, match="No space left"), locked(tmp_path, "work", {}):
         pass

@@ -1,5 +1,6 @@
 """One file that rebuilds everything: weights, full config, tokenizer, and where the data came from."""
 
+import struct
 import warnings
 import zipfile
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ VERSION = 1
 # What torch raises for a damaged file besides UnpicklingError.
 _DAMAGE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
+    struct.error,
 )  # fmt: skip
 NO_SHAPE = ("vocab_level", "context", "dropout", "init_std")  # settings of the model that weights do not depend on
 
@@ -157,6 +159,11 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> Checkpoint:
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")
     if data.get("version") != VERSION:
         raise UserError(f"{path} has checkpoint version {data.get('version')}; this program reads version {VERSION}")
+    return from_parts(data, path)
+
+
+def from_parts(data: dict[str, Any], path: Path) -> Checkpoint:
+    """The checkpoint whose parts were read from ``path``. Raises UserError if they are damaged or do not agree."""
     kinds = {"config": dict, "tokenizer": str, "weights": dict, "meta": dict}
     for name, kind in kinds.items():
         if not isinstance(data.get(name), kind):

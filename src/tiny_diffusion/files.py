@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
@@ -60,7 +60,7 @@ def locked(folder: Path, work: str, written: Mapping[str, Sequence[str]]) -> Ite
     """Make ``folder`` and let no other process do its ``work`` in it meanwhile; the system unlocks it at any end.
 
     Removes what killed writers left: the temporary files of ``written``, names by folder. Raises UserError if the
-    folder is locked or cannot be written.
+    folder is locked or cannot be written, WorldError when the disk is full or fails.
     """
     make_folder(folder)
     lock = FileLock(folder / ".lock")
@@ -70,6 +70,8 @@ def locked(folder: Path, work: str, written: Mapping[str, Sequence[str]]) -> Ite
         raise UserError(f"another {work} is writing into {folder}; wait for it or give another --output") from error
     except PermissionError as error:
         raise UserError(f"cannot write into {folder}: permission denied") from error
+    except OSError as error:  # no room for another file, or a disk that can only be read
+        raise WorldError(f"cannot write into {folder}: {error.strerror}") from error
     try:
         for part, names in written.items():
             remove_leftovers(folder / part, names)
@@ -93,6 +95,22 @@ def sync(file: BinaryIO) -> None:
     """Bring what was written to the disk, so that a full one shows now."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files that belong together, by their names in ``folder``, or leave all as they were.
+
+    All are on the disk before the first is moved to its place, and the first of ``contents`` is moved last: without it,
+    the folder counts as unfinished. Removes what killed writers left; nobody else may be writing there meanwhile.
+    """
+    for name in contents:
+        remove_leftovers((folder / name).parent, [Path(name).name])
+    with ExitStack() as stack:  # its end moves the files in reverse order
+        for name, content in contents.items():
+            file = stack.enter_context(atomic_write(folder / name))
+            file.write(content)
+            sync(file)
+        (folder / next(iter(contents))).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,8 +8,11 @@ kind is tried until it has had so many kills; a failure is printed with the seed
 """
 
 import argparse
+import importlib
 import json
+import logging
 import os
+import pkgutil
 import random
 import resource
 import shutil
@@ -26,14 +29,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # torch's optimisers load it at their first use: half the time of a small run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import tiny_diffusion
 from tests.conftest import make_book
 from tiny_diffusion.checkpoint import load_checkpoint, load_plain
 from tiny_diffusion.cli import main as program
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training import trainer as _trainer  # noqa: F401  # loaded before the forks
+from tiny_diffusion.exchange.folder import read_folder
+
+# All is loaded before the forks, but for the file that is meant for another program.
+for _module in pkgutil.walk_packages(tiny_diffusion.__path__, "tiny_diffusion."):
+    if "modeling" not in _module.name and not _module.name.endswith("__main__"):
+        importlib.import_module(_module.name)
+logging.getLogger("tensorboard").setLevel(logging.ERROR)  # a run that goes on is no fault
 
 SMALL = {
     "model.d_model": 32, "model.n_layers": 1, "model.n_heads": 1, "model.d_ff": 32, "model.context": 32,
@@ -41,7 +52,7 @@ SMALL = {
     "training.tensorboard": "true", "training.eval_every_epochs": 1, "training.micro_batch_size": 8,
     "training.sample_every_epochs": 2, "generation.steps": 4, "generation.length": 24,
 }  # fmt: skip
-EPOCHS = ("curriculum.stages[0].epochs=2", "curriculum.stages[1].epochs=2", "curriculum.stages[2].epochs=4")
+EPOCHS = {"curriculum.stages[0].epochs": 2, "curriculum.stages[1].epochs": 2, "curriculum.stages[2].epochs": 4}
 VARIANTS: dict[str, dict[str, object]] = {
     "dual": {},
     "learning from itself": {"training.self_training_share": 0.2, "curriculum.dynamic_scoring": "true"},
@@ -79,9 +90,12 @@ class Child:
     started: float = field(default_factory=time.time)
 
     @classmethod
-    def start(cls, folder: Path, *arguments: object, limits: Mapping[int, int] | None = None) -> "Child":
-        """Begin a command in ``folder``, under ``limits`` of the system's resources."""
+    def start(
+        cls, folder: Path, *arguments: object, limits: Mapping[int, int] | None = None, uid: int | None = None
+    ) -> "Child":
+        """Begin a command in ``folder``, under ``limits`` of the system's resources, as the user ``uid``."""
         said = folder.parent / f"{folder.name}.said"
+        said.touch()
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
@@ -93,6 +107,8 @@ class Child:
                     os.dup2(out, stream)
                 for resource_, most in (limits or {}).items():
                     resource.setrlimit(resource_, (most, most))
+                if uid is not None:
+                    os.setuid(uid)
                 program([str(argument) for argument in arguments])
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else 0
@@ -128,6 +144,22 @@ class Storm:
         (place / "book.txt").write_text(make_book(16_000), encoding="utf-8")
         self._finished: dict[str, tuple[Path, float]] = {}
 
+    def rage(self, kind: str, trials: int, seed: int = 0) -> list[str]:
+        """Rounds of one kind until ``trials`` kills hit running work; returns what was broken."""
+        failures, number = [], seed
+        while self.kills[kind] < trials:
+            try:
+                getattr(self, kind)(random.Random(number))
+            except Broken as error:
+                failures.append(f"{kind}, round of seed {number}: {error}")
+                print(failures[-1], flush=True)
+            number += 1
+            kept = {path.parent for path, _ in self._finished.values()}
+            for folder in (path for path in self.place.glob("tmp*") if path.is_dir() and path not in kept):
+                shutil.rmtree(folder)
+        print(f"{kind}: {self.kills[kind]} kills in {number - seed} rounds, {len(failures)} failures", flush=True)
+        return failures
+
     def run(self, folder: Path, *arguments: object) -> float:
         """Run a command to its end, which must be a good one; returns its seconds."""
         child = Child.start(folder, *arguments)
@@ -148,12 +180,10 @@ class Storm:
     def checkpoint(self) -> Path:
         return self.finished("dual")[0] / "best_model.pt"
 
-    def training(self, variant: str) -> list[object]:
+    def training(self, variant: str, epochs: Mapping[str, object] = EPOCHS) -> list[object]:
         """The arguments of a training."""
-        changes = {**SMALL, **VARIANTS[variant]}
-        flags = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
-        epochs = [part for setting in EPOCHS for part in ("--set", setting)]
-        return ["train", "--config", "smoke", "--data-dir", self.prepared[0], "--output", "run", *flags, *epochs]
+        given = ["--config", "smoke", "--data-dir", self.prepared[0], "--output", "run"]
+        return ["train", *given, *flags({**SMALL, **VARIANTS[variant], **epochs})]
 
     def finished(self, variant: str) -> tuple[Path, float]:
         """The folder of an uninterrupted run, and its seconds."""
@@ -253,6 +283,8 @@ class Storm:
             resume = ["--resume"] if last.exists() else []
             code = strike(Child.start(folder, *arguments, *resume), draw.uniform(0, seconds))
             self.kills[kind] += code < 0
+            if code == 0:  # the run is finished
+                break
             if last.exists():
                 load_plain(last)
             if (output / "best_model.pt").exists():
@@ -264,6 +296,73 @@ class Storm:
         check(rows(output) == rows(good), f"{variant}: the log is not that of an undisturbed run")
         check(curves(output) == curves(good), f"{variant}: TensorBoard does not show what an undisturbed run shows")
         check(not leftovers(output), f"left behind: {leftovers(output)}")
+
+    def members(self, draw: random.Random) -> None:
+        """Train two members and their student; what is finished stays, the killed one goes on, the others begin."""
+        short = {key: 1 for key in EPOCHS}
+        arguments = [*self.training("dual", short | {"training.student_epochs": 1}), "--seeds", 2, "--student"]
+        if "members" not in self._finished:
+            folder = self.fresh()
+            self._finished["members"] = folder / "run", self.run(folder, *arguments)
+        good, seconds = self._finished["members"]
+        folder = self.fresh()
+
+        def resume() -> list[str]:
+            return ["--resume"] if (folder / "run" / "member-0" / "checkpoints" / "last.pt").exists() else []
+
+        for _ in range(draw.randint(1, MOST_KILLS)):
+            child = Child.start(folder, *arguments, *resume())
+            self.kills["members"] += child.strike(draw.uniform(0, seconds)) < 0
+        self.run(folder, *arguments, *resume())
+        for name in ("member-0/best_model.pt", "member-1/best_model.pt", "best_model.pt"):
+            difference = unlike(load_plain(good / name), load_plain(folder / "run" / name))
+            check(difference is None, f"{name} differs from the undisturbed one at {difference}")
+        check(not leftovers(folder / "run"), f"left behind: {leftovers(folder / 'run')}")
+
+    def study(self, draw: random.Random) -> None:
+        """Compare schedules; the same command goes on."""
+        shape = {key: value for key, value in SMALL.items() if key.startswith(("model.", "training."))}
+        unread = ("training.tensorboard", "training.sample_every_epochs")
+        given = flags({key: value for key, value in shape.items() if key not in unread})
+        command = ["ablation", "--config", "smoke", "--epochs", 8, "--data-dir", self.prepared[0], *given]
+        if "study" not in self._finished:
+            folder = self.fresh()
+            self._finished["study"] = folder / "found", self.run(folder, *command, "--output", "found")
+        good, seconds = self._finished["study"]
+        folder = self.fresh()
+        for _ in range(draw.randint(1, MOST_KILLS)):
+            child = Child.start(folder, *command, "--output", "found")
+            self.kills["study"] += child.strike(draw.uniform(0, seconds)) < 0
+        self.run(folder, *command, "--output", "found")
+        check(
+            untimed(good / "ablation.json") == untimed(folder / "found" / "ablation.json"),
+            "the figures are not those of an undisturbed study",
+        )
+        check(not leftovers(folder / "found"), f"left behind: {leftovers(folder / 'found')}")
+
+    def folder(self, draw: random.Random) -> None:
+        """Export over the folder of another model: after a kill it is the one, the other, or refused."""
+        other = self.finished("taught")[0] / "best_model.pt"
+        models = [load_checkpoint(path).weights for path in (self.checkpoint, other)]
+        folder = self.fresh()
+
+        def export(path: Path) -> list[object]:
+            return ["export", "--checkpoint", path, "--to", "model"]
+
+        seconds = self.run(folder, *export(other))
+        for _ in range(draw.randint(1, 3)):
+            self.kills["folder"] += Child.start(folder, *export(self.checkpoint)).strike(draw.uniform(0, seconds)) < 0
+            try:
+                found = read_folder(folder / "model")
+            except UserError:
+                continue
+            check(any(unlike(found.weights, each) is None for each in models), "the folder holds neither model")
+            losses = [load_checkpoint(path).meta for path in (self.checkpoint, other)]
+            index = [unlike(found.weights, each) is None for each in models].index(True)
+            check(found.meta == losses[index], "the folder's settings are of one model and its weights of another")
+        self.run(folder, *export(self.checkpoint))
+        check(unlike(read_folder(folder / "model").weights, models[0]) is None, "the export is not the model")
+        check(not leftovers(folder / "model"), f"left behind: {leftovers(folder / 'model')}")
 
     def evaluate(self, draw: random.Random) -> None:
         """Measure, killed on the way; finished parts may be kept, and the figures are the same."""
@@ -303,15 +402,27 @@ class Storm:
         check(read(folder / name) == read(good), f"{name} is not what an undisturbed command writes")
 
 
+def flags(changes: Mapping[str, object]) -> list[str]:
+    """Settings as arguments."""
+    return [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+
+
 def last_time(log: Path) -> float:
     """When the last whole line of a run's log was written; 0 without one."""
     lines = log.read_text(encoding="utf-8").split("\n")[:-1] if log.exists() else []
     return float(json.loads(lines[-1])["time"]) if lines else 0.0
 
 
-def untimed(path: Path) -> dict:
-    """An evaluation without what the clock says."""
-    return {key: value for key, value in json.loads(path.read_text()).items() if "second" not in key}
+def untimed(path: Path) -> Any:
+    """A file of results without what the clock and the place say."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            timed = ("second", "checkpoint", "folder")
+            return {key: plain(part) for key, part in value.items() if not any(word in key for word in timed)}
+        return [plain(part) for part in value] if isinstance(value, list) else value
+
+    return plain(json.loads(path.read_text()))
 
 
 def rows(output: Path) -> list[dict]:
@@ -341,21 +452,9 @@ def unlike(one: object, other: object, name: str = "") -> str | None:
     return None if one == other else f"{name}: {str(one)[:60]} and {str(other)[:60]}"
 
 
-KINDS = ("prepare", "train", "signals", "disk", "memory", "evaluate", "infill", "export")
-
-
-def rage(place: Path, kind: str, trials: int, seed: int = 0) -> list[str]:
-    """Rounds of one kind until ``trials`` kills hit running work; returns what was broken."""
-    storm, failures, number = Storm(place), [], seed
-    while storm.kills[kind] < trials:
-        try:
-            getattr(storm, kind)(random.Random(number))
-        except Broken as error:
-            failures.append(f"{kind}, round of seed {number}: {error}")
-            print(failures[-1], flush=True)
-        number += 1
-    print(f"{kind}: {storm.kills[kind]} kills in {number - seed} rounds, {len(failures)} failures", flush=True)
-    return failures
+KINDS = (
+    "prepare", "train", "members", "study", "signals", "disk", "memory", "evaluate", "infill", "export", "folder",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -365,11 +464,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    failures = []
-    for kind in given.kinds:
-        with tempfile.TemporaryDirectory() as place:
-            failures += rage(Path(place), kind, given.trials, given.seed)
-    return int(bool(failures))
+    with tempfile.TemporaryDirectory() as place:
+        storm = Storm(Path(place))
+        failures = [storm.rage(kind, given.trials, given.seed) for kind in given.kinds]
+    return int(any(failures))
 
 
 if __name__ == "__main__":

@@ -35,8 +35,17 @@ def _parse_python(text: str) -> dict[str, Any]:
     return result
 
 
+DEEPEST = 50  # open brackets
+
+
 class _Plain(yaml.SafeLoader):
-    """YAML without aliases, by which a few lines can hold gigabytes, or themselves."""
+    """YAML without aliases, by which a few lines can hold gigabytes, or themselves, and without deep nesting."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        """Begin a list or a group; raises YAMLError where so many are open that reading would take quadratic time."""
+        if self.flow_level >= DEEPEST:
+            raise yaml.YAMLError(f"more than {DEEPEST} brackets are open")
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """The next node; raises YAMLError for an alias."""

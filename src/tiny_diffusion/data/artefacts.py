@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from ..config import PipelineConfig
-from ..files import atomic_write, locked, sync
+from ..files import locked, write_together
 from .difficulty import Difficulty
 from .folder import (
     META,
@@ -100,11 +99,7 @@ def shelf_meta(shelf: Shelf) -> dict[str, object]:
 
 
 def save_processed(folder: Path, data: Processed) -> None:
-    """Write all artefacts, or leave the folder as it was.
-
-    All files are on disk before the first is moved to its place, and ``meta.json`` is moved last: a folder without it
-    counts as unfinished.
-    """
+    """Write all artefacts, or leave the folder as it was; one without ``meta.json`` counts as unfinished."""
     meta = {
         "version": VERSION,
         "source": data.source,
@@ -125,13 +120,8 @@ def save_processed(folder: Path, data: Processed) -> None:
     }
     if data.shelf.passages:
         contents[SHELF] = _lines([asdict(p) for p in data.shelf.passages])
-    written = {".": [name for name in contents if "/" not in name], "tokenizer": [Path(TOKENIZER).name]}
-    with locked(folder, "prepare", written), ExitStack() as stack:  # its end moves the files in reverse order
-        for name, content in contents.items():
-            file = stack.enter_context(atomic_write(folder / name))
-            file.write(content)
-            sync(file)
-        (folder / META).unlink(missing_ok=True)
+    with locked(folder, "prepare", {}):
+        write_together(folder, contents)
         if not data.shelf.passages:
             (folder / SHELF).unlink(missing_ok=True)
 

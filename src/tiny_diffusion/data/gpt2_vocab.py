@@ -110,7 +110,7 @@ def _read_text(path: Path) -> str:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{str(path)!r} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"{str(path)!r} must hold a JSON object, not {type(content).__name__}")

@@ -24,8 +24,8 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         report = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"no evaluation at {path}; tiny-diffusion evaluate writes one") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(report, dict) or not {"source", "split", "windows", "window_tokens", "likelihood"} <= set(report):
         raise UserError(f"{path} is not the report of one checkpoint by tiny-diffusion evaluate")
     return report

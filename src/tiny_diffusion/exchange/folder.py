@@ -1,22 +1,21 @@
 """A checkpoint as a folder that the transformers library loads, and back."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from ..checkpoint import Checkpoint
-from ..config import ModelConfig, ProjectConfig
+from ..checkpoint import Checkpoint, from_parts
+from ..config import ModelConfig
 from ..config.generation_config import CONTROL_ROWS, CONTROLS
-from ..data.tokenizer import BOS, END, NUM_RESERVED, PAD, BookTokenizer
+from ..data.tokenizer import BOS, END, NUM_RESERVED, PAD
 from ..errors import UserError
-from ..files import atomic_write, make_folder, write_text
+from ..files import write_together
 from ..version import PROGRAM_VERSION
 from .card import card
-from .tokens import positions, write_json, write_tokenizer
+from .tokens import as_json, positions, tokenizer_files
 
 CODE = "modeling_tiny_diffusion"
 _CLASSES = {"masked": ("MaskedLM",), "causal": ("CausalLM",), "dual": ("MaskedLM", "CausalLM")}
@@ -27,15 +26,16 @@ def write_folder(folder: Path, checkpoint: Checkpoint, evaluation: dict[str, Any
 
     Raises UserError or WorldError if the folder cannot be written.
     """
-    make_folder(folder)
-    write_tokenizer(folder, checkpoint.tokenizer, checkpoint.config.model)
-    write_json(folder / "config.json", model_settings(checkpoint))
-    write_json(folder / "generation_config.json", generation_settings(checkpoint))
     weights = {name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()}
-    with atomic_write(folder / "model.safetensors") as file:
-        file.write(save(weights, metadata={"format": "pt"}))
-    shutil.copyfile(Path(__file__).parent / f"{CODE}.py", folder / f"{CODE}.py")
-    write_text(folder / "README.md", card(folder.name, checkpoint, evaluation))
+    contents = {
+        "config.json": as_json(model_settings(checkpoint)),
+        "generation_config.json": as_json(generation_settings(checkpoint)),
+        **tokenizer_files(checkpoint.tokenizer, checkpoint.config.model),
+        "model.safetensors": save(weights, metadata={"format": "pt"}),
+        f"{CODE}.py": (Path(__file__).parent / f"{CODE}.py").read_bytes(),
+        "README.md": card(folder.name, checkpoint, evaluation).encode("utf-8"),
+    }
+    write_together(folder, contents)
 
 
 def read_folder(folder: Path) -> Checkpoint:
@@ -51,14 +51,9 @@ def read_folder(folder: Path) -> Checkpoint:
         if not isinstance(saved, dict) or not {"program", "config", "tokenizer", "meta"} <= saved.keys():
             raise UserError(f"{config} has no settings of tiny-diffusion: the folder is of another program")
         tensors = load_file(weights)
-    except (ValueError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError, SafetensorError) as error:
         raise UserError(f"{folder} is damaged: {error}") from error
-    return Checkpoint(
-        config=ProjectConfig.from_saved(saved["config"], config, saved["program"]),
-        tokenizer=BookTokenizer.from_json(saved["tokenizer"]),
-        weights=tensors,
-        meta=saved["meta"],
-    )
+    return from_parts(saved | {"weights": tensors}, config)
 
 
 def model_settings(checkpoint: Checkpoint) -> dict[str, Any]:

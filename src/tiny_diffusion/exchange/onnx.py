@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
 from ..errors import UserError
-from ..files import atomic_write, make_folder
+from ..files import check_folder, write_together
 from ..model.transformer import Transformer
-from .tokens import positions, write_tokenizer
+from .tokens import positions, tokenizer_files
 
 OPSET = 20
 
@@ -46,7 +46,7 @@ def write_onnx(folder: Path, checkpoint: Checkpoint) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UserError("ONNX needs an extra: pip install 'tiny-diffusion[onnx]'") from error
-    make_folder(folder)
+    check_folder(folder)
     shape = checkpoint.config.model
     rows = torch.full((2, 8), checkpoint.build(torch.device("cpu")).reserved)
     sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim("tokens", min=2, max=positions(shape))}
@@ -63,6 +63,5 @@ def write_onnx(folder: Path, checkpoint: Checkpoint) -> None:
             dynamic_shapes=(sizes, sizes),
         )
     assert program is not None  # with dynamo=True it is a program
-    with atomic_write(folder / "model.onnx") as file:
-        file.write(program.model_proto.SerializeToString())
-    write_tokenizer(folder, checkpoint.tokenizer, shape)
+    model = {"model.onnx": program.model_proto.SerializeToString()}
+    write_together(folder, model | tokenizer_files(checkpoint.tokenizer, shape))

@@ -1,7 +1,6 @@
 """The book's tokenizer in the format of the tokenizers library, which ``AutoTokenizer`` reads."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -11,14 +10,12 @@ from tokenizers.processors import TemplateProcessing
 from ..config import ModelConfig
 from ..config.pipeline_config import NUM_RESERVED
 from ..data.tokenizer import BOS, CHAPTER, END, MASK, PAD, PARAGRAPH, SEP, TEXT, BookTokenizer
-from ..files import write_text
 
 SPECIAL = {"mask": MASK, "pad": PAD, "bos": BOS, "eos": END, "sep": SEP}
 
 
-def write_tokenizer(folder: Path, tokenizer: BookTokenizer, shape: ModelConfig) -> None:
-    """Write ``tokenizer.json`` with the model's own vocabulary level, and ``tokenizer_config.json``."""
-    write_text(folder / "tokenizer.json", converted(tokenizer, shape).to_str())
+def tokenizer_files(tokenizer: BookTokenizer, shape: ModelConfig) -> dict[str, bytes]:
+    """The contents of ``tokenizer.json``, with the model's own vocabulary level, and of ``tokenizer_config.json``."""
     settings: dict[str, object] = {f"{name}_token": f"<{name}>" for name in SPECIAL}
     settings |= {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -27,7 +24,10 @@ def write_tokenizer(folder: Path, tokenizer: BookTokenizer, shape: ModelConfig) 
         "model_input_names": ["input_ids", "attention_mask"],  # older releases would add token_type_ids
         "clean_up_tokenization_spaces": False,
     }
-    write_json(folder / "tokenizer_config.json", settings)
+    return {
+        "tokenizer.json": converted(tokenizer, shape).to_str().encode("utf-8"),
+        "tokenizer_config.json": as_json(settings),
+    }
 
 
 def converted(tokenizer: BookTokenizer, shape: ModelConfig) -> Tokenizer:
@@ -54,6 +54,6 @@ def positions(shape: ModelConfig) -> int:
     return shape.context + int(shape.dual)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` as JSON, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def as_json(content: dict[str, Any]) -> bytes:
+    """``content`` as a JSON file."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")

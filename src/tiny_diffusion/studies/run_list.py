@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import load_plain
+from ..checkpoint import load_checkpoint
 from ..config import ProjectConfig
 from ..data.shelf import other_books
 from ..errors import UserError, WorldError
@@ -77,17 +77,13 @@ def read_run(folder: Path, name: str) -> KeptRun:
 
 def _from_checkpoint(path: Path) -> dict[str, Any]:
     """Figures of a checkpoint; the weights are memory-mapped, so that only their shapes are read."""
-    data = load_plain(path, mmap=True)
-    try:
-        config = ProjectConfig.from_saved(data["config"], path, data.get("program"))
-        meta, vocab_size = data["meta"], data["weights"]["embedding.weight"].shape[0]
-    except KeyError as error:
-        raise UserError(f"{path} is not a checkpoint of tiny_diffusion") from error
+    checkpoint = load_checkpoint(path, mmap=True)
+    meta = checkpoint.meta
     shelf = meta.get("shelf", ())
     return {
-        "config": config,
+        "config": checkpoint.config,
         "source": meta.get("source") if not shelf else f"{meta.get('source')}, after {other_books(shelf)}",
-        "parameters": config.model.parameters(vocab_size),
+        "parameters": sum(weight.numel() for weight in checkpoint.weights.values()),
         "step": meta.get("step"),
         "best": meta.get("validation_bits_per_byte"),
     }
@@ -98,17 +94,17 @@ def _from_log(path: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     seconds: dict[int, float] = {}
     bits: list[float] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], 1):
         try:
             row = json.loads(line)
             if row["event"] == "StepDone":
-                seconds[row["step"]] = row["seconds"]
-                figures |= {"step": row["step"], "total": row["total"], "finished": False}
+                seconds[int(row["step"])] = float(row["seconds"])
+                figures |= {"step": int(row["step"]), "total": int(row["total"]), "finished": False}
             elif row["event"] == "Validated":
-                bits.append(row["bits_per_byte"])
+                bits.append(float(row["bits_per_byte"]))
             elif row["event"] == "Finished":
                 figures["finished"] = not row["interrupted"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UserError(f"{path}:{number} is not an event of a training run; move the file away") from error
     finite = [value for value in bits if math.isfinite(value)]
     if finite:

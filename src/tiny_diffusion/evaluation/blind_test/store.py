@@ -149,7 +149,7 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         row = self._one("SELECT content FROM origin")
         try:
             return Origin(**json.loads(row[0] if row else ""))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise sqlite3.DatabaseError("its settings cannot be read") from error
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
