@@ -51,7 +51,6 @@ with nullcontext() if atheris is None else atheris.instrument_imports(include=OU
 SECONDS = 20
 MEMORY_MB = 4000
 CORPUS = Path(__file__).parent / "corpus"
-KEPT, LARGEST = 12, 4000  # files of a reader's corpus, and bytes of one
 CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "first.pt"
 FB2 = (
     b"<FictionBook><body><section><title><p>One</p></title><p>He <emphasis>went</emphasis>.</p></section>"
