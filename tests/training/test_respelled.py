@@ -6,10 +6,9 @@ import torch
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import PAD
-from tiny_diffusion.training.epochs import StageRows
-from tiny_diffusion.training.respelled import Respelled, chance_of
+from tiny_diffusion.training.epochs import StageRows, chance_of, in_full
 
-EPOCHS = 8
+EPOCHS = 32
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +37,18 @@ def rows(dropping: ProjectConfig, data: Processed) -> StageRows:
 
 def test_the_chance_falls_to_none_within_the_last_stage(dropping: ProjectConfig, last: int) -> None:
     chances = [chance_of(dropping, last, epoch) for epoch in range(EPOCHS)]
-    assert chances == pytest.approx([1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0, 0])
+    assert chances == pytest.approx([max(0, 1 - epoch / 24) for epoch in range(EPOCHS)])
     assert chance_of(dropping, last - 1, 0) == 0
+
+
+@pytest.mark.parametrize(("epochs", "begin"), [(1, 0), (12, 0), (18.5, 0.5), (25, 1), (100, 1)])
+def test_the_chance_begins_lower_in_a_stage_of_few_epochs(
+    dropping: ProjectConfig, last: int, epochs: float, begin: float
+) -> None:
+    stages = list(dropping.curriculum.stages)
+    stages[last] = stages[last].model_copy(update={"epochs": epochs})
+    curriculum = dropping.curriculum.model_copy(update={"stages": tuple(stages)})
+    assert chance_of(dropping.model_copy(update={"curriculum": curriculum}), last, 0) == pytest.approx(begin)
 
 
 def test_each_epoch_spells_the_same_book_in_other_and_more_tokens(rows: StageRows, data: Processed, last: int) -> None:
@@ -49,17 +58,17 @@ def test_each_epoch_spells_the_same_book_in_other_and_more_tokens(rows: StageRow
     seen = []
     for chance, seed in ((1.0, 0), (1.0, 1), (1.0, 0), (0.5, 0)):
         ids, openings = rows.respelled.stream(chance, seed)
-        assert data.tokenizer.decode(ids.tolist()) == data.tokenizer.decode(whole)
-        assert int(ids.max()) <= max(whole)
-        assert openings[openings != PAD].tolist() == rows.openings[last][rows.openings[last] != PAD].tolist()
-        seen.append(ids.tolist())
+        assert data.tokenizer.decode(ids) == data.tokenizer.decode(whole)
+        assert max(ids) <= max(whole)
+        assert [mark for mark in openings if mark != PAD] == rows.openings[last][rows.openings[last] != PAD].tolist()
+        seen.append(ids)
     assert seen[0] == seen[2] != seen[1]
     assert len(seen[0]) > len(seen[3]) > len(whole)
-    assert rows.respelled.stream(0.0, 0)[0].tolist() == whole
+    assert rows.respelled.stream(0.0, 0)[0] == whole
 
 
 def test_a_word_comes_in_several_forms_within_an_epoch(rows: StageRows, data: Processed) -> None:
-    assert rows.respelled is not None and isinstance(rows.respelled, Respelled)
+    assert rows.respelled is not None
     word = max(data.texts("train")[0].split(), key=len)
     forms = {tuple(spell(each)) for each in rows.respelled.words(word) for spell in rows.respelled.spell}
     assert len(forms) > 2
@@ -83,9 +92,9 @@ def test_an_epoch_without_dropout_is_the_one_of_a_run_without_it(
 def test_controls_of_a_piece_are_those_of_the_same_text_in_all_tokens(
     rows: StageRows, data: Processed, last: int
 ) -> None:
-    layout = rows.epoch(last, 0)
+    layout = rows.epoch(last, EPOCHS // 2)  # after the transition
     assert rows.respelled is not None and rows.labels is not None and layout.levels is not None
-    full = rows.respelled.in_full(layout, rows.encoded[last])
+    full = in_full(layout, rows.encoded[last], rows.sizes)
     moved = layout.starts >= len(rows.encoded[last].ids)
     assert 0.2 < moved.float().mean() < 1  # the others come from earlier stages
     assert torch.equal(full.starts[~moved], layout.starts[~moved])
@@ -105,7 +114,7 @@ def test_texts_of_the_model_itself_keep_their_place_behind_a_respelled_stream(ro
     layout = replace_config(rows, config).epoch(last, 0, torch.full((3, 65), 300))
     behind = layout.starts[layout.stream[layout.starts.long()] == 300]
     assert rows.respelled is not None and len(behind) > 0
-    full = rows.respelled.in_full(layout, rows.encoded[last])
+    full = in_full(layout, rows.encoded[last], rows.sizes)
     own = torch.isin(layout.starts, behind)
     written = own & (layout.starts >= len(layout.stream) - 3 * 65)
     assert written.any() and torch.equal(full.starts[written], layout.starts[written])

@@ -59,7 +59,7 @@ class Optimisation(Config):
     """Share of rows masked by masking_strategy; the others are masked uniformly."""
     merge_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the tokenizer's merges that words lack in the last stage, so that they come in other tokens; from all
-    words in its first epoch to none after three quarters (paragraphs only); 0: none."""
+    words in its first epoch to none after three quarters (paragraphs only; not in a stage of 12 epochs or less)."""
     span_length: int = Field(3, ge=1)
     """Mean length of a span for masking_strategy=span, in tokens."""
     ema_decay: float = Field(0.99, ge=0, lt=1)

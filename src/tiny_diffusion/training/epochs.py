@@ -15,15 +15,17 @@ from ..config.curriculum_config import ShelfStage, StageConfig
 from ..data.artefacts import Processed
 from ..data.curriculum import Example, build_stage, chosen_passages, encode_examples
 from ..data.dynamic_scorer import DynamicScorer, easiest
+from ..data.respelled import Respelled
 from ..data.sections import Section, encode_sections, sections
 from ..errors import UserError
 from ..runtime import generator_for, seed_for
 from .control_labels import UNLABELLED, ControlLabels, measure_examples, nothing_known
 from .course import blend
-from .respelled import Respelled, chance_of
 from .rows import Examples, Layout, chop, pack
 
 ROWS, BLEND, BOUNDS, MERGES, WORDS = 1, 2, 10, 11, 12  # purposes of random draws, see runtime.seed_for
+FEW, MANY = 12, 25  # epochs: with 8 merge_dropout costs 0.03 bits per byte, with 25 it gains 0.01 (docs/log.md)
+FADES = 0.75  # share of the last stage after which its words have the tokens in which the model will write
 
 
 class StageRows:
@@ -63,6 +65,10 @@ class StageRows:
         dropout, seed = config.training.merge_dropout, seed_for(config.training.seed, MERGES)
         if dropout and number in self.openings:  # the last stage
             self.respelled = Respelled(found, data.tokenizer, level, self.lead, dropout, seed)
+        # Bytes of each token; a mark counts as one, because it stands at the same places of every spelling.
+        self.sizes = torch.tensor(
+            [max(1, len(data.tokenizer.token_bytes(i))) for i in range(data.tokenizer.vocab_size)]
+        )
         self.rows_per_epoch = [len(self._rows(stage, 0, share=1.0)) for stage in range(len(self.encoded))]
 
     @property
@@ -108,9 +114,10 @@ class StageRows:
         if stage in self.openings:
             chance = chance_of(self.config, stage, epoch)
             if self.respelled is not None and chance and share is None:
-                ids, openings = self.respelled.stream(chance, seed_for(self.config.training.seed, WORDS, epoch))
-                rows = chop(ids, self.width, generator, openings, self.lead)
-                return rows.shifted(torch.cat([encoded.ids, ids]), len(encoded.ids))
+                ids, marks = self.respelled.stream(chance, seed_for(self.config.training.seed, WORDS, epoch))
+                stream = torch.tensor(ids, dtype=torch.int32)
+                rows = chop(stream, self.width, generator, torch.tensor(marks), self.lead)
+                return rows.shifted(torch.cat([encoded.ids, stream]), len(encoded.ids))
             begin, end = encoded.bounds.tolist()
             rows = chop(encoded.ids[begin:end], self.width, generator, self.openings[stage], self.lead)
             return rows.shifted(encoded.ids, begin)
@@ -146,7 +153,7 @@ class StageRows:
         rows = rows.select(order.repeat(wanted // len(rows) + 1)[:wanted])
         if self.labels is None:
             return rows
-        full = rows if self.respelled is None else self.respelled.in_full(rows, self.encoded[-1])
+        full = rows if self.respelled is None else in_full(rows, self.encoded[-1], self.sizes)
         return replace(rows, levels=self.labels.levels(full))
 
 
@@ -163,6 +170,42 @@ def stage_steps(config: ProjectConfig, rows_per_epoch: Sequence[int]) -> list[in
 def with_shelf(config: ProjectConfig, data: Processed) -> ProjectConfig:
     """``config`` with the stage of the shelf, if ``data`` have one; for training only, since no file may hold it."""
     return config.model_copy(update={"curriculum": config.curriculum.with_shelf(bool(data.shelf.passages))})
+
+
+def chance_of(config: ProjectConfig, stage: int, epoch: int) -> float:
+    """Chance that a word of an epoch lacks merges: in the last stage, falling evenly to 0.
+
+    It begins at 1 if that stage has MANY epochs or more, and at 0 if it has FEW or less: a model that reads the book a
+    few times only learns more from the tokens in which it will write.
+    """
+    stages = config.curriculum.stages
+    if config.training.merge_dropout == 0 or stage < len(stages) - 1:
+        return 0.0
+    epochs = stages[stage].epochs
+    begin = min(1.0, max(0.0, (epochs - FEW) / (MANY - FEW)))
+    return begin * max(0.0, 1 - epoch / (FADES * epochs))
+
+
+def in_full(rows: Layout, encoded: Examples, sizes: Tensor) -> Layout:
+    """``rows``, with pieces of the same text in the tokens of all merges for those of a respelled stream.
+
+    ``encoded``: the last stage with all merges, whose ids hold all stages; a respelled stream follows them in
+    ``rows.stream``, and behind it may stand what the model itself wrote. Other pieces stay as they are. ``sizes``:
+    bytes of each id.
+    """
+
+    def before(ids: Tensor) -> Tensor:
+        """Bytes before each of ``ids`` (N,), and all of them (N + 1,)."""
+        return torch.cat([torch.zeros(1, dtype=torch.long), sizes[ids.long()].cumsum(0)])
+
+    (begin, stop), end = encoded.bounds.tolist(), len(encoded.ids)
+    full, here = before(rows.stream[begin:stop]), before(rows.stream[end:])
+    inside = (rows.starts >= end) & (here[(rows.starts - end).clamp(min=0)] < full[-1])
+    first = (rows.starts - end)[inside]
+    starts = torch.searchsorted(full, here[first], right=True) - 1
+    lengths = (torch.searchsorted(full, here[first + rows.lengths[inside]]) - starts).clamp(min=1)
+    moved = rows.starts.masked_scatter(inside, begin + starts)
+    return replace(rows, starts=moved, lengths=rows.lengths.masked_scatter(inside, lengths))
 
 
 def _check_levels(config: ProjectConfig, data: Processed) -> None:
