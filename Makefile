@@ -34,13 +34,16 @@ benchmark: $(STAMP)
 # Kills, starvation and hostile files (docs/trust.md); an hour or more.
 storm: $(STAMP)
 	$(BIN)/python -m tests.storm.storm --trials 200
+	$(BIN)/python -m tests.storm.world
 	$(BIN)/python -m tests.storm.fuzz --inputs 20000
 
 # The tests at the oldest versions that pyproject.toml allows, in an environment of their own.
 floors:
 	$(PYTHON) -m venv .venv-floors
-	grep -oE '"[A-Za-z0-9-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/>=/==/' | sort -u > .venv-floors/floors.txt
-	.venv-floors/bin/python -m pip install --quiet -c .venv-floors/floors.txt -e '.[dev]'
+	.venv-floors/bin/python -m pip install --quiet uv
+	.venv-floors/bin/uv pip compile -q --resolution lowest-direct --extra dev pyproject.toml -o .venv-floors/floors.txt
+	.venv-floors/bin/python -m pip install --quiet -r .venv-floors/floors.txt
+	.venv-floors/bin/python -m pip install --quiet --no-deps -e .
 	.venv-floors/bin/python -m pytest -n auto
 
 # Known weaknesses of the tested versions; asks a server.

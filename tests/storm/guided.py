@@ -93,7 +93,7 @@ class Readers:
         settings = {
             "toml": ProjectConfig.smoke().to_toml().encode(),
             "yaml": b"model:\n  d_model: 64\ntraining: {seed: 3, teachers: [a, b]}\n",
-            "py": b"model = {'d_model': 64}\noverrides = {'training.seed': 1 + 2}\n",
+            "py": b"model = {'d_model': 64}\noverrides = {'training.seed': 3}\n",
         }
         for kind, good in settings.items():
             self.of[f"config.{kind}"] = self._at(f"c.{kind}", lambda path: ProjectConfig.preset(str(path))), [good]
