@@ -238,3 +238,14 @@ def test_a_capital_within_a_sentence_is_a_name_of_the_book() -> None:
     words = KnownWords(["detonation", "Paris"], "en")
     assert words.knows("Paris", within=True) and not words.knows("Detonation", within=True)
     assert words.knows("Detonation", within=False) and not words.knows("Lopez", within=False)
+
+
+def test_a_part_before_an_apostrophe_goes_with_other_words_only_where_elision_does() -> None:
+    english = KnownWords(
+        [f"{head}'{tail}" for head in ("he", "she", "man") for tail in ("s", "d", "ll")] + ["Switzerland"], "xx"
+    )
+    assert english.knows("He’d", within=False) and not english.knows("o'd", within=False)
+    assert not english.knows("He’switzerland", within=False) and not english.begins("he'sw", within=False)
+    french = KnownWords(["l'homme", "l'amour", "l'histoire", "éléphant", "Il"], "xx")
+    assert french.knows("l’éléphant", within=False) and french.begins("l'éléph", within=False)
+    assert not french.knows("il'éléphant", within=False)

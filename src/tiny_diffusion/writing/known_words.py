@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..data.language.word_list import common_words
 from ..data.language.words import folded, is_spaceless, spelled_spans
@@ -35,7 +35,8 @@ class WordList:
 class KnownWords:
     """Knows the words of a book, given in its spelling, and those in common use in its language unless ``only_book``.
 
-    A word with an apostrophe is known if it or both of its parts are: ``man's``, ``l'homme``. A number is known if it
+    A word with an apostrophe is known if it or both of its parts are, and the short one stands on that side of several
+    words: ``man's``, ``l'homme``, but not ``he'switzerland``. A number is known if it
     is in the book, and so is a name, with its capital: a word with a capital in the middle of a sentence (in German
     any noun is). Capitals are those of a sentence's beginning or of all letters, or as the book spells the word.
     """
@@ -43,18 +44,13 @@ class KnownWords:
     def __init__(self, book: Sequence[str], language: str, *, only_book: bool = False) -> None:
         own = {folded(word) for word in book}
         common = frozenset[str]() if only_book else common_words(language)
-        parts = Counter(
-            part
-            for word in (*own, *common)
-            if "'" in word
-            for part in {word.split("'")[0], word.split("'")[-1]}
-            if len(part) <= _PART
-        )
+        halves = {tuple(word.split("'")) for word in (*own, *common) if word.count("'") == 1}
+        tails = _frequent(tail for _, tail in halves)
+        self._tails, self._heads = tails, _frequent(head for head, tail in halves if tail not in tails.words)
         names = WordList({folded(word) for word in book if word[0].isupper()})
         self._spelled = WordList(set(book))
         words = WordList(own | {word for word in common if not any(map(str.isdigit, word))})
         self._of_name = {True: names if language != _NOUNS_ARE_CAPITAL else words, False: words}
-        self._elided = WordList({part for part, uses in parts.items() if uses >= _USES})
         self.letters = defaultdict[int, set[str]](set)
         """Those of the words that are no ASCII, by the first byte of each."""
         for letter in {letter for word in words.words for letter in (*word, *word.upper())}:
@@ -76,13 +72,15 @@ class KnownWords:
         if plain in words.words:
             return True
         head, mark, tail = plain.rpartition("'")
-        elided = self._elided.words
-        return bool(mark) and ((tail in elided and head in words.words) or (head in elided and tail in words.words))
+        return bool(mark) and (
+            (head in words.words and tail in self._tails.words) or (head in self._heads.words and tail in words.words)
+        )
 
     def letters_after(self, start: str) -> set[str]:
         """What may follow ``start``, a beginning without apostrophe, in a known word or an elided part."""
         plain = folded(start)
-        return self._of_name[False].letters_after(plain) | self._elided.letters_after(plain)
+        lists = self._of_name[False], self._heads, self._tails
+        return set[str]().union(*(each.letters_after(plain) for each in lists))
 
     def begins(self, start: str, *, within: bool) -> bool:
         """Whether a known word begins with ``start``, which may end with an apostrophe."""
@@ -91,14 +89,18 @@ class KnownWords:
             return True
         if not has_usual_capitals(start):
             return False
-        if words.begins(plain) or self._elided.begins(plain):
+        if words.begins(plain) or self._heads.begins(plain):
             return True
         head, mark, tail = plain.rpartition("'")
         if not mark:
             return False
-        return (head in words.words and self._elided.begins(tail)) or (
-            head in self._elided.words and words.begins(tail)
-        )
+        return (head in words.words and self._tails.begins(tail)) or (head in self._heads.words and words.begins(tail))
+
+
+def _frequent(parts: Iterable[str]) -> WordList:
+    """The short ones of ``parts`` that come several times."""
+    counts = Counter(part for part in parts if len(part) <= _PART)
+    return WordList({part for part, uses in counts.items() if uses >= _USES})
 
 
 def has_usual_capitals(word: str) -> bool:
