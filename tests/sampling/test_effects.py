@@ -34,7 +34,7 @@ EVALUATION = {
 # Read where gaps are filled and texts rewritten: see below, test_infilling.py and test_rewriting.py.
 FILLING = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite_strength"}
 # Read by other commands only: see test_blind_passages.py and test_score.py.
-ELSEWHERE = {"blind_passages", "blind_words", "surprising_share", "expert"}
+ELSEWHERE = {"blind_passages", "blind_words", "surprising_share", "expert", "long_context"}
 FEW = EvaluationConfig(
     draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2), book_pieces=10,
     novelty_steps=(), temperatures=(), breakdown_draws=1, ppm_order=2, windows=8,

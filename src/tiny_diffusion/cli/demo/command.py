@@ -24,11 +24,11 @@ from ..help import examples
 from ..options import OUTPUTS, PREPARED
 from ..settings import changes, config_flags, resolve
 from ..training.budget import Budget
-from .screen import Places
 
 if TYPE_CHECKING:
     from ...data.artefacts import Processed
     from ...evaluation.result import Report
+    from .screen import Places
 
 TRAINING_SECONDS = 300.0  # a slower machine takes fewer steps in this time, a faster one more
 PATIENCE = 5.0  # seconds within which Project Gutenberg must begin to answer
@@ -58,7 +58,7 @@ def command(ctx: click.Context, book: str | None, folder: str, keep: bool) -> No
     """
     from ...data.artefacts import load_processed
     from .. import prepare
-    from .screen import show
+    from .screen import Places, show
 
     config = resolve(ctx, ProjectConfig.preset("demo"))
     if keep and folder != FOLDER:
@@ -96,7 +96,7 @@ def find_book(given: str | None, folder: Path) -> tuple[str, str]:
     return str(kept), f"{TITLE}, from Project Gutenberg"
 
 
-def _train(config: ProjectConfig, data: "Processed", places: Places, overrides: list[str]) -> None:
+def _train(config: ProjectConfig, data: "Processed", places: "Places", overrides: list[str]) -> None:
     """Train, or continue a training that was stopped."""
     from ...training.run_state import unfinished
     from ..training import job
@@ -111,7 +111,7 @@ def _train(config: ProjectConfig, data: "Processed", places: Places, overrides: 
         job.run(job.Job(config, data, places.processed, places.run, resume, budget=budget, again=again))
 
 
-def _evaluate(config: ProjectConfig, places: Places) -> "Report":
+def _evaluate(config: ProjectConfig, places: "Places") -> "Report":
     """Evaluate and write the report; raises WorldError if the model has learnt nothing."""
     from ...evaluation.curves import read_curves
     from ...evaluation.report.verdict import learnt_nothing

@@ -140,6 +140,8 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
     if settings.expert == "ngram":
         parts[COUNTS] = counting
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
+    if settings.long_context and long_readings(subject):
+        parts[f"{ngrams(max(settings.ngram_orders))}{LEFT}"] = counting
     parts |= {name: times * counting for name, times in READING.items()}
     if not settings.two_sample_words:
         del parts[TWO_SAMPLE]
