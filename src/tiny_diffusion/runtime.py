@@ -3,8 +3,11 @@
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -69,9 +72,31 @@ def compile_errors() -> Iterator[None]:
 _NO_MEMORY = ("out of memory", "can't allocate memory", "could not create a primitive", "can't start new thread")
 
 
+# Address space that kernels, threads and allocators take beside the model. The library of matrix products does not
+# check what it gets: with less than this, some runs end by a segmentation fault (tests.storm.storm, kind "memory").
+_SCRATCH = 512 * 2**20
+
+
+@cache
+def _check_limit() -> None:
+    """Raise WorldError where a limit of this process (``ulimit -v``) leaves less than ``_SCRATCH``; Linux only."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    left = limit - int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    if limit != resource.RLIM_INFINITY and left < _SCRATCH:
+        raise WorldError(
+            f"out of memory: the limit of this process leaves {max(0, left) / 1e9:.2f} GB, and torch needs "
+            f"{_SCRATCH / 1e9:.2f} GB beside the model; raise the limit (ulimit -v)"
+        )
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Raise WorldError where torch says, in one of its ways, that memory is at its end."""
+    """Raise WorldError where torch says in one of its ways that memory is at its end, or a limit leaves too little."""
+    _check_limit()
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's and MPS's have no class of their own

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import SMALL, environment, latest, run
+from tiny_diffusion import runtime
 from tiny_diffusion.errors import WorldError
 from tiny_diffusion.runtime import memory_errors
 
@@ -123,6 +124,16 @@ def test_out_of_memory_says_what_to_lower(text: str) -> None:
         raise RuntimeError(text)
     with pytest.raises(RuntimeError, match="shapes"), memory_errors():
         raise RuntimeError("shapes cannot be multiplied")
+
+
+def test_a_low_limit_of_memory_is_told_before_a_kernel_meets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (0, 0))
+    runtime._check_limit.cache_clear()
+    with pytest.raises(WorldError, match=r"leaves 0\.00 GB.*ulimit -v"), memory_errors():
+        raise AssertionError("the work began")
+    monkeypatch.undo()
+    with memory_errors():  # it is asked again after a refusal
+        pass
 
 
 def test_a_failed_start_leaves_the_last_run_where_it_is(tmp_path: Path, prepared: Path) -> None:
