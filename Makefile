@@ -8,7 +8,7 @@ STAMP = $(VENV)/.installed-$(notdir $(PYTHON))
 PYTEST = $(BIN)/python -m pytest -n auto
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all test-page lint benchmark storm floors audit licences clean
+.PHONY: demo test test-all test-page lint benchmark storm floors lock audit licences clean
 
 demo: $(STAMP)
 	$(BIN)/tiny-diffusion demo$(if $(BOOK), --book "$(BOOK)")
@@ -46,10 +46,16 @@ floors:
 	.venv-floors/bin/python -m pip install --quiet --no-deps -e .
 	.venv-floors/bin/python -m pytest -n auto
 
+# The tested versions with the hash of every file, for all systems.
+lock: $(STAMP)
+	@$(INSTALL) uv
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate -c constraints.txt --extra dev \
+	  pyproject.toml -o requirements.lock
+
 # Known weaknesses of the tested versions; asks a server.
 audit: $(STAMP)
 	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit -r constraints.txt
+	$(BIN)/pip-audit --no-deps --disable-pip -r requirements.lock
 
 licences: $(STAMP)
 	$(BIN)/python scripts/dev/licences.py tensorboard report gif embeddings hub hf cjk
