@@ -249,7 +249,7 @@ class Storm:
 
         def limit() -> dict[int, int]:
             taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            return {resource.RLIMIT_AS: taken + int(10 ** draw.uniform(6, 8.5))}
+            return {resource.RLIMIT_AS: taken + int(10 ** draw.uniform(8, 9.2))}
 
         self._short(draw, "memory", limit, "memory")
 

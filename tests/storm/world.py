@@ -143,7 +143,7 @@ class World:
             for _ in range(6):
                 folder = self.storm.fresh()
                 with_old(folder)
-                limit = {resource.RLIMIT_AS: taken + int(10 ** draw.uniform(6, 8.3))}
+                limit = {resource.RLIMIT_AS: taken + int(10 ** draw.uniform(7.5, 9.2))}
                 self.trials += 1
                 child = Child.start(folder, *self.commands[name], limits=limit)
                 code, said = child.wait(), child.said.read_text()
