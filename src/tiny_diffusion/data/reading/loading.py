@@ -162,8 +162,8 @@ def parse_book(data: bytes, name: str) -> Book:
         blocks, title = fictionbook_blocks(data, name)
         return _of_blocks(blocks, name, "fb2", title)
     if data[:4] == b"PK\x03\x04" or last == ".epub":
-        epub = read_epub(data, name)
-        return _of_blocks(epub.blocks, name, "epub", epub.title, epub.warnings)
+        blocks, title, warnings = read_epub(data, name)
+        return _of_blocks(blocks, name, "epub", title, warnings)
     text, encoding = decode(data, name)
     text = _normalise(text, name)
     if last in (".html", ".htm", ".xhtml") or _HTML.match(text[:2000]):
