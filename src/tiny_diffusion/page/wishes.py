@@ -48,12 +48,6 @@ class Writing(OfText):
         return self
 
 
-def check_length(text: str, page: PageConfig) -> None:
-    """Raise UserError if ``text`` is longer than the page takes."""
-    if len(text) > page.longest_text:
-        raise UserError(f"the text has {len(text):,} characters; the page takes {page.longest_text:,} at most")
-
-
 def settings_of(wish: Writing, own: GenerationConfig, page: PageConfig, *, causal: bool) -> GenerationConfig:
     """The checkpoint's ``own`` settings with those of the wish. Raises UserError for what the page does not allow.
 
