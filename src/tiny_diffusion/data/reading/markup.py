@@ -188,8 +188,5 @@ def _is_line(element: Element) -> bool:
     if element.tag == "span":
         return re.fullmatch(r"(?:i|in|indent|l|line|vers)\d*\w*", element.get("class")) is not None
     stanza = re.search(r"\b(?:stanza|linegroup|line-?block)\b", element.get("class"))
-    return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not _has_blocks(element))
-
-
-def _has_blocks(element: Element) -> bool:
-    return any(isinstance(e, Element) and e.tag in BLOCKS | {"br"} for e in element.elements() if e is not element)
+    lines = any(each.tag in BLOCKS or each.tag == "br" for each in element.elements() if each is not element)
+    return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not lines)
