@@ -21,14 +21,13 @@ from ..show.bands import BANDS, LIMITS
 from ..version import PROGRAM_VERSION
 from .blind import BlindTest, Judgement, NewTest, Rater
 from .door import Door, Guard, refusal
-from .film import MOST_BYTES, Films, animation
 from .line import Event, Line
 from .marks import Book, surprise_events
 from .messages import EventStream, TooLarge, Wish, read_wish
 from .run import REPORT, RunReader
 from .sheet import writing_events
 from .shelf import Shelf
-from .wishes import OfText, Writing
+from .wishes import MOST_FILM_BYTES, Films, OfText, Writing, animation
 
 STATIC = Path(__file__).parent / "static"
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -92,7 +91,7 @@ class Page:
 
     async def animation(self, request: Request) -> Response:
         """Films as a page to keep."""
-        wish = await read_wish(request, Films, self.settings, MOST_BYTES)
+        wish = await read_wish(request, Films, self.settings, MOST_FILM_BYTES)
         return HTMLResponse(await self.aside(partial(animation, wish, self.settings.most_drafts)))
 
     async def run(self, request: Request) -> Response:
