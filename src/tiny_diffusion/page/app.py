@@ -21,7 +21,7 @@ from ..show.bands import BANDS, LIMITS
 from ..version import PROGRAM_VERSION
 from .blind import BlindTest, Judgement, NewTest, Rater
 from .door import Door, Guard, refusal
-from .line import Event, Line
+from .line import Busy, Event, Line
 from .marks import Book, surprise_events
 from .messages import EventStream, TooLarge, Wish, read_wish
 from .run import REPORT, RunReader
@@ -200,6 +200,6 @@ def make_app(page: Page) -> Starlette:
             *(Route(path, answer, methods=["POST"]) for path, answer in post.items()),
         ],
         middleware=[Middleware(Guard, door=page.door)],
-        exception_handlers={UserError: failed(400), TooLarge: failed(413), WorldError: failed(500)},
+        exception_handlers={UserError: failed(400), TooLarge: failed(413), WorldError: failed(500), Busy: failed(503)},
         lifespan=lifespan,
     )

@@ -10,8 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..config import Config, PageConfig
 from ..errors import UserError
-from .door import refusal
-from .line import Busy, Event, Line, Work
+from .line import Event, Line, Work
 from .wishes import OfText
 
 BYTES_OF_CHARACTER = 6  # as JSON may spell it: \u00e9
@@ -71,12 +70,8 @@ class EventStream(Response):
         self.line, self.work = line, work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
-        try:
-            job = self.line.join(self.work)
-        except Busy as busy:
-            await refusal(503, str(busy))(scope, receive, send)
-            return
+        """Send the stream. Raises Busy, before anything is sent, if the line is full."""
+        job = self.line.join(self.work)
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":
