@@ -41,6 +41,7 @@ OPTIONAL = (
     "onnx",
     "mammoth",
     "spacy",
+    "resource",  # not on Windows
 )
 TORCHLESS = ("config", "data")
 

@@ -99,10 +99,9 @@ def warm_start(model: Transformer, config: ProjectConfig, tokenizer: BookTokeniz
     ``start``.
     """
     own, other = config.model.model_dump(), start.config.model.model_dump()
-    changed = [f"model.{key} is {own[key]} and was {other[key]}" for key in own if own[key] != other[key]]
-    changed = [text for text in changed if not text.startswith(tuple(f"model.{key} " for key in NO_SHAPE))]
-    if changed:
-        raise UserError(f"the checkpoint is of another model: {', '.join(changed)}; take the same settings")
+    if changed := [key for key in own if key not in NO_SHAPE and own[key] != other[key]]:
+        told = ", ".join(f"model.{key} is {own[key]} and was {other[key]}" for key in changed)
+        raise UserError(f"the checkpoint is of another model: {told}; take the same settings")
     count = start.tokenizer.ids_of(start.config.model.vocab_level)
     if count > model.vocab_size:
         raise UserError(

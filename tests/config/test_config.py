@@ -342,6 +342,8 @@ def test_reference_has_each_setting_once_with_help() -> None:
     assert by_key["model.d_model"].type == "int >= 8"
     assert by_key["model.d_model"].default == "768"
     assert by_key["training.optimizer"].type == "muon | adamw"
+    assert by_key["training.causal_share"].type == "[float, float]"
+    assert by_key["study.twin_dropouts"].type == "list of float"
     assert by_key["pipeline.difficulty.lexical_rarity"].default == "0.3"
     assert by_key["curriculum.stages[i].epochs"].default == ""
     flat = [row.key for row in rows if "[i]" not in row.key and row.key != "curriculum.stages"]

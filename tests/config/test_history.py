@@ -11,7 +11,7 @@ from tiny_diffusion.checkpoint import load_checkpoint, load_plain, save_plain
 from tiny_diffusion.cli.main import main
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.config.generation_config import Sampler
-from tiny_diffusion.config.history import GONE, SAMPLERS_NOW, Gone, up_to_date
+from tiny_diffusion.config.history import GONE, SAMPLERS_NOW, up_to_date
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.trainer import Trainer
@@ -88,24 +88,17 @@ def test_a_config_file_that_names_a_sampler_that_moved_says_what_to_take(tmp_pat
     assert set(SAMPLERS_NOW.values()) < set(get_args(Sampler)) and not SAMPLERS_NOW.keys() & {*get_args(Sampler)}
 
 
-def test_a_renamed_setting_keeps_its_value() -> None:
-    gone = {
-        "model.width": Gone("0.2.0", now="model.d_model"),
-        "a.b": Gone("0.2.0"),
-        "model.p": Gone("0.2.0", now="x.y"),
-    }
-    saved = {"model": {"width": 64, "p": 1, "n_layers": 2}}
-    assert up_to_date(saved, gone) == {"model": {"d_model": 64, "n_layers": 2}, "x": {"y": 1}}
-    assert saved["model"]["width"] == 64
-    assert up_to_date({"model": "cpu_2m"}, gone) == {"model": "cpu_2m"}
+def test_removed_settings_leave_a_copy() -> None:
+    saved = {"generation": {"threshold": 0.5, "steps": 2}, "model": "cpu_2m", "study": "default"}
+    assert up_to_date(saved) == {"generation": {"steps": 2}, "model": "cpu_2m", "study": "default"}
+    assert saved["generation"] == {"threshold": 0.5, "steps": 2}
 
 
-def test_no_setting_that_is_gone_exists_and_each_new_name_does() -> None:
+def test_no_setting_that_is_gone_exists() -> None:
     default = ProjectConfig.default().to_dict()
-    for key, what in GONE.items():
+    for key in GONE:
         group, name = key.split(".")
         assert name not in default[group]
-        assert what.now is None or what.now.split(".")[1] in default[what.now.split(".")[0]]
 
 
 @pytest.mark.parametrize("writer", ["9.9.0", None])

@@ -17,7 +17,7 @@ from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.exchange.card import card as made_card
+from tiny_diffusion.exchange.folder import card as made_card
 from tiny_diffusion.exchange.folder import read_folder, write_folder
 from tiny_diffusion.exchange.tokens import converted
 from tiny_diffusion.model.autoregressive import next_token_logits

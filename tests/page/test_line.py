@@ -53,8 +53,6 @@ def test_jobs_run_in_turn_and_know_their_place() -> None:
     async def work() -> None:
         line, gate = Line(PageConfig()), threading.Event()
         jobs = [line.join(steps(2, gate)) for _ in range(3)]
-        assert [list(job.events) for job in jobs[1:]][0][-1] == ("queued", {"place": 1})
-        assert jobs[2].events[-1] == ("queued", {"place": 2})
         gate.set()
         found = [await all_of(job) for job in jobs]
         assert found[0] == [("step", {"number": 0}), ("step", {"number": 1})]

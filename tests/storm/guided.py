@@ -41,8 +41,7 @@ with nullcontext() if atheris is None else atheris.instrument_imports(include=OU
     from tiny_diffusion.errors import UserError
     from tiny_diffusion.evaluation.curves import read_curves
     from tiny_diffusion.evaluation.kept import KeptParts
-    from tiny_diffusion.exchange.card import card, read_evaluation
-    from tiny_diffusion.exchange.folder import read_folder, write_folder
+    from tiny_diffusion.exchange.folder import card, read_evaluation, read_folder, write_folder
     from tiny_diffusion.page.run import RunReader
     from tiny_diffusion.page.wishes import Writing, settings_of
     from tiny_diffusion.studies.run_list import find_runs

@@ -30,8 +30,7 @@ from .options import CHECKPOINT
 def command(checkpoint: str, folder: Path, kind: str, evaluation: Path | None) -> None:
     """Write a trained model to a folder that transformers or onnxruntime uses without this program."""
     from ..checkpoint import load_checkpoint
-    from ..exchange.card import read_evaluation
-    from ..exchange.folder import write_folder
+    from ..exchange.folder import read_evaluation, write_folder
     from ..exchange.onnx import write_onnx
 
     if kind == "onnx" and evaluation is not None:

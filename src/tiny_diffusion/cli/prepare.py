@@ -159,7 +159,6 @@ def show(folder: Path, config: ProjectConfig, *, verbose: bool) -> None:
     _show_removed(data.removed)
     if verbose:
         _show_stages(data, config)
-        _show_pairs(data, config)
     order = data.difficulty.combined.argsort(kind="stable").tolist()
     for title, chosen in (("easiest", order), ("hardest", order[::-1])):
         # A sentence that the book repeats is shown once.
@@ -183,33 +182,24 @@ def _show_shelf(data: "Processed") -> None:
     )
 
 
-def _show_pairs(data: "Processed", config: ProjectConfig) -> None:
-    """Say in how many pairs of sentences the evidence comes first, as their stage promises."""
-    from ..data.curriculum import count_argued_pairs
-
-    for stage in config.curriculum.stages:
-        if stage.format != "pairs":
-            continue
-        try:
-            argued, pairs = count_argued_pairs(stage, data.sentences, data.difficulty)
-        except UserError:  # an empty stage ends training, with this message; the book may be meant for other stages
-            continue
-        say(
-            f"stage {stage.name}: in {argued:,} of its {pairs:,} pairs of sentences a connective such as because or "
-            "therefore tells evidence from claim, and the evidence comes first; the others keep the text's order"
-        )
-
-
 def _show_stages(data: "Processed", config: ProjectConfig) -> None:
-    from ..data.curriculum import build_stage
+    """Print how many examples each stage has, and in how many of its pairs the evidence comes first, as promised."""
+    from ..data.curriculum import build_stage, count_argued_pairs
 
     paragraphs = {p.index: list(p.paragraphs) for p in data.passages if p.split == "train"}
-    rows = []
+    rows, told = [], []
     for stage in config.curriculum.stages:
         try:
             count = f"{len(build_stage(stage, data.sentences, data.difficulty, paragraphs)):,}"
-        except UserError as error:
+            if stage.format == "pairs":
+                told.append((stage.name, *count_argued_pairs(stage, data.sentences, data.difficulty)))
+        except UserError as error:  # an empty stage ends training, with this message; the book may be for other stages
             count = str(error)
         low, high = stage.mask_range
         rows.append((stage.name, stage.format, stage.epochs, f"{low:.0%}-{high:.0%}", count))
     print_table(("stage", "format", "epochs", "mask rates", "examples"), rows, f"{len(data.sentences):,} sentences")
+    for name, argued, pairs in told:
+        say(
+            f"stage {name}: in {argued:,} of its {pairs:,} pairs of sentences a connective such as because or "
+            "therefore tells evidence from claim, and the evidence comes first; the others keep the text's order"
+        )

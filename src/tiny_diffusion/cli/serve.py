@@ -60,11 +60,10 @@ def command(
 
     settings = resolve(ctx, ProjectConfig.default()).page
     paths = [Path(path) for path in checkpoints]
-    given = {name: _given(ctx, name) for name in ("checkpoints", "data_dir")}
-    for path in paths if given["checkpoints"] else ():
+    for path in paths if _given(ctx, "checkpoints") else ():
         if not path.exists() and not (path.parent / "logs").is_dir():
             raise UserError(f"no checkpoint at {path}, and no training beside it that could write one")
-    shelf = make_shelf(paths, Path(data_dir), find_device(device), must_match=given["data_dir"])
+    shelf = make_shelf(paths, Path(data_dir), find_device(device), must_match=_given(ctx, "data_dir"))
     blind = BlindTest(Path(answers) if answers else paths[0].parent / "blind_test.sqlite", paths[0], shelf.data_dir)
     door = Door(local=host in (*LOCAL_NAMES, "::1"))
     listening = listen(host, settings.port)

@@ -1,6 +1,6 @@
 """What is measured, and how closely: settings in groups, of which each command takes some."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -79,7 +79,7 @@ class ReportSettings(Config):
     """Lengths n of the n-grams looked up in the training text."""
     copied_sentence_words: int = Field(8, ge=1)
     """Shortest sentence that can count as copied, in words."""
-    novelty_steps: tuple[int, ...] = (8, 32)
+    novelty_steps: tuple[Annotated[int, Field(ge=1)], ...] = (8, 32)
     """Other numbers of denoising steps at which novelty is measured; empty: none."""
     sentence_gap: int = Field(5, ge=2)
     """Distance in sentences at which likeness and the return of names are measured."""
@@ -91,7 +91,7 @@ class ReportSettings(Config):
     """Words in each passage that a classifier tells from held-out passages; 0: no such test."""
     repeat_order: int = Field(4, ge=1)
     """Length of the n-grams that count as repeated within a text."""
-    temperatures: tuple[float, ...] = (0.6, 0.8, 1.0, 1.2)
+    temperatures: tuple[Annotated[float, Field(ge=LEAST_TEMPERATURE)], ...] = (0.6, 0.8, 1.0, 1.2)
     """Temperatures of the frontier of quality and diversity; empty: none."""
     judge_order: int = Field(5, ge=1)
     """Order of the n-gram model that computes generative perplexity."""
@@ -103,20 +103,6 @@ class ReportSettings(Config):
     """Quality threshold: largest Wasserstein distance of sentence lengths, in words."""
     max_copied_words: int = Field(15, ge=1)
     """Quality threshold: longest allowed run of words copied from the book."""
-
-    @field_validator("temperatures")
-    @classmethod
-    def _check_temperatures(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if any(temperature < LEAST_TEMPERATURE for temperature in value):
-            raise ValueError(f"should hold temperatures of {LEAST_TEMPERATURE:g} or more")
-        return value
-
-    @field_validator("novelty_steps")
-    @classmethod
-    def _check_steps(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if any(steps < 1 for steps in value):
-            raise ValueError("should hold numbers of steps of 1 or more")
-        return value
 
     @field_validator("ppm_order")
     @classmethod

@@ -3,7 +3,6 @@
 import copy
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,14 @@ from .overrides import flatten
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Gone:
-    """A removed setting: the version that removed it, its default then, and its present key, if any."""
-
-    since: str
-    default: Any = None
-    now: str | None = None
-
-
-GONE = {
-    "study.twin_patience": Gone("0.1.0"),
-    "generation.entropy_bound": Gone("0.2.0", 2.0),
-    "generation.threshold": Gone("0.2.0", 0.9),
-    "generation.remasking": Gone("0.2.0", 0.1),
-    "generation.planning": Gone("0.2.0", 1.0),
+GONE: dict[str, tuple[str, Any]] = {
+    "study.twin_patience": ("0.1.0", None),
+    "generation.entropy_bound": ("0.2.0", 2.0),
+    "generation.threshold": ("0.2.0", 0.9),
+    "generation.remasking": ("0.2.0", 0.1),
+    "generation.planning": ("0.2.0", 1.0),
 }
+"""Removed settings: the version that removed each, and its default then."""
 SAMPLERS_NOW = {
     "entropy_bounded": "entropy",
     "threshold": "confidence",
@@ -43,26 +34,14 @@ SAMPLERS_NOW = {
 """Samplers that moved to ``examples/more_samplers.py``, and the nearest one that is left."""
 
 
-def up_to_date(data: Mapping[str, Any], gone: Mapping[str, Gone] = GONE) -> dict[str, Any]:
-    """A copy of nested settings without the ones in ``gone``; a renamed one keeps its value.
-
-    Each is logged, unless it had its default: then it changed nothing.
-    """
+def up_to_date(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested settings without removed ones; each is logged, unless its default made it change nothing."""
     result = copy.deepcopy(dict(data))
-    for key, what in gone.items():
-        group, name = _parent(result, key)
-        if group is None or name not in group:
-            continue
-        value = group.pop(name)
-        if what.now is None:
-            if value == what.default:
-                continue
-            log.warning("the setting %s (%s) is gone since version %s and was left out", key, value, what.since)
-            continue
-        target, new = _parent(result, what.now, create=True)
-        assert target is not None
-        target.setdefault(new, value)
-        log.warning("the setting %s is called %s since version %s", key, what.now, what.since)
+    for key, (since, default) in GONE.items():
+        section, _, name = key.partition(".")
+        group = result.get(section)  # in a config file it may be the name of a preset
+        if isinstance(group, dict) and name in group and (value := group.pop(name)) != default:
+            log.warning("the setting %s (%s) is gone since version %s and was left out", key, value, since)
     return result
 
 
@@ -88,17 +67,6 @@ def _moved_samplers(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         name = leaves.get(key)
         if name in SAMPLERS_NOW:
             yield key, name, SAMPLERS_NOW[name]
-
-
-def _parent(data: dict[str, Any], key: str, create: bool = False) -> tuple[dict[str, Any] | None, str]:
-    """The group that holds a dotted ``key``, or None, and the key's last part."""
-    *groups, name = key.split(".")
-    node: Any = data
-    for group in groups:
-        node = node.setdefault(group, {}) if create else node.get(group)
-        if not isinstance(node, dict):
-            return None, name
-    return node, name
 
 
 def check_known(cls: type[BaseModel], data: Mapping[str, Any], path: Path, written_by: str | None) -> None:

@@ -51,10 +51,7 @@ def all_keys(cls: type[BaseModel], prefix: tuple[Token, ...] = ()) -> Iterator[t
 
 def unknown_key(root: type[BaseModel], tokens: tuple[Token, ...]) -> str:
     """One line about the unknown key ``tokens`` of ``root``, with the nearest key that exists."""
-    parent: Any = root
-    for token in tokens[:-1]:
-        parent = child_annotation(parent, token)
-    known = list(parent.model_fields)
+    known = list(_annotation(root, tokens[:-1]).model_fields)
     leaf = str(tokens[-1])
     near = [join_key((*tokens[:-1], name)) for name in get_close_matches(leaf, known, n=1, cutoff=0.7)]
     if not near:
@@ -129,9 +126,7 @@ def _annotation(root: Any, tokens: tuple[Token, ...]) -> Any:
 
 
 def _meaning(root: type[BaseModel], tokens: tuple[Token, ...]) -> str:
-    """The description of a field, to explain what is missing."""
-    if not tokens or not isinstance(tokens[-1], str):
-        return ""
+    """The description of a field, to explain what is missing; empty for an item of a list."""
     group = _annotation(root, tokens[:-1])
     field = group.model_fields.get(tokens[-1]) if is_group(group) else None
     return f" ({field.description.rstrip('.')})" if field is not None and field.description else ""

@@ -113,14 +113,7 @@ class ModelConfig(Config):
     def cpu_10m(cls) -> Self:
         """About 10M parameters; with less dropout the model memorises one book (docs/results.md)."""
         return cls(
-            d_model=384,
-            n_layers=6,
-            d_ff=896,
-            context=256,
-            vocab_level=3,
-            dropout=0.25,
-            qk_norm=True,
-            controls=True,
+            d_model=384, n_layers=6, d_ff=896, context=256, vocab_level=3, dropout=0.25, qk_norm=True, controls=True
         )
 
     @classmethod

@@ -82,7 +82,8 @@ def _set(root: type[BaseModel], data: dict[str, Any], tokens: tuple[Token, ...],
         if isinstance(value, Mapping):
             _set_all(root, data, tokens, value)
             return
-    node[tokens[-1]] = read_value(annotation, value)
+    # A field of text takes a text unchanged; for all others it is JSON if it can be.
+    node[tokens[-1]] = _from_json(value) if isinstance(value, str) and annotation is not str else value
 
 
 def _child(root: type[BaseModel], annotation: Any, node: Any, path: tuple[Token, ...]) -> Any:
@@ -116,13 +117,6 @@ def _read_group(cls: type[BaseModel], key: str, value: Any) -> Any:
             return parsed
     named = f"the name of a preset ({', '.join(presets)}) or " if presets else ""
     raise UserError(f"{key}={show_value(value)} should be {named}a group of settings such as {{...}}")
-
-
-def read_value(annotation: Any, value: Any) -> Any:
-    """Read a text by the field's type: text fields take it unchanged, all others as JSON if it is JSON."""
-    if not isinstance(value, str) or annotation is str:
-        return value
-    return _from_json(value)
 
 
 def _from_json(text: str) -> Any:

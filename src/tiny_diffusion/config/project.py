@@ -23,8 +23,8 @@ from .pipeline_config import GPT2_TOKENS, LEVEL_SIZES, NUM_RESERVED, PipelineCon
 from .study_config import StudyConfig
 from .training_config import TrainingConfig
 
-READINGS = {"model.causal": "autoregressive", "model.dual": "dual"}
-"""Settings of the network, and the objective that needs each of them; every other objective needs it off."""
+READINGS = {"causal": "autoregressive", "dual": "dual"}
+"""Settings of the model, and the objective that needs each of them; every other objective needs it off."""
 
 
 class ProjectConfig(Config):
@@ -50,13 +50,11 @@ class ProjectConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> Self:
         objective = self.training.objective
-        for key, of_objective in READINGS.items():
+        for name, of_objective in READINGS.items():
             needed = objective == of_objective
-            if getattr(self.model, key.removeprefix("model.")) != needed:
-                raise ValueError(
-                    f"training.objective={objective} needs {key}={str(needed).lower()}, but "
-                    f"{key}={str(not needed).lower()}"
-                )
+            if getattr(self.model, name) != needed:
+                now, other = str(needed).lower(), str(not needed).lower()
+                raise ValueError(f"training.objective={objective} needs model.{name}={now}, but model.{name}={other}")
         if self.pipeline.tokenizer == "gpt2" and self.pipeline.vocab_size > GPT2_TOKENS:
             raise ValueError(
                 f"pipeline.vocab_size={self.pipeline.vocab_size} is above GPT-2's {GPT2_TOKENS} tokens "
@@ -205,10 +203,9 @@ class ProjectConfig(Config):
     def _changed(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """``to_dict`` with ``changes``; what the network reads follows ``training.objective`` unless it is given."""
         data = apply_overrides(type(self), self.to_dict(), changes)
-        given = READINGS.keys() & flatten(dict(changes)).keys()
+        given = {f"model.{name}" for name in READINGS} & flatten(dict(changes)).keys()
         if not given and not isinstance(changes.get("model"), ModelConfig):
-            for key, objective in READINGS.items():
-                data["model"][key.removeprefix("model.")] = data["training"]["objective"] == objective
+            data["model"] |= {name: data["training"]["objective"] == objective for name, objective in READINGS.items()}
         return data
 
     def differences(self, other: "ProjectConfig") -> dict[str, tuple[Any, Any]]:

@@ -1,7 +1,7 @@
 """The settings as a table, for ``--help`` and for the documentation."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -86,4 +86,6 @@ def _annotation_text(annotation: Any) -> str:
         if len(args) == 2 and args[1] is Ellipsis:
             return f"list of {_annotation_text(args[0])}"
         return "[" + ", ".join(_annotation_text(arg) for arg in args) + "]"
+    if get_origin(annotation) is Annotated:  # an item of a list, with bounds of its own
+        return _annotation_text(get_args(annotation)[0])
     return str(getattr(annotation, "__name__", annotation))

@@ -1,6 +1,6 @@
 """What the studies of many runs try."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -20,9 +20,9 @@ class StudyConfig(Config):
     """Compute of each schedule in ablation, in epochs of paragraphs."""
     twin_epochs: tuple[int, ...] = Field((6, 12, 24), min_length=1)
     """Epochs of training in the twin's sweep."""
-    twin_dropouts: tuple[float, ...] = Field((0.0, 0.1), min_length=1)
+    twin_dropouts: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field((0.0, 0.1), min_length=1)
     """Dropout rates in the twin's sweep."""
-    twin_weight_decays: tuple[float, ...] = Field((0.1,), min_length=1)
+    twin_weight_decays: tuple[Annotated[float, Field(ge=0)], ...] = Field((0.1,), min_length=1)
     """Weight decays in the twin's sweep."""
 
     @model_validator(mode="after")
@@ -31,10 +31,6 @@ class StudyConfig(Config):
             value = getattr(self, name)
             if value[0] < 1 or any(b <= a for a, b in zip(value, value[1:], strict=False)):
                 raise ValueError(f"{name}={list(value)} must rise from 1 or more, such as [5, 10, 20]")
-        if not all(0 <= rate < 1 for rate in self.twin_dropouts):
-            raise ValueError(f"twin_dropouts={list(self.twin_dropouts)} must lie in [0, 1)")
-        if min(self.twin_weight_decays) < 0:
-            raise ValueError(f"twin_weight_decays={list(self.twin_weight_decays)} must not be negative")
         for name in ("sizes", "twin_dropouts", "twin_weight_decays"):
             value = getattr(self, name)
             if len(set(value)) < len(value):

@@ -1,9 +1,11 @@
 """A checkpoint as a folder that the transformers library loads, and back."""
 
 import json
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -14,11 +16,17 @@ from ..data.tokenizer import BOS, END, NUM_RESERVED, PAD
 from ..errors import UserError
 from ..files import write_together
 from ..version import PROGRAM_VERSION
-from .card import card
 from .tokens import as_json, positions, tokenizer_files
 
 CODE = "modeling_tiny_diffusion"
 _CLASSES = {"masked": ("MaskedLM",), "causal": ("CausalLM",), "dual": ("MaskedLM", "CausalLM")}
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
 
 
 def write_folder(folder: Path, checkpoint: Checkpoint, evaluation: dict[str, Any] | None = None) -> None:
@@ -59,9 +67,7 @@ def read_folder(folder: Path) -> Checkpoint:
 def model_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """What ``config.json`` holds: the shape under the library's names, and all that a checkpoint has beside weights."""
     shape, reading = checkpoint.config.model, reading_of(checkpoint.config.model)
-    starts = [0]
-    for levels in CONTROLS.values():
-        starts.append(starts[-1] + len(levels))
+    starts = list(accumulate(map(len, CONTROLS.values()), initial=0))
     return {
         "model_type": "tiny_diffusion",
         "architectures": [f"TinyDiffusionFor{kind}" for kind in _CLASSES[reading]],
@@ -111,6 +117,38 @@ def generation_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "pad_token_id": PAD,
         "eos_token_id": END if checkpoint.ends else None,
     }
+
+
+def read_evaluation(path: Path) -> dict[str, Any]:
+    """The report that ``tiny-diffusion evaluate`` wrote; raises UserError if the file is not one."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"no evaluation at {path}; tiny-diffusion evaluate writes one") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(report, dict) or not {"source", "split", "windows", "window_tokens", "likelihood"} <= set(report):
+        raise UserError(f"{path} is not the report of one checkpoint by tiny-diffusion evaluate")
+    return report
+
+
+def card(name: str, checkpoint: Checkpoint, report: dict[str, Any] | None) -> str:
+    """The card as Markdown with a YAML head; ``report`` is what ``read_evaluation`` gives."""
+    shape = checkpoint.config.model
+    return _TEMPLATES.get_template("card.md.j2").render(
+        name=name,
+        shape=shape,
+        objective=checkpoint.config.training.objective,
+        parameters=sum(weight.numel() for weight in checkpoint.weights.values()),
+        tokens=checkpoint.tokenizer.level_size(shape.vocab_level),
+        source=checkpoint.meta.get("source", "one book"),
+        language=checkpoint.meta.get("language", ""),
+        validation=checkpoint.meta.get("validation_bits_per_byte"),
+        shelf=checkpoint.shelf,
+        marks=checkpoint.marks,
+        ends=checkpoint.ends,
+        report=report,
+    )
 
 
 def reading_of(shape: ModelConfig) -> str:

@@ -261,11 +261,7 @@ class TinyDiffusionForCausalLM(TinyDiffusionModel, GenerationMixin):
         return CausalLMOutput(loss=loss, logits=logits)
 
     def prepare_inputs_for_generation(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        controls: Tensor | None = None,
-        **_: Any,
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, controls: Tensor | None = None, **_: Any
     ) -> dict[str, Any]:
         """The whole row, or ``<bos>`` and the last tokens that fit into the context."""
         most = self.config.max_position_embeddings

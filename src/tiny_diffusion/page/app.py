@@ -1,7 +1,7 @@
 """The routes of the page."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,13 @@ from ..show.bands import BANDS, LIMITS
 from ..version import PROGRAM_VERSION
 from .blind import BlindTest, Judgement, NewTest, Rater
 from .door import Door, Guard, refusal
-from .film import MOST_BYTES, Films, animation
-from .line import Line
+from .line import Busy, Event, Line
 from .marks import Book, surprise_events
-from .messages import EventStream, TooLarge, read_wish
+from .messages import EventStream, TooLarge, Wish, read_wish
 from .run import REPORT, RunReader
 from .sheet import writing_events
 from .shelf import Shelf
-from .wishes import OfText, Writing, check_length
+from .wishes import MOST_FILM_BYTES, Films, OfText, Writing, animation
 
 STATIC = Path(__file__).parent / "static"
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -42,6 +41,7 @@ SHOWN_LIMITS = ("longest_text", "most_tokens", "most_drafts", "most_passages")
 THREADS = 4  # for short requests, beside the one that writes
 
 Answer = TypeVar("Answer")
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Page:
@@ -89,29 +89,9 @@ class Page:
             }
         )
 
-    async def write(self, request: Request) -> Response:
-        """Continue, fill or rewrite, as a stream of events."""
-        wish = await read_wish(request, Writing, self.settings)
-        check_length(wish.text, self.settings)
-        return EventStream(self.line, lambda: writing_events(self.shelf.volume(wish.model), wish, self.settings))
-
-    async def surprise(self, request: Request) -> Response:
-        """How surprising each word of a text is, as a stream of events."""
-        wish = await read_wish(request, OfText, self.settings)
-        check_length(wish.text, self.settings)
-        return EventStream(self.line, lambda: surprise_events(self.shelf.volume(wish.model), wish.text))
-
-    async def copies(self, request: Request) -> Response:
-        """The runs of a text that stand in the book."""
-        wish = await read_wish(request, OfText, self.settings)
-        check_length(wish.text, self.settings)
-        if self.book is None:
-            raise UserError("copied runs need the prepared book: give serve its --data-dir")
-        return JSONResponse({"copied": await self.aside(partial(self.book.copied, wish.text))})
-
     async def animation(self, request: Request) -> Response:
         """Films as a page to keep."""
-        wish = await read_wish(request, Films, self.settings, MOST_BYTES)
+        wish = await read_wish(request, Films, self.settings, MOST_FILM_BYTES)
         return HTMLResponse(await self.aside(partial(animation, wish, self.settings.most_drafts)))
 
     async def run(self, request: Request) -> Response:
@@ -126,39 +106,55 @@ class Page:
             return refusal(404, "there is no report yet: tiny-diffusion evaluate writes it")
         return HTMLResponse(await self.aside(path.read_bytes), headers={"content-security-policy": REPORT_POLICY})
 
-    async def about_test(self, request: Request) -> Response:
-        """The blind test, and who takes it."""
-        return JSONResponse(await self.aside(self.blind.about))
-
-    async def begin(self, request: Request) -> Response:
-        """Begin a blind test, as a stream of events."""
-        wish = await read_wish(request, NewTest, self.settings)
-        return EventStream(self.line, lambda: self.blind.begin(wish, self.shelf, self.settings))
-
-    async def join(self, request: Request) -> Response:
-        """Let a rater begin or go on."""
-        return await self._judged(self.blind.join, await read_wish(request, Rater, self.settings))
-
-    async def judge(self, request: Request) -> Response:
-        """Store a rater's answer."""
-        return await self._judged(self.blind.judge, await read_wish(request, Judgement, self.settings))
-
-    async def undo(self, request: Request) -> Response:
-        """Take a rater's last answer back."""
-        return await self._judged(self.blind.undo, await read_wish(request, Rater, self.settings))
-
-    async def results(self, request: Request) -> Response:
-        """The figures of the blind test."""
-        return JSONResponse(await self.aside(self.blind.results))
-
     async def invite(self, request: Request) -> Response:
         """A link for another browser, which opens once."""
         if self.door.local:
             raise UserError("this page can be reached from this machine only; start serve with --host for others")
         return JSONResponse({"link": f"{request.url.scheme}://{request.url.netloc}/?token={self.door.invite()}"})
 
-    async def _judged(self, act: Callable[[Any], dict[str, Any]], wish: Rater) -> Response:
-        return JSONResponse(await self.aside(partial(act, wish)))
+    def told(self, look: Callable[[], Any]) -> Endpoint:
+        """A route that tells what ``look`` finds."""
+
+        async def answer(request: Request) -> Response:
+            return JSONResponse(await self.aside(look))
+
+        return answer
+
+    def done(self, kind: type[Wish], act: Callable[[Wish], Any]) -> Endpoint:
+        """A route that does what a wish of this ``kind`` asks, and answers with what ``act`` returns."""
+
+        async def answer(request: Request) -> Response:
+            wish = await read_wish(request, kind, self.settings)
+            return JSONResponse(await self.aside(partial(act, wish)))
+
+        return answer
+
+    def streamed(self, kind: type[Wish], work: Callable[[Wish], Generator[Event, None, None]]) -> Endpoint:
+        """A route that answers a wish of this ``kind`` with the events of its ``work``, as they come."""
+
+        async def answer(request: Request) -> Response:
+            wish = await read_wish(request, kind, self.settings)
+            return EventStream(self.line, lambda: work(wish))
+
+        return answer
+
+    def written(self, wish: Writing) -> Generator[Event, None, None]:
+        """The events of continuing, filling or rewriting."""
+        return writing_events(self.shelf.volume(wish.model), wish, self.settings)
+
+    def surprise(self, wish: OfText) -> Generator[Event, None, None]:
+        """How surprising each word of a text is, as events."""
+        return surprise_events(self.shelf.volume(wish.model), wish.text)
+
+    def copies(self, wish: OfText) -> dict[str, Any]:
+        """The runs of a text that stand in the book."""
+        if self.book is None:
+            raise UserError("copied runs need the prepared book: give serve its --data-dir")
+        return {"copied": self.book.copied(wish.text)}
+
+    def begin(self, wish: NewTest) -> Generator[Event, None, None]:
+        """Begin a blind test, as events."""
+        return self.blind.begin(wish, self.shelf, self.settings)
 
     def _run(self, request: Request) -> RunReader:
         number = request.path_params["number"]
@@ -186,14 +182,17 @@ def make_app(page: Page) -> Starlette:
     def failed(status: int) -> Callable[[Request, Exception], Response]:
         return lambda request, error: refusal(status, str(error))
 
+    blind = page.blind
     get = {
         "/": page.home, "/static/{name}": page.file, "/api/start": page.start, "/api/runs/{number:int}": page.run,
-        "/runs/{number:int}/report": page.report, "/api/blind": page.about_test, "/api/blind/results": page.results,
+        "/runs/{number:int}/report": page.report, "/api/blind": page.told(blind.about),
+        "/api/blind/results": page.told(blind.results),
     }  # fmt: skip
     post = {
-        "/api/write": page.write, "/api/surprise": page.surprise, "/api/copies": page.copies,
-        "/api/animation": page.animation, "/api/blind/begin": page.begin, "/api/blind/join": page.join,
-        "/api/blind/judge": page.judge, "/api/blind/undo": page.undo, "/api/invite": page.invite,
+        "/api/write": page.streamed(Writing, page.written), "/api/surprise": page.streamed(OfText, page.surprise),
+        "/api/copies": page.done(OfText, page.copies), "/api/animation": page.animation, "/api/invite": page.invite,
+        "/api/blind/begin": page.streamed(NewTest, page.begin), "/api/blind/join": page.done(Rater, blind.join),
+        "/api/blind/judge": page.done(Judgement, blind.judge), "/api/blind/undo": page.done(Rater, blind.undo),
     }  # fmt: skip
     return Starlette(
         routes=[
@@ -201,6 +200,6 @@ def make_app(page: Page) -> Starlette:
             *(Route(path, answer, methods=["POST"]) for path, answer in post.items()),
         ],
         middleware=[Middleware(Guard, door=page.door)],
-        exception_handlers={UserError: failed(400), TooLarge: failed(413), WorldError: failed(500)},
+        exception_handlers={UserError: failed(400), TooLarge: failed(413), WorldError: failed(500), Busy: failed(503)},
         lifespan=lifespan,
     )

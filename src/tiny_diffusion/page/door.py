@@ -2,10 +2,9 @@
 
 import secrets
 from collections import deque
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,24 +73,24 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._answer(scope, Headers(scope=scope))
+        answer = self._answer(Request(scope))
         await (self.app if answer is None else answer)(scope, receive, with_headers)
 
-    def _answer(self, scope: Scope, headers: Headers) -> Response | None:
+    def _answer(self, request: Request) -> Response | None:
         """The answer to a request that goes no further; None lets it pass."""
+        headers = request.headers
         host = headers.get("host", "")
         if self.door.local:
             if host.rpartition(":")[0] not in LOCAL and host not in LOCAL:
                 return refusal(403, "this page answers under the name of this machine only, such as 127.0.0.1")
-        elif not self.door.knows(_cookie(headers)):
-            token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-            cookie = self.door.enter(token) if scope["path"] == "/" else None
+        elif not self.door.knows(request.cookies.get(COOKIE, "")):
+            cookie = self.door.enter(request.query_params.get("token", "")) if request.scope["path"] == "/" else None
             if cookie is None:
                 return refusal(401, "this link has been used, or is not known; ask for a new one")
             answer = RedirectResponse("/", status_code=303)  # the token leaves the address
             answer.set_cookie(COOKIE, cookie, httponly=True, samesite="strict")
             return answer
-        if scope["method"] == "POST":
+        if request.method == "POST":
             if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 return refusal(415, "send JSON")
             if headers.get("origin", f"http://{host}").partition("://")[2] != host:
@@ -102,11 +101,3 @@ class Guard:
 def refusal(status: int, message: str) -> Response:
     """An answer that says in one line why there is no other."""
     return JSONResponse({"message": message}, status)
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""

@@ -25,36 +25,27 @@ class Busy(UserError):
 
 
 class Job:
-    """A wish, and the events that its reader has not taken yet. Everything but ``left`` belongs to the event loop."""
+    """A wish, and the events that its reader has not taken yet; None is behind the last.
+
+    Everything but ``left`` belongs to the event loop.
+    """
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self.events: deque[Event] = deque()
-        self.news = asyncio.Event()
-        self.ended = False
+        self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self.left = threading.Event()
-
-    def add(self, event: Event) -> None:
-        """Give the reader another event."""
-        self.events.append(event)
-        self.news.set()
-
-    def end(self) -> None:
-        """Tell the reader that no event follows."""
-        self.ended = True
-        self.news.set()
 
     async def stream(self, beat: float) -> AsyncIterator[Event | None]:
         """Each event as it comes, and None whenever none has come for ``beat`` seconds."""
-        while self.events or not self.ended:
-            if self.events:
-                yield self.events.popleft()
-                continue
-            self.news.clear()
+        while True:
             try:
-                await asyncio.wait_for(self.news.wait(), beat)
+                event = await asyncio.wait_for(self.events.get(), beat)
             except TimeoutError:
                 yield None
+                continue
+            if event is None:
+                return
+            yield event
 
 
 class Line:
@@ -105,15 +96,16 @@ class Line:
 
     def _tell_places(self) -> None:
         for place, job in enumerate(self._waiting, start=1):
-            job.add(("queued", {"place": place}))
+            job.events.put_nowait(("queued", {"place": place}))
 
     def _finish(self, job: Job, done: "asyncio.Future[None]") -> None:
         self._running = None
         error = None if done.cancelled() else done.exception()
         if error is not None:  # a fault of ours: the log has the traceback, and the user a line
             _LOG.error("a request failed", exc_info=error)
-            job.add(("failed", {"message": f"the program failed ({type(error).__name__}); its terminal says more"}))
-        job.end()
+            message = f"the program failed ({type(error).__name__}); its terminal says more"
+            job.events.put_nowait(("failed", {"message": message}))
+        job.events.put_nowait(None)
         if not self._closed:
             self._advance()
 
@@ -125,8 +117,8 @@ class Line:
                 for event in events:
                     if job.left.is_set():
                         return
-                    loop.call_soon_threadsafe(job.add, event)
+                    loop.call_soon_threadsafe(job.events.put_nowait, event)
                     if time.monotonic() - began > most:
                         raise UserError(f"stopped after {most:g} seconds (page.most_seconds): ask for less")
         except (UserError, WorldError) as error:
-            loop.call_soon_threadsafe(job.add, ("failed", {"message": str(error)}))
+            loop.call_soon_threadsafe(job.events.put_nowait, ("failed", {"message": str(error)}))

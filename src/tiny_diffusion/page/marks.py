@@ -70,13 +70,6 @@ class Book:
                 continue
             end = start + words
             owner, excerpt = self.index.passage(int(match.place[start]), words, MARGIN)
-            found.append(
-                {
-                    "start": spans[start][0],
-                    "end": spans[end - 1][1],
-                    "words": words,
-                    "place": round(self.places[owner], 4),
-                    "excerpt": excerpt,
-                }
-            )
+            place, run = round(self.places[owner], 4), {"start": spans[start][0], "end": spans[end - 1][1]}
+            found.append({**run, "words": words, "place": place, "excerpt": excerpt})
         return found

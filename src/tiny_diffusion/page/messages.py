@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from ..config import Config, PageConfig
 from ..errors import UserError
-from .door import refusal
-from .line import Busy, Event, Line, Work
+from .line import Event, Line, Work
+from .wishes import OfText
 
 BYTES_OF_CHARACTER = 6  # as JSON may spell it: \u00e9
 BESIDE_TEXT = 20_000  # bytes of a body beside its text
@@ -24,30 +24,31 @@ class TooLarge(UserError):
     """A body has more bytes than the page takes."""
 
 
-async def read_body(request: Request, most: int, patience: float) -> bytes:
-    """The body of a request. Raises TooLarge above ``most`` bytes, and UserError if it takes too long to come."""
+async def read_wish(request: Request, kind: type[Wish], settings: PageConfig, most: int | None = None) -> Wish:
+    """The body of a request, of ``most`` bytes, as a wish of its ``kind``.
+
+    Raises UserError for what is no such wish, for a text longer than the page takes, and for a body that takes too long
+    to come; TooLarge for one of more bytes.
+    """
+    limit = BYTES_OF_CHARACTER * settings.longest_text + BESIDE_TEXT if most is None else most
     body = b""
-    with anyio.move_on_after(patience) as waiting:
+    with anyio.move_on_after(settings.patience) as waiting:
         async for part in request.stream():
             body += part
-            if len(body) > most:
-                raise TooLarge(f"the request has more than {most:,} bytes")
+            if len(body) > limit:
+                raise TooLarge(f"the request has more than {limit:,} bytes")
     if waiting.cancelled_caught:
         raise UserError("the request came too slowly")
-    return body
-
-
-async def read_wish(request: Request, kind: type[Wish], settings: PageConfig, most: int | None = None) -> Wish:
-    """The body of a request as a wish of its ``kind``. Raises UserError for what is no such wish."""
-    limit = BYTES_OF_CHARACTER * settings.longest_text + BESIDE_TEXT if most is None else most
-    body = await read_body(request, limit, settings.patience)
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise UserError("the request is no JSON") from error
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise UserError("the request should be a JSON object")
-    return kind(**data)
+    wish = kind(**data)
+    if isinstance(wish, OfText) and len(wish.text) > settings.longest_text:
+        raise UserError(f"the text has {len(wish.text):,} characters; the page takes {settings.longest_text:,} at most")
+    return wish
 
 
 def encoded(event: Event) -> bytes:
@@ -69,12 +70,8 @@ class EventStream(Response):
         self.line, self.work = line, work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
-        try:
-            job = self.line.join(self.work)
-        except Busy as busy:
-            await refusal(503, str(busy))(scope, receive, send)
-            return
+        """Send the stream. Raises Busy, before anything is sent, if the line is full."""
+        job = self.line.join(self.work)
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":

@@ -8,6 +8,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 MOST_POINTS = 600  # of a curve; beyond it, neighbours are joined
 WINDOW = 50  # steps whose pace gives the time left
 KEPT_SAMPLES = 5
@@ -16,26 +18,7 @@ MOST_READ = 8_000_000  # bytes of the log in one look
 REPORT = "report.html"
 
 
-class Curve:
-    """Points (step, value) of a curve that grows; with more than MOST_POINTS, each is the mean of several."""
-
-    def __init__(self) -> None:
-        self.points: list[tuple[float, float]] = []
-        self._size = 1
-        self._open: list[tuple[float, float]] = []
-
-    def add(self, step: int, value: float) -> None:
-        """Add a value, unless it is not finite."""
-        if not math.isfinite(value):
-            return
-        self._open.append((step, value))
-        if len(self._open) < self._size:
-            return
-        self.points.append(_mean(self._open))
-        self._open = []
-        if len(self.points) > MOST_POINTS:
-            self._size *= 2
-            self.points = [_mean(self.points[i : i + 2]) for i in range(0, len(self.points), 2)]
+Points = list[tuple[float, float]]
 
 
 class RunReader:
@@ -47,7 +30,8 @@ class RunReader:
 
     def _begin(self) -> None:
         self._at, self._file = 0, -1
-        self.loss, self.bits = Curve(), Curve()
+        self.loss: Points = []
+        self.bits: Points = []
         self.last: dict[str, Any] = {}
         self.finished: dict[str, Any] | None = None
         self.samples: deque[dict[str, Any]] = deque(maxlen=KEPT_SAMPLES)
@@ -71,8 +55,8 @@ class RunReader:
             "stage": self.last.get("stage_name"),
             "epoch": self.last.get("epoch"),
             "seconds_left": self._seconds_left(),
-            "loss": self.loss.points,
-            "bits_per_byte": self.bits.points,
+            "loss": thinned(self.loss),
+            "bits_per_byte": thinned(self.bits),
             "samples": list(self.samples),
             "damaged": self.damaged,
             "report": (self.folder / REPORT).is_file(),
@@ -96,21 +80,28 @@ class RunReader:
         for line in whole.split(b"\n")[:-1]:
             try:
                 self._add(json.loads(line))
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 self.damaged += 1
 
     def _add(self, row: dict[str, Any]) -> None:
         kind, self._heard = row["event"], float(row["time"])
         if kind == "StepDone":
-            self.loss.add(int(row["step"]), float(row["loss"]))
+            self._point(self.loss, row, "loss")
             self._times.append((int(row["step"]), self._heard))
             self.last, self.finished = row, None
         elif kind == "Validated":
-            self.bits.add(int(row["step"]), float(row["bits_per_byte"]))
+            self._point(self.bits, row, "bits_per_byte")
         elif kind == "Sampled":
             self.samples.append({"step": int(row["step"]), "text": str(row["text"])})
         elif kind == "Finished":
             self.finished = row
+
+    @staticmethod
+    def _point(curve: Points, row: dict[str, Any], name: str) -> None:
+        """Add the figure of that ``name`` to a curve, unless it is not finite."""
+        step, value = float(int(row["step"])), float(row[name])
+        if math.isfinite(value):
+            curve.append((step, value))
 
     def _pace(self) -> float:
         """Seconds of a step, by the last ones, with validation and saving; nan if it is not known."""
@@ -144,6 +135,7 @@ class RunReader:
         }
 
 
-def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
-    steps, values = zip(*points, strict=True)
-    return sum(steps) / len(points), sum(values) / len(points)
+def thinned(points: Points) -> Points:
+    """Points (step, value) of a curve; of more than MOST_POINTS, each is the mean of neighbours."""
+    parts = np.array_split(np.array(points), min(MOST_POINTS, len(points))) if points else []
+    return [(float(step), float(value)) for step, value in (part.mean(0) for part in parts)]

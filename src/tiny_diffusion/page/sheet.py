@@ -6,7 +6,6 @@ for each moment of each draft; ``draft`` for each finished text; ``done``. ``fai
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..config import PageConfig
@@ -22,23 +21,13 @@ from .wishes import Writing, around, settings_of, shortened
 ShownPiece = list[Any]
 
 
-@dataclass(frozen=True)
-class Task:
-    """A run, and how many characters of the wish's text it leaves alone at both ends."""
-
-    run: Run
-    head: int
-    tail: int
-    drafts: int
-
-
 def writing_events(volume: Volume, wish: Writing, page: PageConfig) -> Generator[Event, None, None]:
     """The events of a wish."""
-    task = begin(volume, wish, page)
+    run, head, tail, drafts = begin(volume, wish, page)
     tokenizer = volume.writer.tokenizer
-    yield "start", {"head": task.head, "tail": task.tail, "drafts": task.drafts}
-    recording = Recording(task.run)
-    followers = [Follower(tokenizer, number) for number in range(task.drafts)]
+    yield "start", {"head": head, "tail": tail, "drafts": drafts}
+    recording = Recording(run)
+    followers = [Follower(tokenizer, number) for number in range(drafts)]
     shown: list[Sequence[ShownPiece]] = [[] for _ in followers]
     for state in recording:
         for number, follower in enumerate(followers):
@@ -48,24 +37,25 @@ def writing_events(volume: Volume, wish: Writing, page: PageConfig) -> Generator
                 shown[number] = pieces
     for text in recording.texts:
         frames = film(recording.states, text, tokenizer)
-        yield (
-            "draft",
-            {
-                "draft": text.sample - 1,
-                "text": text.text,
-                "pieces": [shown_piece(piece) for piece in frames[-1].pieces],
-                "film": encode(frames),
-                "steps": text.steps,
-                "longest_copied_words": text.longest_copied_words,
-            },
-        )
+        draft = {
+            "draft": text.sample - 1,
+            "text": text.text,
+            "pieces": [shown_piece(piece) for piece in frames[-1].pieces],
+            "film": encode(frames),
+            "steps": text.steps,
+            "longest_copied_words": text.longest_copied_words,
+        }
+        yield "draft", draft
     if recording.refused is not None:
         raise recording.refused
     yield "done", {}
 
 
-def begin(volume: Volume, wish: Writing, page: PageConfig) -> Task:
-    """Start what the wish asks for. Raises UserError if it cannot be done."""
+def begin(volume: Volume, wish: Writing, page: PageConfig) -> tuple[Run, int, int, int]:
+    """Start what the wish asks for: a run, how many characters it leaves alone at both ends, and its drafts.
+
+    Raises UserError if it cannot be done.
+    """
     writer, text = volume.writer, wish.text
     causal = writer.model.config.causal
     settings = settings_of(wish, volume.settings, page, causal=causal)
@@ -73,15 +63,15 @@ def begin(volume: Volume, wish: Writing, page: PageConfig) -> Task:
     if wish.task == "continue":
         prompt = text.rstrip(" ")  # a word's token begins with its space, so the model would not expect one here
         head = shortened(prompt, writer)
-        return Task(writer.writing(prompt[head:], settings), head, 0, drafts)
+        return writer.writing(prompt[head:], settings), head, 0, drafts
     if wish.task == "fill":
         first, last = gaps_of(text)
         start, end = around(text, first, last)
-        return Task(writer.filling(text[start:end], settings), start, len(text) - end, drafts)
+        return writer.filling(text[start:end], settings), start, len(text) - end, drafts
     start, end = around(text, wish.start, wish.end)
     before, after = kept(text[start : wish.start]), kept(text[wish.end : end])
     run = writer.rewriting(f"{before}{escape(text[wish.start : wish.end])}{after}", settings)
-    return Task(run, start, len(text) - end, drafts)
+    return run, start, len(text) - end, drafts
 
 
 def kept(text: str) -> str:

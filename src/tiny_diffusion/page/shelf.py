@@ -77,21 +77,14 @@ class Shelf:
             return {"reason": str(error)}
         model, meta = volume.checkpoint.config.model, volume.checkpoint.meta
         bits = meta.get("validation_bits_per_byte")
+        readings = {"masked": not model.causal, "causal": model.causal or model.dual, "drafts": model.dual}
         return {
             "book": meta.get("source"),
             "language": meta.get("language"),
             "parameters": volume.writer.model.config.parameters(volume.writer.model.vocab_size),
             "context": model.context,
             "bits_per_byte": bits if bits is not None and math.isfinite(bits) else None,
-            "readings": [
-                name
-                for name, has in (
-                    ("masked", not model.causal),
-                    ("causal", model.causal or model.dual),
-                    ("drafts", model.dual),
-                )
-                if has
-            ],
+            "readings": [name for name, known in readings.items() if known],
             "controls": {name: list(levels) for name, levels in CONTROLS.items()} if model.controls else {},
             "has_book": volume.has_book,
             "settings": volume.settings.model_dump(mode="json", include=set(SHOWN)),

@@ -1,14 +1,20 @@
 """What a browser may ask for, and what the page makes of it: settings within bounds, a text short enough to read."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from ..config import Config, GenerationConfig, PageConfig
 from ..errors import UserError
+from ..show.frames import Frame, Piece
+from ..show.page import render_encoded
 from ..writing.writer import Writer
 
 MOST_STEPS = 1_000
+MOST_FILM_BYTES = 8_000_000
+MOST_FRAMES = 5_000
+Probability = Annotated[float, Field(ge=0, le=1)]
+Change = tuple[int] | tuple[int, Probability] | tuple[int, Probability, str]
 AROUND = 1_200  # characters on either side of a passage or of the gaps: about what a context of 512 tokens holds
 TAKEN = (
     "length", "num_samples", "temperature", "seed", "reading", "sampler", "gap_sampler", "steps", "top_p", "words",
@@ -48,10 +54,46 @@ class Writing(OfText):
         return self
 
 
-def check_length(text: str, page: PageConfig) -> None:
-    """Raise UserError if ``text`` is longer than the page takes."""
-    if len(text) > page.longest_text:
-        raise UserError(f"the text has {len(text):,} characters; the page takes {page.longest_text:,} at most")
+class Moment(Config):
+    """A frame as ``show.page.encode`` writes it."""
+
+    step: int = Field(ge=0)
+    steps: int = Field(ge=0)
+    changes: list[Change]
+
+
+class Film(Config):
+    """A text's last pieces, ``[text, probability or null if given]``, and all its frames."""
+
+    pieces: list[tuple[str, Probability | None]] = Field(min_length=1)
+    frames: list[Moment] = Field(min_length=1, max_length=MOST_FRAMES)
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        if any(not 0 <= change[0] < len(self.pieces) for frame in self.frames for change in frame.changes):
+            raise ValueError("changes a piece that the text does not have")
+        return self
+
+    @property
+    def final(self) -> Frame:
+        """The last frame."""
+        pieces = tuple(Piece(t, "given" if p is None else "settled", p or 0.0, False, ()) for t, p in self.pieces)
+        return Frame(pieces, self.frames[-1].step, self.frames[-1].steps)
+
+
+class Films(Config):
+    """Films that run side by side, ``pace`` seconds per frame."""
+
+    films: list[Film] = Field(min_length=1)
+    pace: float = Field(0.1, ge=0, le=10)
+
+
+def animation(wish: Films, most: int) -> str:
+    """The page of the films. Raises UserError for more than ``most``."""
+    if len(wish.films) > most:
+        raise UserError(f"{len(wish.films)} films are more than {most} (page.most_drafts)")
+    encoded = [[frame.model_dump(mode="json") for frame in film.frames] for film in wish.films]
+    return render_encoded([film.final for film in wish.films], encoded, wish.pace)
 
 
 def settings_of(wish: Writing, own: GenerationConfig, page: PageConfig, *, causal: bool) -> GenerationConfig:

@@ -10,14 +10,6 @@ from .page import write_page
 from .terminal import Stage, can_animate, play
 
 __all__ = [
-    "Frame",
-    "Piece",
-    "Recording",
-    "Stage",
-    "can_animate",
-    "check_gif",
-    "final_frame",
-    "play",
-    "write_gif",
+    "Frame", "Piece", "Recording", "Stage", "can_animate", "check_gif", "final_frame", "play", "write_gif",
     "write_page",
-]
+]  # fmt: skip

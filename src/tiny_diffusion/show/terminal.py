@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -51,7 +49,7 @@ def legend() -> Text:
 
 
 class Stage:
-    """Where one text is animated; used as a context, it leaves the terminal as it was.
+    """Where one text is animated; the context ``live`` leaves the terminal as it was.
 
     The first frame sets the height, with some lines in reserve. The height grows with a text that is written in several
     blocks, and with one whose tokens are much longer than most. Of a text higher than the terminal the last lines are
@@ -64,20 +62,7 @@ class Stage:
         self._lines = Lines(max(NARROWEST, min(console.width, WIDTH)), unsettled)
         self._height = 0
         self._tokens = 0
-        self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def show(self, frame: Frame) -> None:
-        """Draw a frame over the previous one."""
-        self._live.update(self.draw(frame), refresh=True)
+        self.live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
 
     def draw(self, frame: Frame) -> Group:
         """A frame as lines: legend, text at its fixed height, progress.
@@ -107,11 +92,11 @@ class Stage:
 
 def play(stage: Stage, frames: Iterable[Frame], pace: float) -> None:
     """Show frames as they come, each for at least ``pace`` seconds, including the time to make the next one."""
-    with stage:
+    with stage.live:
         due = time.monotonic()
         for frame in frames:
             time.sleep(max(0.0, due - time.monotonic()))
-            stage.show(frame)
+            stage.live.update(stage.draw(frame), refresh=True)
             due = time.monotonic() + pace
         time.sleep(max(0.0, due - time.monotonic()))
 

@@ -1,8 +1,6 @@
 """``tiny-diffusion demo``: all steps on one book, and at the end one screen of results."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,8 +105,11 @@ def _train(config: ProjectConfig, data: "Processed", places: "Places", overrides
     budget = None if resume else Budget(TRAINING_SECONDS, time.monotonic(), "demo", overrides)
     say("training continues where it was stopped" if resume else f"training for about {duration(TRAINING_SECONDS)}")
     again = "the same command"
-    with _silent():
+    console.quiet = True  # bars and warnings still show
+    try:
         job.run(job.Job(config, data, places.processed, places.run, resume, budget=budget, again=again))
+    finally:
+        console.quiet = False
 
 
 def _evaluate(config: ProjectConfig, places: "Places") -> "Report":
@@ -126,13 +127,3 @@ def _evaluate(config: ProjectConfig, places: "Places") -> "Report":
             f"nothing else keeps the machine busy (figures: {places.run / 'report.html'})"
         )
     return report
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Hide what a command prints on the standard output; bars and warnings still show."""
-    console.quiet = True
-    try:
-        yield
-    finally:
-        console.quiet = False

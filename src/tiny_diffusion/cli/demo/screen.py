@@ -57,9 +57,14 @@ class Hidden:
 
 def show(report: "Report", data: "Processed", places: Places, config: "ProjectConfig") -> None:
     """Print the screen, with blank lines between its parts if there is room for them."""
+    from ...checkpoint import load_checkpoint
     from ...evaluation.report.verdict import plainly
+    from ...runtime import find_device
+    from ...writing.writer import Writer
 
-    writer, settings = _writer(places, config), config.generation.model_copy(update={"num_samples": 1})
+    training = places.processed if config.generation.max_copied_words else None
+    writer = Writer.of(load_checkpoint(places.checkpoint), find_device(config.training.device), training)
+    settings = config.generation.model_copy(update={"num_samples": 1})
     with errors.status("writing"):
         text, gap = _text(writer, settings), _gap(data, writer, settings)
     parts = [
@@ -100,17 +105,6 @@ def hide_words(data: "Processed") -> Hidden | None:
                 hidden = Hidden(text[: first.start()], text[first.start() : last.end()], text[last.end() :])
                 found.append((count, hidden))
     return max(found, key=lambda pair: pair[0])[1] if found else None
-
-
-def _writer(places: Places, config: "ProjectConfig") -> "Writer":
-    """What the demo's model writes with."""
-    from ...checkpoint import load_checkpoint
-    from ...runtime import find_device
-    from ...writing.writer import Writer
-
-    training = places.processed if config.generation.max_copied_words else None
-    device = find_device(config.training.device)
-    return Writer.of(load_checkpoint(places.checkpoint), device, training)
 
 
 def _text(writer: "Writer", settings: "GenerationConfig") -> list[Text]:

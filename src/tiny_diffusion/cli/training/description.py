@@ -44,7 +44,7 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     each = "" if count == 1 else f"{memory.total * count / 1e9:.2f} GB in {count} processes, in each "
     say(
         f"{total / 1e6:.2f}M parameters ({embedding / total:.0%} in the embedding), {trainer.model.vocab_size:,} ids, "
-        f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}",
+        f"{config.model.n_layers} layers of {config.model.d_model}, {config.model.context} tokens, on {trainer.device}"
     )
     warn_of_memory(trainer, memory.total, free)
     compiling = "compiling the blocks (about a minute, once), " if trainer.compiled else ""
@@ -71,7 +71,7 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
         f"{memory.total / 1e9:.2f} GB ({kept / 1e9:.2f} {weights}; "
         f"{memory.activations / 1e9:.2f} activations); "
         f"{flops:.1e} FLOPs, {flops / critical_flops(unique + shelf):,.1f} times the critical compute "
-        f"for {(unique + shelf) / 1e6:.3f}M tokens (an extrapolation at this size)",
+        f"for {(unique + shelf) / 1e6:.3f}M tokens (an extrapolation at this size)"
     )
     if seconds > DAY and seconds_left is None:
         epochs = config.curriculum.stages[0].epochs
@@ -81,9 +81,10 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     return pace
 
 
-def command_to_continue(data_dir: Path, output: Path) -> str:
-    """The command that continues the run in ``output``, which holds its settings and its remaining time."""
-    return shlex.join(["tiny-diffusion", "train", "--resume", "--data-dir", str(data_dir), "--output", str(output)])
+def command_to_continue(data_dir: Path, output: Path, *more: str) -> str:
+    """The command, with ``more`` flags, that continues the run in ``output``: it holds its settings and its time."""
+    folders = ["--data-dir", str(data_dir), "--output", str(output)]
+    return shlex.join(["tiny-diffusion", "train", "--resume", *more, *folders])
 
 
 def what_next(checkpoint: Path, data_dir: Path) -> str:

@@ -12,17 +12,8 @@ from ...training.output_folder import CONFIG_FILE, locked, move_aside
 from ..console import errors, say, warn
 from ..durations import duration
 from ..stopping import EXIT_INTERRUPTED
+from . import description
 from .budget import Budget, Choice, keep_deadline
-from .description import (
-    command_to_continue,
-    describe_run,
-    describe_settings,
-    describe_start,
-    free_memory,
-    how_to_extend,
-    verdict,
-    what_next,
-)
 from .progress import attend, follow
 from .trackers import check_trackers
 
@@ -118,14 +109,14 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
                 trainer.progress.finished = False
                 keep_deadline(job.budget, trainer, 0.0)
             return not job.dry_run and attend(trainer)
-    free = free_memory(settings.device)
+    free = description.free_memory(settings.device)
     if job.dry_run:
         trainer = job.trainer(ranks)
         if job.verbose:
             click.echo(trainer.state.given.to_toml())
         else:
-            describe_settings(trainer.state.given, *job.preset)
-        describe_run(trainer, free, job.seconds_left)
+            description.describe_settings(trainer.state.given, *job.preset)
+        description.describe_run(trainer, free, job.seconds_left)
         return False
     with locked(output), memory_errors():
         check_trackers(settings)
@@ -134,11 +125,12 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
         if job.budget is not None:  # more time for a finished run
             trainer.progress.finished = False
         if trainer.progress.finished:
-            say(f"the run in {output} is finished, after {trainer.progress.step:,} steps; {how_to_extend(trainer)}")
+            how = description.how_to_extend(trainer)
+            say(f"the run in {output} is finished, after {trainer.progress.step:,} steps; {how}")
             return False
         if job.start is not None:
-            describe_start(job.start, job.data)
-        pace = describe_run(trainer, free, job.seconds_left)
+            description.describe_start(job.start, job.data)
+        pace = description.describe_run(trainer, free, job.seconds_left)
         if job.budget is not None:
             keep_deadline(job.budget, trainer, pace.validation + pace.state)
         if not job.resume and (moved := move_aside(output)) is not None:
@@ -154,7 +146,7 @@ def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
         if trainer.ranks.count > 1:  # started by torchrun, with a command that we do not know
             how = " the same command and --resume"
         else:
-            how = f": {job.again or command_to_continue(job.data_dir, job.output)}"
+            how = f": {job.again or description.command_to_continue(job.data_dir, job.output)}"
         say(f"stopped after step {finished.step}; everything is saved in {job.output}; continue with{how}", to=errors)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
@@ -163,6 +155,6 @@ def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
     if (deadline := trainer.course.deadline) is not None:
         say(f"the run took {duration(deadline.used)} of {duration(deadline.seconds)}")
     if not job.member:
-        say(verdict(finished.best_bits_per_byte, job.data, job.config.model.vocab_level))
-        say(what_next(finished.checkpoint, job.data_dir))
+        say(description.verdict(finished.best_bits_per_byte, job.data, job.config.model.vocab_level))
+        say(description.what_next(finished.checkpoint, job.data_dir))
     return False

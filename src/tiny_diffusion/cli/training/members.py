@@ -1,6 +1,5 @@
 """``train --seeds``: members of an ensemble, one after the other, which differ by their seeds; then their student."""
 
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from pathlib import Path
 from ...errors import UserError
 from ...training.output_folder import CONFIG_FILE, locked, move_aside
 from ..console import say
+from .description import command_to_continue
 from .job import Job, run
 
 
@@ -94,6 +94,6 @@ def _within(job: Job, share: float) -> Job:
 
 def _command_to_continue(job: Job, count: int, student: bool) -> str:
     """The command that trains what is left of ``count`` members, and of a ``student``."""
-    parts = ["train", "--resume", "--seeds", str(count), *(["--student"] if student else [])]
-    parts += [] if job.start_path is None else ["--from", job.start_path]
-    return shlex.join(["tiny-diffusion", *parts, "--data-dir", str(job.data_dir), "--output", str(job.output)])
+    flags = ["--seeds", str(count), *(["--student"] if student else [])]
+    flags += [] if job.start_path is None else ["--from", job.start_path]
+    return command_to_continue(job.data_dir, job.output, *flags)

@@ -26,23 +26,14 @@ def attend(trainer: "Trainer") -> bool:
 
 def follow(trainer: "Trainer", *, resumed: bool) -> "Finished":
     """Train to the end, and show the events in the log, in trackers and in a progress bar."""
-    from ...training.events import (
-        CoolingDown,
-        Finished,
-        RunLog,
-        RunningMetrics,
-        Sampled,
-        StageEnded,
-        StepDone,
-        Validated,
-    )
+    from ...training import events
 
-    metrics = RunningMetrics()
+    metrics = events.RunningMetrics()
     columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}% {task.description}"))
     after = trainer.progress if resumed else None
     part = "micro-batch" if trainer.ranks.count == 1 else "step"
     with (
-        RunLog(trainer.output, after=after) as log,
+        events.RunLog(trainer.output, after=after) as log,
         Trackers(trainer.output, trainer.config, None if after is None else after.step) as trackers,
         Progress(*columns, console=errors, refresh_per_second=4) as progress,
         graceful_stop(trainer, lambda: say(STOPPING.format(part=part), to=errors)),
@@ -54,9 +45,9 @@ def follow(trainer: "Trainer", *, resumed: bool) -> "Finished":
             metrics.add(event)
             log.write(event)
             trackers.write(event)
-            if isinstance(event, StepDone):
+            if isinstance(event, events.StepDone):
                 step = event
-            if step is not None and isinstance(event, StepDone | Validated):
+            if step is not None and isinstance(event, events.StepDone | events.Validated):
                 left = metrics.seconds_left if deadline is None else max(0.0, deadline.left)
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
@@ -64,17 +55,17 @@ def follow(trainer: "Trainer", *, resumed: bool) -> "Finished":
                     f"{metrics.tokens_per_second:,.0f} tok/s {duration(left)} left"
                 )
                 progress.update(task, completed=trainer.course.place, description=state)
-            if isinstance(event, Validated) and not errors.is_terminal:  # a log file sees no bar
+            if isinstance(event, events.Validated) and not errors.is_terminal:  # a log file sees no bar
                 say(f"step {event.step}/{trainer.course.end}: {state}", to=errors)
-            elif isinstance(event, Sampled):
+            elif isinstance(event, events.Sampled):
                 text = " ".join(event.text.split())
                 say(f"step {event.step} writes: {text[:160]}", style="dim", to=errors)
-            elif isinstance(event, CoolingDown):
+            elif isinstance(event, events.CoolingDown):
                 rest = f"{event.left:,.0f} more steps" if deadline is None else f"the next {duration(event.left)}"
                 say(f"no better validation: the learning rate decays over {rest}, then the run ends", to=errors)
-            elif isinstance(event, StageEnded) and event.early and not trainer.progress.cooling:
+            elif isinstance(event, events.StageEnded) and event.early and not trainer.progress.cooling:
                 say(f"stage {event.name} ended early: no better validation", to=errors)
-            elif isinstance(event, Finished):
+            elif isinstance(event, events.Finished):
                 finished = event
                 progress.update(task, description=state)
     return finished

@@ -6,7 +6,7 @@ A tracker gets the figures of ``logs/metrics.jsonl``: losses, validations and sa
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ...config import ProjectConfig, TrainingConfig
 from ...config.overrides import flatten
@@ -17,19 +17,6 @@ if TYPE_CHECKING:
 
 PROJECT = "tiny-diffusion"
 BEST = "best_bits_per_byte"
-
-
-class Tracker(Protocol):
-    """What ``Trackers`` asks of each program."""
-
-    def scalar(self, name: str, value: float, step: int) -> None:
-        """Note a figure."""
-
-    def text(self, text: str, step: int) -> None:
-        """Note a sample."""
-
-    def close(self, best: float | None) -> None:
-        """End the run; ``best``: its best validation in bits per byte, if it came to its end."""
 
 
 class TensorBoard:
@@ -114,11 +101,8 @@ class MLflow:
         self._mlflow.end_run()
 
 
-TRACKERS: dict[str, type[TensorBoard | WeightsAndBiases | MLflow]] = {
-    "tensorboard": TensorBoard,
-    "wandb": WeightsAndBiases,
-    "mlflow": MLflow,
-}
+Tracker = TensorBoard | WeightsAndBiases | MLflow
+TRACKERS: dict[str, type[Tracker]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases, "mlflow": MLflow}
 
 
 def check_trackers(training: TrainingConfig) -> None:

@@ -4,7 +4,6 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -30,9 +29,6 @@ from ..settings import changes, config_flags, resolve
 from .budget import Budget, choose
 from .job import Job, open_book, run
 from .members import member_folder, run_members
-
-if TYPE_CHECKING:
-    from ...checkpoint import Checkpoint
 
 
 def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
@@ -82,9 +78,7 @@ def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[
     help="Train K models one after the other, into member-0, member-1 ... of --output, by seeds from training.seed on.",
 )
 @click.option(
-    "--student",
-    is_flag=True,
-    help="With --seeds: then train a student of the K models, into --output itself.",
+    "--student", is_flag=True, help="With --seeds: then train a student of the K models, into --output itself."
 )
 @click.option("--dry-run", is_flag=True, help="Print what differs from the preset, and the estimates; then stop.")
 @click.option("--verbose", is_flag=True, help="With --dry-run: print every setting.")
@@ -149,7 +143,11 @@ def command(
         described = (chosen, ProjectConfig.preset(chosen))
         job = Job(choice.config, data, book, folder, preset=described, budget=budget, choice=choice)
     else:
-        begun = None if start is None else _load(start)
+        begun = None
+        if start is not None:
+            from ...checkpoint import load_checkpoint
+
+            begun = load_checkpoint(Path(start))
         kept = (folder if seeds is None else member_folder(folder, 0)) / CONFIG_FILE
         if begun is not None and not (named or resume):
             name, base = str(start), begun.config
@@ -161,18 +159,11 @@ def command(
             base = base.override(**{"curriculum.shelf_epochs": 0})
         config = resolve(ctx, base)
         job = Job(config, open_book(book), book, folder, resume, (name, base), start=begun, budget=budget)
-        job = replace(job, start_path=start)
-    job = replace(job, dry_run=dry_run, verbose=verbose)
+    job = replace(job, start_path=start, dry_run=dry_run, verbose=verbose)
     if seeds is None:
         run(job)
     else:
         run_members(job, seeds, student=student)
-
-
-def _load(path: str) -> "Checkpoint":
-    from ...checkpoint import load_checkpoint
-
-    return load_checkpoint(Path(path))
 
 
 def default_seconds(config: ProjectConfig) -> float | None:

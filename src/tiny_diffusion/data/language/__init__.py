@@ -9,12 +9,4 @@ from .language import detect_language
 from .segmentation import ENGLISH, sentence_ends, split_sentences
 from .words import split_words, word_spans
 
-__all__ = [
-    "ENGLISH",
-    "detect_language",
-    "sentence_ends",
-    "spoken",
-    "split_sentences",
-    "split_words",
-    "word_spans",
-]
+__all__ = ["ENGLISH", "detect_language", "sentence_ends", "spoken", "split_sentences", "split_words", "word_spans"]

@@ -20,18 +20,15 @@ def has_connectives(language: str) -> bool:
     return language in _CONNECTIVES
 
 
-def _compile(alternatives: Iterable[str]) -> re.Pattern[str]:
-    """Compile a matcher of whole words, longest first; elided words (``qu'``) end at their apostrophe."""
-    words = sorted(alternatives, key=lambda word: (-len(word), word))
-    closed = (re.escape(word) if word.endswith("'") else re.escape(word) + r"\b" for word in words)
-    return re.compile(rf"\b(?:{'|'.join(closed)})")
-
-
 @lru_cache(maxsize=16)
 def _role_table(language: str) -> tuple[re.Pattern[str], dict[str, int]]:
+    """A matcher of whole connectives, longest first, and the column of each."""
     table = _CONNECTIVES[language]
     column = {_plain(word): ROLES.index(role) for role, words in table.items() for word in words}
-    return _compile(column), column
+    longest = sorted(column, key=lambda word: (-len(word), word))
+    # Elided words (``qu'``) end at their apostrophe.
+    closed = (re.escape(word) if word.endswith("'") else re.escape(word) + r"\b" for word in longest)
+    return re.compile(rf"\b(?:{'|'.join(closed)})"), column
 
 
 def _plain(text: str) -> str:

@@ -6,18 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 # Each opening quotation mark with the marks that close it: English, German, French, Danish, Polish, Japanese.
-_CLOSERS = {
-    '"': '"',
-    "“": "”",
-    "„": "“”",
-    "«": "»",
-    "»": "«",
-    "‹": "›",
-    "›": "‹",
-    "「": "」",
-    "『": "』",
-    "‘": "’",
-}
+_CLOSERS = {'"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "›": "‹", "「": "」", "『": "』", "‘": "’"}
 # A quotation in straight single quotes.
 _STRAIGHT = re.compile(r"(?<![^\s(\[—–-])'(?=[^\W_]|\").*?(?<=[.,;:!?…—–\"-])'(?!\w)", re.DOTALL)
 _DASHES = ("—", "–", "―", "--")

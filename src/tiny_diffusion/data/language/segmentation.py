@@ -8,6 +8,7 @@ linearly with the length of any paragraph.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 from .tables import word_lists
@@ -68,18 +69,11 @@ class _Rules:
     starters: frozenset[str]
 
 
+@cache
 def _rules(language: str) -> _Rules:
-    known = language if language in _TITLES else "en"
-    return _Rules(
-        language,
-        _TITLES[known] | _TITLES["en"],
-        _MAY_END.get(known, frozenset()),
-        _NUMBERED.get(known, frozenset()),
-        _STARTERS.get(known, frozenset()),
-    )
-
-
-_RULES = {language: _rules(language) for language in _TITLES}
+    known = language if language in _TITLES else ENGLISH
+    others = (table.get(known, frozenset()) for table in (_MAY_END, _NUMBERED, _STARTERS))
+    return _Rules(language, _TITLES[known] | _TITLES[ENGLISH], *others)
 
 
 def split_sentences(paragraph: str, language: str = ENGLISH) -> list[str]:
@@ -97,7 +91,7 @@ def sentence_ends(text: str, language: str = ENGLISH) -> Iterator[int]:
 
     The last sentence has an end only if it is finished. ``language`` is as in ``split_sentences``.
     """
-    rules = _RULES.get(language) or _rules(language)
+    rules = _rules(language)
     start = 0
     for match in (_END_GREEK if language == "el" else _END).finditer(text):
         if _ends(text, match, start, rules) and _HAS_TEXT.search(text, start, match.end()):

@@ -24,10 +24,15 @@ def word_frequencies(language: str) -> dict[str, float] | None:
     return get_frequency_dict(name) if name in available_languages() else None
 
 
+def _short_list(language: str) -> dict[str, float]:
+    """The frequencies of the commonest words only; empty without a list."""
+    name = wordfreq_name(language)
+    return get_frequency_dict(name, "small") if name in available_languages("small") else {}
+
+
 def without_stray_letters(words: Iterable[str], language: str) -> list[str]:
     """``words`` without single letters, except those that are words in common use in ``language`` (a, I)."""
-    name = wordfreq_name(language)
-    listed = get_frequency_dict(name, "small") if name in available_languages("small") else {}
+    listed = _short_list(language)
     return [word for word in words if len(word) > 1 or listed.get(folded(word), 0.0) >= USUAL]
 
 
@@ -38,9 +43,7 @@ def common_words(language: str) -> frozenset[str]:
     Nearly all of them are real. Among the shorter ones are abbreviations, among the rarer ones surnames and words of
     our time, in small letters, which no old book would use.
     """
-    name = wordfreq_name(language)
-    words = get_frequency_dict(name, "small") if name in available_languages("small") else {}
-    return frozenset(word for word, share in words.items() if len(word) >= SHORTEST and share >= COMMON)
+    return frozenset(word for word, share in _short_list(language).items() if len(word) >= SHORTEST and share >= COMMON)
 
 
 def spellings(texts: Iterable[str]) -> list[str]:

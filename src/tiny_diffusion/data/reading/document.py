@@ -4,6 +4,7 @@ A reader (plain text, HTML, EPUB, Markdown) makes the blocks and sets the kind w
 ``cleaning`` set the others, and decide which kinds stay in the training text.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -52,6 +53,12 @@ class Removed:
         text = " ".join(example.split())
         if text and not self.examples.get(kind):
             self.examples[kind] = text if len(text) <= 70 else text[:69] + "…"
+
+    def cut(self, kind: str, pattern: re.Pattern[str], text: str) -> str:
+        """``text`` without what matches ``pattern``; each match counts as a piece of ``kind``."""
+        for found in pattern.finditer(text):
+            self.add(kind, found[0])
+        return pattern.sub("", text)
 
     def update(self, other: "Removed") -> None:
         """Add the counts of another book."""

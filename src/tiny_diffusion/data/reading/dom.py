@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
 HEADINGS = frozenset("h1 h2 h3 h4 h5 h6".split())
-_CLOSED_BY_BLOCK = "p"
 BLOCKS = frozenset(
     "p div h1 h2 h3 h4 h5 h6 li ul ol dl dt dd blockquote pre section article header footer table tr hr body html "
     "figure figcaption aside main nav center address details summary form fieldset caption thead tbody tfoot".split()
@@ -52,7 +51,7 @@ class _Builder(HTMLParser):
         if tag == "body":  # an unclosed head ends here
             del self.open[next((i for i, e in enumerate(self.open) if e.tag == "head"), len(self.open)) :]
         if tag in BLOCKS:
-            self._close(_CLOSED_BY_BLOCK, _SCOPES | {"td", "th", "li", "div"})
+            self._close("p", _SCOPES | {"td", "th", "li", "div"})
         if tag == "p" or tag in HEADINGS:
             self._close_headings()
         for sibling in _SIBLINGS.get(tag, ()):

@@ -7,7 +7,6 @@ import struct
 import urllib.parse
 import zipfile
 import zlib
-from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -37,17 +36,8 @@ _GUIDE = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Epub:
-    """An EPUB's blocks in the order of its spine, its title, and warnings about pages that cannot be read."""
-
-    blocks: list[Block]
-    title: str | None
-    warnings: tuple[str, ...]
-
-
-def read_epub(data: bytes, name: str) -> Epub:
-    """Read an EPUB. A page that is listed but missing is left out, with a warning.
+def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[str, ...]]:
+    """Return an EPUB's blocks in the order of its spine, its title, and a warning for each page left out as missing.
 
     Raises UserError if the file is not an EPUB, is damaged, unpacks to too many bytes, names paths outside itself,
     holds XML with entities, or no page with text.
@@ -74,7 +64,7 @@ def read_epub(data: bytes, name: str) -> Epub:
         raise UserError(f"{name} is not an EPUB, or it is damaged ({error})") from error
     if not blocks:
         raise UserError(f"{name}: the EPUB holds no text")
-    return Epub(blocks, title, tuple(f"{name}: {path} is listed in the EPUB but missing; left out" for path in missing))
+    return blocks, title, tuple(f"{name}: {path} is listed in the EPUB but missing; left out" for path in missing)
 
 
 def _check(archive: zipfile.ZipFile, name: str) -> None:
@@ -100,10 +90,15 @@ def _member(archive: zipfile.ZipFile, path: str, name: str) -> bytes:
         info = archive.getinfo(path)
     except KeyError as error:
         raise UserError(f"{name} is not a complete EPUB: {path} is missing") from error
-    with archive.open(info) as file:
-        data = file.read(info.file_size + 1)
-    if len(data) > info.file_size:
-        raise UserError(f"{name}: {path} unpacks to more than it declares: refused as a zip bomb")
+    return unpacked(archive, info, name)
+
+
+def unpacked(archive: zipfile.ZipFile, file: zipfile.ZipInfo, name: str) -> bytes:
+    """The bytes of a file in the zip ``name``; raises UserError if they are more than the zip declares."""
+    with archive.open(file) as stream:
+        data = stream.read(file.file_size + 1)
+    if len(data) > file.file_size:
+        raise UserError(f"{name}: {file.filename} unpacks to more than it declares: refused as a zip bomb")
     return data
 
 

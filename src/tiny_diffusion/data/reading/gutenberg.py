@@ -18,10 +18,8 @@ _END = re.compile(
 _SMALL_PRINT = re.compile(r"^[ \t]*\*+[ \t]*START[ \t]*\*+[ \t]*THE SMALL PRINT", _FLAGS)
 _SMALL_PRINT_END = re.compile(r"^[^\n]*\*END[ \t]*\*?[ \t]*THE SMALL PRINT[^\n]*$", _FLAGS)
 _CREDIT = re.compile(
-    r"\s*(?:Produced by|E-?text prepared by|E-?text (?:was )?produced by|Transcribed (?:from|by)|Scanned "
-    r"(?:and|by)"
-    r"|HTML version by|Proofread|Prepared by|Updated by|(?:This|The) (?:e-?text|e-?book|file) (?:was|is|"
-    r"has)\b"
+    r"\s*(?:Produced by|E-?text prepared by|E-?text (?:was )?produced by|Transcribed (?:from|by)|Scanned (?:and|by)"
+    r"|HTML version by|Proofread|Prepared by|Updated by|(?:This|The) (?:e-?text|e-?book|file) (?:was|is|has)\b"
     r"|The Project Gutenberg|Project Gutenberg|Credits:|Note: (?:Project Gutenberg|Images))",
     re.IGNORECASE,
 )

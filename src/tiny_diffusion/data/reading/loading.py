@@ -46,6 +46,7 @@ _REFUSED = {
     ".azw3": ("a Kindle book", "convert it to .epub with Calibre"),
     ".pdf": ("a PDF", "extract its text with pdftotext, or give the book as .epub"),
 }
+_STARTS = {b"{\\rtf": ".rtf", b"%PDF": ".pdf"}
 _MEMBERS = {b"mimetypeapplication/vnd.oasis": ".odt"}  # bytes that show what a zip is
 _HTML = re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>\s*)?(?:<!doctype html|<html)", re.IGNORECASE)
 
@@ -162,8 +163,8 @@ def parse_book(data: bytes, name: str) -> Book:
         blocks, title = fictionbook_blocks(data, name)
         return _of_blocks(blocks, name, "fb2", title)
     if data[:4] == b"PK\x03\x04" or last == ".epub":
-        epub = read_epub(data, name)
-        return _of_blocks(epub.blocks, name, "epub", epub.title, epub.warnings)
+        blocks, title, warnings = read_epub(data, name)
+        return _of_blocks(blocks, name, "epub", title, warnings)
     text, encoding = decode(data, name)
     text = _normalise(text, name)
     if last in (".html", ".htm", ".xhtml") or _HTML.match(text[:2000]):
@@ -178,13 +179,9 @@ def parse_book(data: bytes, name: str) -> Book:
 
 def _refuse(data: bytes, suffix: str, name: str) -> None:
     """Raise UserError for a format that is not read, by its first bytes, its members or its suffix."""
-    kind = suffix
+    kind = next((end for start, end in _STARTS.items() if data.startswith(start)), suffix)
     if data.startswith(b"PK\x03\x04"):
         kind = next((end for member, end in _MEMBERS.items() if member in data), "")
-    elif data.startswith(b"{\\rtf"):
-        kind = ".rtf"
-    elif data.startswith(b"%PDF"):
-        kind = ".pdf"
     if kind in _REFUSED:
         what, advice = _REFUSED[kind]
         raise UserError(f"{name} is {what}, which is not read; {advice}")

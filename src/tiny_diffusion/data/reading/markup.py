@@ -1,11 +1,11 @@
 """Reads the document of an HTML page from its tree: what tags, roles and classes say about each block."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .document import REMOVABLE, Block
 from .dom import BLOCKS, HEADINGS, Element, parse_html
-from .note_links import name_notes
 
 _SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -13,6 +13,7 @@ _PAGE_CLASS = re.compile(
     r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum|l(?:ine)?-?num\w*|lineno)\b", re.IGNORECASE
 )
 _NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3}|↩\ufe0e?)\s*[\])}]?", re.IGNORECASE)
+_LINKED_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3})\s*[\])}]?", re.IGNORECASE)
 _LISTS = frozenset("ul ol table p div blockquote section center".split())
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
@@ -112,7 +113,7 @@ def html_blocks(page: str, kind: str = "") -> tuple[list[Block], str | None]:
 
 def tree_blocks(body: Element, kind: str = "") -> list[Block]:
     """The blocks of a tree of elements; ``kind`` as in ``html_blocks``."""
-    name_notes(body)
+    _name_notes(body)
     reader = _Reader()
     reader.walk(body, kind)
     reader.flush(kind)
@@ -188,8 +189,38 @@ def _is_line(element: Element) -> bool:
     if element.tag == "span":
         return re.fullmatch(r"(?:i|in|indent|l|line|vers)\d*\w*", element.get("class")) is not None
     stanza = re.search(r"\b(?:stanza|linegroup|line-?block)\b", element.get("class"))
-    return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not _has_blocks(element))
+    lines = any(each.tag in BLOCKS or each.tag == "br" for each in element.elements() if each is not element)
+    return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not lines)
 
 
-def _has_blocks(element: Element) -> bool:
-    return any(isinstance(e, Element) and e.tag in BLOCKS | {"br"} for e in element.elements() if e is not element)
+def _name_notes(root: Element) -> None:
+    """Give the class ``footnote`` to each block that links back to a mark, and the class ``noteref`` to the mark."""
+    marks: dict[str, Element] = {}
+    backs: list[tuple[str, Element]] = []
+    for link, block, names in _links(root):
+        target = link.get("href")[1:]
+        if target in marks and block.tag not in HEADINGS:
+            backs.append((target, block))
+        elif _LINKED_MARK.fullmatch(link.text().strip()):
+            marks |= dict.fromkeys(names, link)
+    for target, block in backs:
+        _add_class(block, "footnote")
+        _add_class(marks[target], "noteref")
+
+
+def _links(element: Element, block: Element | None = None) -> Iterator[tuple[Element, Element, list[str]]]:
+    """Each link within its page, with the innermost block around it and the names by which it is linked to."""
+    around, before = block or element, ""
+    for child in element.children:
+        if not isinstance(child, Element):
+            before = "" if child.strip() else before
+            continue
+        if child.tag == "a" and child.get("href").startswith("#"):
+            names = [child.get("id"), child.get("name"), element.get("id"), before]
+            yield child, around, [name for name in names if name]
+        yield from _links(child, child if child.tag in BLOCKS or child.tag in HEADINGS else around)
+        before = "" if child.text().strip() else child.get("id") or child.get("name")
+
+
+def _add_class(element: Element, name: str) -> None:
+    element.attributes["class"] = f"{element.get('class')} {name}".strip()

@@ -1,11 +1,11 @@
 """Several books: files given by name, all readable files of a folder, or those in a zip."""
 
-import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UserError
+from .epub import unpacked
 from .loading import MAX_BYTES, Book, parse_book, read_book
 
 SUFFIXES = tuple(".txt .md .markdown .adoc .asciidoc .html .htm .xhtml .epub .fb2 .docx .gz".split())
@@ -58,17 +58,10 @@ def _of_zip(path: Path) -> list[Book]:
             size = sum(f.file_size for f in found)
             if len(found) > _MAX_FILES or size > min(MAX_BYTES, _MAX_RATIO * max(path.stat().st_size, 10_000)):
                 raise UserError(f"{path} would unpack to {size:,} bytes in {len(found):,} files, too many for books")
-            books = [(f"{path.name}:{f.filename}", _member(archive, f)) for f in found if "__MACOSX" not in f.filename]
+            found = [file for file in found if "__MACOSX" not in file.filename]
+            books = [(f"{path.name}:{file.filename}", unpacked(archive, file, str(path))) for file in found]
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
         raise UserError(f"{path} is not a zip of books, or it is damaged ({error})") from error
     if not books:
         raise UserError(f"{path} is a zip without a book in it: put {', '.join(SUFFIXES)} files there")
     return [parse_book(data, name) for name, data in books]
-
-
-def _member(archive: zipfile.ZipFile, file: zipfile.ZipInfo) -> bytes:
-    with archive.open(file) as stream:
-        data = io.BytesIO(stream.read(file.file_size + 1)).getvalue()
-    if len(data) > file.file_size:
-        raise UserError(f"{file.filename} unpacks to more than it declares: refused as a zip bomb")
-    return data

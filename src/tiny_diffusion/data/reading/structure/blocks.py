@@ -1,5 +1,7 @@
 """Makes the blocks of plain text: from blank lines, indents, short closing lines and headings above their prose."""
 
+from itertools import pairwise
+
 from ..document import Block
 from .headings import is_numbered_heading
 from .lines import ends_sentence, is_han
@@ -17,7 +19,7 @@ def make_blocks(lines: list[str], unwrap: bool) -> list[Block]:
         return []
     lengths = sorted(len(line) for line in filled)
     width = lengths[int(0.9 * (len(lengths) - 1))]
-    gapless = not any(not line.strip() for line in _trim(lines))
+    gapless = "\n\n" not in "\n".join(line.strip() for line in lines).strip("\n")
     ended = sum(ends_sentence(line) for line in filled) / len(filled)
     single = not unwrap or width > _LONG_LINE or (gapless and ended >= 0.9)
     groups = _groups(lines, single)
@@ -54,45 +56,46 @@ def _groups(lines: list[str], single: bool) -> list[Block]:
     return groups
 
 
-def _trim(lines: list[str]) -> list[str]:
-    first = next(i for i, line in enumerate(lines) if line.strip())
-    last = next(i for i in range(len(lines) - 1, -1, -1) if lines[i].strip())
-    return lines[first : last + 1]
-
-
 def _split_at_wide_spaces(block: Block) -> list[Block]:
     """Split a block of a book in Chinese or Japanese, where a wide space or a quotation opens a paragraph."""
-    parts = [Block([block.lines[0]], block.blanks)]
-    for before, line in zip(block.lines, block.lines[1:], strict=False):
-        if line[0] == _WIDE_SPACE or line[0] in _QUOTES or ends_sentence(before) or is_numbered_heading(before):
-            parts.append(Block([line]))
-        else:
-            parts[-1].lines.append(line)
-    parts[-1].after = block.after
-    return parts
+    return _parted(
+        block,
+        [
+            line[0] in _WIDE_SPACE + _QUOTES or ends_sentence(before) or is_numbered_heading(before)
+            for before, line in pairwise(block.lines)
+        ],
+    )
 
 
 def _split_block(block: Block, width: int, gapless: bool) -> list[Block]:
     """Split a block that is too long for one paragraph, at indents and after short closing lines."""
     lines = block.lines
-    if len(lines) <= _LONG_BLOCK and not gapless and not is_numbered_heading(lines[0]):
-        return [block]
     if len(lines) <= _LONG_BLOCK and not gapless:
         # "CHAPTER I." with its prose directly below it, without a blank line.
-        if len(lines) == 1 or is_numbered_heading(lines[1]) or not any(_is_wide(x, width) for x in lines[1:]):
+        first, rest = lines[0], lines[1:]
+        if not rest or not is_numbered_heading(first) or is_numbered_heading(rest[0]):
             return [block]
-        return [Block(lines[:1], block.blanks, 1), Block(lines[1:], 1, block.after)]
+        if not any(_is_wide(line, width) for line in rest):
+            return [block]
+        return [Block([first], block.blanks, 1), Block(rest, 1, block.after)]
     indented = [line[0].isspace() for line in lines]
     by_indent = 0 < sum(indented) <= 0.6 * len(lines)
-    parts = [Block([lines[0]], block.blanks)]
-    for i in range(1, len(lines)):
-        before = lines[i - 1].strip()
+    opening = []
+    for (before, line), (was, now) in zip(pairwise(lines), pairwise(indented), strict=True):
         closed = ends_sentence(before) and not _is_wide(before, width)
-        opens = by_indent and indented[i] and not indented[i - 1] or by_indent and indented[i] and closed
-        if opens or closed or is_numbered_heading(before) or is_numbered_heading(lines[i]):
-            parts.append(Block([lines[i]]))
+        opens = closed or (by_indent and now and not was)
+        opening.append(opens or is_numbered_heading(before) or is_numbered_heading(line))
+    return _parted(block, opening)
+
+
+def _parted(block: Block, opening: list[bool]) -> list[Block]:
+    """A block in parts; ``opening``: for each line after the first, whether it begins a new part."""
+    parts = [Block(block.lines[:1], block.blanks)]
+    for line, opens in zip(block.lines[1:], opening, strict=True):
+        if opens:
+            parts.append(Block([line]))
         else:
-            parts[-1].lines.append(lines[i])
+            parts[-1].lines.append(line)
     parts[-1].after = block.after
     return parts
 

@@ -23,18 +23,10 @@ _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 
 def drop_page_marks(text: str, removed: Removed) -> str:
     """``text`` without ``[Pg 12]``, pictures, and with only the number of each running head, on a line of its own."""
-
-    def gone(kind: str, pattern: re.Pattern[str], text: str) -> str:
-        def without(match: re.Match[str]) -> str:
-            removed.add(kind, match[0])
-            return ""
-
-        return pattern.sub(without, text)
-
-    text = gone("pages", _PAGE_MARK, gone("pictures", _ILLUSTRATION, text))
+    text = removed.cut("pages", _PAGE_MARK, removed.cut("pictures", _ILLUSTRATION, text))
     numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
     if len(numbers) >= _MANY and _rising(numbers):
-        text = gone("pages", _BRACED_NUMBER, text)
+        text = removed.cut("pages", _BRACED_NUMBER, text)
     return _without_running_heads(_without_line_numbers(text, removed), removed)
 
 
@@ -86,9 +78,7 @@ def _without_line_numbers(text: str, removed: Removed) -> str:
     steps = sum(b - a in (5, 10) or b in (5, 10) for a, b in zip([0, *found], found, strict=False))
     if len(found) < _MANY or steps < 0.9 * len(found):
         return text
-    for number in found:
-        removed.add("pages", str(number))
-    return _LINE_NUMBER.sub("", text)
+    return removed.cut("pages", _LINE_NUMBER, text)
 
 
 def _rising(numbers: list[int]) -> bool:
