@@ -3,16 +3,15 @@
 import importlib.util
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .errors import UserError, WorldError
+from .allocator import SCRATCH, check_address_space
+from .errors import OUT_OF_MEMORY, UserError, WorldError, is_out_of_memory
 
 
 def find_device(name: str) -> torch.device:
@@ -68,29 +67,10 @@ def compile_errors() -> Iterator[None]:
         raise WorldError(f"torch.compile failed ({reason}); set training.compile=off") from error
 
 
-# What torch, its library of kernels and Python say when memory is short.
-_NO_MEMORY = ("out of memory", "can't allocate memory", "could not create a primitive", "can't start new thread")
-
-
-# Address space that kernels, threads and allocators take beside the model. The library of matrix products does not
-# check what it gets: with less than this, some runs end by a segmentation fault (tests.storm.storm, kind "memory").
-_SCRATCH = 512 * 2**20
-
-
 @cache
 def _check_limit() -> None:
-    """Raise WorldError where a limit of this process (``ulimit -v``) leaves less than ``_SCRATCH``; Linux only."""
-    if sys.platform != "linux":
-        return
-    import resource
-
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    left = limit - int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    if limit != resource.RLIM_INFINITY and left < _SCRATCH:
-        raise WorldError(
-            f"out of memory: the limit of this process leaves {max(0, left) / 1e9:.2f} GB, and torch needs "
-            f"{_SCRATCH / 1e9:.2f} GB beside the model; raise the limit (ulimit -v)"
-        )
+    """Raise WorldError where a limit of this process leaves too little; its success is remembered."""
+    check_address_space(SCRATCH, "torch's kernels and threads")
 
 
 @contextmanager
@@ -100,12 +80,9 @@ def memory_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's and MPS's have no class of their own
-        if not any(words in str(error) for words in _NO_MEMORY):
+        if not is_out_of_memory(error):
             raise
-        raise WorldError(
-            "out of memory; lower training.micro_batch_size (or evaluation.batch_size, --num-samples), "
-            "set training.gradient_checkpointing=true, or take a smaller model"
-        ) from error
+        raise WorldError(OUT_OF_MEMORY) from error
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from ..allocator import keep_freed_memory
-from ..errors import UserError, WorldError
+from ..allocator import LIBRARIES, check_address_space, keep_freed_memory
+from ..errors import OUT_OF_MEMORY, UserError, WorldError, is_out_of_memory
 from ..version import PROGRAM_VERSION
 from . import console
 from .help import first_example
@@ -130,6 +130,8 @@ def app(ctx: click.Context, debug_errors: bool) -> None:
     if ctx.invoked_subcommand is None:  # like click's own groups: the help, and the exit code of wrong usage
         click.echo(ctx.get_help(), err=True)
         ctx.exit(EXIT_USER)
+    if "torch" not in sys.modules:
+        check_address_space(LIBRARIES, "the libraries alone")
     keep_freed_memory()
     console.show_notes()
     if _rank():  # one process speaks
@@ -158,16 +160,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _say(str(error), EXIT_USER, debug)
     except WorldError as error:
         code = _say(str(error), EXIT_WORLD, debug)
-    except MemoryError:
-        code = _say("out of memory; take a smaller model or training.micro_batch_size", EXIT_WORLD, debug)
     except (KeyboardInterrupt, click.Abort):  # before RuntimeError, which Abort is
         code = _say("interrupted", EXIT_INTERRUPTED, debug)
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error):
+    except (MemoryError, RuntimeError, SystemError, ImportError) as error:
+        if not is_out_of_memory(error):
             raise
-        code = _say(
-            "out of memory or of threads: close other programs, or raise the limits (ulimit)", EXIT_WORLD, debug
-        )
+        code = _say(OUT_OF_MEMORY, EXIT_WORLD, debug)
     except BrokenPipeError:  # from the flush: an earlier one has ended the command already
         end_quietly()
     except OSError as error:
