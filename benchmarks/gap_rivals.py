@@ -124,9 +124,8 @@ class Counts:
         self.two_sided, self.unigram = (TwoSided(self._fitted(n)) for n in (order, 1))
 
     def _fitted(self, order: int) -> KneserNey:
-        model = KneserNey(order, self.tokenizer.level_size(self.level))
-        model.fit([np.array(self.tokenizer.encode(text, self.level)) - NUM_RESERVED for text in self.training])
-        return model
+        ids = [np.array(self.tokenizer.encode(text, self.level)) - NUM_RESERVED for text in self.training]
+        return KneserNey(order, self.tokenizer.level_size(self.level), ids)
 
     @cached_property
     def words(self) -> list[str]:

@@ -40,7 +40,7 @@ from tiny_diffusion.config import EvaluationConfig
 from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.evaluation.likelihood.comparison import check_twin
-from tiny_diffusion.evaluation.text_quality.repetition import distinct
+from tiny_diffusion.evaluation.text_quality.coherence import distinct
 from tiny_diffusion.sampling.denoise import SAMPLERS
 
 EVALUATION = EvaluationConfig()

@@ -42,7 +42,7 @@ class TwoSided:
     """Scores and fills gaps with a fitted Kneser-Ney model, by the conventions of ``baselines``."""
 
     def __init__(self, model: KneserNey) -> None:
-        """Index the n-grams of ``model``; raises ``RuntimeError`` before its ``fit``."""
+        """Index the n-grams of ``model``."""
         self.order, self.vocab_size = model.order, model.vocab_size
         levels, none = model.levels, np.zeros(1, np.int64)
         # The root stands for an n-gram of no token: any token after any state, which leads to the empty context.

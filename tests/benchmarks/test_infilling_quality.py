@@ -106,8 +106,11 @@ def test_counts_score_and_fill(data: Processed) -> None:
     from gap_rivals import Counts
 
     counts, gaps = Counts(data.texts("train"), data.tokenizer, LEVEL, 3), cut(data)["3 words"]
-    model = KneserNey(3, data.tokenizer.level_size(LEVEL))
-    model.fit([np.array(data.tokenizer.encode(text, LEVEL)) - 16 for text in data.texts("train")])
+    model = KneserNey(
+        3,
+        data.tokenizer.level_size(LEVEL),
+        [np.array(data.tokenizer.encode(text, LEVEL)) - 16 for text in data.texts("train")],
+    )
     left = [-model.log_probs(gap.ids[: gap.end].numpy() - 16)[gap.start :].sum() for gap in gaps]
     np.testing.assert_allclose(counts.nats(gaps, right=False), left, rtol=1e-9)
     both = counts.nats(gaps, right=True)

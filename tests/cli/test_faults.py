@@ -174,7 +174,7 @@ def test_a_checkpoint_that_is_none(checkpoint: str, tmp_path: Path, kind: str) -
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff\xfe", b'{"event": "StepDone"}\n', b'{"event": "StepDone", "step": 1e999, "loss": 1}\n']
+    "content", [b"\xff\xfe\n", b'{"event": "StepDone"}\n', b'{"event": "StepDone", "step": 1e999, "loss": 1}\n']
 )
 def test_a_log_that_cannot_be_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "logs").mkdir()

@@ -71,17 +71,14 @@ def distribution(model: KneserNey, context: np.ndarray) -> np.ndarray:
 
 
 def test_the_longest_context_that_something_followed_is_found() -> None:
-    model = KneserNey(3, 5)
-    model.fit([np.array([0, 1, 2]), np.array([1, 3])])
+    model = KneserNey(3, 5, [np.array([0, 1, 2]), np.array([1, 3])])
     # 2 ends its only sequence, so nothing followed it, nor (1, 2); (0, 1) and 1 were followed; 4 never occurred.
     assert model.matched(np.array([0, 1, 0, 4, 1, 2, 3, 0])).tolist() == [0, 1, 2, 1, 0, 1, 0, 0]
-    assert model.matched(np.array([], int)).tolist() == []
 
 
 def test_laws_hold_the_probability_of_every_token() -> None:
     sequences = _random_sequences(5, [60, 40], 1)
-    model = KneserNey(4, 5)
-    model.fit(sequences)
+    model = KneserNey(4, 5, sequences)
     window = np.array([0, 1, 0, 4, 0, 1, 2])
     laws = model.laws(window)
     assert laws.shape == (7, 5)
@@ -90,8 +87,7 @@ def test_laws_hold_the_probability_of_every_token() -> None:
 
 
 def test_hand_worked_bigram() -> None:
-    model = KneserNey(2, 3)
-    model.fit([np.array([0, 1, 0, 1, 0, 2])])
+    model = KneserNey(2, 3, [np.array([0, 1, 0, 1, 0, 2])])
     # Bigrams 01:2, 10:2, 02:1, so n1=1, n2=2, n3=0 and the one discount is 1/(1+4) = 0.2. Left neighbours:
     # 0 has {start, 1}, 1 has {0}, 2 has {0}; discount 2/(2+2) = 0.5; continuation unigram (0.5, 0.25, 0.25).
     np.testing.assert_allclose(distribution(model, np.array([0])), [0.2 / 3, 1.9 / 3, 0.3], atol=1e-15)
@@ -103,8 +99,7 @@ def test_hand_worked_bigram() -> None:
 
 
 def test_unigram_adds_one_half() -> None:
-    model = KneserNey(1, 4)
-    model.fit([np.array([0, 0, 1]), np.array([0])])
+    model = KneserNey(1, 4, [np.array([0, 0, 1]), np.array([0])])
     expected = np.log(np.array([3.5, 1.5, 0.5, 0.5]) / 6)
     np.testing.assert_allclose(model.log_probs(np.array([0, 1, 2, 3])), expected, atol=1e-14)
 
@@ -123,8 +118,7 @@ def test_discounts_modified_and_fallbacks() -> None:
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 5, 6])
 def test_equals_naive_recursion(order: int) -> None:
     sequences = _random_sequences(12, [90, 3, 60, 1], seed=order)
-    model = KneserNey(order, 14)
-    model.fit(sequences)
+    model = KneserNey(order, 14, sequences)
     naive = _Naive(order, 14, sequences)
     windows = [sequences[0][20:32], *_random_sequences(14, [25], seed=99)]
     for window in windows:
@@ -139,8 +133,7 @@ def test_equals_naive_recursion(order: int) -> None:
 def test_distributions_sum_to_one(order: int) -> None:
     vocab = 300
     sequences = _random_sequences(vocab, [4000, 2500], seed=7)
-    model = KneserNey(order, vocab + 5)
-    model.fit(sequences)
+    model = KneserNey(order, vocab + 5, sequences)
     seen = sequences[1]
     contexts = [seen[:length] for length in range(7)] + [seen[100:108], seen[-6:]]
     contexts += [np.array([304, 304, 304, 304]), np.array([3, 304, 1, 0]), np.array([0, 0, 0, 0, 0, 0])]
@@ -151,56 +144,37 @@ def test_distributions_sum_to_one(order: int) -> None:
 
 
 def test_ngrams_do_not_cross_sequences() -> None:
-    apart, joined = KneserNey(2, 4), KneserNey(2, 4)
-    apart.fit([np.array([0, 1, 0, 1]), np.array([2, 3])])
-    joined.fit([np.array([0, 1, 0, 1, 2, 3])])
+    apart = KneserNey(2, 4, [np.array([0, 1, 0, 1]), np.array([2, 3])])
+    joined = KneserNey(2, 4, [np.array([0, 1, 0, 1, 2, 3])])
     context = np.array([1])
     assert distribution(apart, context)[2] < distribution(joined, context)[2]
 
 
-def test_higher_order_learns_a_pattern_and_refit_replaces() -> None:
+def test_higher_order_learns_a_pattern() -> None:
     pattern = np.tile([0, 1, 0, 2], 50)
     losses = []
     for order in (1, 2, 3):
-        model = KneserNey(order, 3)
-        model.fit([pattern])
+        model = KneserNey(order, 3, [pattern])
         losses.append(-model.log_probs(pattern).mean())
     assert losses[0] > losses[1] > losses[2]
-    model.fit([np.array([2, 2, 2, 2])])
-    assert distribution(model, np.array([2, 2])).argmax() == 2
 
 
 def test_order_longer_than_all_sequences() -> None:
-    model = KneserNey(5, 4)
-    model.fit([np.array([0, 1]), np.array([2])])
+    model = KneserNey(5, 4, [np.array([0, 1]), np.array([2])])
     window = np.array([0, 1, 2, 3, 0, 1, 1])
     assert np.isfinite(model.log_probs(window)).all()
     assert distribution(model, window[:5]).sum() == pytest.approx(1, abs=1e-9)
 
 
-def test_refuses_bad_input() -> None:
-    with pytest.raises(UserError, match="order 0"):
-        KneserNey(0, 5)
-    model = KneserNey(2, 5)
-    with pytest.raises(RuntimeError, match="fit"):
-        model.log_probs(np.array([1]))
+def test_without_a_token_nothing_is_counted() -> None:
     with pytest.raises(UserError, match="no token"):
-        model.fit([])
-    with pytest.raises(UserError, match="id 5"):
-        model.fit([np.array([1, 5])])
-    model.fit([np.array([1, 2])])
-    with pytest.raises(UserError, match="id -1"):
-        model.log_probs(np.array([-1]))
-    with pytest.raises(UserError, match="float"):
-        model.log_probs(np.array([0.5]))
-    assert model.log_probs(np.array([], dtype=int)).shape == (0,)
+        KneserNey(2, 5, [])
 
 
 def test_order_five_is_fast_on_a_book() -> None:
     train, test = _random_sequences(2048, [160_000, 20_480], seed=3)
     start = time.perf_counter()
-    model = KneserNey(5, 2048)
-    model.fit(np.split(train, 40))
+    model = KneserNey(5, 2048, np.split(train, 40))
     scores = [model.log_probs(window) for window in np.split(test, 160)]
     assert time.perf_counter() - start < 10
     assert np.isfinite(np.concatenate(scores)).all()

@@ -8,7 +8,7 @@ from tiny_diffusion.config import EvaluationConfig, GenerationConfig, ProjectCon
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.words import PRINTED_WORD
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.blind_test.passages import (
+from tiny_diffusion.evaluation.blind_test.beginning import (
     clean,
     clean_text,
     generated_passage,

@@ -16,6 +16,7 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BOS
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
+from tiny_diffusion.evaluation.likelihood.baselines import PHASES, compressed_size, ppm_bits
 from tiny_diffusion.evaluation.likelihood.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
 from tiny_diffusion.evaluation.likelihood.breakdown import (
     RATES,
@@ -27,7 +28,6 @@ from tiny_diffusion.evaluation.likelihood.breakdown import (
     window_thirds,
 )
 from tiny_diffusion.evaluation.likelihood.comparison import check_twin, compare, whole_characters
-from tiny_diffusion.evaluation.likelihood.compressor import PHASES, compressed_size, ppm_bits
 from tiny_diffusion.evaluation.likelihood.hugging_face import load_local, local_nats
 from tiny_diffusion.evaluation.likelihood.surprisal import Surprisal, score_text
 from tiny_diffusion.evaluation.subject import Rivals, Subject
@@ -167,7 +167,7 @@ def test_level_1_perplexity_is_that_of_level_1_itself(data: Processed) -> None:
 def test_mask_rates_of_a_uniform_model_are_log_v(config: ProjectConfig, data: Processed, held: HeldOut) -> None:
     model = untrained(config, data).build(CPU)
     torch.nn.init.zeros_(model.embedding.weight)
-    curve = list(mask_rate_curve(model, held.windows, 1, 8, 0))
+    curve = list(mask_rate_curve(model, held.windows, EvaluationConfig(breakdown_draws=1, batch_size=8)))
     assert tuple(r.rate for r in curve) == RATES
     assert [r.nats_per_token for r in curve] == pytest.approx([math.log(model.text_vocab_size)] * 9, rel=1e-5)
 
@@ -181,8 +181,9 @@ def test_formats_hold_the_held_out_text(config: ProjectConfig, data: Processed) 
     assert {len(e) for e in examples["pairs"]} == {2}
     model = untrained(config, data, **{"model.vocab_level": 1}).build(CPU)
     torch.nn.init.zeros_(model.embedding.weight)
+    settings = EvaluationConfig(breakdown_draws=1, batch_size=8)
     for name, found in examples.items():
-        row = format_likelihood(model, data.tokenizer, 1, name, found[:5], draws=1, batch_size=8, seed=0)
+        row = format_likelihood(model, data.tokenizer, name, found[:5], settings)
         # All text tokens are scored and equally likely, SEP is neither counted nor scored.
         tokens = sum(len(data.tokenizer.encode(segment, 1)) for e in found[:5] for segment in e)
         size = sum(len(segment.encode()) for e in found[:5] for segment in e)

@@ -14,9 +14,8 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
+from tiny_diffusion.evaluation.likelihood.baselines import KneserNey, compressed_size
 from tiny_diffusion.evaluation.likelihood.bound import Likelihood, held_out
-from tiny_diffusion.evaluation.likelihood.compressor import compressed_size
 from tiny_diffusion.evaluation.likelihood.long_context import _counts, compare_long, sliding
 from tiny_diffusion.evaluation.subject import Step, Subject
 from tiny_diffusion.model.autoregressive import next_token_losses
@@ -64,8 +63,7 @@ def test_each_row_is_what_its_definition_gives(subject: Subject) -> None:
     assert found[0].against_model is None and found[1].against_model is not None
     tokenizer, level, context = subject.tokenizer, subject.level, subject.model.config.context
     training = [np.array(tokenizer.encode(text, level)) - NUM_RESERVED for text in subject.data.texts("train")]
-    table = KneserNey(3, tokenizer.level_size(level))
-    table.fit(training)
+    table = KneserNey(3, tokenizer.level_size(level), training)
     network = counts = compressed = 0.0
     primer = "".join(text + "\n\n" for text in subject.data.texts("train")).encode()
     for text in subject.held_out:

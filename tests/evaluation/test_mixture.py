@@ -20,15 +20,23 @@ from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.likelihood import experts
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
+from tiny_diffusion.evaluation.likelihood.baselines import KneserNey, count_tokens
 from tiny_diffusion.evaluation.likelihood.bound import HeldOut, Likelihood, held_out, ngram_nats
 from tiny_diffusion.evaluation.likelihood.comparison import compare
-from tiny_diffusion.evaluation.likelihood.experts import CLASSES, ORDER, Counts, fit_weights, mean_law, mixed
+from tiny_diffusion.evaluation.likelihood.experts import (
+    CLASSES,
+    ORDER,
+    fit_exponents,
+    fit_weights,
+    laws_of,
+    mean_law,
+    mixed,
+    read_counts,
+)
 from tiny_diffusion.evaluation.likelihood.mixture import is_mixed
-from tiny_diffusion.evaluation.likelihood.product import fit_exponents, laws_of
 from tiny_diffusion.evaluation.likelihood.readings import causal_nats, chain_rule_nats
 from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
-from tiny_diffusion.evaluation.report.time_estimate import Expected
+from tiny_diffusion.evaluation.report.time_estimate import Expected, mixing_passes
 from tiny_diffusion.evaluation.report.verdict import details, rivals
 from tiny_diffusion.evaluation.subject import Rivals, Step, Subject
 from tiny_diffusion.model.likelihood import likelihood_bound
@@ -59,7 +67,8 @@ def test_every_mixed_law_sums_to_one(read: Any) -> None:
     shape = (len(texts), length)
     networks = mean_law(np.array([list(read(tiny(seed), windows, 10))[-1] for seed in (0, 1)]))
     rng = np.random.default_rng(0)
-    known, classes = Counts([rng.integers(0, 2, 6), np.array([2, 1, 0])], TOKENS).read(windows)
+    counts = KneserNey(ORDER, TOKENS, [rng.integers(0, 2, 6), np.array([2, 1, 0])])
+    known, classes = read_counts(counts, windows)
     assert len(set(classes.tolist())) > 2
     weights = rng.dirichlet((1, 1), CLASSES)
     found = np.exp(-mixed(np.stack((networks, known)), weights, classes)).reshape(shape)
@@ -133,8 +142,7 @@ def test_the_bound_of_a_mean_of_laws() -> None:
 
 def test_a_product_of_laws_sums_to_one_and_has_the_best_exponents() -> None:
     rng = np.random.default_rng(0)
-    counts = KneserNey(3, TOKENS)
-    counts.fit([rng.integers(0, 2, 6), np.array([2, 1, 0])])
+    counts = KneserNey(3, TOKENS, [rng.integers(0, 2, 6), np.array([2, 1, 0])])
     texts = list(product(range(TOKENS), repeat=3))
     windows = [torch.tensor(text) + NUM_RESERVED for text in texts]
     laws = list(laws_of([tiny(0), tiny(1)], counts, windows))
@@ -197,18 +205,19 @@ def test_each_reading_has_a_row_for_every_mixture(config: ProjectConfig, data: P
     assert not subject.missing and {name for name in found if is_mixed(name)} == {
         name for name in found if "counts" in name or "mean" in name
     }
+    passes = mixing_passes(subject, held)
+    assert passes["chain rule of the model"] == ("chain rule of the model", held.tokens)
+    assert passes["causal reading of the model, network 2"] == ("causal reading of the model", len(held.windows))
+    assert passes["likelihood of the mean of the networks"] == ("likelihood of the model", 2 * 2 * len(held.windows))
     # By hand: two networks token by token, the weights from the validation text.
     fitting = held_out(data.texts("validation"), data.tokenizer, config.model.vocab_level, 32, 4)
     level = config.model.vocab_level
-    counts = Counts(
-        [np.array(data.tokenizer.encode(text, level)) - NUM_RESERVED for text in data.texts("train")],
-        data.tokenizer.level_size(level),
-    )
+    counts = count_tokens(data.texts("train"), data.tokenizer, level, ORDER)
     nats = [
         mean_law(np.array([list(causal_nats(each.build(CPU), windows, 5))[-1] for each in networks]))
         for windows in (fitting.windows, held.windows)
     ]
-    (known, seen), (scored, classes) = counts.read(fitting.windows), counts.read(held.windows)
+    (known, seen), (scored, classes) = (read_counts(counts, each.windows) for each in (fitting, held))
     weights = fit_weights(np.stack((nats[0], known)), seen, CLASSES)
     expected = mixed(np.stack((nats[1], scored)), weights, classes).sum() / math.log(2) / held.bytes.sum()
     last = exact[3]

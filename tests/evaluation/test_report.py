@@ -30,7 +30,7 @@ from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.leaks import Leaks
 from tiny_diffusion.evaluation.likelihood.bound import Difference, HeldOut, Likelihood, resample, summarise
 from tiny_diffusion.evaluation.likelihood.breakdown import BREAKDOWN, FORMAT_COST
-from tiny_diffusion.evaluation.report.chart import Line, Row, Scale, line_chart, row_chart
+from tiny_diffusion.evaluation.report.charts import Line, Scale, line_chart, row_chart
 from tiny_diffusion.evaluation.report.evaluate import evaluate
 from tiny_diffusion.evaluation.report.page import render
 from tiny_diffusion.evaluation.report.several import combine, main_figures
@@ -282,14 +282,15 @@ def test_the_log_beside_a_checkpoint_gives_the_curves(tmp_path: Path) -> None:
     assert read_curves(tmp_path / "best_model.pt") is None
     log = tmp_path / "logs" / "metrics.jsonl"
     log.parent.mkdir()
-    steps = [{"event": "StepDone", "step": i, "loss": float(i)} for i in range(1, 2 * POINTS + 1)]
+    every = {"event": "StepDone", "total": 9, "seconds": 1.0}
+    steps = [every | {"step": i, "loss": float(i)} for i in range(1, 2 * POINTS + 1)]
     rows = [*steps, {"event": "Validated", "step": 4, "bits_per_byte": 2.5}, {"event": "Sampled", "step": 5}]
     log.write_text("".join(json.dumps(each) + "\n" for each in rows))
     found = read_curves(tmp_path / "best_model.pt")
     assert found is not None and found.validation == [(4.0, 2.5)]
     assert len(found.training) == POINTS and found.training[0] == (1.5, 1.5)
     # A run that crashed and was resumed: a repeated step, a loss that is NaN, a last line cut short.
-    again = [{"event": "StepDone", "step": 2, "loss": 7.0}, {"event": "StepDone", "step": 3, "loss": float("inf")}]
+    again = [every | {"step": 2, "loss": 7.0}, every | {"step": 3, "loss": float("inf")}]
     log.write_text("".join(json.dumps(each) + "\n" for each in [*steps[:3], *again]) + '{"event": "Step')
     assert read_curves(tmp_path / "best_model.pt") == Curves([(1.0, 1.0), (2.0, 7.0)], [])
     log.write_text('{"event": "StepDone", "step"\n')
@@ -311,7 +312,7 @@ def test_scales_and_ticks() -> None:
     assert upright.y.at(1) > upright.y.at(2)  # figures rise, pixels fall
     single = line_chart("t", "a", "x", "y", [Line("l", [(3, 3)])])
     assert np.isfinite([single.x.at(3), single.y.at(3)]).all()
-    low, middle, high = map(row_chart("t", "a", "x", [Row("m", 2.0, 1.0, 3.0, True)]).x.at, (1.0, 2.0, 3.0))
+    low, middle, high = map(row_chart("t", "a", "x", [row("m", 2.0)], {"m"}).x.at, (1.9, 2.0, 2.1))
     assert low < middle < high and middle - low == pytest.approx(high - middle, abs=0.2)
 
 
@@ -323,25 +324,22 @@ def test_histogram_and_ranks() -> None:
 
 
 def test_passes_are_counted(config: ProjectConfig) -> None:
-    held = HeldOut([torch.zeros(10)] * 7, *[np.zeros(7, int)] * 3, 2.0)
     settings = EvaluationConfig(
         draws=3, chain_rule=False, breakdown_draws=0, samples=2, sample_tokens=20, novelty_steps=(), temperatures=()
     )
     generation = config.generation.model_copy(update={"steps": 5, "temperature": 0.8})
 
-    def count(causal: bool = False, twin: bool = False, context: int = 20, **changes: object) -> int:
+    def count(causal: bool = False, context: int = 20, **changes: object) -> int:
         changed = settings.model_copy(update=changes)
         model = ModelConfig.smoke().model_copy(update={"causal": causal, "context": context})
-        return sum(count_passes(held, changed, generation, model, twin).values())
+        return sum(count_passes(7, changed, generation, model).values())
 
     assert count() == 7 * 3 + 2 * 5
-    assert count(twin=True) - count() == 7
-    assert count(chain_rule=True) - count() == 70
     assert count(breakdown_draws=2) - count() == 2 * 7 * (9 + 3 * FORMAT_COST)
     assert count(novelty_steps=(5, 9)) - count() == 2 * 9
     assert count(temperatures=(0.8, 1.0)) - count() == 2 * 5
     assert count(context=10) - count() == 2 * 5 * 2  # a block of 10, then two of 5
-    assert count(causal=True, chain_rule=True) == count(causal=True, context=10) == 7 + 2 * 20  # token by token
+    assert count(causal=True) == count(causal=True, context=10) == 2 * 20  # token by token
     # At least one per block.
     generation = generation.model_copy(update={"sampler": "entropy", "block": 2})
     assert count() == 7 * 3 + 2 * 10 and count(context=10) == 7 * 3 + 2 * (5 + 5 + 5)
@@ -555,8 +553,8 @@ def test_finished_parts_are_kept_and_used_again(
                 raise KeyboardInterrupt
     kept = KeptParts(path, "a")
     assert {"likelihood of the model", "PPMd", BREAKDOWN, WRITING} < kept.names and not KeptParts(path, "b").names
-    for name in ("model_nats_in_batches", "ngram_nats", "ppm_bits"):
-        monkeypatch.setattr(f"tiny_diffusion.evaluation.likelihood.comparison.{name}", None)  # not callable
+    for name in ("mixture.bound_in_batches", "comparison.ngram_nats", "comparison.ppm_bits"):
+        monkeypatch.setattr(f"tiny_diffusion.evaluation.likelihood.{name}", None)  # not callable
     monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate.write_samples", lambda *_: iter(()))
     monkeypatch.setattr("tiny_diffusion.evaluation.report.evaluate.break_down", lambda *_: iter(()))
     events = list(measure(checkpoint, data, few, *other, kept))

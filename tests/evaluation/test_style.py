@@ -31,7 +31,6 @@ from tiny_diffusion.evaluation.style.style_report import DELTA, StyleReport
 from tiny_diffusion.evaluation.style.vocabulary import (
     function_word_share,
     hapax_share,
-    letters_per_word,
     lix,
     rare_word_share,
     type_token_ratio,
@@ -126,7 +125,6 @@ def test_burrows_delta_by_hand() -> None:
     assert burrows_delta(first, second, scale) == pytest.approx((1 + 3 + 0) / 3)
     assert commonest("the a the b a the".split(), 2) == ["the", "a"]
     assert frequencies("the a the b".split(), ["the", "z"]).tolist() == [0.5, 0]
-    assert np.isnan(frequencies([], ["the"])).all()
 
 
 def test_features_and_score_by_hand() -> None:
@@ -148,12 +146,11 @@ def test_vocabulary_by_hand() -> None:
     assert type_token_ratio(["a", "b", "a", "a", "c"], 2) == pytest.approx(0.75)
     repeated = ["a", "b", "c", "d"] * 50
     assert type_token_ratio(repeated, 4) == type_token_ratio(repeated[:4], 4) == 1
-    with pytest.raises(UserError, match="window 3"):
-        type_token_ratio(["a", "b"], 3)
+    assert math.isnan(type_token_ratio(["a", "b"], 3))
     assert hapax_share(["a", "a", "b", "c"]) == pytest.approx(2 / 3)
     # Counts 8, 4, 2 at ranks 1, 2, 4 would be slope -1; here 4 at rank 1 and 2 at rank 2.
     assert zipf_slope(["a"] * 4 + ["b"] * 2) == pytest.approx(-1)
-    assert math.isnan(zipf_slope(["a"])) and math.isnan(hapax_share([]))
+    assert math.isnan(zipf_slope(["a"]))
     assert rare_word_share(["The antediluvian qzxv."], "en", 3.0) == pytest.approx(2 / 3)
     assert rare_word_share(["L'homme qu'il a vu."], "fr", 3.0) == 0
     assert math.isnan(rare_word_share(["word"], "und", 3.0))
@@ -200,8 +197,6 @@ def test_readability_by_hand() -> None:
     words = "the antediluvian miller believed everything".split()
     # Five words in two sentences, three of them of more than six letters.
     assert lix(words, 2) == pytest.approx(2.5 + 60)
-    assert letters_per_word(words) == pytest.approx((3 + 12 + 6 + 8 + 10) / 5)
-    assert math.isnan(lix([], 0)) and math.isnan(letters_per_word([]))
 
 
 def test_held_out_text_scores_about_100(data: Processed, reference: str) -> None:

@@ -29,7 +29,6 @@ from tiny_diffusion.studies.tables import (
     compare_lines,
     compare_table,
     edge_lines,
-    twin_seeds_lines,
     twin_seeds_table,
     twin_table,
     write_study,
@@ -263,13 +262,13 @@ def test_the_twin_over_seeds_has_spread_interval_and_a_paired_difference(base: P
     winner_test = rows[0].test
     assert (winner_test.low, winner_test.high) == (pytest.approx(0.4294, abs=1e-4), pytest.approx(2.9706, abs=1e-4))
     assert rows[0].against is None and str(rows[1].against) == "+0.250 [+0.250, +0.250]"
-    table = twin_seeds_table(rows)
+    table = twin_seeds_table(two, rows)
     assert table.rows[0][2:] == ("1.600 ±0.141", "[0.329, 2.871]", "1.700 ±0.141", "[0.429, 2.971]", "")
-    assert "seed 0 alone" in twin_seeds_lines(two)[1]
+    assert "seed 0 alone" in table.lines[1]
     one = base.override(study={"twin_epochs": [6]})
-    [first, _] = twin_seeds_table(over_seeds(one, 100, lengths, made_up(bits))).rows
-    assert first[2:] == ("1.500", "", "1.600", "", "")
-    assert twin_seeds_lines(one) == [seeds_note(1)]
+    table = twin_seeds_table(one, over_seeds(one, 100, lengths, made_up(bits)))
+    assert table.rows[0][2:] == ("1.500", "", "1.600", "", "")
+    assert table.lines == [seeds_note(1)]
 
 
 def test_the_twins_compute_is_the_diffusion_runs(
@@ -443,7 +442,7 @@ def test_a_comparison_without_a_crossing_says_how_near_it_came(base: ProjectConf
 def test_a_drawing_is_the_same_for_the_same_study(tmp_path: Path, base: ProjectConfig, lengths: Lengths) -> None:
     base = base.override(study={"epochs": [1, 5, 20], "seeds": 2, "twin_epochs": [6, 30]})
     result = size_result("small", base, lengths, made_up(curves))
-    assert "| 20 |" in compare_table(result).markdown()
+    assert "| 20 |" in compare_table(base, result).markdown()
     for name in ("a.svg", "b.svg", "c.png"):
         draw_compare([result], tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
@@ -494,8 +493,8 @@ def test_spread_and_paired_differences() -> None:
 
 
 def test_tables(base: ProjectConfig) -> None:
-    table = Table("t", ("a", "b"), (("1", "2"),))
-    assert table.markdown() == "**t**\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    table = Table("t", ("a", "b"), [("1", "2")], ["so"])
+    assert table.markdown() == "**t**\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n- so\n"
     runs = [twin_run(base, Setting(0.1, 0.3, e), 0) for e in (6, 12)]
     rows = twin_table("twin", runs, made_up(curves)).rows
     assert [row[0] for row in rows] == ["6", "12"]

@@ -1,15 +1,23 @@
-"""Reads the training curves of a checkpoint from the log beside it."""
+"""Reads the log of a training run, and from it the training curves of a checkpoint."""
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import UserError
 
 POINTS = 120
+# What is read of each kind of event.
+FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "StepDone": {"step": int, "total": int, "loss": float, "seconds": float},
+    "Validated": {"step": int, "bits_per_byte": float},
+    "Finished": {"interrupted": bool},
+}
 
 
 @dataclass(frozen=True)
@@ -23,33 +31,40 @@ class Curves:
     validation: list[tuple[float, float]]
 
 
-def read_curves(checkpoint: Path) -> Curves | None:
-    """Read ``logs/metrics.jsonl`` beside a checkpoint; None if there is none.
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Read the events in ``FIELDS`` of a ``logs/metrics.jsonl``, in order: their kind as ``event``, and those fields.
 
-    Ignores a last line that a crash cut short and losses that are not finite. If steps were repeated after a crash, the
-    later ones count. Raises UserError for any other broken line.
+    Ignores a last line that a crash cut short. Raises UserError for any other broken line.
     """
-    path = checkpoint.parent / "logs" / "metrics.jsonl"
-    if not path.is_file():
-        return None
-    training: dict[int, float] = {}
-    validation: dict[int, float] = {}
+    rows = []
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8", errors="replace")  # a crash may cut a character
+    except OSError as error:
         raise UserError(f"cannot read {path} ({error}); move the file away to do without it") from error
     for number, line in enumerate(text.split("\n")[:-1], 1):
         try:
             row = json.loads(line)
-            if row["event"] == "StepDone":
-                training[int(row["step"])] = float(row["loss"])
-            elif row["event"] == "Validated":
-                validation[int(row["step"])] = float(row["bits_per_byte"])
+            fields = FIELDS.get(row["event"])
+            if fields is not None:
+                rows.append({"event": row["event"], **{key: kind(row[key]) for key, kind in fields.items()}})
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UserError(
                 f"{path}:{number} is not an event of a training run; move the file away to do without it"
             ) from error
-    return Curves(_thin(_finite(training)), _finite(validation)) if _finite(training) else None
+    return rows
+
+
+def read_curves(checkpoint: Path) -> Curves | None:
+    """Read the log beside a checkpoint; None if there is none.
+
+    Ignores losses that are not finite. If steps were repeated after a crash, the later ones count. Raises UserError as
+    ``read_log`` does.
+    """
+    path = checkpoint.parent / "logs" / "metrics.jsonl"
+    rows = read_log(path) if path.is_file() else []
+    training = _finite({row["step"]: row["loss"] for row in rows if row["event"] == "StepDone"})
+    validation = _finite({row["step"]: row["bits_per_byte"] for row in rows if row["event"] == "Validated"})
+    return Curves(_thin(training), validation) if training else None
 
 
 def _finite(points: dict[int, float]) -> list[tuple[float, float]]:

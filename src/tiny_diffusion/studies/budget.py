@@ -13,11 +13,12 @@ memorises it. The law knows nothing of a shelf but its time. It extrapolates to 
 other shapes. It does not know the floor of another book, but that shifts all candidates alike.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
+
+from pydantic import TypeAdapter
 
 from ..errors import UserError
 from ..training.run_time import DAY, Pace
@@ -63,9 +64,7 @@ class Law:
     @classmethod
     def load(cls) -> "Law":
         """The law that comes with the project."""
-        data = json.loads((files(__package__) / "budget_law.json").read_text(encoding="utf-8"))
-        sizes = {name: SizeLaw(**{**size, "batches": tuple(size["batches"])}) for name, size in data["sizes"].items()}
-        return cls(**{**data, "student": StudentLaw(**data["student"]), "sizes": sizes})
+        return TypeAdapter(cls).validate_json((files(__package__) / "budget_law.json").read_bytes())
 
     def nearest(self, parameters: int) -> SizeLaw:
         """The fitted size whose number of parameters is nearest, by ratio."""

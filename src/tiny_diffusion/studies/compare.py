@@ -102,20 +102,12 @@ def diffusion_run(config: ProjectConfig, epochs: int, seed: int) -> Run:
     return study_run(f"diffusion {epochs} epochs, seed {seed}", plain(config, epochs, seed))
 
 
-def twin_lengths(config: ProjectConfig, setting: Setting) -> list[int]:
-    """The grid's epochs and, for the twin at its best, those of the sweep's winner."""
-    return sorted({*config.study.epochs, setting.epochs})
-
-
 def grid(config: ProjectConfig, find: Lookup, seed: int) -> tuple[dict[int, Run], dict[int, Run]]:
     """Runs of one size and seed by epochs: diffusion, and the twin at the sweep's best dropout and weight decay."""
     best = winner(config, find)
     diffusion = {epochs: diffusion_run(config, epochs, seed) for epochs in config.study.epochs}
-    twin = {
-        epochs: twin_run(config, Setting(best.dropout, best.weight_decay, epochs), seed)
-        for epochs in twin_lengths(config, best)
-    }
-    return diffusion, twin
+    twin_lengths = sorted({*config.study.epochs, best.epochs})  # with those of the twin at its best
+    return diffusion, {epochs: twin_run(config, replace(best, epochs=epochs), seed) for epochs in twin_lengths}
 
 
 def compare_plan(sizes: Mapping[str, ProjectConfig], find: Lookup) -> list[Run]:

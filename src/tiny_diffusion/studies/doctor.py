@@ -82,7 +82,8 @@ def problems(machine: Machine, peaks: Peaks, needs: list[Need]) -> list[Problem]
 
 
 def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple[bool, str, str]]:
-    threads = machine.threads
+    threads, asked = machine.threads, machine.variables.get("OMP_NUM_THREADS")
+    because = "" if asked is None else f" (OMP_NUM_THREADS={asked})"
     yield (
         not machine.compiles,
         "no C++ compiler (or on CUDA, no Triton) is found, so torch.compile cannot work",
@@ -95,7 +96,7 @@ def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple
     )
     yield (
         threads < machine.cores and machine.gpu is None,
-        f"torch uses {threads} of {machine.cores} cores" + _because(machine),
+        f"torch uses {threads} of {machine.cores} cores{because}",
         f"give --training.threads {machine.cores}, unless the other cores are meant for something else",
     )
     for name, value in machine.variables.items():
@@ -133,8 +134,3 @@ def _checks(machine: Machine, peaks: Peaks, needs: list[Need]) -> Iterator[tuple
         f"too little free memory ({(free or 0) / 1e9:.1f} GB) for {', '.join(large)}",
         "use a smaller preset, or lower --training.micro_batch_size with --training.gradient_checkpointing true",
     )
-
-
-def _because(machine: Machine) -> str:
-    named = [f"{name}={machine.variables[name]}" for name in ("OMP_NUM_THREADS",) if name in machine.variables]
-    return f" ({named[0]})" if named else ""

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,24 +117,23 @@ def measure_peaks(device: torch.device) -> Peaks:
 
 def _product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
     a = torch.randn(size, size, device=device).to(dtype)
-    best = float("inf")
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        (a @ a)[0, 0].item()  # .item() waits for a GPU
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
+    return 2 * size**3 / _quickest(lambda: a @ a)
 
 
 def _bandwidth(device: torch.device) -> float:
     source = torch.ones(COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
+    return 2 * COPY_BYTES / _quickest(lambda: target.copy_(source))
+
+
+def _quickest(compute: Callable[[], torch.Tensor]) -> float:
+    """Seconds of the quickest of some rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        target.copy_(source)
-        target[0].item()
+        compute().flatten()[0].item()  # .item() waits for a GPU
         best = min(best, time.perf_counter() - began)
-    return 2 * COPY_BYTES / best
+    return best
 
 
 def _processor() -> str:

@@ -62,10 +62,8 @@ def measure_options(
     for name, config in configs.items():
         vocab = config.vocab_size
         teachers = teacher_shapes(config.training)
-        if (
-            memory is not None
-            and memory < estimate_memory(config, vocab, device=machine.kind, teachers=teachers).process
-        ):
+        needed = estimate_memory(config, vocab, device=machine.kind, teachers=teachers).process
+        if memory is not None and memory < needed:
             yield f"{name} needs more than the {memory / 1e9:.1f} GB of memory that are free"
             continue
         if before is not None:
@@ -86,8 +84,7 @@ def count_bits(data: Processed, level: int, order: int) -> float:
     """
     texts = {split: data.texts(split) for split in ("train", "validation")}
     ids = {split: [np.array(data.tokenizer.encode(text, level)) for text in texts[split]] for split in texts}
-    counts = KneserNey(order, data.tokenizer.ids_of(level))
-    counts.fit(ids["train"])
+    counts = KneserNey(order, data.tokenizer.ids_of(level), ids["train"])
     nats = -sum(float(counts.log_probs(passage).sum()) for passage in ids["validation"])
     return nats / math.log(2) / sum(len(text.encode("utf-8")) for text in texts["validation"])
 

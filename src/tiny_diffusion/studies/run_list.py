@@ -1,6 +1,5 @@
 """Finds the runs in an output folder, present and earlier, describes them without their weights, and removes them."""
 
-import json
 import math
 import os
 import shutil
@@ -13,6 +12,7 @@ from ..checkpoint import load_checkpoint
 from ..config import ProjectConfig
 from ..data.shelf import other_books
 from ..errors import UserError, WorldError
+from ..evaluation.curves import read_log
 from ..training.output_folder import ASIDE, CONFIG_FILE, PARTS
 
 BEST, LOG, STATE = "best_model.pt", Path("logs") / "metrics.jsonl", Path("checkpoints") / "last.pt"
@@ -90,26 +90,15 @@ def _from_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _from_log(path: Path) -> dict[str, Any]:
-    """Figures of a log; a last line that a crash cut short is ignored."""
-    figures: dict[str, Any] = {}
-    seconds: dict[int, float] = {}
-    bits: list[float] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], 1):
-        try:
-            row = json.loads(line)
-            if row["event"] == "StepDone":
-                seconds[int(row["step"])] = float(row["seconds"])
-                figures |= {"step": int(row["step"]), "total": int(row["total"]), "finished": False}
-            elif row["event"] == "Validated":
-                bits.append(float(row["bits_per_byte"]))
-            elif row["event"] == "Finished":
-                figures["finished"] = not row["interrupted"]
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise UserError(f"{path}:{number} is not an event of a training run; move the file away") from error
-    finite = [value for value in bits if math.isfinite(value)]
-    if finite:
-        figures["best"] = min(finite)
-    return figures | ({"seconds": sum(seconds.values())} if seconds else {})
+    """Figures of a log."""
+    rows = read_log(path)
+    steps = [row for row in rows if row["event"] == "StepDone"]
+    bits = [row["bits_per_byte"] for row in rows if row["event"] == "Validated" and math.isfinite(row["bits_per_byte"])]
+    figures: dict[str, Any] = {"finished": bool(rows) and not rows[-1].get("interrupted", True)}
+    if steps:
+        seconds = {row["step"]: row["seconds"] for row in steps}  # steps that were repeated after a crash count once
+        figures |= {"step": steps[-1]["step"], "total": steps[-1]["total"], "seconds": sum(seconds.values())}
+    return figures | ({"best": min(bits)} if bits else {})
 
 
 def named(runs: list[KeptRun], name: str) -> KeptRun:

@@ -26,11 +26,7 @@ def twin_of(config: ProjectConfig, dropout: float, weight_decay: float) -> Proje
     There is no early stopping: before the learning rate decays, the best checkpoint so far is not the best of the run.
     """
     return config.override(
-        training={
-            "objective": "autoregressive",
-            "weight_decay": weight_decay,
-            "eval_every_epochs": 1,
-        },
+        training={"objective": "autoregressive", "weight_decay": weight_decay, "eval_every_epochs": 1},
         model={"controls": False, "dropout": dropout},
     )
 

@@ -21,36 +21,26 @@ VERSION = 2  # of the JSON of a study
 
 @dataclass(frozen=True)
 class Table:
-    """A title, column heads, and rows of text."""
+    """A title, column heads, rows of text, and remarks."""
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: Sequence[tuple[str, ...]]
+    lines: Sequence[str] = ()
 
     def markdown(self) -> str:
-        """The table as a pipe table under its title."""
-        lines = [self.head, ("---",) * len(self.head), *self.rows]
-        return f"**{self.title}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        """The table as a pipe table under its title, then a list of the remarks."""
+        cells = [self.head, ("---",) * len(self.head), *self.rows]
+        table = "".join(f"| {' | '.join(row)} |\n" for row in cells)
+        return f"**{self.title}**\n\n{table}\n" + "".join(f"- {line}\n" for line in self.lines)
 
 
-@dataclass(frozen=True)
-class Section:
-    """A table and remarks about it."""
-
-    table: Table
-    lines: tuple[str, ...]
-
-    def markdown(self) -> str:
-        """The table, then a list of the remarks."""
-        return f"{self.table.markdown()}\n" + "".join(f"- {line}\n" for line in self.lines)
-
-
-def twin_table(title: str, runs: Sequence[Run], find: Lookup) -> Table:
+def twin_table(title: str, runs: Sequence[Run], find: Lookup, lines: Sequence[str] = ()) -> Table:
     """Each twin with its settings, best epoch, compute, and both bits per byte; best validation first."""
     done = [(run.config, result) for run in runs if (result := find(run)) is not None]
     done.sort(key=lambda pair: pair[1].best.bits_per_byte)
     head = ("epochs", "drop", "decay", "seed", "best", "FLOPs", "valid.", "test")
-    return Table(title, head, tuple(_twin_row(config, result) for config, result in done))
+    return Table(title, head, [_twin_row(config, result) for config, result in done], lines)
 
 
 def _twin_row(config: ProjectConfig, result: RunResult) -> tuple[str, ...]:
@@ -68,8 +58,8 @@ def _twin_row(config: ProjectConfig, result: RunResult) -> tuple[str, ...]:
     )
 
 
-def twin_seeds_table(rows: Sequence[TwinOverSeeds]) -> Table:
-    """One row for each length of the twin that was trained on all seeds."""
+def twin_seeds_table(config: ProjectConfig, rows: Sequence[TwinOverSeeds]) -> Table:
+    """One row for each length of the twin that was trained on all seeds, and how far the figures can be trusted."""
     title = f"the twin over {rows[0].test.seeds} seeds, bits per byte"
     head = ("twin", "epochs", "valid.", "95 %", "test", "95 %", "test minus winner")
     cells = [
@@ -84,13 +74,8 @@ def twin_seeds_table(rows: Sequence[TwinOverSeeds]) -> Table:
         )
         for row in rows
     ]
-    return Table(title, head, tuple(cells))
-
-
-def twin_seeds_lines(config: ProjectConfig) -> list[str]:
-    """How far the figures over seeds can be trusted."""
     chosen = f"the winner was chosen by the validation of seed {config.training.seed} alone, which flatters that figure"
-    return [seeds_note(config.study.seeds), *([chosen] if config.study.seeds > 1 else [])]
+    return Table(title, head, cells, [seeds_note(config.study.seeds), *([chosen] if config.study.seeds > 1 else [])])
 
 
 def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
@@ -127,11 +112,11 @@ def ablation_table(rows: Sequence[AblationRow]) -> Table:
         )
         for row in rows
     ]
-    return Table(title, head, tuple(cells))
+    return Table(title, head, cells, [seeds_note(rows[0].validation.seeds)])
 
 
-def compare_table(result: SizeResult) -> Table:
-    """Validation and test figures of both by epochs."""
+def compare_table(config: ProjectConfig, result: SizeResult) -> Table:
+    """Validation and test figures of both by epochs, and the remarks of ``compare_lines``."""
     diffusion = {p.epochs: p for p in result.diffusion}
     twin = {p.epochs: p for p in result.twin}
     rows = []
@@ -142,7 +127,7 @@ def compare_table(result: SizeResult) -> Table:
         rows.append((str(epochs), f"{flops:.1e}", *figures))
     title = f"{result.size}: {result.parameters / 1e6:.2f}M parameters, bits per byte"
     head = ("epochs", "FLOPs", "diffusion valid.", "twin valid.", "diffusion test", "twin test")
-    return Table(title, head, tuple(rows))
+    return Table(title, head, rows, compare_lines(config, result))
 
 
 def compare_lines(config: ProjectConfig, result: SizeResult) -> list[str]:

@@ -5,7 +5,7 @@ settings it would look much worse than it is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -70,8 +70,7 @@ def winner(config: ProjectConfig, find: Lookup) -> Setting:
 def equal_run(config: ProjectConfig, setting: Setting, steps: int, lengths: Lengths, seed: int) -> Run:
     """The twin with a schedule of ``steps`` optimiser steps, the compute of the diffusion run it is compared with."""
     (per_epoch,) = lengths.steps_per_epoch(plain(config, 1, seed))
-    longer = Setting(setting.dropout, setting.weight_decay, -(-steps // per_epoch))
-    run = twin_run(config, longer, seed)
+    run = twin_run(config, replace(setting, epochs=-(-steps // per_epoch)), seed)
     return study_run(f"{run.label}, {EQUAL}", run.config, **{"training.max_steps": steps})
 
 

@@ -1,28 +1,12 @@
-"""The figures of a blind test, as tables or as JSON."""
+"""The figures of a blind test, as tables."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from ..console import print_table, say
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.statistics import BlindReport
-    from ...evaluation.blind_test.store import AnswerStore
-
-
-def print_report(store: "AnswerStore", resamples: int, as_json: bool) -> None:
-    """Print the figures of all who have finished, as tables or as JSON."""
-    from ...evaluation.blind_test.statistics import report
-
-    found = report(store, resamples)
-    if as_json:
-        click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
-    else:
-        show_report(found)
 
 
 def show_report(found: "BlindReport") -> None:

@@ -1,5 +1,7 @@
 """``tiny-diffusion blind-test``: can people tell the model's text from the book's?"""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from ..console import errors, say
 from ..help import examples
 from ..options import CHECKPOINT, DATA_DIR, DEVICE, DRAW_PRESET
 from ..settings import config_flags, resolve, short_flag
-from .blind_report import print_report
+from .blind_report import show_report
 from .blind_session import ask_all, show_score
 
 if TYPE_CHECKING:
@@ -59,10 +61,16 @@ def command(
     from ...evaluation.blind_test.store import AnswerStore, checked_name
 
     changes = {} if preset is None else {"generation": preset}
-    resolve(ctx, ProjectConfig.default())  # wrong flags are refused before anything is read
+    config = resolve(ctx, ProjectConfig.default())  # wrong flags are refused before anything is read
     if only_report or as_json:
+        from ...evaluation.blind_test.statistics import report
+
         with AnswerStore(Path(answers)) as store:
-            print_report(store, resolve(ctx, ProjectConfig.default()).evaluation.bootstrap, as_json)
+            found = report(store, config.evaluation.bootstrap)
+        if as_json:
+            click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        else:
+            show_report(found)
         return
     if rater is None:
         raise UserError("give --rater NAME to answer, or --report for the figures")
@@ -96,15 +104,6 @@ def make(
     return AnswerStore(path)
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file; raises UserError if it does not exist."""
-    if not path.exists():
-        raise UserError(
-            f"no file at {path}: the passages are in the answers file, so leave --checkpoint out to continue"
-        )
-    return fingerprint(path)
-
-
 def check_unchanged(
     ctx: click.Context, store: "AnswerStore", checkpoint: str, data_dir: str, changes: dict[str, str]
 ) -> None:
@@ -112,23 +111,26 @@ def check_unchanged(
     from ...data.artefacts import load_processed
     from ...evaluation.blind_test.records import kept_settings
 
+    def given(name: str) -> bool:
+        return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
+
     origin = store.origin
     base = ProjectConfig.default().override(**origin.settings)
     has, wanted = kept_settings(base), kept_settings(resolve(ctx, base.override(**changes)))
     differing = [f"{key} {has[key]}, not {wanted[key]}" for key in has if has[key] != wanted[key]]
-    if _given(ctx, "checkpoint") and file_hash(Path(checkpoint)) != origin.checkpoint_hash:
+    if given("checkpoint") and not Path(checkpoint).exists():
+        raise UserError(
+            f"no file at {checkpoint}: the passages are in the answers file, so leave --checkpoint out to continue"
+        )
+    if given("checkpoint") and fingerprint(Path(checkpoint)) != origin.checkpoint_hash:
         differing.append(f"another checkpoint than {checkpoint} (then at {origin.checkpoint})")
-    if _given(ctx, "data_dir") and load_processed(Path(data_dir)).identity != origin.data:
+    if given("data_dir") and load_processed(Path(data_dir)).identity != origin.data:
         differing.append(f"another book or preparation than {data_dir} ({origin.book})")
     if differing:
         raise UserError(
             f"the passages in {store.path} were made with {'; '.join(differing)}: leave that out to continue, "
             "or name another file with --answers to begin another test"
         )
-
-
-def _given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
 
 
 def run(store: "AnswerStore", rater: str, rate: bool | None) -> None:

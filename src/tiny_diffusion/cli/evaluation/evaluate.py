@@ -67,11 +67,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
 )
 @click.option("--twin", default=None, metavar="CHECKPOINT", help="The model's autoregressive twin, for comparison.")
 @click.option(
-    "--member",
-    "members",
-    multiple=True,
-    metavar="PATH",
-    help="Average its laws with the model's; may repeat.",
+    "--member", "members", multiple=True, metavar="PATH", help="Average its laws with the model's; may repeat."
 )
 @click.option("--hf", multiple=True, metavar="FOLDER", help="A Hugging Face model to compare; may repeat.")
 @short_flag("--eval-batch-size", "evaluation.batch_size")
@@ -85,10 +81,7 @@ def _print_schema(ctx: click.Context, parameter: click.Parameter, value: bool) -
     "--other-books", multiple=True, metavar="BOOK", help="Another book to compare the style with; may be repeated."
 )
 @click.option(
-    "--blind-answers",
-    default=None,
-    metavar="FILE",
-    help="Report the answers of a blind-test of this checkpoint.",
+    "--blind-answers", default=None, metavar="FILE", help="Report the answers of a blind-test of this checkpoint."
 )
 @DEVICE
 # The model is measured as it is, on texts whose number, length and seed belong to the evaluation.
@@ -147,10 +140,9 @@ def command(
         config = config.override(evaluation=preset)
     config = resolve(ctx, config)
     curves = read_curves(paths[0])
-    beside = (None if twin is None else Path(twin), tuple(Path(folder) for folder in hf))
     blind = None if blind_answers is None else _people(Path(blind_answers), paths[0], config.evaluation.bootstrap)
     parts = target.with_suffix(".parts.json")
-    how = (*beside, other_books, blind, parts, others)
+    how = (None if twin is None else Path(twin), tuple(map(Path, hf)), other_books, blind, parts, others)
     reports = [run(path, Path(data_dir), config, device, *how) for path in paths]
     seeds = combine([str(path) for path in paths], reports) if len(reports) > 1 else None
     page = save(target, reports[0], curves, seeds)  # before printing: the reader may go away (| head)

@@ -23,16 +23,17 @@ _SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+(?=\S)")
 
 def show(report: "Report", *, verbose: bool = False) -> None:
     """Print the verdict, the likelihoods, the thresholds and some text; with ``verbose`` all other tables too."""
-    from ...evaluation.report.verdict import details, headline, not_measured, plainly, warning
+    from ...evaluation.report.verdict import details, headline, not_measured, people, plainly, warning
 
     leak = warning(report)
     if leak is not None:
         say(f"WARNING: {leak}", style="bold red")
     say(headline([report]), style="bold")
     say(plainly(report))
-    for line in details(report) if verbose else ():
-        say(line)
-    if not verbose:
+    if verbose:
+        for line in details(report):
+            say(line)
+    else:
         for name, why in report.missing.items():
             say(f"not measured: {name} ({why})", style="yellow")
     _show_likelihood(report)
@@ -49,21 +50,15 @@ def show(report: "Report", *, verbose: bool = False) -> None:
         elif verbose:
             show_part(found)
     if report.blind is not None:
-        from ...evaluation.report.verdict import people
-
         say(people(report.blind))
         show_report(report.blind)
     if report.samples:
         say("The model writes, freely as it is measured (generate writes known words only):")
-    for line in sample_lines(next(iter(report.samples), ""), 3, min(console.width, WIDTH) - 2):
-        say(f"  {line}", style="italic")
-
-
-def sample_lines(text: str, most: int, width: int) -> list[str]:
-    """At most ``most`` lines of ``width`` columns of a text, from its first whole sentence on."""
-    start = _SENTENCE_END.search(text)
-    words = printable(" ".join((text[start.end() :] if start else text).split()))
-    return textwrap.wrap(words, width, max_lines=most, placeholder=" ...")
+        text = report.samples[0]
+        start = _SENTENCE_END.search(text)
+        words = printable(" ".join((text[start.end() :] if start else text).split()))
+        for line in textwrap.wrap(words, min(console.width, WIDTH) - 2, max_lines=3, placeholder=" ..."):
+            say(f"  {line}", style="italic")
 
 
 def _show_likelihood(report: "Report") -> None:

@@ -6,7 +6,7 @@ from ...config import ProjectConfig
 from ..help import examples
 from ..options import DATA_DIR, config_option
 from ..settings import short_flag
-from .study import DRY_RUN, OUTPUT, SETTINGS, open_study
+from .study import DRY_RUN, OUTPUT, SETTINGS, OpenStudy
 
 
 @examples("tiny-diffusion ablation --epochs 20 --dry-run", "tiny-diffusion ablation --config cpu_1m --seeds 3")
@@ -25,15 +25,13 @@ def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dr
     All take the same number of optimiser steps of the same batch size. Press Ctrl-C at any time: the same command
     continues.
     """
-    from ...evaluation.seeds import seeds_note
     from ...studies.ablation import ablation_plan, ablation_rows, ablation_runs
-    from ...studies.tables import Section, ablation_table
+    from ...studies.tables import ablation_table
 
-    study = open_study(ctx, ProjectConfig.preset(config_name), data_dir, output)
+    study = OpenStudy(ctx, ProjectConfig.preset(config_name), data_dir, output)
     runs = ablation_runs(study.config, study.lengths)
     plan = ablation_plan(runs)
     if not study.follow(lambda find: plan, dry_run):
         return
     rows = ablation_rows(runs, study.store.find)
-    section = Section(ablation_table(rows), (seeds_note(study.config.study.seeds),))
-    study.publish("ablation", output, plan, rows, [section])
+    study.publish("ablation", output, plan, rows, [ablation_table(rows)])

@@ -10,7 +10,7 @@ from ..console import say
 from ..help import examples
 from ..options import DATA_DIR, config_option
 from ..settings import short_flag
-from .study import DRY_RUN, OUTPUT, SETTINGS, open_study, study_config
+from .study import DRY_RUN, OUTPUT, SETTINGS, OpenStudy, study_config
 
 
 @examples(
@@ -44,14 +44,14 @@ def command(
     """
     from ...studies.compare import compare_plan, size_result
     from ...studies.plots import draw_compare, new_figure
-    from ...studies.tables import Section, compare_lines, compare_table
+    from ...studies.tables import compare_table
 
     drawing = Path(output) / f"compare.{kind}"
     if not (no_plot or dry_run):
         new_figure()  # a missing extra is reported now, not after hours
         check_file(drawing)
     base = ProjectConfig.preset(config_name)
-    study = open_study(ctx, base, data_dir, output)
+    study = OpenStudy(ctx, base, data_dir, output)
     shaped = {size: base.override(model=size) for size in study.config.study.sizes}
     sizes = {size: study_config(ctx, each, study.data) for size, each in shaped.items()}
     sizes = sizes or {Path(config_name).stem: study.config}
@@ -59,8 +59,8 @@ def command(
         return
     find = study.store.find
     results = [size_result(size, each, study.lengths, find) for size, each in sizes.items()]
-    sections = [Section(compare_table(each), tuple(compare_lines(sizes[each.size], each))) for each in results]
-    study.publish("compare", output, compare_plan(sizes, find), results, sections)
+    tables = [compare_table(sizes[each.size], each) for each in results]
+    study.publish("compare", output, compare_plan(sizes, find), results, tables)
     if not no_plot:
         draw_compare(results, drawing)
         say(f"written to {drawing}")

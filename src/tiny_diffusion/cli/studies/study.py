@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from ...data.artefacts import Processed
     from ...studies.plan import Lengths, Plan
     from ...studies.runs import Run, Store
-    from ...studies.tables import Section
+    from ...studies.tables import Table
 
 OUTPUT = click.option("--output", default="outputs/studies", show_default=True, help="Folder of results and kept runs.")
 DRY_RUN = click.option(
@@ -38,50 +37,39 @@ def study_config(ctx: click.Context, base: ProjectConfig, data: "Processed") -> 
     return resolve(ctx, base).override(pipeline=data.pipeline, **{"training.objective": "diffusion"})
 
 
-@dataclass(frozen=True)
 class OpenStudy:
     """A study on one prepared book: its settings, its kept runs, and the expected length of the others."""
 
-    config: ProjectConfig
-    data: "Processed"
-    store: "Store"
-    lengths: "Lengths"
+    def __init__(self, ctx: click.Context, base: ProjectConfig, data_dir: str, output: str) -> None:
+        """Study ``base`` with the command line's changes; raises UserError if data or settings are wrong."""
+        from ...data.artefacts import load_processed
+        from ...studies.plan import Lengths
+        from ...studies.runs import Store
+
+        check_folder(Path(output))
+        self.data = load_processed(Path(data_dir))
+        self.config = study_config(ctx, base, self.data)
+        if self.data.shelf.passages:
+            say("studies compare ways to learn one book: the shelf is left out")
+        self.store = Store(Path(output) / "runs", self.data, self.config.evaluation)
+        self.lengths = Lengths(self.data)
 
     def follow(self, plan: "Plan", dry_run: bool) -> bool:
         """Do the plan's runs, or with ``dry_run`` only list them; return whether there are results to show."""
-        if dry_run:
-            show_plan(plan, self.store, self.lengths)
-        else:
-            follow_study(plan, self.store, self.lengths)
+        (show_plan if dry_run else follow_study)(plan, self.store, self.lengths)
         return not dry_run
 
-    def publish(
-        self, name: str, folder: str, runs: "Sequence[Run]", summary: Any, sections: "Sequence[Section]"
-    ) -> None:
+    def publish(self, name: str, folder: str, runs: "Sequence[Run]", summary: Any, tables: "Sequence[Table]") -> None:
         """Print the results, write them to ``folder`` as JSON and as markdown, and say where."""
         from ...studies.tables import write_study
 
-        for section in sections:
-            print_table(section.table.head, section.table.rows, section.table.title)
-            for line in section.lines:
+        for table in tables:
+            print_table(table.head, table.rows, table.title)
+            for line in table.lines:
                 say(line)
-        text = "\n".join(section.markdown() for section in sections)
+        text = "\n".join(table.markdown() for table in tables)
         for path in write_study(Path(folder), name, self.config, self.data, self.store, runs, summary, text):
             say(f"written to {path}")
-
-
-def open_study(ctx: click.Context, base: ProjectConfig, data_dir: str, output: str) -> OpenStudy:
-    """Open the study of ``base`` with the command line's changes; raises UserError if data or settings are wrong."""
-    from ...data.artefacts import load_processed
-    from ...studies.plan import Lengths
-    from ...studies.runs import Store
-
-    check_folder(Path(output))
-    data = load_processed(Path(data_dir))
-    config = study_config(ctx, base, data)
-    if data.shelf.passages:
-        say("studies compare ways to learn one book: the shelf is left out")
-    return OpenStudy(config, data, Store(Path(output) / "runs", data, config.evaluation), Lengths(data))
 
 
 def show_plan(plan: "Plan", store: "Store", lengths: "Lengths") -> None:

@@ -11,16 +11,11 @@ from ...files import check_file
 from ..help import examples
 from ..options import DATA_DIR, config_option
 from ..settings import changes, config_flags, refuse, short_flag
-from .study import DRY_RUN, OUTPUT, OpenStudy, open_study
+from .study import DRY_RUN, OUTPUT, OpenStudy
 
 BEST = "best_model.pt"
-SETS = (
-    "model.causal",
-    "model.dual",
-    "model.dropout",
-    "training.weight_decay",
-    "training.eval_every_epochs",
-)  # what the sweep sets
+# What the sweep sets.
+SETS = ("model.causal", "model.dual", "model.dropout", "training.weight_decay", "training.eval_every_epochs")
 
 
 @examples("tiny-diffusion twin --checkpoint outputs/best_model.pt", "tiny-diffusion twin --config cpu_2m --dry-run")
@@ -52,7 +47,7 @@ def command(
     the same command continues.
     """
     from ...studies.plan import distinct
-    from ...studies.tables import Section, edge_lines, twin_seeds_lines, twin_seeds_table, twin_table
+    from ...studies.tables import edge_lines, twin_seeds_table, twin_table
     from ...studies.twin import best_of, over_seeds, publish, steps_within, twin_plan, winner
 
     check_file(Path(twin_output) / BEST)
@@ -62,18 +57,15 @@ def command(
     if not study.follow(lambda find: twin_plan(config, steps, lengths, find), dry_run):
         return
     runs = distinct(twin_plan(config, steps, lengths, store.find), store)
-    table = twin_table(f"autoregressive twin, bits per byte; equal compute: {flops:.1e} FLOPs", runs, store.find)
     seeds = over_seeds(config, steps, lengths, store.find)
     best, result = best_of(runs, store.find)
     target = Path(twin_output) / BEST
     publish(result, target)
     notes = [f"best: {best.label}, validation {result.best.bits_per_byte:.3f} bits per byte, in {target}"]
     notes += edge_lines(config, winner(config, store.find))
-    sections = [
-        Section(table, tuple(notes)),
-        Section(twin_seeds_table(seeds), tuple(twin_seeds_lines(config))),
-    ]
-    study.publish("twin", twin_output, runs, {"best": best.label, "over_seeds": seeds}, sections)
+    title = f"autoregressive twin, bits per byte; equal compute: {flops:.1e} FLOPs"
+    tables = [twin_table(title, runs, store.find, notes), twin_seeds_table(config, seeds)]
+    study.publish("twin", twin_output, runs, {"best": best.label, "over_seeds": seeds}, tables)
 
 
 def _open(
@@ -83,14 +75,14 @@ def _open(
     from ...checkpoint import check_same_data, load_checkpoint
 
     if checkpoint is None:
-        study = open_study(ctx, ProjectConfig.preset(config_name), data_dir, output)
+        study = OpenStudy(ctx, ProjectConfig.preset(config_name), data_dir, output)
         diffusion = study.config
     else:
         if ctx.get_parameter_source("config_name") is not ParameterSource.DEFAULT:
             raise UserError("give --checkpoint or --config, not both: a checkpoint holds its own configuration")
         trained = load_checkpoint(Path(checkpoint))
         refuse(ctx, keys_of(CurriculumConfig), changes(ctx))  # the checkpoint was trained by its own
-        study = open_study(ctx, trained.config, data_dir, output)
+        study = OpenStudy(ctx, trained.config, data_dir, output)
         check_same_data(trained, study.data)
         diffusion = trained.config
     return study, study.lengths.flops(diffusion, study.lengths.steps(diffusion))

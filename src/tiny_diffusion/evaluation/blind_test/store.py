@@ -37,7 +37,10 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
         with sqlite_errors(path), ExitStack() as unless_whole:
             self._connection = unless_whole.enter_context(closing(connect(path, "rw")))
             check_file(self._connection, path)
-            self.origin = self._read_origin()
+            try:
+                self.origin = Origin(**json.loads(self._all("SELECT content FROM origin")[0][0]))
+            except (IndexError, TypeError, ValueError, RecursionError) as error:
+                raise sqlite3.DatabaseError("its settings cannot be read") from error
             unless_whole.pop_all()
 
     @classmethod
@@ -96,15 +99,8 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
 
         Raises UserError if the question has been answered meanwhile.
         """
-        written = self._run(
-            f"UPDATE answer SET {question.ask} = ?, answered = ? "
-            f"WHERE rater = ? AND position = ? AND {question.ask} IS NULL",
-            value,
-            _now(),
-            question.rater,
-            question.position,
-        )
-        if written != 1:
+        query = "UPDATE answer SET {0} = ?, answered = ? WHERE rater = ? AND position = ? AND {0} IS NULL"
+        if self._run(query.format(question.ask), value, _now(), question.rater, question.position) != 1:
             raise UserError(f"{question.rater} answers in another window too: go on in one of them")
 
     def undo(self, rater: str) -> bool:
@@ -145,15 +141,8 @@ class AnswerStore(AbstractContextManager["AnswerStore"]):
                 found.append(Answer(rater, position, passage, text, bool(real), bool(said_real), rated))
         return found
 
-    def _read_origin(self) -> Origin:
-        row = self._one("SELECT content FROM origin")
-        try:
-            return Origin(**json.loads(row[0] if row else ""))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise sqlite3.DatabaseError("its settings cannot be read") from error
-
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
-        found = self._all(f"{query} LIMIT 1" if query.startswith("SELECT") else query, *values)
+        found = self._all(f"{query} LIMIT 1", *values)
         return found[0] if found else None
 
     def _all(self, query: str, *values: object) -> list[tuple[Any, ...]]:

@@ -1,6 +1,7 @@
-"""N-gram baselines: interpolated modified Kneser-Ney (Chen and Goodman, 1999) over token ids.
+"""Baselines: n-grams (interpolated modified Kneser-Ney, Chen and Goodman 1999) over token ids, and a compressor.
 
-Conventions that change the numbers:
+The compressor is PPMd (variant H, as in 7-Zip), primed with the training text. Conventions of the n-grams that change
+the numbers:
 
 * A sequence and a scored window start afresh: there is no BOS token, so the token at position i < order - 1 is
   predicted from its i predecessors alone.
@@ -17,7 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyppmd
 
+from ...data.tokenizer import NUM_RESERVED, BookTokenizer
 from ...errors import UserError
 
 IntArray = npt.NDArray[np.int64]
@@ -91,22 +94,14 @@ class KneserNey:
     Order 1 is a plain unigram: counts plus one half, which is an interpolation with the uniform distribution.
     """
 
-    def __init__(self, order: int, vocab_size: int) -> None:
-        """Make an empty model; raises UserError if ``order`` or ``vocab_size`` is below 1."""
-        if order < 1:
-            raise UserError(f"n-gram order {order} is too small: it must be 1 or more")
-        if vocab_size < 1:
-            raise UserError(f"vocab_size {vocab_size} is too small: it must be 1 or more")
+    def __init__(self, order: int, vocab_size: int, sequences: Sequence[np.ndarray]) -> None:
+        """Count the n-grams of ``sequences`` (each 1-D ids below ``vocab_size``), none across two of them.
+
+        Raises UserError if there is no token at all.
+        """
         self.order = order
         self.vocab_size = vocab_size
-        self._levels: list[Level] = []
-
-    def fit(self, sequences: Sequence[np.ndarray]) -> None:
-        """Count the n-grams of ``sequences`` (each 1-D ids), none across two of them; replaces an earlier fit.
-
-        Raises UserError if there is no token at all or an id is outside 0 .. vocab_size - 1.
-        """
-        arrays = [self._checked(sequence) for sequence in sequences]
+        arrays = [np.asarray(sequence, np.int64) for sequence in sequences]
         tokens = np.concatenate([np.empty(0, np.int64), *arrays])
         if tokens.size == 0:
             raise UserError("cannot fit an n-gram model: the training sequences hold no token")
@@ -122,22 +117,16 @@ class KneserNey:
             ids[valid] = grams
             found.append((keys, counts.astype(np.int64), ids))
             context = np.concatenate(([-1], ids[:-1]))
-        self._levels = [self._level(found, length, position) for length in range(1, self.order + 1)]
-
-    @property
-    def levels(self) -> list[Level]:
-        """The n-grams of one token, of two, and so on up to the order; raises RuntimeError before ``fit``."""
-        self._require_fit()
-        return self._levels
+        self.levels = [self._level(found, length, position) for length in range(1, self.order + 1)]
+        """The n-grams of one token, of two, and so on up to the order."""
 
     def log_probs(self, window: np.ndarray) -> FloatArray:
         """Return log p(token | its predecessors in the window), in nats, shape [len(window)].
 
-        The window starts afresh. Raises UserError for ids outside the vocabulary, RuntimeError before ``fit``.
+        The window starts afresh.
         """
-        tokens = self._checked(window)
-        probability = np.full(len(tokens), 1.0 / self.vocab_size)
-        for start, (level, context, grams) in enumerate(self._walk(tokens)):
+        probability = np.full(len(window), 1.0 / self.vocab_size)
+        for start, (level, context, grams) in enumerate(self._walk(window)):
             if level.continuation is None:
                 raw = slice(start, None)
             else:
@@ -153,11 +142,10 @@ class KneserNey:
 
         As ``log_probs``, for all ids instead of the true one.
         """
-        tokens = self._checked(window)
-        found = np.full((len(tokens), self.vocab_size), 1.0 / self.vocab_size)
-        for start, (level, context, _) in enumerate(self._walk(tokens)):
+        found = np.full((len(window), self.vocab_size), 1.0 / self.vocab_size)
+        for start, (level, context, _) in enumerate(self._walk(window)):
             ends = np.searchsorted(level.keys, np.stack((context, context + 1)) * self.vocab_size)
-            for at in range(start, len(tokens)):
+            for at in range(start, len(window)):
                 table = level.raw if level.continuation is None or at == start else level.continuation
                 found[at] *= table.weight[context[at]]
                 if context[at] >= 0:
@@ -168,22 +156,20 @@ class KneserNey:
     def matched(self, window: np.ndarray) -> IntArray:
         """Return for each token how many tokens before it form the longest context that a token followed in training.
 
-        Shape [len(window)], values 0 .. order - 1. The window starts afresh. Raises as ``log_probs`` does.
+        Shape [len(window)], values 0 .. order - 1. The window starts afresh.
         """
-        tokens = self._checked(window)
-        longest = np.zeros(len(tokens), np.int64)
-        for start, (level, context, _) in enumerate(self._walk(tokens)):
+        longest = np.zeros(len(window), np.int64)
+        for start, (level, context, _) in enumerate(self._walk(window)):
             longest[level.raw.weight[context] < 1] = start  # a context that nothing followed passes all weight on
         return longest
 
-    def _walk(self, tokens: IntArray) -> Iterator[tuple[Level, IntArray, IntArray]]:
+    def _walk(self, tokens: np.ndarray) -> Iterator[tuple[Level, IntArray, IntArray]]:
         """Yield each level with the ids of the context and of the n-gram at each token, -1 where never seen."""
-        self._require_fit()
         context = np.zeros(len(tokens), np.int64)
-        for level in self._levels:
+        for level in self.levels:
             grams = self.find(level.keys, context, tokens)
             yield level, context, grams
-            context = np.concatenate(([-1], grams[:-1])) if len(tokens) else context
+            context = np.concatenate(([-1], grams[:-1]))
 
     def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> Level:
         """Build the tables of one length from ``found``: the keys, counts and per-position ids of each length."""
@@ -204,7 +190,7 @@ class KneserNey:
         neighbours[np.unique(ids[position == length - 1])] += 1
         return Level(keys, raw, _kneser_ney_table(neighbours, contexts, num_contexts))
 
-    def find(self, keys: IntArray, contexts: IntArray, tokens: IntArray) -> IntArray:
+    def find(self, keys: IntArray, contexts: IntArray, tokens: np.ndarray) -> IntArray:
         """Return the n-gram ids of (context, token) pairs, -1 where never seen."""
         wanted = contexts * self.vocab_size + tokens
         # If the order exceeds the length of every training sequence, a level has no n-gram.
@@ -213,18 +199,36 @@ class KneserNey:
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where((contexts >= 0) & (keys[place] == wanted), place, -1)
 
-    def _checked(self, ids: np.ndarray) -> IntArray:
-        """Return ``ids`` as int64 after checking shape, type and range."""
-        array = np.asarray(ids)
-        if array.size == 0:
-            return np.empty(0, np.int64)
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise UserError(f"token ids must be a 1-D array of integers, not {array.ndim}-D {array.dtype}")
-        if array.min() < 0 or array.max() >= self.vocab_size:
-            bad = array.min() if array.min() < 0 else array.max()
-            raise UserError(f"token id {bad} is not in the vocabulary, ids 0 to {self.vocab_size - 1}")
-        return array.astype(np.int64)
 
-    def _require_fit(self) -> None:
-        if not self._levels:
-            raise RuntimeError("KneserNey.fit must be called before scoring")
+def count_tokens(texts: Sequence[str], tokenizer: BookTokenizer, level: int, order: int) -> KneserNey:
+    """A model of the text tokens of ``texts`` at a vocabulary level: ids less ``NUM_RESERVED``."""
+    rows = [np.array(tokenizer.encode(text, level)) - NUM_RESERVED for text in texts]
+    return KneserNey(order, tokenizer.level_size(level), rows)
+
+
+PHASES = 32
+MEMORY_PER_BYTE, LEAST_MEMORY = 64, 1 << 24
+
+
+def ppm_bits(training: bytes, windows: Sequence[bytes], order: int) -> Iterator[float]:
+    """Yield the bits of each window after ``training``, each from the same primed state.
+
+    The bits are the growth of the compressed size when the window is appended. Sizes are whole bytes, so for a window
+    of b bytes the growth is floor(f + b) - floor(f), where the phase f is the fraction of the last byte that the primed
+    state fills. With the same f for all windows, rounding would shift all of them alike. So window i is primed with the
+    training text minus its first i mod PHASES bytes, which gives as many phases, spread over a byte by chance. Over
+    uniform phases the mean growth is exactly b: a window is off by less than a byte, and the mean over many windows by
+    about 0.3 / sqrt(PHASES) bytes per window (0.4 bits).
+    """
+    primed: list[int] = []
+    for i, window in enumerate(windows):
+        text = training[i % PHASES :]
+        if i < PHASES:
+            primed.append(compressed_size(text, order))
+        yield 8.0 * (compressed_size(text + window, order) - primed[i % PHASES])
+
+
+def compressed_size(data: bytes, order: int) -> int:
+    """Size in bytes of ``data`` compressed by PPMd, with enough memory that its model is never reset."""
+    encoder = pyppmd.Ppmd7Encoder(order, max(LEAST_MEMORY, MEMORY_PER_BYTE * len(data)))
+    return len(encoder.encode(data)) + len(encoder.flush())

@@ -1,7 +1,6 @@
 """Held-out windows, the nats that a model needs for each, and the figures computed from them (protocol 1)."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +9,9 @@ from torch import Tensor
 
 from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ...model.autoregressive import autoregressive_nats
-from ...model.likelihood import bound_in_batches
+from ...model.likelihood import likelihood_bound
 from ...model.transformer import Transformer
-from .baselines import FloatArray, IntArray, KneserNey
+from .baselines import FloatArray, IntArray, count_tokens
 
 THIRDS = 3
 
@@ -102,28 +101,14 @@ def held_out(texts: list[str], tokenizer: BookTokenizer, level: int, context: in
 
 def model_nats(model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int) -> FloatArray:
     """Nats of each window: the any-order bound, or the exact likelihood of an autoregressive model."""
-    *_, found = model_nats_in_batches(model, windows, draws, batch_size, seed)
-    assert not isinstance(found, int)
-    return found
-
-
-def model_nats_in_batches(
-    model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
-) -> Iterator[int | FloatArray]:
-    """Yield the number of finished rows after each batch of the bound, and at the end what ``model_nats`` returns."""
     if model.config.causal:
-        yield autoregressive_nats(model, windows, BOS, batch_size).numpy()
-        return
-    generator = torch.Generator().manual_seed(seed)
-    for found in bound_in_batches(model, windows, draws, batch_size, generator):
-        yield found if isinstance(found, int) else found.numpy()
+        return autoregressive_nats(model, windows, BOS, batch_size).numpy()
+    return likelihood_bound(model, windows, draws, batch_size, torch.Generator().manual_seed(seed)).numpy()
 
 
 def ngram_nats(training: list[str], data: HeldOut, tokenizer: BookTokenizer, level: int, order: int) -> FloatArray:
     """Nats of each window under a Kneser-Ney model of ``order``, fitted on the tokens of the training texts."""
-    sequences = [np.array(tokenizer.encode(text, level)) - NUM_RESERVED for text in training]
-    table = KneserNey(order, tokenizer.level_size(level))
-    table.fit(sequences)
+    table = count_tokens(training, tokenizer, level, order)
     return np.array([-table.log_probs(w.numpy() - NUM_RESERVED).sum() for w in data.windows])
 
 

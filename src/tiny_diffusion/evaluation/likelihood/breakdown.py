@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...config import EvaluationConfig
 from ...config.curriculum_config import REFINEMENT, Format
 from ...data.artefacts import Processed
 from ...data.curriculum import build_stage, encode_examples
@@ -121,17 +122,15 @@ def _difficulty_of_bytes(text: str, sentences: list[tuple[str, float]]) -> np.nd
     return np.concatenate(values)
 
 
-def mask_rate_curve(
-    model: Transformer, windows: list[Tensor], draws: int, batch_size: int, seed: int
-) -> Iterator[MaskRate]:
+def mask_rate_curve(model: Transformer, windows: list[Tensor], settings: EvaluationConfig) -> Iterator[MaskRate]:
     """Nats per hidden token at each rate 0.1 ... 0.9.
 
-    Exactly that share of a window is hidden (rounded up), in ``draws`` masks per window.
+    Exactly that share of a window is hidden (rounded up), in ``settings.breakdown_draws`` masks per window.
     """
     lengths = torch.tensor([len(w) for w in windows])
-    generator = torch.Generator().manual_seed(seed)
+    generator, draws = torch.Generator().manual_seed(settings.seed), range(settings.breakdown_draws)
     for rate in RATES:
-        found = [uniform_mask_losses(model, windows, rate, batch_size, generator) for _ in range(draws)]
+        found = [uniform_mask_losses(model, windows, rate, settings.batch_size, generator) for _ in draws]
         hidden = hidden_count(lengths, rate).double()
         yield MaskRate(rate, float((torch.stack(found).mean(0) * hidden).sum() / hidden.sum()))
 
@@ -161,37 +160,27 @@ def break_down(
     model, settings = subject.model, subject.settings
     total = breakdown_units(model.config.causal)
     yield Step(BREAKDOWN, 0, total)
-    how = {"draws": settings.breakdown_draws, "batch_size": settings.batch_size, "seed": settings.seed}
     rates: list[MaskRate] = []
-    for rate in () if model.config.causal else mask_rate_curve(model, windows, **how):
+    for rate in () if model.config.causal else mask_rate_curve(model, windows, settings):
         rates.append(rate)
         yield Step(BREAKDOWN, len(rates), total)
     formats: list[FormatLikelihood] = []
     for name, examples in format_examples(subject.data, settings.split, scored).items():
         if settings.windows:
             examples = examples[:: -(-len(examples) // settings.windows)]
-        formats.append(format_likelihood(model, subject.tokenizer, subject.level, name, examples, **how))
+        formats.append(format_likelihood(model, subject.tokenizer, name, examples, settings))
         yield Step(BREAKDOWN, len(rates) + FORMAT_COST * len(formats), total)
     return [asdict(rate) for rate in rates], [asdict(row) for row in formats]
 
 
 def format_likelihood(
-    model: Transformer,
-    tokenizer: BookTokenizer,
-    level: int,
-    name: str,
-    examples: list[tuple[str, ...]],
-    *,
-    draws: int,
-    batch_size: int,
-    seed: int,
+    model: Transformer, tokenizer: BookTokenizer, name: str, examples: list[tuple[str, ...]], settings: EvaluationConfig
 ) -> FormatLikelihood:
     """Bits per byte of ``examples``, each scored by itself; one that exceeds the context is cut into several pieces."""
-    context = model.config.context
-    encoded = [torch.tensor(ids) for ids in encode_examples(examples, tokenizer, level)]
-    pieces = [piece for ids in encoded for piece in ids.split(context)]
+    encoded = [torch.tensor(ids) for ids in encode_examples(examples, tokenizer, model.config.vocab_level)]
+    pieces = [piece for ids in encoded for piece in ids.split(model.config.context)]
     pieces = [piece for piece in pieces if bool((piece >= NUM_RESERVED).any())]
-    nats = model_nats(model, pieces, draws, batch_size, seed).sum()
+    nats = model_nats(model, pieces, settings.breakdown_draws, settings.batch_size, settings.seed).sum()
     size = sum(len(tokenizer.token_bytes(i)) for piece in pieces for i in piece.tolist())
     tokens = sum(int((piece >= NUM_RESERVED).sum()) for piece in pieces)
     return FormatLikelihood(name, len(examples), tokens, float(nats / size / math.log(2)))

@@ -11,23 +11,12 @@ import torch
 from ...checkpoint import Checkpoint, check_same_data
 from ...data.artefacts import Processed
 from ...errors import UserError
-from ...runtime import autocast
 from ..subject import Rivals, Step, Subject
-from .bound import (
-    FloatArray,
-    HeldOut,
-    Likelihood,
-    Resampled,
-    model_nats_in_batches,
-    ngram_nats,
-    resample,
-    summarise,
-    uniform_nats,
-)
-from .compressor import ppm_bits
+from .baselines import ppm_bits
+from .bound import FloatArray, HeldOut, Likelihood, Resampled, ngram_nats, resample, summarise, uniform_nats
 from .hugging_face import check_local, load_local, local_nats
-from .mixture import BOUND, check_mixture, mixed_bound, mixed_rows
-from .readings import MODEL, Nats, Reading, per_window, readings, steps, token_nats
+from .mixture import check_mixture, mixed_rows, rows_of_bound
+from .readings import Nats, Reading, per_window, readings, steps, token_nats
 
 NGRAM_NAMES = {1: "unigram", 2: "bigram"}
 PPM = "PPMd"
@@ -102,9 +91,7 @@ def compare(subject: Subject, held: HeldOut) -> Generator[Step, None, list[Likel
 def _rows(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
     """The name of each row and the measurement of its windows: the model's own, its other readings, then its rivals."""
     settings, kept, training = subject.settings, subject.kept, subject.data.texts("train")
-    bound: list[tuple[str, Nats]] = []
-    if not subject.model.config.causal:
-        bound = [(BOUND, kept.part(MODEL, _bound(subject, held))), *mixed_bound(subject, held)]
+    bound = [] if subject.model.config.causal else list(rows_of_bound(subject, held))
     read = [
         [(reading.row, _read(subject, reading, held)), *mixed_rows(subject, reading, held)]
         for reading in readings(subject)
@@ -115,14 +102,6 @@ def _rows(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
         yield row, kept.part(ngrams(order), _ngrams(training, held, subject, order))
     if settings.ppm_order:
         yield f"PPMd order {settings.ppm_order}, primed", kept.part(PPM, _ppm(training, held, subject))
-
-
-def _bound(subject: Subject, held: HeldOut) -> Nats:
-    settings = subject.settings
-    how = settings.draws, settings.batch_size, settings.seed
-    with autocast(subject.model.device, subject.precision):
-        events = model_nats_in_batches(subject.model, held.windows, *how)
-        return (yield from steps(MODEL, events, settings.draws * len(held.windows)))
 
 
 def _read(subject: Subject, reading: Reading, held: HeldOut) -> Nats:

@@ -1,16 +1,26 @@
-"""Laws of the next token mixed exactly: a mean over networks, and counts whose weight depends on the context.
+"""Laws of the next token mixed exactly: a mean over networks, and counts beside them in a sum or a product.
 
 A mixture of normalised laws is normalised if its weights do not depend on the token that is predicted. So the
-probabilities of the true tokens are enough to score a text. Shapes: E experts, N tokens, C classes of context.
+probabilities of the true tokens are enough to score a text. The weight of the counts depends on the context.
+
+In a product, p(w) is proportional to network(w)^a * counts(w)^b: log-linear interpolation (Klakow 1998). Its
+normalisation over the vocabulary needs the probabilities of all tokens, not only of the true ones.
+
+Shapes: E experts, N tokens, C classes of context, V text vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from scipy.optimize import minimize
 from scipy.special import logsumexp
 from torch import Tensor
 
-from ...data.tokenizer import NUM_RESERVED
+from ...data.tokenizer import BOS, NUM_RESERVED
+from ...model.autoregressive import next_token_logits
+from ...model.transformer import Transformer
 from .baselines import FloatArray, IntArray, KneserNey
 
 ORDER = 5  # at 1,024 tokens, orders 4 to 6 are within 0.001 bits per byte of each other in a mixture
@@ -18,19 +28,11 @@ CLASSES = ORDER  # of a context: how many tokens of it the counts know
 ENOUGH, MOST_ROUNDS = 1e-9, 1000  # EM stops when a round gains less, in nats per token
 
 
-class Counts:
-    """Kneser-Ney counts of the training text as an expert beside a network; windows start afresh for both."""
-
-    def __init__(self, training: Sequence[np.ndarray], vocab_size: int) -> None:
-        """Count ``training`` (each 1-D ids from 0 on); raises UserError as ``KneserNey.fit`` does."""
-        self.model = KneserNey(ORDER, vocab_size)
-        self.model.fit(training)
-
-    def read(self, windows: Sequence[Tensor]) -> tuple[FloatArray, IntArray]:
-        """Nats (N,) and class of context (N,) of each token of ``windows`` (1-D ids of text tokens)."""
-        texts = [window.numpy() - NUM_RESERVED for window in windows]
-        nats = [-self.model.log_probs(text) for text in texts]
-        return np.concatenate(nats), np.concatenate([self.model.matched(text) for text in texts])
+def read_counts(counts: KneserNey, windows: Sequence[Tensor]) -> tuple[FloatArray, IntArray]:
+    """Nats (N,) and class of context (N,) of each token of ``windows`` (1-D ids of text tokens), which start afresh."""
+    texts = [window.numpy() - NUM_RESERVED for window in windows]
+    nats = [-counts.log_probs(text) for text in texts]
+    return np.concatenate(nats), np.concatenate([counts.matched(text) for text in texts])
 
 
 def mean_law(nats: FloatArray) -> FloatArray:
@@ -68,3 +70,43 @@ def _maximise(nats: FloatArray, classes: IntArray, weights: FloatArray) -> Float
         tokens = shares.sum(1, keepdims=True)
         weights = np.where(tokens > 0, shares / np.maximum(tokens, 1), weights)
     return weights
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Log-probabilities of all tokens under the network and the counts, (2, N, V), and the true tokens (N,)."""
+
+    log_probs: Tensor
+    targets: Tensor
+
+    def nats(self, exponents: Tensor) -> Tensor:
+        """Nats (N,) of the true tokens under the product with ``exponents`` (2,) of network and counts."""
+        logits = torch.tensordot(exponents.to(self.log_probs.dtype), self.log_probs, dims=1)  # (N, V)
+        return logits.logsumexp(1) - logits.gather(1, self.targets[:, None]).squeeze(1)
+
+
+@torch.no_grad()
+def laws_of(networks: Sequence[Transformer], counts: KneserNey, windows: Sequence[Tensor]) -> Iterator[Laws]:
+    """Yield the laws of each window: the mean of the causal laws of ``networks``, and those of ``counts``."""
+    for window in windows:
+        rows = window[None]
+        each = [next_token_logits(model.eval(), rows.to(model.device), BOS)[0].log_softmax(1) for model in networks]
+        mean = torch.stack(each).logsumexp(0).cpu() - np.log(len(each))
+        known = torch.from_numpy(np.log(counts.laws(window.numpy() - NUM_RESERVED))).float()
+        yield Laws(torch.stack((mean, known)), window - NUM_RESERVED)
+
+
+def fit_exponents(laws: Sequence[Laws]) -> FloatArray:
+    """The exponents (2,) with the highest likelihood of the true tokens; the problem is convex."""
+
+    def nats(exponents: FloatArray) -> tuple[float, FloatArray]:
+        point, total = torch.tensor(exponents, requires_grad=True), 0.0
+        for each in laws:
+            loss = each.nats(point).double().sum()
+            loss.backward()
+            total += float(loss.detach())
+        assert point.grad is not None
+        return total, point.grad.numpy()
+
+    found: FloatArray = minimize(nats, np.array((1.0, 0.0)), jac=True, method="L-BFGS-B").x
+    return found

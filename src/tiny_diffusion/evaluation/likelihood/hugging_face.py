@@ -48,11 +48,9 @@ def load_local(folder: Path, device: torch.device) -> LocalModel:
     Raises UserError if the extra is missing or the folder contains no causal or masked language model.
     """
     check_local(folder)
-    try:
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
-        from transformers.utils.logging import disable_progress_bar
-    except ImportError as error:
-        raise UserError("a Hugging Face model needs an extra: pip install 'tiny-diffusion[hf]'") from error
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
     disable_progress_bar()
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -108,8 +106,7 @@ def _masked_nats(local: LocalModel, ids: list[int], batch_size: int) -> float:
     tokenizer, device = local.tokenizer, local.network.device
     if tokenizer.mask_token_id is None:
         raise UserError(f"{local.name}: its tokenizer has no mask token")
-    before = [] if tokenizer.cls_token_id is None else [tokenizer.cls_token_id]
-    after = [] if tokenizer.sep_token_id is None else [tokenizer.sep_token_id]
+    before, after = ([] if id is None else [id] for id in (tokenizer.cls_token_id, tokenizer.sep_token_id))
     clean = torch.tensor(ids, device=device)
     total = 0.0
     for at in torch.arange(len(ids), device=device).split(batch_size):

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from ...data.tokenizer import NUM_RESERVED
 from ..subject import Step, Subject
-from .baselines import FloatArray, KneserNey
+from .baselines import FloatArray, compressed_size, count_tokens
 from .bound import HeldOut, Likelihood, Resampled, held_out, resample, summarise
-from .compressor import compressed_size
 from .readings import CHAIN_RULE, Nats, Reading, per_window, readings, token_nats
 
 SLIDING, LEFT = "sliding", ", all to the left"  # of the names of steps
@@ -99,9 +98,7 @@ def _read(subject: Subject, reading: Reading, held: HeldOut) -> Nats:
 
 def _counts(subject: Subject, held: HeldOut, order: int) -> Nats:
     yield Step(f"n-grams of order {order}{LEFT}")
-    table = KneserNey(order, subject.tokenizer.level_size(subject.level))
-    encode, level = subject.tokenizer.encode, subject.level
-    table.fit([np.array(encode(text, level)) - NUM_RESERVED for text in subject.data.texts("train")])
+    table = count_tokens(subject.data.texts("train"), subject.tokenizer, subject.level, order)
     nats = [-table.log_probs(tokens.numpy() - NUM_RESERVED) for tokens in passages(subject)]
     return _of_windows(np.concatenate(nats), subject, held)
 

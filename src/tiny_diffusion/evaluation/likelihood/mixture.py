@@ -1,21 +1,19 @@
 """Rows of the table for several experts: the mean of several networks, and networks together with counts."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import torch
 
-from ...checkpoint import check_same_data
-from ...data.tokenizer import NUM_RESERVED
+from ...checkpoint import Checkpoint, check_same_data
 from ...errors import UserError
 from ...model.likelihood import bound_in_batches
 from ...runtime import autocast
 from ..subject import Step, Subject
-from .baselines import FloatArray
+from .baselines import FloatArray, KneserNey, count_tokens
 from .bound import HeldOut, held_out
-from .experts import CLASSES, ORDER, Counts, fit_weights, mean_law, mixed
-from .product import Laws, fit_exponents, laws_of
-from .readings import CHAIN_RULE, Nats, Reading, per_window, readings, steps, token_nats
+from .experts import CLASSES, ORDER, Laws, fit_exponents, fit_weights, laws_of, mean_law, mixed, read_counts
+from .readings import CHAIN_RULE, MODEL, Nats, Reading, per_window, readings, steps, token_nats
 
 VALIDATION = "validation"
 BOUND = "diffusion (bound)"  # name of a row
@@ -55,11 +53,13 @@ def fitting_windows(subject: Subject, reading: Reading) -> HeldOut:
     return held_out(texts, subject.tokenizer, subject.level, context, most)
 
 
-def mixed_bound(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
-    """The row of the any-order bound of the mean of several diffusion models, if there are several."""
-    networks = 1 + len(subject.rivals.members)
-    if networks > 1 and not subject.model.config.causal:
-        yield f"{BOUND}{MEAN}{networks}", subject.kept.part(MEAN_BOUND, _bound(subject, held))
+def rows_of_bound(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
+    """The rows of the any-order bound of a diffusion model, and of its mean with its members, if there are any."""
+    members = subject.rivals.members
+    yield BOUND, subject.kept.part(MODEL, _bound(subject, held, MODEL))
+    if members:
+        measure = _bound(subject, held, MEAN_BOUND, members)
+        yield f"{BOUND}{MEAN}{1 + len(members)}", subject.kept.part(MEAN_BOUND, measure)
 
 
 def mixed_rows(subject: Subject, reading: Reading, held: HeldOut) -> Iterator[tuple[str, Nats]]:
@@ -100,17 +100,15 @@ def _with_counts(
     scored = yield from _mean(subject, reading, networks, held)
     yield Step(COUNTS)
     counts = _counts(subject)
-    known, classes = counts.read(fitting.windows)
+    known, classes = read_counts(counts, fitting.windows)
     weights = fit_weights(np.stack((seen, known)), classes, CLASSES)
     subject.weights[row] = weights[:, 1].tolist()
-    known, classes = counts.read(held.windows)
+    known, classes = read_counts(counts, held.windows)
     return mixed(np.stack((scored, known)), weights, classes)
 
 
-def _counts(subject: Subject) -> Counts:
-    training = subject.data.texts("train")
-    ids = [np.array(subject.tokenizer.encode(text, subject.level)) - NUM_RESERVED for text in training]
-    return Counts(ids, subject.tokenizer.level_size(subject.level))
+def _counts(subject: Subject) -> KneserNey:
+    return count_tokens(subject.data.texts("train"), subject.tokenizer, subject.level, ORDER)
 
 
 def product_step(reading: Reading, networks: int) -> str:
@@ -136,7 +134,7 @@ def _product(
     subject: Subject, reading: Reading, networks: int, held: HeldOut
 ) -> Generator[Step, None, tuple[list[float], list[float]]]:
     """Return the nats of each window under the product of the mean law and the counts, and the two exponents."""
-    fitting, counts, device = product_windows(subject), _counts(subject).model, subject.model.device
+    fitting, counts, device = product_windows(subject), _counts(subject), subject.model.device
     models = [checkpoint.build(device) for checkpoint in reading.networks[:networks]]
     name, total = product_step(reading, networks), len(fitting.windows) + len(held.windows)
     with autocast(device, reading.networks[0].config.training.precision):
@@ -151,12 +149,12 @@ def _product(
     return nats, exponents.tolist()
 
 
-def _bound(subject: Subject, held: HeldOut) -> Nats:
+def _bound(subject: Subject, held: HeldOut, name: str, members: Sequence[Checkpoint] = ()) -> Nats:
     settings, device = subject.settings, subject.model.device
-    members = [member.build(device) for member in subject.rivals.members]
+    networks = [member.build(device) for member in members]
     with autocast(device, subject.precision):
-        generator = torch.Generator().manual_seed(settings.seed)  # the same masks as for one network
-        how = (settings.draws, settings.batch_size, generator, members)
+        generator = torch.Generator().manual_seed(settings.seed)  # the same masks for any number of networks
+        how = (settings.draws, settings.batch_size, generator, networks)
         events = bound_in_batches(subject.model, held.windows, *how)
         numbers = (event if isinstance(event, int) else event.numpy() for event in events)
-        return (yield from steps(MEAN_BOUND, numbers, settings.draws * len(held.windows)))
+        return (yield from steps(name, numbers, settings.draws * len(held.windows)))

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ...config import EvaluationConfig
-from ...data.tokenizer import BOS, BookTokenizer
+from ...data.tokenizer import BookTokenizer
 from ...errors import UserError
-from ...model.autoregressive import next_token_losses
-from ...model.likelihood import chain_rule, likelihood_bound
+from ...model.likelihood import likelihood_bound
 from ...model.transformer import Transformer
-from .bound import FloatArray
+from .baselines import FloatArray
+from .readings import causal_nats, chain_rule_nats
 
 _WORD_AND_DASH = re.compile(r"\w.*(?:—|–|--)$", re.DOTALL)
 
@@ -63,12 +63,14 @@ def score_text(
     if not len(ids):
         raise UserError("there is no text to score")
     windows = list(ids.split(model.config.context))
+    read = causal_nats if model.config.causal or model.config.dual else chain_rule_nats
     nats: list[FloatArray] = []
     bounds: list[float] = []
     generator = torch.Generator().manual_seed(settings.seed)
     total, done = _passes(model, windows, settings.draws), 0
     for window in windows:
-        nats.append(_token_nats(model, window, settings.batch_size))
+        *_, found = read(model, [window], settings.batch_size)
+        nats.append(np.asarray(found))
         if not model.config.causal:
             bound = likelihood_bound(model, [window], settings.draws, settings.batch_size, generator)
             bounds.append(float(bound[0]))
@@ -90,18 +92,6 @@ def _passes(model: Transformer, windows: Sequence[Tensor], draws: int) -> int:
     """Number of tokens that pass through the model: in the causal reading once, else per token, and per draw."""
     exact = model.config.causal or model.config.dual
     return sum(len(w) * ((1 if exact else len(w)) + (0 if model.config.causal else draws)) for w in windows)
-
-
-@torch.no_grad()
-def _token_nats(model: Transformer, window: Tensor, batch_size: int) -> FloatArray:
-    """Nats of each token of ``window`` given the tokens before it."""
-    if model.config.causal or model.config.dual:
-        device = model.device
-        return next_token_losses(model, window[None].to(device), BOS)[0].double().cpu().numpy()
-    found = np.zeros(len(window))
-    for _, at, losses in chain_rule(model, [window], batch_size):
-        found[at.numpy()] = losses.numpy()
-    return found
 
 
 def _words(ids: list[int], bits: FloatArray, tokenizer: BookTokenizer, share: float) -> list[Word]:

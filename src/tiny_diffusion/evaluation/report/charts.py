@@ -1,15 +1,136 @@
-"""The charts of the report: what each one shows, in figures and in words."""
+"""The charts of the report: what each one shows, in figures and in words, and where the figures stand.
 
-from collections.abc import Iterable
+``chart.html.j2`` draws figures where the scales say, without script or library.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from ..curves import Curves
+from ..likelihood.bound import Likelihood
 from ..likelihood.mixture import is_mixed
 from ..result import Report
 from ..style.style_report import StyleReport
 from ..text_quality.frontier import Frontier
 from ..text_quality.novelty import NoveltyReport
-from .chart import Chart, Line, Point, Row, RowChart, line_chart, row_chart
 from .verdict import family
+
+WIDTH, HEIGHT = 360, 230  # about the width of a phone, so that letters are not scaled down
+LEFT, RIGHT, TOP, BOTTOM = 46, 350, 10, 190
+ROW, NAMES = 22, 150  # in a chart of rows: the height of one row, and the room for names
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps a figure to a place between two pixels, linearly or logarithmically."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """The place of ``value``."""
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return round(self.begin + (at - low) / (high - low) * (self.end - self.begin), 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places and texts of about five round figures.
+
+        On a log scale these are 1, 2 and 5 times powers of ten, if at least two fit.
+        """
+        values = []
+        if self.log:
+            exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            heads = (1, 2, 5) if self.high / self.low < 150 else (1,)
+            powers = [head * 10.0**e for e in exponents for head in heads]
+            values = [v for v in powers if self.low * 0.999999 <= v <= self.high * 1.000001]
+        if len(values) < 2:
+            rough = (self.high - self.low) / 5
+            power = 10 ** math.floor(math.log10(rough))
+            step = next(head * power for head in (1, 2, 5, 10) if head * power >= rough * 0.999)
+            first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+            values = [i * step for i in range(first, last + 1)]
+        return [(self.at(v), f"{v:.6g}") for v in values]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve; ``marks`` draws its points, ``labels`` are texts at the points."""
+
+    name: str
+    points: Sequence[Point]
+    marks: bool = True
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves and their scales; ``alt`` says in words what the picture shows."""
+
+    title: str
+    alt: str
+    x_label: str
+    y_label: str
+    x: Scale
+    y: Scale
+    lines: Sequence[Line]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+@dataclass(frozen=True)
+class RowChart:
+    """Rows of the table of likelihoods, one below the other, each ``step`` pixels high; ``own``: the model's names."""
+
+    title: str
+    alt: str
+    x_label: str
+    x: Scale
+    rows: Sequence[Likelihood]
+    own: Collection[str]
+    height: int
+    step: int = ROW
+    width: int = WIDTH
+
+
+def line_chart(
+    title: str,
+    alt: str,
+    x_label: str,
+    y_label: str,
+    lines: Sequence[Line],
+    *,
+    log_x: bool = False,
+    log_y: bool = False,
+    zero: bool = False,
+) -> Chart:
+    """A chart of ``lines``; ``zero`` makes the vertical axis start at 0."""
+    points = [point for line in lines for point in line.points]
+    x = _scale([p[0] for p in points], LEFT, RIGHT, log_x)
+    y = _scale([p[1] for p in points] + [0.0] * zero, BOTTOM, TOP, log_y)
+    return Chart(title, alt, x_label, y_label, x, y, lines)
+
+
+def row_chart(title: str, alt: str, x_label: str, rows: Sequence[Likelihood], own: Collection[str]) -> RowChart:
+    """A chart of ``rows`` from the top."""
+    scale = _scale([v for row in rows for v in (row.low, row.high)], NAMES, RIGHT - 36, False)
+    return RowChart(title, alt, x_label, scale, rows, own, ROW * len(rows) + 46)
+
+
+def _scale(values: Sequence[float], begin: float, end: float, log: bool) -> Scale:
+    """A scale over all values with a small margin, but not below 0 if the values start there."""
+    low, high = min(values), max(values)
+    if log:
+        low, high = low / 1.05, high * 1.05
+    else:
+        margin = 0.04 * (high - low) or 0.5
+        low, high = low - margin if low != 0 else 0.0, high + margin
+    return Scale(low, high, begin, end, log)
 
 
 def curves_charts(curves: Curves) -> list[Chart]:
@@ -31,18 +152,14 @@ def likelihood_chart(report: Report) -> RowChart:
     ordered = sorted(report.likelihood, key=lambda row: row.bits_per_byte)
     own = {report.likelihood[0].name}
     own |= {r.name for r in ordered if r.name.startswith("diffusion (") or is_mixed(r.name)}
+    rows = [r for r in ordered if family(r.name) or r.name in own]
     alt = "Bits per byte, fewer is better: " + ", ".join(f"{r.name} {r.bits_per_byte:.3f}" for r in ordered) + "."
-    rows = [
-        Row(r.name, r.bits_per_byte, r.low, r.high, r.name in own) for r in ordered if family(r.name) or r.name in own
-    ]
-    return row_chart("Bits per byte with 95 % intervals", alt, "bits per byte (fewer is better)", rows)
+    return row_chart("Bits per byte with 95 % intervals", alt, "bits per byte (fewer is better)", rows, own)
 
 
-def mask_rate_chart(report: Report) -> Chart | None:
-    """Nats per hidden token by mask rate; None if it was not measured."""
+def mask_rate_chart(report: Report) -> Chart:
+    """Nats per hidden token by mask rate."""
     rates = report.mask_rates
-    if not rates:
-        return None
     ends = [f"{end.nats_per_token:.2f} at rate {end.rate:.1f}" for end in (rates[0], rates[-1])]
     alt = f"Nats per hidden token: {ends[0]}, {ends[1]}."
     points = [(r.rate, r.nats_per_token) for r in rates]

@@ -1,9 +1,9 @@
 """The whole evaluation of one checkpoint: likelihood, style, coherence, novelty, frontier, thresholds."""
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -32,11 +32,11 @@ from ..result import LEAK_THRESHOLD, VERSION, Report, Threshold
 from ..style.style import measure_style
 from ..style.style_report import StyleReport
 from ..subject import NO_RIVALS, Rivals, Step, Subject
-from ..text_quality.coherence import CoherenceReport, measure_coherence
+from ..text_quality.coherence import measure_coherence
 from ..text_quality.frontier import Frontier, Judge, measure_frontier
 from ..text_quality.novelty import NoveltyReport, cut_like, measure_novelty
 from ..text_quality.samples import WRITING, steps_taken, vary, whole_sentences, write_samples
-from ..text_quality.two_sample import TWO_SAMPLE, TwoSample, measure_two_sample
+from ..text_quality.two_sample import TWO_SAMPLE, measure_two_sample
 from .time_estimate import Expected, expect
 
 Value = TypeVar("Value")
@@ -100,9 +100,9 @@ def evaluate(
         mask_rates=[MaskRate(**rate) for rate in rates],
         formats=[FormatLikelihood(**row) for row in formats],
         leaks=leaks,
-        **vars(written),
+        **written,
         blind=blind,
-        thresholds=_thresholds(found[0], written.style, written.novelty, leaks, settings),
+        thresholds=_thresholds(found[0], written["style"], written["novelty"], leaks, settings),
         evaluation=settings,
         generation=generation,
         missing=subject.missing,
@@ -113,22 +113,13 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True)
-class _Written:
-    """The texts that the model wrote and their measurements; None where that was impossible."""
-
-    samples: list[str]
-    style: StyleReport | None = None
-    coherence: CoherenceReport | None = None
-    novelty: NoveltyReport | None = None
-    frontier: Frontier | None = None
-    two_sample: TwoSample | None = None
-
-
 def _measure_texts(
     subject: Subject, generation: GenerationConfig, other_books: dict[str, str] | None
-) -> Generator[Step, None, _Written]:
-    """Write texts with the model and measure them, yielding each step as it begins."""
+) -> Generator[Step, None, dict[str, Any]]:
+    """Write texts with the model and measure them, yielding each step as it begins.
+
+    Returns fields of the report: the texts, and their measurements, None where that was impossible.
+    """
     model, data, settings = subject.model, subject.data, subject.settings
     # Several requested numbers of steps may lead to the same number taken: use the number taken.
     taken = partial(steps_taken, settings, generation, model.config.context)
@@ -140,7 +131,7 @@ def _measure_texts(
 
     samples = yield from subject.attempt(WRITING, write(generation, WRITING))
     if samples is None:
-        return _Written([])
+        return {"samples": [], **dict.fromkeys(("style", "coherence", "novelty", "frontier", "two_sample"))}
     # The causal reading writes token by token and has no steps to vary.
     steps = () if reading == "causal" else (generation.steps, *map(taken, settings.novelty_steps))
     temperatures = (generation.temperature, *settings.temperatures)
@@ -150,18 +141,16 @@ def _measure_texts(
     def at_once(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Value | None]:
         return subject.attempt(name, _step(name, measure))
 
-    style = yield from at_once("style", lambda: measure_style(*whole, other_books))
-    coherence = yield from at_once("coherence", lambda: measure_coherence(*whole))
-    two_sample = None
+    found: dict[str, Any] = {"samples": samples, "two_sample": None}
+    found["style"] = yield from at_once("style", lambda: measure_style(*whole, other_books))
+    found["coherence"] = yield from at_once("coherence", lambda: measure_coherence(*whole))
     if settings.two_sample_words:
-        two_sample = yield from at_once(
-            TWO_SAMPLE, lambda: measure_two_sample(samples, held, training, language, settings)
-        )
+        sides = samples, held, training, language, settings
+        found["two_sample"] = yield from at_once(TWO_SAMPLE, lambda: measure_two_sample(*sides))
     by_steps = yield from subject.attempt("novelty by steps", vary("steps", steps, generation, samples, write))
     index = CopyIndex(training)
-    novelty = yield from at_once(
-        "novelty", lambda: measure_novelty(samples, held, index, language, settings, by_steps or {})
-    )
+    copied = samples, held, index, language, settings, by_steps or {}
+    found["novelty"] = yield from at_once("novelty", lambda: measure_novelty(*copied))
     written = vary("temperature", temperatures, generation, samples, write)
     by_temperature = yield from subject.attempt("texts at other temperatures", written)
 
@@ -170,8 +159,8 @@ def _measure_texts(
         judge = Judge(training, subject.tokenizer, subject.level, settings.judge_order, twin, held=held)
         return measure_frontier(by_temperature or {generation.temperature: samples}, cut_like(samples, held), judge)
 
-    frontier = yield from at_once("frontier", measured_frontier)
-    return _Written(samples, style, coherence, novelty, frontier, two_sample)
+    found["frontier"] = yield from at_once("frontier", measured_frontier)
+    return found
 
 
 def _step(name: str, measure: Callable[[], Value]) -> Generator[Step, None, Value]:

@@ -13,10 +13,10 @@ from ...runtime import autocast, generator_for
 from ...writing.reading import most_passes, reading_of
 from ...writing.results import Run
 from ...writing.writer import Writer
+from ..likelihood.baselines import PHASES, compressed_size
 from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import PPM, ngrams
-from ..likelihood.compressor import PHASES, compressed_size
 from ..likelihood.long_context import LEFT, SLIDING, long_readings, sliding_windows
 from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows, product_step, product_windows
 from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
@@ -67,22 +67,15 @@ class Remaining:
 
 
 def count_passes(
-    held: HeldOut, settings: EvaluationConfig, generation: GenerationConfig, model: ModelConfig, twin: bool
+    windows: int, settings: EvaluationConfig, generation: GenerationConfig, model: ModelConfig
 ) -> dict[str, int]:
-    """Windows that pass through the network in each step, by its name; for texts, the moments of writing."""
-    windows, causal, context = len(held.windows), model.causal, model.context
-    counts = {MODEL: windows * (1 if causal else settings.draws)}
-    if settings.chain_rule and not causal:
-        counts[CHAIN_RULE] = held.tokens
-    if model.dual:
-        counts[CAUSAL] = windows
-    if twin:
-        counts[TWIN] = windows
+    """Windows that pass through the network in the bound and its breakdown; for texts, the moments of writing."""
+    counts = {} if model.causal else {MODEL: windows * settings.draws}
     if settings.breakdown_draws:
-        counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(causal)
+        counts[BREAKDOWN] = settings.breakdown_draws * windows * breakdown_units(model.causal)
     generation = generation.model_copy(update={"length": settings.sample_tokens})
     counts[WRITING] = settings.samples * most_passes(generation, model)
-    taken = partial(steps_taken, settings, generation, context)
+    taken = partial(steps_taken, settings, generation, model.context)
     # The causal reading writes token by token and has no steps to vary.
     by_token = reading_of(model, generation) == "causal"
     for value in () if by_token else sorted({*map(taken, settings.novelty_steps)} - {taken(generation.steps)}):
@@ -133,7 +126,7 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
             seconds[CHAIN_RULE] = _timed(lambda: next(chain_rule(model, [longest], size))) / batch
     how = sample_settings(settings, generation, 0)
     writing = _moment_seconds(Writer(model, subject.tokenizer).writing("", how)) / how.num_samples
-    counts = count_passes(held, settings, generation, model.config, subject.rivals.twin is not None)
+    counts = count_passes(len(held.windows), settings, generation, model.config)
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
     counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)
     parts |= {name: count * seconds[like] for name, (like, count) in mixing_passes(subject, held).items()}

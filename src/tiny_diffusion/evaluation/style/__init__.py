@@ -3,8 +3,3 @@
 It may import ``config`` and ``data``. Start with ``style.measure_style``; ``calibration`` says how a distance becomes a
 score.
 """
-
-from .style import measure_style
-from .style_report import OtherBook, StyleReport, TextStyle
-
-__all__ = ["OtherBook", "StyleReport", "TextStyle", "measure_style"]

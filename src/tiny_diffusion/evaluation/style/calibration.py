@@ -96,9 +96,9 @@ def commonest(items: Iterable[object], count: int) -> list[object]:
 
 
 def frequencies(items: Sequence[object], of: list[object]) -> FloatArray:
-    """The share of ``items`` that equals each entry of ``of``, [len(of)]; NaN if there is no item."""
+    """The share of ``items`` that equals each entry of ``of``, [len(of)]."""
     counts = Counter(items)
-    return np.array([counts[item] for item in of], dtype=np.float64) / (len(items) or float("nan"))
+    return np.array([counts[item] for item in of], dtype=np.float64) / len(items)
 
 
 def burrows_delta(first: FloatArray, second: FloatArray, scale: FloatArray) -> float:

@@ -1,12 +1,12 @@
 """Habits of the book: which words, and which letters, follow each other, and how far a text departs from that."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..likelihood.baselines import KneserNey
+from .calibration import commonest
 from .prose import Prose
 
 WORD_ORDER, LETTER_ORDER = 3, 5  # lengths of the n-grams, in words and marks, and in characters
@@ -37,8 +37,8 @@ class Habit:
         rows = [self._encode(row) for row in split]
         learnt = [[row for row, other in zip(rows, half, strict=True) if other != side] for side in (0, 1)]
         learnt = [each or rows for each in learnt]  # a book of one sentence has no other half
-        self._models = [_fitted(order, len(self._ids) + 1, each) for each in learnt]
-        self._by_frequency = [_fitted(1, len(self._ids) + 1, each) for each in learnt] if relative else []
+        self._models = [KneserNey(order, len(self._ids) + 1, each) for each in learnt]
+        self._by_frequency = [KneserNey(1, len(self._ids) + 1, each) for each in learnt] if relative else []
         self._own = dict(zip(book.sentences, half.tolist(), strict=True))
         self._known: dict[str, tuple[float, int]] = {}
 
@@ -63,8 +63,8 @@ class Habit:
 
 def word_order(book: Prose) -> Habit:
     """The order of words and marks, whatever the choice of words: rare words count by their last letters alone."""
-    counts = Counter(item for sentence in book.sentences for item in _ITEM.findall(sentence.casefold()))
-    common = {item for item, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:COMMON]}
+    every = (item for sentence in book.sentences for item in _ITEM.findall(sentence.casefold()))
+    common = set(commonest(every, COMMON))
 
     def items(sentence: str) -> list[str]:
         found = _ITEM.findall(sentence.casefold())
@@ -76,9 +76,3 @@ def word_order(book: Prose) -> Habit:
 def letters(book: Prose) -> Habit:
     """Sequences of characters, spaces and marks included: spelling, vocabulary and phrases together."""
     return Habit(book, lambda sentence: f" {sentence} ", LETTER_ORDER, relative=False)
-
-
-def _fitted(order: int, size: int, rows: list[np.ndarray]) -> KneserNey:
-    model = KneserNey(order, size)
-    model.fit(rows)
-    return model

@@ -2,8 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 
 from ...data.language.words import LONG_LETTER_RUN
 from .prose import Prose
@@ -12,25 +11,19 @@ from .prose import Prose
 _OPENS = re.compile(r"[\"“”„«»‹›‘「『([:.!?…—–-]\s*$")
 
 
-@dataclass(frozen=True, eq=False)
-class Names:
-    """What the training text says about capitals: the words that it writes in lower case more often than not."""
-
-    common: frozenset[str]
-
-    def in_sentence(self, sentence: str) -> frozenset[str]:
-        """Capitalised words that neither begin the sentence or a quotation in it nor are common words."""
-        return frozenset(word for word in _capitals(sentence) if word not in self.common)
-
-
-def fit_names(sentences: Iterable[str]) -> Names:
-    """Learn from the training sentences which words are common ones that only occasionally have a capital."""
+def common_words(sentences: Iterable[str]) -> frozenset[str]:
+    """The words that the training ``sentences`` write in lower case more often than not: they are no names."""
     lower: Counter[str] = Counter()
     upper: Counter[str] = Counter()
     for sentence in sentences:
         lower.update(word for word in LONG_LETTER_RUN.findall(sentence) if word.islower())
         upper.update(_capitals(sentence))
-    return Names(frozenset(word for word, count in lower.items() if count > upper[word]))
+    return frozenset(word for word, count in lower.items() if count > upper[word])
+
+
+def names_in(sentence: str, common: Collection[str]) -> frozenset[str]:
+    """Capitalised words that neither begin the sentence or a quotation in it nor are ``common`` words."""
+    return frozenset(word for word in _capitals(sentence) if word not in common)
 
 
 def _capitals(sentence: str) -> list[str]:
@@ -43,13 +36,13 @@ def _capitals(sentence: str) -> list[str]:
     return found
 
 
-def carry_over(prose: Prose, names: Names, reach: int) -> float | None:
+def carry_over(prose: Prose, common: Collection[str], reach: int) -> float | None:
     """Share of names that one of the next ``reach`` sentences of the text takes up; None without a name to follow.
 
     A name counts once per sentence. Names in the last sentence of a text do not count, since nothing follows it. A name
     is taken up by the same word with a capital, anywhere in a sentence.
     """
-    found = [names.in_sentence(sentence) for sentence in prose.sentences]
+    found = [names_in(sentence, common) for sentence in prose.sentences]
     seen = [{w.casefold() for w in LONG_LETTER_RUN.findall(s) if w[0].isupper()} for s in prose.sentences]
     carried = total = 0
     for first, end in prose.runs.tolist():

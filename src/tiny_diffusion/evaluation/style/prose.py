@@ -120,6 +120,15 @@ def require_prose(texts: list[str], language: str, purpose: str) -> Prose:
     return prose
 
 
+def require_sides(
+    generated: list[str], held: list[str], training: list[str], language: str, purpose: str
+) -> tuple[Prose, Prose, Prose]:
+    """Read three sides, the first cut to the number of words of the second; raises UserError as ``require_prose``."""
+    sides = {"generated": generated, "held-out": held, "training": training}
+    text, own, book = (require_prose(texts, language, f"{purpose}: the {side} texts") for side, texts in sides.items())
+    return trim(text, int(own.lengths.sum())), own, book
+
+
 def draw_runs(prose: Prose, sizes: list[int], rng: np.random.Generator) -> IntArray:
     """Draw runs of whole sentences at random places, one as close as possible to each of ``sizes`` words: [n, 2].
 

@@ -12,12 +12,15 @@ the generated text as a check, as are other books if given. The fewer words are 
 vary, and the milder the score.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.stats import wasserstein_distance
 
 from ...config import EvaluationConfig
+from . import vocabulary
 from .calibration import (
     Features,
     FloatArray,
@@ -30,18 +33,9 @@ from .calibration import (
     frequencies,
 )
 from .habits import Habit, letters, word_order
-from .prose import Prose, draw_pieces, require_prose, trim
+from .prose import Prose, draw_pieces, require_prose, require_sides
 from .sentence_lengths import compare_lengths
 from .style_report import DELTA, OtherBook, RankShare, StyleReport, TextStyle
-from .vocabulary import (
-    function_word_share,
-    hapax_share,
-    rank_shares,
-    rare_word_share,
-    readability,
-    type_token_ratio,
-    zipf_slope,
-)
 
 RANKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000)
 
@@ -59,21 +53,18 @@ def measure_style(
     ``language`` is a two-letter code. Texts without a word are left out. So are texts at the end that exceed the number
     of words in the held-out text, because it could not be cut alike. Raises UserError if no word is left on a side.
     """
-    sides = {"generated": generated, "held-out": held, "training": training}
-    read = {side: require_prose(texts, language, f"style: the {side} texts") for side, texts in sides.items()}
-    book = read["training"]
-    text = trim(read["generated"], int(read["held-out"].lengths.sum()))
+    text, held_out, book = require_sides(generated, held, training, language, "style")
     pieces = draw_pieces(book, text, settings.book_pieces, settings.seed)
-    own = draw_pieces(read["held-out"], text, settings.book_pieces, settings.seed)
+    own = draw_pieces(held_out, text, settings.book_pieces, settings.seed)
     # A run stops at the end of a sentence, so a piece can be slightly shorter than the text.
     window = min([settings.type_token_window, *(int(p.lengths.sum()) for p in (text, *pieces, *own))])
-    vocabulary = partial(_vocabulary, language=language, window=window, zipf=settings.rare_zipf)
+    how: dict[str, Any] = {"language": language, "window": window, "zipf": settings.rare_zipf}
     words = commonest(book.all_words, settings.delta_words)
-    delta = _by_words(words, pieces, text)
-    measures = _measures(book, pieces, text, delta, vocabulary, settings)
+    delta = fit_features(lambda prose: frequencies(prose.all_words, words), pieces, text)
+    assert delta is not None, "a text with a word has frequencies"
+    measures = _measures(book, pieces, text, delta, partial(_vocabulary, **how))
     own_parts = [[measure.score(piece) for measure in measures] for piece in own]
     parts = [measure.score(text) for measure in measures]
-    style = partial(_text_style, language=language, window=window, zipf=settings.rare_zipf)
     types = set(text.all_words)
     return StyleReport(
         score=total(parts),
@@ -85,8 +76,8 @@ def measure_style(
         held_out_delta=float(np.mean([delta.distance(piece) for piece in own])),
         vocabulary_overlap=len(types & set(book.all_words)) / len(types),
         type_token_window=window,
-        generated=style(text),
-        held_out=style(own[0]),
+        generated=_text_style(text, **how),
+        held_out=_text_style(own[0], **how),
         zipf=_zipf(text, own[0]),
         other_books=[
             _other(name, other, text, own, measures, delta, language, settings)
@@ -105,24 +96,13 @@ def _mean_parts(rows: list[list[Part]]) -> dict[str, float]:
     return {same[0].name: float(np.mean([part.score for part in same])) for same in zip(*rows, strict=True)}
 
 
-def _by_words(words: list[object], pieces: list[Prose], text: Prose) -> Features:
-    features = fit_features(lambda prose: frequencies(prose.all_words, words), pieces, text)
-    assert features is not None, "a text with a word has frequencies"
-    return features
-
-
 def _measures(
-    book: Prose,
-    pieces: list[Prose],
-    text: Prose,
-    delta: Features,
-    vocabulary: partial[FloatArray],
-    settings: EvaluationConfig,
+    book: Prose, pieces: list[Prose], text: Prose, delta: Features, variety: Callable[[Prose], FloatArray]
 ) -> list[Measure]:
     """The distances of the parts, each with the book's own; those that cannot be measured here are left out."""
     lengths = book.lengths
     others = {
-        "vocabulary": fit_features(vocabulary, pieces, text),
+        "vocabulary": fit_features(variety, pieces, text),
         "punctuation": fit_features(lambda prose: prose.marks.sum(0) / prose.lengths.sum(), pieces, text),
         "dialogue": fit_features(_dialogue, pieces, text),
     }
@@ -147,20 +127,21 @@ def _dialogue(prose: Prose) -> FloatArray:
 
 def _zipf(text: Prose, held: Prose) -> list[RankShare]:
     """Frequencies by rank, as far as either text has words."""
-    shares = zip(RANKS, rank_shares(text.all_words, RANKS), rank_shares(held.all_words, RANKS), strict=True)
+    sides = (vocabulary.rank_shares(each.all_words, RANKS) for each in (text, held))
+    shares = zip(RANKS, *sides, strict=True)
     return [RankShare(*row) for row in shares if row[1:] != (None, None)]
 
 
 def _vocabulary(prose: Prose, language: str, window: int, zipf: float) -> FloatArray:
     words = prose.all_words
-    ratio = type_token_ratio(words, window) if len(words) >= window else float("nan")
-    return np.array([ratio, hapax_share(words), zipf_slope(words), rare_word_share(prose.sentences, language, zipf)])
+    rare = vocabulary.rare_word_share(prose.sentences, language, zipf)
+    shares = vocabulary.type_token_ratio(words, window), vocabulary.hapax_share(words)
+    return np.array([*shares, vocabulary.zipf_slope(words), rare])
 
 
 def _text_style(prose: Prose, language: str, window: int, zipf: float) -> TextStyle:
     words, lengths = prose.all_words, prose.lengths
     ratio, hapax, slope, rare = _vocabulary(prose, language, window, zipf).tolist()
-    ease, letters = readability(words, len(prose.words)).tolist()
     return TextStyle(
         sentences=len(lengths),
         words=len(words),
@@ -170,10 +151,10 @@ def _text_style(prose: Prose, language: str, window: int, zipf: float) -> TextSt
         hapax_share=hapax,
         zipf_slope=None if np.isnan(slope) else slope,
         rare_word_share=None if np.isnan(rare) else rare,
-        function_word_share=function_word_share(words, language),
+        function_word_share=vocabulary.function_word_share(words, language),
         dialogue_share=float(_dialogue(prose)[0]),
-        lix=ease,
-        letters_per_word=letters,
+        lix=vocabulary.lix(words, len(lengths)),
+        letters_per_word=sum(map(len, words)) / len(words),
     )
 
 

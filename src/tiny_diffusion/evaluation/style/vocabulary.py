@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from ...data.language.word_list import word_frequencies
 from ...data.language.words import LONG_LETTER_RUN, split_words
-from ...errors import UserError
 
 FUNCTION_WORDS = 50
 LONG_WORD = 6  # letters; longer words count as long in LIX
@@ -18,19 +16,19 @@ LONG_WORD = 6  # letters; longer words count as long in LIX
 def type_token_ratio(words: list[str], window: int) -> float:
     """Return the mean share of distinct words over consecutive full windows of ``window`` words.
 
-    The plain ratio falls as a text grows; equal windows make texts of different lengths comparable. Raises UserError if
-    ``window`` is below 1 or longer than the text.
+    The plain ratio falls as a text grows; equal windows make texts of different lengths comparable. NaN if the text is
+    shorter than ``window``.
     """
-    if not 1 <= window <= len(words):
-        raise UserError(f"type-token window {window} must be between 1 and the text's {len(words)} words")
+    if window > len(words):
+        return float("nan")
     starts = range(0, len(words) - window + 1, window)
     return float(np.mean([len(set(words[start : start + window])) / window for start in starts]))
 
 
 def hapax_share(words: list[str]) -> float:
-    """Return the share of distinct words that occur only once; comparable at equal length. NaN without a word."""
+    """Return the share of distinct words that occur only once; comparable at equal length."""
     counts = Counter(words)
-    return sum(count == 1 for count in counts.values()) / len(counts) if counts else float("nan")
+    return sum(count == 1 for count in counts.values()) / len(counts)
 
 
 def zipf_slope(words: list[str]) -> float:
@@ -68,10 +66,8 @@ def function_word_share(words: list[str], language: str) -> float | None:
     """Return the share of ``words`` that are among the language's 50 commonest in general use.
 
     Nearly all of these are function words. ``words`` come from ``split_words``. None if there is no frequency list for
-    ``language``; raises UserError if ``words`` is empty.
+    ``language``.
     """
-    if not words:
-        raise UserError("cannot measure function words: the text holds no word")
     table = word_frequencies(language)
     if table is None:
         return None
@@ -84,18 +80,6 @@ def lix(words: list[str], sentences: int) -> float:
     """Return LIX (Björnsson 1968): words per sentence plus the percentage of words with more than six letters.
 
     Below 30 is very easy, above 55 very hard. In scripts without spaces each character is a word, so only the sentence
-    length counts. NaN without a word.
+    length counts. Neither it nor letters per word needs syllables, so they work for any alphabet.
     """
-    if not words or sentences == 0:
-        return float("nan")
     return len(words) / sentences + 100 * sum(len(word) > LONG_WORD for word in words) / len(words)
-
-
-def letters_per_word(words: list[str]) -> float:
-    """Return the mean length of a word, in characters; NaN without a word."""
-    return sum(map(len, words)) / len(words) if words else float("nan")
-
-
-def readability(words: list[str], sentences: int) -> npt.NDArray[np.float64]:
-    """Return LIX and letters per word, [2]: neither needs syllables, so they work for any alphabet."""
-    return np.array([lix(words, sentences), letters_per_word(words)])

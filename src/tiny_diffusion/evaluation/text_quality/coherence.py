@@ -4,7 +4,7 @@ Each figure is reported beside the held-out text's: mean and standard deviation 
 texts. Likeness is the cosine of TF-IDF embeddings fitted on the training text alone.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,9 +17,61 @@ from ...data.language.connectives import count_roles, has_connectives
 from ...data.language.word_list import word_frequencies
 from ...data.language.words import split_words
 from ..style.calibration import FloatArray
-from ..style.names import carry_over, fit_names
-from ..style.prose import Prose, draw_pieces, require_prose, trim
-from .repetition import Loop, distinct, longest_loop, self_repeat
+from ..style.names import carry_over, common_words
+from ..style.prose import Prose, draw_pieces, require_sides
+
+LONGEST_PERIOD = 64
+"""Longest phrase, in words, whose immediate repetition counts as a loop; longer ones show in ``self_repeat``."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A phrase repeated immediately: words in the whole stretch, words in the phrase, and the phrase; 0 if none."""
+
+    words: int
+    period: int
+    phrase: str
+
+
+def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """All runs of ``n`` words."""
+    return list(zip(*(words[offset:] for offset in range(n)), strict=False))
+
+
+def distinct(texts: Sequence[Sequence[str]], n: int) -> float | None:
+    """Distinct n-grams over all n-grams of all texts together (Li et al. 2016); None without any n-gram.
+
+    The figure falls as texts grow: compare it at equal size.
+    """
+    found = [gram for words in texts for gram in ngrams(words, n)]
+    return len(set(found)) / len(found) if found else None
+
+
+def self_repeat(texts: Sequence[Sequence[str]], n: int) -> float | None:
+    """Share of n-grams that occurred in the same text before (rep-n, Welleck et al. 2020); None without any n-gram."""
+    grams = [ngrams(words, n) for words in texts]
+    total = sum(map(len, grams))
+    return 1 - sum(len(set(found)) for found in grams) / total if total else None
+
+
+def longest_loop(words: Sequence[str]) -> Loop:
+    """The longest stretch in which one phrase of at most 64 words follows itself, twice or more.
+
+    Among stretches of equal length, the one with the shortest phrase.
+    """
+    identity: dict[str, int] = {}
+    ids = np.array([identity.setdefault(word, len(identity)) for word in words])
+    best = Loop(0, 0, "")
+    for period in range(1, min(LONGEST_PERIOD, len(ids) // 2) + 1):
+        same = np.concatenate(([False], ids[period:] == ids[:-period], [False]))
+        edges = np.flatnonzero(same[1:] != same[:-1]).reshape(-1, 2)  # start and end of each run of equal words
+        if edges.size == 0:
+            continue
+        start, end = edges[(edges[:, 1] - edges[:, 0]).argmax()].tolist()
+        # A run shorter than the phrase is not a complete repetition of it.
+        if end - start >= period and end - start + period > best.words:
+            best = Loop(end - start + period, period, " ".join(words[start : start + period]))
+    return best
 
 
 @dataclass(frozen=True)
@@ -121,10 +173,7 @@ def measure_coherence(
     ``language`` is a two-letter code. Texts without a word are left out, and so are texts at the end that exceed the
     number of words in ``held``; raises UserError if no word is left on a side.
     """
-    read = {"generated": generated, "held-out": held, "training": training}
-    sides = {side: require_prose(texts, language, f"coherence: the {side} texts") for side, texts in read.items()}
-    own, book = sides["held-out"], sides["training"]
-    text = trim(sides["generated"], int(own.lengths.sum()))
+    text, own, book = require_sides(generated, held, training, language, "coherence")
     pieces = draw_pieces(own, text, settings.book_pieces, settings.seed)
     likeness = SentenceLikeness(book, settings.coherence_dim, settings.seed)
     measures = _measures(likeness, book, language, settings)
@@ -140,12 +189,12 @@ def measure_coherence(
 def _measures(
     likeness: SentenceLikeness, book: Prose, language: str, settings: EvaluationConfig
 ) -> dict[str, Callable[[Prose], float | None]]:
-    names, gap = fit_names(book.sentences), settings.sentence_gap
+    common, gap = common_words(book.sentences), settings.sentence_gap
     repeat = settings.repeat_order
     measures: dict[str, Callable[[Prose], float | None]] = {
         "likeness of neighbours": lambda prose: likeness.apart(prose, 1),
         f"likeness {gap} apart": lambda prose: likeness.apart(prose, gap),
-        f"names taken up within {gap}": lambda prose: carry_over(prose, names, gap),
+        f"names taken up within {gap}": lambda prose: carry_over(prose, common, gap),
         "connectives in 100 words": lambda prose: connectives_per_100(prose, language),
     }
     for n in settings.distinct_orders:

@@ -17,8 +17,8 @@ from ...data.language.words import split_words
 from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ...model.autoregressive import autoregressive_nats
 from ...model.transformer import Transformer
-from ..likelihood.baselines import KneserNey
-from .repetition import distinct
+from ..likelihood.baselines import KneserNey, count_tokens
+from .coherence import distinct
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,10 @@ class FreshJudge:
         """``encode`` gives the ids of a text, of which there are ``size``."""
         self._encode = encode
         rows = [np.array(encode(passage)) - NUM_RESERVED for passage in passages]
-        self._models: list[tuple[str, KneserNey]] = []
-        for i, passage in enumerate(passages if len(passages) > 1 else ()):
-            model = KneserNey(order, size)
-            model.fit(rows[:i] + rows[i + 1 :])
-            self._models.append((passage, model))
+        self._models = [
+            (passage, KneserNey(order, size, rows[:i] + rows[i + 1 :]))
+            for i, passage in enumerate(passages if len(passages) > 1 else ())
+        ]
 
     def perplexity(self, texts: Sequence[str]) -> float | None:
         """Perplexity per token of all texts together; None without a token, or with fewer than two passages."""
@@ -98,8 +97,7 @@ class Judge:
         """
         self.tokenizer, self.level, self.twin, self.batch_size = tokenizer, level, twin, batch_size
         self._fresh = FreshJudge(held, self.encode, order, tokenizer.level_size(level))
-        self._counts = KneserNey(order, tokenizer.level_size(level))
-        self._counts.fit([np.array(ids) - NUM_RESERVED for ids in map(self.encode, training)])
+        self._counts = count_tokens(training, tokenizer, level, order)
 
     def encode(self, text: str) -> list[int]:
         """The ids of ``text`` at the models' vocabulary level."""

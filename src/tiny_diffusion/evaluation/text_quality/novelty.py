@@ -130,12 +130,7 @@ def copied_stretches(text: str, match: Matches) -> list[tuple[int, int]]:
 
 
 def ngram_share(matches: Iterable[Matches], n: int) -> float | None:
-    """Share of the word n-grams, counting each occurrence, that occur in the source; None without any n-gram.
-
-    Raises UserError if ``n`` is below 1.
-    """
-    if n < 1:
-        raise UserError(f"n-gram length {n} is too small: it must be 1 or more")
+    """Share of the word n-grams, counting each occurrence, that occur in the source; None without any n-gram."""
     found = total = 0
     for match in matches:
         total += max(0, len(match.words) - n + 1)
@@ -165,9 +160,9 @@ def cut(texts: list[str], words: int, count: int) -> list[str]:
 def _copying(
     texts: Sequence[str], matches: list[Matches], index: CopyIndex, language: str, settings: EvaluationConfig
 ) -> Copying:
-    longest = max(matches, key=lambda match: match.longest, default=None)
-    words = longest.longest if longest is not None else 0
-    start = int(longest.length.argmax()) if longest is not None and words else 0
+    longest = max(matches, key=lambda match: match.longest)
+    words = longest.longest
+    start = int(longest.length.argmax()) if words else 0
     sentences = [s for text in texts for part in text.split("\n\n") for s in split_sentences(part, language)]
     looked_up = [m for m in index.match(sentences) if len(m.words) >= settings.copied_sentence_words]
     copied = sum(match.longest == len(match.words) for match in looked_up)
@@ -175,7 +170,7 @@ def _copying(
         texts=len(texts),
         words=sum(len(match.words) for match in matches),
         longest_words=words,
-        longest_text=" ".join(longest.words[start : start + words]) if longest is not None else "",
+        longest_text=" ".join(longest.words[start : start + words]),
         ngrams=[NgramShare(n, ngram_share(matches, n)) for n in settings.novelty_orders],
         sentences=len(looked_up),
         copied_sentence_share=copied / len(looked_up) if looked_up else None,

@@ -35,7 +35,7 @@ def write_samples(
     """
     writer = Writer(model, checkpoint.tokenizer, lines=checkpoint.keeps_lines)
     samples: list[str] = []
-    passes = sample_passes(settings, generation, model)
+    passes = most_passes(generation.model_copy(update={"length": settings.sample_tokens}), model.config)
     while len(samples) < settings.samples:
         how = sample_settings(settings, generation, len(samples))
         run = writer.writing("", how)
@@ -48,11 +48,6 @@ def write_samples(
             done = len(samples) * passes + min(moment, passes) * how.num_samples
             yield Step(name, done, settings.samples * passes)
     return samples
-
-
-def sample_passes(settings: EvaluationConfig, generation: GenerationConfig, model: Transformer) -> int:
-    """The largest number of forward passes per measured text."""
-    return most_passes(generation.model_copy(update={"length": settings.sample_tokens}), model.config)
 
 
 def sample_settings(settings: EvaluationConfig, generation: GenerationConfig, written: int) -> GenerationConfig:

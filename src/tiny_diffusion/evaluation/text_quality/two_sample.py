@@ -65,10 +65,9 @@ def measure_two_sample(
             sides += [side] * len(pieces)
             passages += pieces
     book = require_prose(training, language, f"the {TWO_SAMPLE}: the training texts")
-    right = _judged(passages, _figures(passages, book, language), np.array(sides), np.array(groups), settings.seed)
-    shares = _resampled(right, np.array(sides), np.array(groups), settings)
-    low, high = np.quantile(shares, (0.025, 0.975)).tolist()
-    model = np.array(sides)
+    model, texts_of = np.array(sides), np.array(groups)
+    right = _judged(passages, _figures(passages, book, language), model, texts_of, settings.seed)
+    low, high = np.quantile(_resampled(right, model, texts_of, settings), (0.025, 0.975)).tolist()
     accuracy = float((right[model].mean() + right[~model].mean()) / 2)
     return TwoSample(accuracy, low, high, words, int(model.sum()), int((~model).sum()))
 
