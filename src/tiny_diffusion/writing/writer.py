@@ -27,7 +27,7 @@ from .finishing import Finishing, words_of_tokens
 from .infilling.boundaries import Edges
 from .infilling.gapped_text import Opening, encode_before, opening_after
 from .infilling.infill import infilling
-from .infilling.template import Fixed
+from .infilling.template import Fixed, GapRequest, parse_gaps
 from .judge import Judge
 from .layout import break_ids
 from .reading import reading_of
@@ -37,9 +37,15 @@ from .rewriting import rewriting
 from .rules import Rule
 
 
-def gap_settings(settings: GenerationConfig) -> GenerationConfig:
-    """``settings`` with the sampler for gaps in place of the other one, and the reading that sees both sides."""
-    return settings.model_copy(update={"sampler": settings.gap_sampler, "reading": "masked"})
+def gap_settings(settings: GenerationConfig, template: str) -> GenerationConfig:
+    """``settings`` with the sampler for gaps in place of the other one.
+
+    Unless ``template`` asks for sentences, which the causal reading may write, the reading is the masked one. Raises
+    UserError for a template that cannot be read.
+    """
+    whole = any(isinstance(piece, GapRequest) and piece.is_whole for piece in parse_gaps(template))
+    changed = {"sampler": settings.gap_sampler, "reading": settings.reading if whole else "masked"}
+    return settings.model_copy(update=changed)
 
 
 def finish(run: Run) -> list[Written]:
@@ -167,9 +173,7 @@ class Writer:
             if done.shape[1] == len(prompt_ids):
                 edges = (*(replace(edge, place=keep) for edge in first), *edges)
             if filler.causal:  # the causal reading keeps the rules while it draws
-                extra = {edge.place: edge.permitted for edge in edges}
-                permit = filler.rules(rules, ahead=ahead.tolist(), extra=extra)
-                states = filler.denoise(block, filler.numbers, permit=permit)
+                states = filler.denoise(block, filler.numbers, [edges], rules, ahead.tolist())
             else:
                 states = self._mended(filler, drafts, block, ahead, edges, refused, is_last)
             for state in states:
@@ -234,9 +238,12 @@ class Writer:
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
-        filler = self._two_sided(gap_settings(settings))
+        settings = gap_settings(settings, template)
+        filler, onward = self._two_sided(settings), None
+        if self.model.config.dual and reading_of(self.model.config, settings) == "causal":
+            onward = Filler(self.model, self.tokenizer, settings, causal=True)
         guards, words = self.finishing.guards(settings), self.finishing.real_words(settings)
-        found = yield from infilling(filler, guards, words, self.finishing.language, template, must)
+        found = yield from infilling(filler, onward, guards, words, self.finishing.language, template, must)
         return self.finishing.texts(found, guards)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:

@@ -54,7 +54,7 @@ def command(
         check_utf8(word, "--must")
     parse_gaps(given)  # a faulty template is refused before the model is read
     writer, settings = open_writer(ctx, source)
-    settings = gap_settings(settings)
+    settings = showing.shown(gap_settings(settings, given), writer)
     found = showing.write(writer.filling(given, settings, must), writer, settings)
     about = {"template": given, "must": must, **origin(source.checkpoint, showing)}
     deliver(found, output, showing, writer, settings, exact=file is not None, **about)

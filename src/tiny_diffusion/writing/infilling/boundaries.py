@@ -17,6 +17,8 @@ from ..filler import Edge
 from ..rules import Span
 from .gapped_text import Gap, Opening
 
+MARKS = ".,;:!?…"
+"""What never follows another of its kind directly in print, but for dots."""
 _NEXT = "The end"  # its first word often begins a sentence, so it shows whether the text before it has ended one
 
 
@@ -42,8 +44,12 @@ class Edges:
         start, end = span
         opening = self.opening(gap.opening, single=end - start == 1)
         found = [Edge(start, opening)] if opening is not None else []
-        if gap.request.unit in ("sentence", "paragraph"):
+        if gap.request.is_whole:
             found.append(Edge(end - 1, self.closing))
+        elif gap.after[:1] in MARKS and gap.after:  # no mark before a mark
+            here = opening if opening is not None and end - start == 1 else None
+            found = [edge for edge in found if edge.place != end - 1]
+            found.append(Edge(end - 1, self._unmarked if here is None else here & self._unmarked))
         return tuple(edge for edge in found if ids[edge.place] == MASK)
 
     def ended(self, edges: Sequence[Edge], ids: Sequence[int], last: int) -> list[Edge]:
@@ -72,6 +78,12 @@ class Edges:
     def closing(self) -> Tensor:
         """Tokens (V,) that end a sentence, the full stop among them."""
         return self._mask([t == t.rstrip() and ends_sentence(f"Word{t}", self._language) for t in self._tokens])
+
+    @cached_property
+    def _unmarked(self) -> Tensor:
+        """Tokens (V,) that end with a letter or digit; all if there are none."""
+        mask = self._mask([t[-1:].isalnum() for t in self._tokens])
+        return mask if mask.any() else ~mask
 
     @cached_property
     def _whole(self) -> Tensor:

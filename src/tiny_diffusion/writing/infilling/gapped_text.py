@@ -172,6 +172,10 @@ class GappedText:
         known = takewhile(lambda part: not (isinstance(part, Gap) and part.is_open), self.parts[last.place + 1 :])
         return [i for part in self.parts[: first.place] for i in part.ids], [i for part in known for i in part.ids]
 
+    def start_of(self, gap: Gap) -> int:
+        """Tokens of the text before ``gap``."""
+        return sum(len(part.ids) for part in self.parts[1 : gap.place])
+
     def window(self, first: Gap, last: Gap, context: int) -> Window:
         """The gaps ``first`` to ``last`` with as much text on both sides as fits into ``context`` tokens."""
         middle = self.parts[first.place : last.place + 1]
@@ -184,8 +188,7 @@ class GappedText:
             if isinstance(part, Gap):
                 spans.append((place, place + len(part.ids)))
             place += len(part.ids)
-        before = sum(len(part.ids) for part in self.parts[1 : first.place])
-        return Window(torch.tensor(ids[start:end]), tuple(spans), before)
+        return Window(torch.tensor(ids[start:end]), tuple(spans), self.start_of(first))
 
     def written(self, tokenizer: BookTokenizer) -> Written:
         """The finished text; all gaps must be filled.

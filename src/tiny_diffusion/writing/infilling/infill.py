@@ -1,9 +1,11 @@
 """Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
-A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once.
-Of the fillings that satisfy the request, ``comparison.py`` chooses. A text beyond the context is filled from left to
-right, each gap with as much text on both sides as fits. The guards on copies look at the text as far as the next open
-gap: fillings of fixed size are repaired, those of a search discarded. Unknown words are drawn anew in what is chosen.
+A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once. If
+the causal reading may write, it continues the left side with whole sentences instead, whose lengths are the model's
+own. Of the fillings that satisfy the request, ``comparison.py`` chooses. A text beyond the context is filled from left
+to right, each gap with as much text on both sides as fits. The guards on copies look at the text as far as the next
+open gap: fillings of fixed size are repaired, those of a search discarded. Unknown words are drawn anew in what is
+chosen.
 """
 
 from collections import defaultdict
@@ -19,8 +21,10 @@ from ...data.tokenizer import MASK
 from ...errors import UserError
 from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
-from ..filler import Filled, Filler, Row
+from ..endings import ends_of
+from ..filler import Edge, Filled, Filler, Row
 from ..judge import Judge
+from ..layout import BREAK
 from ..repair import Repair
 from ..results import Outcome, Process, Stretch, WritingState
 from ..rules import Rule
@@ -32,6 +36,7 @@ from .requirements import (
     assign_words,
     check_fits,
     fulfils,
+    joins_well,
     place_words,
     reason,
     required_words,
@@ -48,13 +53,20 @@ Filling = Generator[WritingState, None, Texts]  # every moment of filling some g
 
 
 def infilling(
-    filler: Filler, guards: Sequence[Rule], words: Sequence[Rule], language: str, template: str, must: tuple[str, ...]
+    filler: Filler,
+    onward: Filler | None,
+    guards: Sequence[Rule],
+    words: Sequence[Rule],
+    language: str,
+    template: str,
+    must: tuple[str, ...],
 ) -> Process:
     """Every moment of filling ``template``, then its texts, in which all but the gaps is as it was given.
 
     States hold the rows that are being filled: a window around the current gaps for every text, or the candidates of
     one size. Later gaps are masked in them and are filled later. Raises UserError for a template without a gap, with
     one that cannot be read or does not fit the context; a text without a filling as requested is refused.
+    ``onward``: the filler that writes sentences by the causal reading, if it is to be used.
     """
     pieces, settings, context = parse_gaps(template), filler.settings, filler.context
     requests = [piece for piece in pieces if isinstance(piece, GapRequest)]
@@ -70,7 +82,9 @@ def infilling(
         text = assign_words(filler, text, must, ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
     judge = Judge(filler.model, settings, filler.allowed) if filler.model.config.dual else None
-    work = Infilling(filler, guards, words, language, edges, ratio, judge)
+    if onward is not None:
+        onward.numbers = filler.numbers  # a text's draws are of one sequence
+    work = Infilling(filler, onward, guards, words, language, edges, ratio, judge)
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts:
@@ -83,11 +97,13 @@ def infilling(
 class Infilling:
     """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
 
-    edges: which tokens may begin and end a gap. ratio: expected tokens per word. refused: reasons by number of the
-    text. draws: numbers the attempts. judge: the causal reading, if the model has it.
+    onward: writes sentences by the causal reading. edges: which tokens may begin and end a gap. ratio: expected tokens
+    per word. refused: reasons by number of the text. draws: numbers the attempts. judge: the causal reading, if the
+    model has it.
     """
 
     filler: Filler
+    onward: Filler | None
     guards: Sequence[Rule]
     words: Sequence[Rule]
     language: str
@@ -147,18 +163,23 @@ class Infilling:
         required words count as written. There are ``settings.gap_rounds``.
         """
         filler, settings, ratios = self.filler, self.filler.settings, dict.fromkeys(texts, self.ratio)
-        found, second = dict[int, GappedText](), dict[int, GappedText]()  # second: with words that are not known
+        first = next(iter(texts.values())).gaps[number]
+        onward = self.onward if first.request.is_whole and not first.must else None
+        found, untidy = dict[int, GappedText](), dict[int, GappedText]()
+        second = dict[int, GappedText]()  # with words that are not known
         copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
         for turn in range(settings.gap_rounds):
             slack = SLACK / (1 + turn)
             missing = {k: text for k, text in texts.items() if k not in found}
-            rows = [row for k, text in missing.items() for row in self._candidates(text, k, number, ratios[k], slack)]
-            filled = yield from filler.fill(rows)
+            opened = self._candidates if onward is None else self._beginnings
+            rows = [row for k, text in missing.items() for row in opened(text, k, number, ratios[k], slack)]
+            filled = yield from (onward or filler).fill(rows, [*self.guards, *self.words])
             good: list[tuple[Row, Gap]] = []
             drawn: defaultdict[int, list[Gap]] = defaultdict(list)
             for row, result in zip(rows, filled, strict=True):
                 part, text = row.stretch, texts[row.stretch.text]
-                gap = text.gaps[number].filled(result, (part.first, part.last), filler.tokenizer, part)
+                end = part.last if onward is None else self._whole_end(first, result.ids.tolist(), part.first)
+                gap = text.gaps[number].filled(result, (part.first, end), filler.tokenizer, part)
                 drawn[part.text].append(gap)
                 if fulfils(gap, gap.text, self.language):
                     if run := self._copied_run(text, gap):
@@ -170,14 +191,15 @@ class Infilling:
                 for row, gap in fillings:
                     known = yield from self._with_real_words(texts[k], number, row, gap)
                     if known is not None:
-                        found[k] = texts[k].with_gap(known)
-                        break
+                        (found if self._is_tidy(texts[k], known) else untidy).setdefault(k, texts[k].with_gap(known))
+                        if k in found:
+                            break
             if len(found) == len(texts):
                 break
             for k, gaps in drawn.items():
                 words = sum(len(gap.text.split()) for gap in gaps)
                 ratios[k] = sum(len(gap.ids) for gap in gaps) / words if words else ratios[k]
-        found = {**second, **found}
+        found = {**second, **untidy, **found}
         self.refused.update(
             {k: reason(text.gaps[number], settings, copied.get(k)) for k, text in texts.items() if k not in found}
         )
@@ -198,12 +220,36 @@ class Infilling:
             if words:
                 if end - start not in chances:
                     chances[end - start] = filler.expectations(window.ids, start, end)
-                room = end - start - (gap.request.unit in ("sentence", "paragraph"))
+                room = end - start - gap.request.is_whole
                 placed = place_words(words, chances[end - start], room, filler.numbers[k])
                 if placed is None:
                     continue
                 window.ids[start:end] = torch.tensor(placed)
             yield self._row(k, text, [opened], window, next(self.draws))
+
+    def _beginnings(self, text: GappedText, k: int, number: int, ratio: float, slack: float) -> Iterator[Row]:
+        """Rows of the left side of the gap ``number`` of text ``k``, with room for what the causal reading writes."""
+        gap, filler = text.gaps[number], self.filler
+        _, room = size_range(gap.request, ratio, slack, filler.settings.gap_tokens, filler.context)
+        before, _ = text.beside(gap, gap)
+        start, before = text.start_of(gap), before[max(0, len(before) + room - filler.context) :]
+        opening = self.edges.opening(gap.opening, single=False)
+        edges = () if opening is None else (Edge(len(before), opening),)
+        ids = torch.tensor([*before, *[MASK] * room])
+        for _ in range(filler.settings.gap_candidates):
+            yield Row(ids, edges, Stretch(k, start, len(before), len(ids), next(self.draws)))
+
+    def _whole_end(self, gap: Gap, ids: list[int], start: int) -> int:
+        """The place behind the first sentence of ``ids`` from ``start`` on, or behind the last one of the paragraph."""
+        texts = [self.filler.tokenizer.decode([i]) for i in ids[start:]]
+        last = next((start + i for i, text in enumerate(texts) if BREAK[0] in text), len(ids))
+        found = [end for end in ends_of(ids[:last], self.filler.tokenizer, self.language) if end > start]
+        return (found[0] if gap.request.unit == "sentence" else found[-1]) if found else start
+
+    def _is_tidy(self, text: GappedText, gap: Gap) -> bool:
+        """Whether a filling joins the text around it as print would; see ``requirements.joins_well``."""
+        before, behind = text.beside(gap, gap)
+        return joins_well(gap, *map(self.filler.tokenizer.decode, (before, behind)))
 
     def _row(self, k: int, text: GappedText, gaps: Sequence[Gap], window: Window, draw: int) -> Row:
         """The row to fill the ``gaps`` of text ``k`` in: their window, with its edges."""
@@ -224,8 +270,11 @@ class Infilling:
         self, text: GappedText, number: int, row: Row, gap: Gap
     ) -> Generator[WritingState, None, Gap | None]:
         """Every moment of drawing unknown words of a filling anew, then the gap; None if it is then not as asked."""
-        if not self.words:
+        before, behind = text.beside(gap, gap)
+        if not self._has_unknown_words(before, gap, behind):
             return gap
+        if self.onward is not None and gap.request.is_whole and not gap.must:  # it kept the rule as far as it could
+            return None
         opened = gap.opened(len(gap.ids))
         window = text.with_gap(opened).window(opened, opened, self.filler.context)
         [(start, end)] = window.spans
@@ -234,16 +283,20 @@ class Infilling:
         filled = Filled(ids, confidence, gap.steps)
         result = yield from self._repaired(self.words, text.with_gap(opened), [number], window, row, filled)
         better = gap.filled(result, (start, end), self.filler.tokenizer, row.stretch)
-        before, behind = text.beside(gap, gap)
-        free = [False] * len(before) + [True] * len(better.ids) + [False] * len(behind)
-        if any(rule.places([*before, *better.ids, *behind], free) for rule in self.words):
+        if self._has_unknown_words(before, better, behind):
             return None
         return better if fulfils(better, better.text, self.language) and not self._copied_run(text, better) else None
 
+    def _has_unknown_words(self, before: Sequence[int], gap: Gap, behind: Sequence[int]) -> bool:
+        """Whether a filling breaks the rule about words."""
+        free = [False] * len(before) + [True] * len(gap.ids) + [False] * len(behind)
+        return any(rule.places([*before, *gap.ids, *behind], free) for rule in self.words)
+
     def _likeliest_first(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, list[tuple[Row, Gap]]]:
-        """The ``good`` fillings of each text that has any; later gaps are open when they are scored."""
+        """The ``good`` fillings of each text that has any, tidy ones first; later gaps are open in the scores."""
         scores = scores_of(self.filler, self.judge, texts, good)
+        tidy = [self._is_tidy(texts[row.stretch.text], gap) for row, gap in good]
         ordered = defaultdict[int, list[tuple[Row, Gap]]](list)
-        for i in sorted(range(len(good)), key=lambda i: -scores[i]):
+        for i in sorted(range(len(good)), key=lambda i: (not tidy[i], -scores[i])):
             ordered[good[i][0].stretch.text].append(good[i])
         return ordered

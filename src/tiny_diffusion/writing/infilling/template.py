@@ -55,6 +55,11 @@ class GapRequest:
     most: int
     source: str
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its length is open: it ends where a sentence or paragraph does."""
+        return self.unit in ("sentence", "paragraph")
+
 
 def parse_gaps(template: str) -> list[Fixed | GapRequest]:
     """The pieces of a gap template, in order; ``[[`` has no meaning here.
