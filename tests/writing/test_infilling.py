@@ -1,5 +1,7 @@
 """Filling gaps: text outside never changes, and a request is satisfied or refused. Untrained models suffice."""
 
+import contextlib
+import dataclasses
 import itertools
 import re
 
@@ -23,7 +25,9 @@ from tiny_diffusion.writing.infilling.requirements import (
     SLACK,
     RequiredWord,
     fulfils,
+    joins_well,
     place_words,
+    sizes_of,
     spread,
     tokens_needed,
     tokens_per_word,
@@ -251,6 +255,38 @@ def test_sentences_and_paragraphs_come_to_an_end(writer: Writer, unit: str) -> N
 )
 def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str, good: bool) -> None:
     assert fulfils(asked(gap, Opening.SPACE, " ", " ", must), text) is good
+
+
+@pytest.mark.parametrize(
+    ("before", "gap", "text", "behind", "good"),
+    [
+        ("He wept. ", "{sentence}", "She came.", " Then", True),
+        ("He wept. ", "{sentence}", "She came, .", " Then", False),
+        ("He wept. ", "{sentence}", "“She came.", " Then", False),
+        ("He wept. ", "{sentence}", "“She came,” said he, “and went.", " Then", False),
+        ("He wept. ", "{sentence}", "“She,” said he, “came.”", " Then", True),
+        ("He wept. ", "{sentence}", "“She, said he, “She came.", " Then", False),
+        ("He wept. “I. ", "{sentence}", "She came.", " Then,” he said.", True),
+        ("He wept. “I. ", "{sentence}", "She came.", " Then", True),  # open without the filling, too
+        ("He wept. “I. ", "{sentence}", "She.” “Came.", " Then,” he said.", True),
+        ("“I.\n\n", "{paragraph}", "She came.", "\n\nThen", True),
+        ("“I.\n\n", "{paragraph}", "“She came.", "\n\nThen”", False),
+        ("Er ", "{2 words}", "„sagte“ er", ".", True),
+        ("Er ", "{2 words}", "„sagte er", ".", False),
+        ("I was ", "___", "glad,", ".", False),
+        ("I was ", "___", "glad,", " and", True),
+        ("I was ", "___", 'a "glad', " man", False),
+    ],
+)
+def test_how_a_filling_joins_its_text(before: str, gap: str, text: str, behind: str, good: bool) -> None:
+    filled = dataclasses.replace(asked(gap, Opening.SPACE, before[-1:], behind[:2]), text=text)
+    assert joins_well(filled, before, behind) is good
+
+
+def test_no_mark_meets_a_mark(writer: Writer) -> None:
+    for template in ("The ___, old", "The {2-3 words}, old", "The {1 token}; old"):
+        for text in writer.infill(template, FAST.model_copy(update={"num_samples": 8, "words": "free"})):
+            assert re.search(r"[^\W_][,;] old$", text.text)
 
 
 def asked(source: str, opening: Opening, before: str, after: str, must: tuple[str, ...] = ()) -> Gap:
@@ -575,6 +611,28 @@ def test_a_window_around_gaps(writer: Writer) -> None:
     both = text.window(first, second, 9)
     assert both.spans == ((0, 3), (6, 9)) and both.ids.tolist() == [MASK] * 3 + encode("ijk") + [MASK] * 3
     assert text.window(second, second, 99).spans == ((8 + 3 + 3, 8 + 3 + 3 + 3),)
+
+
+def test_sizes_are_those_of_the_books_sentences(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = GapRequest("sentence", 1, 1, "{sentence}", (3, 4, 5, 9, 40))
+    assert sizes_of(request, 4, 30, 2.0, 5) == [6, 8, 10, 18, 30]
+    assert sizes_of(request, 4, 30, 2.0, 2) == [8, 18] and sizes_of(request, 7, 30, 2.0, 5) == [7, 8, 10, 18, 30]
+    assert sizes_of(dataclasses.replace(request, usual=()), 4, 30, 2.0, 2) == spread(4, 30, 2)
+    plain, drawn = Gap.filled, list[int]()
+
+    def filled(self: Gap, *how: object) -> Gap:
+        found = plain(self, *how)  # type: ignore[arg-type]
+        drawn.append(len(found.ids))
+        return found
+
+    monkeypatch.setattr(Gap, "filled", filled)
+    most = []
+    for lengths in ({"sentence": [2, 2, 3]}, None):
+        drawn.clear()
+        with contextlib.suppress(UserError):
+            Writer(writer.model, writer.tokenizer, lengths=lengths).infill("The old miller. {sentence} He left.", FAST)
+        most.append(max(drawn))
+    assert most[0] < most[1]
 
 
 def test_sizes_and_tokens_per_word(data: Processed) -> None:

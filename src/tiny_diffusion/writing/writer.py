@@ -1,6 +1,6 @@
 """From prompts, templates and texts to finished texts: a model, its tokenizer, and what finishes a text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,7 @@ from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import read_training_text
-from ..data.language.segmentation import ENGLISH
+from ..data.language.segmentation import ENGLISH, usual_lengths
 from ..data.language.word_list import spellings
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
@@ -66,7 +66,8 @@ class Writer:
     ``index`` of the training text: measures how much of a text is copied; ``settings.max_copied_words`` needs it.
     ``language``: two letters, selects the rules for ends of sentences and the list of words. ``words``: those of the
     book, in its spelling; without them ``settings.words`` has no effect. ``lines``: the book keeps its line ends, as
-    verse and plays do.
+    verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
+    theirs, see ``usual_lengths``.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class Writer:
         language: str = ENGLISH,
         words: Sequence[str] | None = None,
         lines: bool = False,
+        lengths: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.finishing = Finishing(tokenizer, index, language, words, lines)
+        self.lengths = lengths or {}
         self.device = model.device
 
     @classmethod
@@ -94,15 +97,16 @@ class Writer:
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
         """The writer of a checkpoint that has been read already; see ``load``."""
-        index, words = None, checkpoint.words
+        index, words, lengths = None, checkpoint.words, checkpoint.lengths
+        language = checkpoint.meta.get("language", ENGLISH)
         if data_dir is not None:
             training = read_training_text(data_dir)
             check_same_data(checkpoint, training)
             index = CopyIndex(training.passages)
             words = words or spellings(training.passages)
-        language = checkpoint.meta.get("language", ENGLISH)
-        words = words or words_of_tokens(checkpoint.tokenizer, language)
-        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines)
+            lengths = lengths or usual_lengths(training.passages, language)
+        words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
+        return cls(model, checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines, lengths)
 
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
@@ -242,8 +246,9 @@ class Writer:
         filler, onward = self._two_sided(settings), None
         if self.model.config.dual and reading_of(self.model.config, settings) == "causal":
             onward = Filler(self.model, self.tokenizer, settings, causal=True)
-        guards, words = self.finishing.guards(settings), self.finishing.real_words(settings)
-        found = yield from infilling(filler, onward, guards, words, self.finishing.language, template, must)
+        finishing, guards = self.finishing, self.finishing.guards(settings)
+        around = finishing.language, template, must, self.lengths
+        found = yield from infilling(filler, onward, guards, finishing.real_words(settings), *around)
         return self.finishing.texts(found, guards)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:

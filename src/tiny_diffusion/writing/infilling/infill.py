@@ -9,8 +9,8 @@ chosen.
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import torch
@@ -41,7 +41,7 @@ from .requirements import (
     reason,
     required_words,
     size_range,
-    spread,
+    sizes_of,
     tokens_needed,
     tokens_per_word,
     usual_size,
@@ -60,6 +60,7 @@ def infilling(
     language: str,
     template: str,
     must: tuple[str, ...],
+    lengths: Mapping[str, Sequence[int]],
 ) -> Process:
     """Every moment of filling ``template``, then its texts, in which all but the gaps is as it was given.
 
@@ -67,8 +68,13 @@ def infilling(
     one size. Later gaps are masked in them and are filled later. Raises UserError for a template without a gap, with
     one that cannot be read or does not fit the context; a text without a filling as requested is refused.
     ``onward``: the filler that writes sentences by the causal reading, if it is to be used.
+    ``lengths``: words of the book's sentences and paragraphs, see ``usual_lengths``; empty where they are not known.
     """
-    pieces, settings, context = parse_gaps(template), filler.settings, filler.context
+    settings, context = filler.settings, filler.context
+    pieces = [
+        replace(piece, usual=tuple(lengths.get(piece.unit, ()))) if isinstance(piece, GapRequest) else piece
+        for piece in parse_gaps(template)
+    ]
     requests = [piece for piece in pieces if isinstance(piece, GapRequest)]
     if not requests:
         raise UserError(f"no gap in {show_value(template)}; mark one with three or more underscores: ___")
@@ -160,16 +166,17 @@ class Infilling:
         Each round draws ``settings.gap_candidates`` fillings for every text that has none yet, in sizes around the
         expected one, and the next round learns the tokens per word from those of the same text. Fillings that do not
         satisfy the request are discarded, and so are those that make a longer copied run than the guards allow, where
-        required words count as written. There are ``settings.gap_rounds``.
+        required words count as written. There are ``settings.gap_rounds``; in every second one diffusion writes
+        sentences too, which can be made to end them.
         """
         filler, settings, ratios = self.filler, self.filler.settings, dict.fromkeys(texts, self.ratio)
         first = next(iter(texts.values())).gaps[number]
-        onward = self.onward if first.request.is_whole and not first.must else None
         found, untidy = dict[int, GappedText](), dict[int, GappedText]()
         second = dict[int, GappedText]()  # with words that are not known
         copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
         for turn in range(settings.gap_rounds):
             slack = SLACK / (1 + turn)
+            onward = self.onward if first.request.is_whole and not first.must and turn % 2 == 0 else None
             missing = {k: text for k, text in texts.items() if k not in found}
             opened = self._candidates if onward is None else self._beginnings
             rows = [row for k, text in missing.items() for row in opened(text, k, number, ratios[k], slack)]
@@ -180,6 +187,8 @@ class Infilling:
                 part, text = row.stretch, texts[row.stretch.text]
                 end = part.last if onward is None else self._whole_end(first, result.ids.tolist(), part.first)
                 gap = text.gaps[number].filled(result, (part.first, end), filler.tokenizer, part)
+                if onward is not None:  # no row to repair: it kept the rule about words as far as it could
+                    row = replace(row, ids=row.ids[:0])
                 drawn[part.text].append(gap)
                 if fulfils(gap, gap.text, self.language):
                     if run := self._copied_run(text, gap):
@@ -211,7 +220,8 @@ class Infilling:
         words = required_words(gap, filler.encode)
         needed = tokens_needed(words)
         least, most = size_range(gap.request, ratio, slack, settings.gap_tokens, filler.context, needed, len(words))
-        sizes = spread(least, most, -(-settings.gap_candidates // 2))  # each twice: rows of one size are one batch
+        count = -(-settings.gap_candidates // 2)  # each size twice: rows of one size are one batch
+        sizes = sizes_of(gap.request, least, most, ratio, count)
         chances: dict[int, Tensor] = {}
         for i in range(settings.gap_candidates):
             opened = gap.opened(sizes[i % len(sizes)])
@@ -273,7 +283,7 @@ class Infilling:
         before, behind = text.beside(gap, gap)
         if not self._has_unknown_words(before, gap, behind):
             return gap
-        if self.onward is not None and gap.request.is_whole and not gap.must:  # it kept the rule as far as it could
+        if not len(row.ids):
             return None
         opened = gap.opened(len(gap.ids))
         window = text.with_gap(opened).window(opened, opened, self.filler.context)

@@ -47,13 +47,14 @@ class Kept:
 class GapRequest:
     """A gap as the template asks for it: ``least`` to ``most`` of ``unit``, both 1 if the unit is not counted.
 
-    source: how the template writes it.
+    source: how the template writes it. usual: words of such gaps in the book, quantiles from low to high.
     """
 
     unit: Unit
     least: int
     most: int
     source: str
+    usual: tuple[int, ...] = ()
 
     @property
     def is_whole(self) -> bool:
