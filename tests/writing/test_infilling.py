@@ -17,15 +17,14 @@ from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.writing.filler import Edge, Filler, Row, window
-from tiny_diffusion.writing.infilling import infill as filling
-from tiny_diffusion.writing.infilling import requirements
-from tiny_diffusion.writing.infilling.boundaries import Edges, ends_sentence
-from tiny_diffusion.writing.infilling.gapped_text import Gap, GappedText, Opening
+from tiny_diffusion.writing.infilling import candidates, infill, requirements
+from tiny_diffusion.writing.infilling.boundaries import Edges, Opening, ends_sentence
+from tiny_diffusion.writing.infilling.candidates import joins_well
+from tiny_diffusion.writing.infilling.gapped_text import Gap, GappedText
 from tiny_diffusion.writing.infilling.requirements import (
     SLACK,
     RequiredWord,
     fulfils,
-    joins_well,
     place_words,
     sizes_of,
     spread,
@@ -160,13 +159,13 @@ def test_each_round_learns_the_tokens_a_word_from_the_last(
     writer: Writer, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[float, float]] = []
-    plain = filling.size_range
+    plain = candidates.size_range
 
     def size_range(gap: GapRequest, ratio: float, slack: float, *rest: int) -> tuple[int, int]:
         asked.append((ratio, slack))
         return plain(gap, ratio, slack, *rest)
 
-    monkeypatch.setattr(filling, "size_range", size_range)
+    monkeypatch.setattr(candidates, "size_range", size_range)
     drawn: list[int] = []
     fill = Gap.filled
 
@@ -303,7 +302,7 @@ def test_sentences_end_by_the_rules_of_the_books_language() -> None:
 
 def test_a_writer_hands_its_language_on(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(filling, "fulfils", lambda gap, text, language: seen.append(language) or True)
+    monkeypatch.setattr(infill, "fulfils", lambda gap, text, language: seen.append(language) or True)
     Writer(writer.model, writer.tokenizer, language="de").infill("The {2 words} sold it.", FAST)
     assert set(seen) == {"de"}
 

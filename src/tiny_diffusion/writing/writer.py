@@ -20,32 +20,19 @@ from ..model.transformer import Transformer
 from ..runtime import find_device
 from ..sampling.denoise import DenoisingState
 from .drafts import Drafts
-from .end_marks import drawn_ends
 from .endings import Endings, with_endings
 from .filler import Edge, Filler
 from .finishing import Finishing, words_of_tokens
-from .infilling.boundaries import Edges
-from .infilling.gapped_text import Opening, encode_before, opening_after
+from .infilling.boundaries import Edges, Opening, encode_before, opening_after
 from .infilling.infill import infilling
-from .infilling.template import Fixed, GapRequest, parse_gaps
-from .judge import Judge
+from .infilling.template import Fixed, gap_settings
+from .judge import Judge, drawn_ends
 from .layout import break_ids
 from .reading import reading_of
 from .repair import Repair
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
 from .rules import Rule
-
-
-def gap_settings(settings: GenerationConfig, template: str) -> GenerationConfig:
-    """``settings`` with the sampler for gaps in place of the other one.
-
-    Unless ``template`` asks for sentences, which the causal reading may write, the reading is the masked one. Raises
-    UserError for a template that cannot be read.
-    """
-    whole = any(isinstance(piece, GapRequest) and piece.is_whole for piece in parse_gaps(template))
-    changed = {"sampler": settings.gap_sampler, "reading": settings.reading if whole else "masked"}
-    return settings.model_copy(update=changed)
 
 
 def finish(run: Run) -> list[Written]:
@@ -148,8 +135,7 @@ class Writer:
         text; a model that has not learnt marks sees a paragraph break if there is no prompt. With ``settings.ending``
         "sentence" a text that stops within a sentence is cut, or written on to an end, so that it ends with a sentence
         after 0.8 to 1.1 times ``settings.length`` tokens (see ``endings``); the causal reading of a dual model may
-        also end it there like a chapter (see ``end_marks``). No state is kept. Each costs a copy of the text so far,
-        which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
+        also end it there like a chapter (see ``drawn_ends``). No state is kept.
         """
         rules = self.finishing.rules(settings)
         reading = reading_of(self.model.config, settings)
@@ -161,8 +147,7 @@ class Writer:
         sure = torch.ones(done.shape, device=self.device)
         wanted, context = done.shape[1] + settings.length, filler.context
         own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
-        steps, refused = 0, dict[int, str]()
-        endings = None
+        steps, refused, endings = 0, dict[int, str](), None
         if settings.ending == "sentence" and settings.length > len(first):
             endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids) + len(first))
         while done.shape[1] < wanted and len(refused) < len(done):

@@ -2,47 +2,36 @@
 
 A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once. If
 the causal reading may write, it continues the left side with whole sentences instead, whose lengths are the model's
-own. Of the fillings that satisfy the request, ``comparison.py`` chooses. A text beyond the context is filled from left
+own. Of the fillings that satisfy the request, ``candidates.py`` chooses. A text beyond the context is filled from left
 to right, each gap with as much text on both sides as fits. The guards on copies look at the text as far as the next
-open gap: fillings of fixed size are repaired, those of a search discarded. Unknown words are drawn anew in what is
-chosen.
+open gap: fillings of fixed size are repaired, those of a search discarded. Its unknown words are drawn anew.
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 
 import torch
-from torch import Tensor
 
 from ...config.messages import show_value
 from ...data.tokenizer import MASK
 from ...errors import UserError
 from ...sampling.denoise import DenoisingState
 from ..copy_guard import NoveltyGuard
-from ..endings import ends_of
-from ..filler import Edge, Filled, Filler, Row
+from ..filler import Filled, Filler, Row
 from ..judge import Judge
-from ..layout import BREAK
 from ..repair import Repair
-from ..results import Outcome, Process, Stretch, WritingState
+from ..results import Outcome, Process, WritingState
 from ..rules import Rule
 from .boundaries import Edges
-from .comparison import scores_of
+from .candidates import Candidates, is_tidy, scores_of, whole_end
 from .gapped_text import Gap, GappedText, Window
 from .requirements import (
     SLACK,
     assign_words,
     check_fits,
     fulfils,
-    joins_well,
-    place_words,
     reason,
-    required_words,
-    size_range,
-    sizes_of,
-    tokens_needed,
     tokens_per_word,
     usual_size,
 )
@@ -90,7 +79,7 @@ def infilling(
     judge = Judge(filler.model, settings, filler.allowed) if filler.model.config.dual else None
     if onward is not None:
         onward.numbers = filler.numbers  # a text's draws are of one sequence
-    work = Infilling(filler, onward, guards, words, language, edges, ratio, judge)
+    work = Infilling(filler, onward, guards, words, language, Candidates(filler, edges), ratio, judge)
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts:
@@ -103,9 +92,8 @@ def infilling(
 class Infilling:
     """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
 
-    onward: writes sentences by the causal reading. edges: which tokens may begin and end a gap. ratio: expected tokens
-    per word. refused: reasons by number of the text. draws: numbers the attempts. judge: the causal reading, if the
-    model has it.
+    onward: writes sentences by the causal reading. ratio: expected tokens per word. refused: reasons by number of the
+    text. judge: the causal reading, if the model has it.
     """
 
     filler: Filler
@@ -113,19 +101,18 @@ class Infilling:
     guards: Sequence[Rule]
     words: Sequence[Rule]
     language: str
-    edges: Edges
+    rows: Candidates
     ratio: float
     judge: Judge | None = None
     refused: dict[int, str] = field(default_factory=dict)
-    draws: Iterator[int] = field(default_factory=count)
 
     def fill_together(self, texts: Texts, numbers: Sequence[int]) -> Filling:
         """Fill the gaps ``numbers`` of each text in one draw and repair them; drop texts that the guards refuse."""
-        draw, rows, windows = next(self.draws), dict[int, Row](), dict[int, Window]()
+        draw, rows, windows = next(self.rows.draws), dict[int, Row](), dict[int, Window]()
         for k, text in texts.items():
             gaps = text.gaps[numbers[0] : numbers[-1] + 1]
             windows[k] = text.window(gaps[0], gaps[-1], self.filler.context)
-            rows[k] = self._row(k, text, gaps, windows[k], draw)
+            rows[k] = self.rows.row(k, text, gaps, windows[k], draw)
         filled = dict(zip(rows, (yield from self.filler.fill(list(rows.values()))), strict=True))
         done: Texts = {}
         for k, text in texts.items():
@@ -178,17 +165,18 @@ class Infilling:
             slack = SLACK / (1 + turn)
             onward = self.onward if first.request.is_whole and not first.must and turn % 2 == 0 else None
             missing = {k: text for k, text in texts.items() if k not in found}
-            opened = self._candidates if onward is None else self._beginnings
+            opened = self.rows.in_sizes if onward is None else self.rows.onward
             rows = [row for k, text in missing.items() for row in opened(text, k, number, ratios[k], slack)]
             filled = yield from (onward or filler).fill(rows, [*self.guards, *self.words])
             good: list[tuple[Row, Gap]] = []
             drawn: defaultdict[int, list[Gap]] = defaultdict(list)
             for row, result in zip(rows, filled, strict=True):
                 part, text = row.stretch, texts[row.stretch.text]
-                end = part.last if onward is None else self._whole_end(first, result.ids.tolist(), part.first)
+                end, ids = part.last, result.ids.tolist()
+                if onward is not None:
+                    end = whole_end(first, ids, part.first, filler.tokenizer, self.language)
+                    row = replace(row, ids=row.ids[:0])  # it kept the rule about words as far as it could: no repair
                 gap = text.gaps[number].filled(result, (part.first, end), filler.tokenizer, part)
-                if onward is not None:  # no row to repair: it kept the rule about words as far as it could
-                    row = replace(row, ids=row.ids[:0])
                 drawn[part.text].append(gap)
                 if fulfils(gap, gap.text, self.language):
                     if run := self._copied_run(text, gap):
@@ -200,7 +188,8 @@ class Infilling:
                 for row, gap in fillings:
                     known = yield from self._with_real_words(texts[k], number, row, gap)
                     if known is not None:
-                        (found if self._is_tidy(texts[k], known) else untidy).setdefault(k, texts[k].with_gap(known))
+                        kind = found if is_tidy(texts[k], known, filler.tokenizer) else untidy
+                        kind.setdefault(k, texts[k].with_gap(known))
                         if k in found:
                             break
             if len(found) == len(texts):
@@ -213,62 +202,6 @@ class Infilling:
             {k: reason(text.gaps[number], settings, copied.get(k)) for k, text in texts.items() if k not in found}
         )
         return {k: found[k] for k in texts if k in found}
-
-    def _candidates(self, text: GappedText, k: int, number: int, ratio: float, slack: float) -> Iterator[Row]:
-        """Rows with the gap ``number`` of text ``k`` open in several sizes, its required words in place."""
-        gap, filler, settings = text.gaps[number], self.filler, self.filler.settings
-        words = required_words(gap, filler.encode)
-        needed = tokens_needed(words)
-        least, most = size_range(gap.request, ratio, slack, settings.gap_tokens, filler.context, needed, len(words))
-        count = -(-settings.gap_candidates // 2)  # each size twice: rows of one size are one batch
-        sizes = sizes_of(gap.request, least, most, ratio, count)
-        chances: dict[int, Tensor] = {}
-        for i in range(settings.gap_candidates):
-            opened = gap.opened(sizes[i % len(sizes)])
-            window = text.with_gap(opened).window(opened, opened, filler.context)
-            [(start, end)] = window.spans
-            if words:
-                if end - start not in chances:
-                    chances[end - start] = filler.expectations(window.ids, start, end)
-                room = end - start - gap.request.is_whole
-                placed = place_words(words, chances[end - start], room, filler.numbers[k])
-                if placed is None:
-                    continue
-                window.ids[start:end] = torch.tensor(placed)
-            yield self._row(k, text, [opened], window, next(self.draws))
-
-    def _beginnings(self, text: GappedText, k: int, number: int, ratio: float, slack: float) -> Iterator[Row]:
-        """Rows of the left side of the gap ``number`` of text ``k``, with room for what the causal reading writes."""
-        gap, filler = text.gaps[number], self.filler
-        _, room = size_range(gap.request, ratio, slack, filler.settings.gap_tokens, filler.context)
-        before, _ = text.beside(gap, gap)
-        start, before = text.start_of(gap), before[max(0, len(before) + room - filler.context) :]
-        opening = self.edges.opening(gap.opening, single=False)
-        edges = () if opening is None else (Edge(len(before), opening),)
-        ids = torch.tensor([*before, *[MASK] * room])
-        for _ in range(filler.settings.gap_candidates):
-            yield Row(ids, edges, Stretch(k, start, len(before), len(ids), next(self.draws)))
-
-    def _whole_end(self, gap: Gap, ids: list[int], start: int) -> int:
-        """The place behind the first sentence of ``ids`` from ``start`` on, or behind the last one of the paragraph."""
-        texts = [self.filler.tokenizer.decode([i]) for i in ids[start:]]
-        last = next((start + i for i, text in enumerate(texts) if BREAK[0] in text), len(ids))
-        found = [end for end in ends_of(ids[:last], self.filler.tokenizer, self.language) if end > start]
-        return (found[0] if gap.request.unit == "sentence" else found[-1]) if found else start
-
-    def _is_tidy(self, text: GappedText, gap: Gap) -> bool:
-        """Whether a filling joins the text around it as print would; see ``requirements.joins_well``."""
-        before, behind = text.beside(gap, gap)
-        return joins_well(gap, *map(self.filler.tokenizer.decode, (before, behind)))
-
-    def _row(self, k: int, text: GappedText, gaps: Sequence[Gap], window: Window, draw: int) -> Row:
-        """The row to fill the ``gaps`` of text ``k`` in: their window, with its edges."""
-        ids = window.ids.tolist()
-        edges = [edge for gap, span in zip(gaps, window.spans, strict=True) for edge in self.edges.of(gap, ids, span)]
-        if text.is_open_after(gaps[-1]):
-            edges = self.edges.ended(edges, ids, window.spans[-1][1] - 1)
-        part = Stretch(k, window.start, window.spans[0][0], window.spans[-1][1], draw)
-        return Row(window.ids, tuple(edges), part)
 
     def _copied_run(self, text: GappedText, gap: Gap) -> list[str]:
         """The words of the first copied run that this filling would make longer than a guard allows."""
@@ -305,7 +238,7 @@ class Infilling:
     def _likeliest_first(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, list[tuple[Row, Gap]]]:
         """The ``good`` fillings of each text that has any, tidy ones first; later gaps are open in the scores."""
         scores = scores_of(self.filler, self.judge, texts, good)
-        tidy = [self._is_tidy(texts[row.stretch.text], gap) for row, gap in good]
+        tidy = [is_tidy(texts[row.stretch.text], gap, self.filler.tokenizer) for row, gap in good]
         ordered = defaultdict[int, list[tuple[Row, Gap]]](list)
         for i in sorted(range(len(good)), key=lambda i: (not tidy[i], -scores[i])):
             ordered[good[i][0].stretch.text].append(good[i])

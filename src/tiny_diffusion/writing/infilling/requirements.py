@@ -16,11 +16,9 @@ from ...config import GenerationConfig
 from ...data.language.segmentation import ENGLISH, split_sentences
 from ...data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ...errors import UserError
-from ..endings import is_well_ended
 from ..filler import Filler
-from ..layout import BREAK
-from .boundaries import MARKS, ends_sentence
-from .gapped_text import Gap, GappedText, Opening
+from .boundaries import Opening, ends_sentence
+from .gapped_text import Gap, GappedText
 from .template import GapRequest
 
 SLACK = 0.25  # how far from the expected number of tokens the search goes at first, as a share
@@ -113,30 +111,6 @@ def fulfils(gap: Gap, text: str, language: str = ENGLISH) -> bool:
     if not ends_sentence(words, language):
         return False
     return gap.request.unit == "paragraph" or len(split_sentences(words, language)) == 1
-
-
-def joins_well(gap: Gap, before: str, behind: str) -> bool:
-    """Whether a filling stands between the texts before and behind it as print would have it.
-
-    A sentence ends well (see ``endings.is_well_ended``), no mark meets a mark, and no quotation is left open that the
-    text without the filling does not leave open.
-    """
-    if gap.request.is_whole and not is_well_ended(before + gap.text):
-        return False
-    if behind[:1] in MARKS and behind and gap.text[-1:] in MARKS:
-        return False
-    left, right = before[before.rfind(BREAK[0]) + 1 :], behind.partition(BREAK[0])[0]
-    return is_open(left + gap.text + right) <= is_open(left + right)
-
-
-def is_open(paragraph: str) -> bool:
-    """Whether a quotation begins or ends in ``paragraph`` without its other mark."""
-    for opening, closing in ("„“" if "„" in paragraph else "“”", "«»", "「」", '""'):
-        opened, closed = paragraph.count(opening), paragraph.count(closing)
-        unequal = opened % 2 if opening == closing else opened != closed and (opened or closed % 2)
-        if unequal:  # in Swedish ” opens, too
-            return True
-    return False
 
 
 def _describe(gap: Gap) -> str:
