@@ -73,7 +73,11 @@ def main() -> None:
         rows.append(Row(name, 1000 * seconds[name] / sum(len(text.split()) for text in each), q))
         took, times = rows[-1].seconds, rows[-1].seconds / rows[0].seconds
         accuracy = f"{100 * q.two_sample.accuracy:.0f} ({100 * q.two_sample.low:.0f}-{100 * q.two_sample.high:.0f})"
-        cells = [name, f"{took:.1f}", f"{times:.1f}", cell(None if q.invented is None else 100 * q.invented, 1)]
+        cells = [
+            name,
+            *((f"{took:.1f}", f"{times:.1f}") if took else "--"),
+            cell(None if q.invented is None else 100 * q.invented, 1),
+        ]
         cells += [f"{100 * q.new_words:.1f}", f"{q.style:.0f}", cell(q.fresh_perplexity, 1), cell(q.entropy, 2)]
         print(f"| {' | '.join([*cells, accuracy])} |", flush=True)
     keep(rows, arguments.json)
