@@ -75,6 +75,11 @@ class Checkpoint:
         """The words of the training text in their commonest spelling; older checkpoints hold none."""
         return str(self.meta.get("words", "")).split()
 
+    @property
+    def lengths(self) -> dict[str, list[int]]:
+        """Words of the training text's sentences and paragraphs, see ``usual_lengths``; older checkpoints hold none."""
+        return dict(self.meta.get("lengths", {}))
+
     def build(self, device: torch.device) -> Transformer:
         """The model with these weights, in evaluation mode."""
         model = new_model(self.config, self.tokenizer).to(device)

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from markupsafe import escape
 from PIL import Image
 from rich.console import Console
+from rich.text import Text
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli.main import app
@@ -23,6 +24,7 @@ from tiny_diffusion.cli.writing.session_commands import COMMANDS
 from tiny_diffusion.cli.writing.showing import Showing
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.show.lines import printable
 from tiny_diffusion.writing.results import Run, Written
 from tiny_diffusion.writing.writer import Writer
 
@@ -229,7 +231,8 @@ def test_watch_shows_each_text_and_prints_it(writer: Writer, monkeypatch: pytest
     assert session.showing.watch is False and len(session.texts) == 4
     for step in (0, 1, 2):
         assert f"text 1 of 2   step {step} of 2" in out and f"text 2 of 2   step {step} of 2" in out
-    assert out.index("text 1 of 2") < out.index("text 2 of 2") and out.rstrip().endswith("to come\x1b[0m")
+    last = out.rpartition("to come\x1b[0m\n")[2]  # behind the legend, the text that is not watched
+    assert out.index("text 1 of 2") < out.index("text 2 of 2") and last.strip() and "\x1b" not in last
 
 
 @pytest.mark.parametrize("where", [["generate", "--prompt", "The old"], ["infill", "The ___ sold it."]])
@@ -240,8 +243,19 @@ def test_watch_in_a_pipe_or_without_colour_changes_nothing(
     assert generate(checkpoint, *where[1:], "--watch", "--pace", "0", command=where[0]).stdout == plain
     console = screen(monkeypatch)
     console.no_color = True
-    assert generate(checkpoint, *where[1:], "--watch", "--pace", "0", command=where[0]).stdout == plain
-    assert plain.startswith("The") and "\x1b" not in plain and not console.file.getvalue()  # type: ignore[attr-defined]
+    generate(checkpoint, *where[1:], "--watch", "--pace", "0", command=where[0])
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert plain.startswith("The") and "\x1b" not in plain + shown and shown.split() == printable(plain).split()
+
+
+@pytest.mark.parametrize("watch", ["off", "on"])
+def test_a_terminal_breaks_lines_at_words(writer: Writer, monkeypatch: pytest.MonkeyPatch, watch: str) -> None:
+    console = screen(monkeypatch)
+    session = talk(writer, f"/watch {watch}", "/set generation.length=60", "The old")
+    shown = Text.from_ansi(console.file.getvalue()).plain  # type: ignore[attr-defined]
+    shown = shown[shown.rindex("The old") :].partition("confidence")[0]
+    assert max(map(len, shown.splitlines())) <= 80 < len(session.texts[0])
+    assert shown.split() == printable(session.texts[0]).split()  # no word is in two pieces
 
 
 def test_a_file_of_prompts_as_json_lines(checkpoint: str, tmp_path: Path) -> None:

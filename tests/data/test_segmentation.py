@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_diffusion.data.language.segmentation import split_sentences
+from tiny_diffusion.data.language.segmentation import split_sentences, usual_lengths
 
 CASES = [
     ("en", "The miller slept. | His dog did not."),
@@ -106,3 +106,14 @@ def test_the_gold_set() -> None:
     lines = [line.split(" | ") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     right = sum(split_sentences(" ".join(wanted)) == wanted for wanted in lines)
     assert len(lines) == 45 and right >= 43
+
+
+def test_usual_lengths_are_quantiles_of_words() -> None:
+    texts = ["One two. Three.\n\n" + " ".join(["word"] * n) + "." for n in range(1, 21)]
+    paragraphs = sorted([3] * 20 + [*range(1, 21)])
+    sentences = sorted([1, 2] * 20 + [*range(1, 21)])
+    assert usual_lengths(texts, "en") == {
+        "sentence": [sentences[place] for place in range(3, 60, 6)],
+        "paragraph": [paragraphs[place] for place in range(2, 40, 4)],
+    }
+    assert usual_lengths([], "en") == {"sentence": [], "paragraph": []}

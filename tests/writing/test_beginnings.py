@@ -11,8 +11,7 @@ from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED, PARAGRAPH, BookTokenizer
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.writing.end_marks import drawn_ends
-from tiny_diffusion.writing.judge import Judge
+from tiny_diffusion.writing.judge import Judge, drawn_ends
 from tiny_diffusion.writing.results import Written
 from tiny_diffusion.writing.writer import Writer
 

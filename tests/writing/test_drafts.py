@@ -1,6 +1,7 @@
 """Drafts and their judge: exact probabilities, the law of the chosen draft, and gaps by their joint probability."""
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -20,6 +21,7 @@ from tiny_diffusion.show.frames import Recording, film
 from tiny_diffusion.writing.drafts import Drafts
 from tiny_diffusion.writing.filler import Filler
 from tiny_diffusion.writing.infilling import infill
+from tiny_diffusion.writing.infilling.boundaries import ends_sentence
 from tiny_diffusion.writing.infilling.gapped_text import Gap
 from tiny_diffusion.writing.judge import Judge, joint_rows
 from tiny_diffusion.writing.reading import most_passes, reading_of
@@ -361,6 +363,27 @@ def test_the_filling_with_the_highest_joint_probability_is_chosen(
         scores = [score + nats * len(gap.ids) for score, gap in zip(scores, drawn, strict=True)]
     assert list(text.ids) == tried[scores.index(max(scores))]
     assert sorted(scores)[-1] > sorted(scores)[-2] + 0.01
+
+
+@pytest.mark.parametrize(
+    "template", ["The old miller. {sentence} He left.", "{paragraph}\n\nHe left.", "Gold.\n\n{sentence}"]
+)
+def test_the_causal_reading_writes_sentences_into_gaps(writer: Writer, template: str) -> None:
+    how = GenerationConfig(precision="float32", gap_candidates=32, num_samples=2, seed=3)
+    before, _, behind = re.split(r"({\w+})", template)
+    run, texts = writer.filling(template, how), writer.infill(template, how)
+    for _ in range(3):  # from left to right, while the right side is not there yet
+        hidden = next(run).ids == MASK
+        assert bool((hidden[:, 1:] >= hidden[:, :-1]).all())
+    for text in texts:
+        filling = text.text[len(before) : len(text.text) - len(behind)]
+        assert text.text == before + filling + behind and filling == filling.strip() and ends_sentence(filling)
+    assert texts[0].text == writer.infill(template, how.model_copy(update={"num_samples": 1}))[0].text
+    masked = how.model_copy(update={"reading": "masked"})
+    assert [text.text for text in writer.infill(template, masked)] != [text.text for text in texts]
+    # Who asks for an order of diffusion gets it.
+    orders = [how.model_copy(update={"gap_sampler": "ancestral", "reading": each}) for each in ("auto", "masked")]
+    assert len({writer.infill(template, each)[0].text for each in orders}) == 1
 
 
 def test_later_gaps_are_unknown_to_the_judge(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,8 @@ def test_where_sentences_end() -> None:
         ("(He came.)", True),
         ("He came.)", False),
         ("“It’s the boys’.”", True),
+        ("He saw my father’.", False),
+        ("‘I saw my father’.", True),
     ],
 )
 def test_which_ends_are_clumsy(text: str, well: bool) -> None:

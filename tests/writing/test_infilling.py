@@ -1,5 +1,7 @@
 """Filling gaps: text outside never changes, and a request is satisfied or refused. Untrained models suffice."""
 
+import contextlib
+import dataclasses
 import itertools
 import re
 
@@ -15,15 +17,16 @@ from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.writing.filler import Edge, Filler, Row, window
-from tiny_diffusion.writing.infilling import infill as filling
-from tiny_diffusion.writing.infilling import requirements
-from tiny_diffusion.writing.infilling.boundaries import Edges, ends_sentence
-from tiny_diffusion.writing.infilling.gapped_text import Gap, GappedText, Opening
+from tiny_diffusion.writing.infilling import candidates, infill, requirements
+from tiny_diffusion.writing.infilling.boundaries import Edges, Opening, ends_sentence
+from tiny_diffusion.writing.infilling.candidates import joins_well
+from tiny_diffusion.writing.infilling.gapped_text import Gap, GappedText
 from tiny_diffusion.writing.infilling.requirements import (
     SLACK,
     RequiredWord,
     fulfils,
     place_words,
+    sizes_of,
     spread,
     tokens_needed,
     tokens_per_word,
@@ -156,13 +159,13 @@ def test_each_round_learns_the_tokens_a_word_from_the_last(
     writer: Writer, config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[float, float]] = []
-    plain = filling.size_range
+    plain = candidates.size_range
 
     def size_range(gap: GapRequest, ratio: float, slack: float, *rest: int) -> tuple[int, int]:
         asked.append((ratio, slack))
         return plain(gap, ratio, slack, *rest)
 
-    monkeypatch.setattr(filling, "size_range", size_range)
+    monkeypatch.setattr(candidates, "size_range", size_range)
     drawn: list[int] = []
     fill = Gap.filled
 
@@ -253,6 +256,38 @@ def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str,
     assert fulfils(asked(gap, Opening.SPACE, " ", " ", must), text) is good
 
 
+@pytest.mark.parametrize(
+    ("before", "gap", "text", "behind", "good"),
+    [
+        ("He wept. ", "{sentence}", "She came.", " Then", True),
+        ("He wept. ", "{sentence}", "She came, .", " Then", False),
+        ("He wept. ", "{sentence}", "“She came.", " Then", False),
+        ("He wept. ", "{sentence}", "“She came,” said he, “and went.", " Then", False),
+        ("He wept. ", "{sentence}", "“She,” said he, “came.”", " Then", True),
+        ("He wept. ", "{sentence}", "“She, said he, “She came.", " Then", False),
+        ("He wept. “I. ", "{sentence}", "She came.", " Then,” he said.", True),
+        ("He wept. “I. ", "{sentence}", "She came.", " Then", True),  # open without the filling, too
+        ("He wept. “I. ", "{sentence}", "She.” “Came.", " Then,” he said.", True),
+        ("“I.\n\n", "{paragraph}", "She came.", "\n\nThen", True),
+        ("“I.\n\n", "{paragraph}", "“She came.", "\n\nThen”", False),
+        ("Er ", "{2 words}", "„sagte“ er", ".", True),
+        ("Er ", "{2 words}", "„sagte er", ".", False),
+        ("I was ", "___", "glad,", ".", False),
+        ("I was ", "___", "glad,", " and", True),
+        ("I was ", "___", 'a "glad', " man", False),
+    ],
+)
+def test_how_a_filling_joins_its_text(before: str, gap: str, text: str, behind: str, good: bool) -> None:
+    filled = dataclasses.replace(asked(gap, Opening.SPACE, before[-1:], behind[:2]), text=text)
+    assert joins_well(filled, before, behind) is good
+
+
+def test_no_mark_meets_a_mark(writer: Writer) -> None:
+    for template in ("The ___, old", "The {2-3 words}, old", "The {1 token}; old"):
+        for text in writer.infill(template, FAST.model_copy(update={"num_samples": 8, "words": "free"})):
+            assert re.search(r"[^\W_][,;] old$", text.text)
+
+
 def asked(source: str, opening: Opening, before: str, after: str, must: tuple[str, ...] = ()) -> Gap:
     """An open gap with this request, between these characters."""
     [request] = parse_gaps(source)
@@ -267,7 +302,7 @@ def test_sentences_end_by_the_rules_of_the_books_language() -> None:
 
 def test_a_writer_hands_its_language_on(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(filling, "fulfils", lambda gap, text, language: seen.append(language) or True)
+    monkeypatch.setattr(infill, "fulfils", lambda gap, text, language: seen.append(language) or True)
     Writer(writer.model, writer.tokenizer, language="de").infill("The {2 words} sold it.", FAST)
     assert set(seen) == {"de"}
 
@@ -575,6 +610,28 @@ def test_a_window_around_gaps(writer: Writer) -> None:
     both = text.window(first, second, 9)
     assert both.spans == ((0, 3), (6, 9)) and both.ids.tolist() == [MASK] * 3 + encode("ijk") + [MASK] * 3
     assert text.window(second, second, 99).spans == ((8 + 3 + 3, 8 + 3 + 3 + 3),)
+
+
+def test_sizes_are_those_of_the_books_sentences(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = GapRequest("sentence", 1, 1, "{sentence}", (3, 4, 5, 9, 40))
+    assert sizes_of(request, 4, 30, 2.0, 5) == [6, 8, 10, 18, 30]
+    assert sizes_of(request, 4, 30, 2.0, 2) == [8, 18] and sizes_of(request, 7, 30, 2.0, 5) == [7, 8, 10, 18, 30]
+    assert sizes_of(dataclasses.replace(request, usual=()), 4, 30, 2.0, 2) == spread(4, 30, 2)
+    plain, drawn = Gap.filled, list[int]()
+
+    def filled(self: Gap, *how: object) -> Gap:
+        found = plain(self, *how)  # type: ignore[arg-type]
+        drawn.append(len(found.ids))
+        return found
+
+    monkeypatch.setattr(Gap, "filled", filled)
+    most = []
+    for lengths in ({"sentence": [2, 2, 3]}, None):
+        drawn.clear()
+        with contextlib.suppress(UserError):
+            Writer(writer.model, writer.tokenizer, lengths=lengths).infill("The old miller. {sentence} He left.", FAST)
+        most.append(max(drawn))
+    assert most[0] < most[1]
 
 
 def test_sizes_and_tokens_per_word(data: Processed) -> None:

@@ -27,6 +27,7 @@ from .folder import (
     require_meta,
     settings_hash,
 )
+from .language.segmentation import usual_lengths
 from .language.word_list import spellings
 from .reading.document import Removed
 from .sentences import Sentence
@@ -72,6 +73,11 @@ class Processed:
     def words(self) -> str:
         """The words of the training text, each in its commonest spelling, with spaces between them."""
         return " ".join(spellings(self.texts("train")))
+
+    @cached_property
+    def lengths(self) -> dict[str, list[int]]:
+        """Words of the training text's sentences and paragraphs; see ``usual_lengths``."""
+        return usual_lengths(self.texts("train"), self.language)
 
     def without_shelf(self) -> "Processed":
         """The data of the book alone, as if they had been prepared without a shelf."""

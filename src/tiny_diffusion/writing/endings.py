@@ -28,6 +28,7 @@ _SEEN = 256  # tokens that show whether the last of them end a sentence, and whi
 _NEXT = " Hm"
 """A possible continuation of a text that breaks off: no name and no number, so that "Mr." or "J." ends no sentence."""
 _CLUMSY = re.compile(r"(?:[,;:—–(\[-][\s\"”’»›)\]]*[.!?…]|\s[.…])[.!?…]*\W*$")
+_AFTER_APOSTROPHE = re.compile(r"(?<!s)’[.!?…]+\W*$")  # the boys’ is a word
 _CLOSERS = re.compile(r"[^\w.!?…。！？]*$")
 _OPENERS = {"”": "“„", "’": "‘‚", "»": "«", "›": "‹", "“": "„", "«": "»", ")": "(", "]": "["}
 
@@ -37,6 +38,8 @@ def is_well_ended(text: str) -> bool:
     if _CLUMSY.search(text):
         return False
     paragraph = text[text.rfind(BREAK) + 1 :]
+    if _AFTER_APOSTROPHE.search(paragraph) and "‘" not in paragraph:
+        return False
     closers = _CLOSERS.findall(paragraph)[0]
     for mark in closers:
         openers = _OPENERS.get(mark, "")

@@ -86,8 +86,8 @@ class Filler:
         near = [ids[len(ids) - max((rule.reach(ids) for rule in rules), default=0) :] for ids in ahead]
         return Rules(self.tokenizer, self.whole, self.model.text_vocab_size, rules, near, **text)
 
-    def fill(self, rows: Sequence[Row]) -> Generator[WritingState, None, list[Filled]]:
-        """Every moment of filling ``rows``, then the filled rows in order.
+    def fill(self, rows: Sequence[Row], rules: Sequence[Rule] = ()) -> Generator[WritingState, None, list[Filled]]:
+        """Every moment of filling ``rows``, then the filled rows in order; for ``rules`` see ``denoise``.
 
         Rows of one length are filled together and the others wait, because the model has never seen padding. The
         shortest come first, so that what a text draws does not depend on the other texts. Edges are drawn before the
@@ -101,7 +101,7 @@ class Filler:
             ids, edges = batch.rows.to(self.model.device), [rows[i].edges for i in owners]
             numbers = [self.numbers[rows[i].stretch.text] for i in owners]
             given, stretches = ids != MASK, tuple(rows[i].stretch for i in owners)
-            for state in self.denoise(ids, numbers, edges):
+            for state in self.denoise(ids, numbers, edges, rules):
                 shown, sure = state.ids.clone(), state.confidence.clone()
                 yield WritingState(shown, sure, state.step, state.steps, given, stretches)
             for i, row, confidence in zip(owners, state.ids.cpu(), state.confidence.cpu(), strict=True):
@@ -109,24 +109,30 @@ class Filler:
         return [found[i] for i in range(len(rows))]
 
     def denoise(
-        self, ids: Tensor, numbers: Numbers, edges: Sequence[tuple[Edge, ...]] = (), permit: Permit | None = None
+        self,
+        ids: Tensor,
+        numbers: Numbers,
+        edges: Sequence[tuple[Edge, ...]] = (),
+        rules: Sequence[Rule] = (),
+        ahead: Sequence[list[int]] = (),
     ) -> Iterator[DenoisingState]:
         """States of filling rows (B, T) of one length within the context; the edges of each row are drawn first.
 
-        The causal reading writes everything after the first MASK from left to right, with what ``permit`` allows, and
-        takes no edges.
+        The causal reading writes everything after the first MASK from left to right. It keeps ``rules`` while it draws,
+        given the ids ``ahead`` of each row, and takes the edges of the first row for all.
         """
         ids, sure = ids.clone(), torch.ones(ids.shape, device=ids.device)
         with memory_errors():
+            if self.causal:
+                extra = {edge.place: edge.permitted for of_row in edges[:1] for edge in of_row}
+                permit, kept = self.rules(rules, ahead, extra=extra), settled_prefix(ids == MASK)
+                yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed, permit)
+                return
             for turn in range(max(map(len, edges), default=0)):
                 first = [of_row[turn] if turn < len(of_row) else None for of_row in edges]
                 self._draw_edges(ids, sure, first, numbers)
             settled = ids != MASK
             kept = settled_prefix(~settled)
-            if self.causal:
-                permit = permit or self.rules()
-                yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed, permit)
-                return
             for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept, self.whole):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
 

@@ -3,7 +3,7 @@
 Shapes: B rows, T tokens, N scored tokens, V text vocabulary, K controls.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +13,13 @@ from ..config import GenerationConfig
 from ..data.tokenizer import BOS
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
-from ..runtime import autocast, memory_errors
+from ..runtime import autocast, generator_for, memory_errors
 from ..sampling.draw import forbid
 from ..sampling.predictor import float_logits, row_levels, wanted_controls
+from .endings import shortest
+from .results import Written
 
+ENDS = 0x5D  # purpose of random draws, see ``runtime.seed_for``
 ROWS = 32  # rows whose logits exist at the same time
 
 
@@ -90,3 +93,22 @@ def joint_rows(
     left = min(len(before), room - right)
     seen, after = before[len(before) - left :], behind[:right]
     return [torch.tensor([*seen, *filling, *after]) for filling in fillings], [left] * len(fillings)
+
+
+def drawn_ends(judge: Judge, lead: Sequence[int], texts: Mapping[int, Written], length: int) -> dict[int, int]:
+    """By number of the text: after how many of its tokens the model ends it, for those that it ends late enough.
+
+    The texts were written without END, as if it were barred, so a draw for one place after the other has the law of
+    a draw in the course of writing. An end comes after 0.8 times the ``length`` that is asked for or later, and where
+    at least half a context is known before it. ``lead``: what the model sees before a text.
+    """
+    found, context = {}, judge.model.config.context
+    for number, text in texts.items():
+        ids = [*lead, *text.ids]
+        start = max(0, len(ids) - context)
+        least = max(len(lead) + sum(text.given) + shortest(length), start + context // 2 if start else 0)
+        chances = judge.ends(torch.tensor(ids[start:]))[least - start :]
+        draws = torch.rand(len(chances), generator=generator_for(judge.settings.seed, ENDS, number))
+        if hits := (draws < chances).nonzero().flatten().tolist():
+            found[number] = least + hits[0] - len(lead)
+    return found

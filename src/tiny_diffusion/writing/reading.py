@@ -20,8 +20,8 @@ def reading_of(model: ModelConfig, settings: GenerationConfig) -> Literal["maske
     has_causal, has_masked = model.causal or model.dual, not model.causal
     wanted = settings.reading
     if wanted == "auto":
-        usual = GenerationConfig()
-        changed = any(getattr(settings, key) != getattr(usual, key) for key in OF_DIFFUSION)
+        fields = GenerationConfig.model_fields
+        changed = any(getattr(settings, key) != fields[key].default for key in OF_DIFFUSION)
         return "masked" if has_masked and (changed or not has_causal) else "causal"
     if wanted == "drafts" and not model.dual:
         raise UserError(f"generation.reading=drafts {DUAL}")

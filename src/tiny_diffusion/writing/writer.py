@@ -1,6 +1,6 @@
 """From prompts, templates and texts to finished texts: a model, its tokenizer, and what finishes a text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,7 @@ from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import read_training_text
-from ..data.language.segmentation import ENGLISH
+from ..data.language.segmentation import ENGLISH, usual_lengths
 from ..data.language.word_list import spellings
 from ..data.tokenizer import MASK, BookTokenizer
 from ..errors import UserError
@@ -20,26 +20,19 @@ from ..model.transformer import Transformer
 from ..runtime import find_device
 from ..sampling.denoise import DenoisingState
 from .drafts import Drafts
-from .end_marks import drawn_ends
 from .endings import Endings, with_endings
 from .filler import Edge, Filler
 from .finishing import Finishing, words_of_tokens
-from .infilling.boundaries import Edges
-from .infilling.gapped_text import Opening, encode_before, opening_after
+from .infilling.boundaries import Edges, Opening, encode_before, opening_after
 from .infilling.infill import infilling
-from .infilling.template import Fixed
-from .judge import Judge
+from .infilling.template import Fixed, gap_settings
+from .judge import Judge, drawn_ends
 from .layout import break_ids
 from .reading import reading_of
 from .repair import Repair
 from .results import Outcome, Run, Stretch, WritingState, Written
 from .rewriting import rewriting
 from .rules import Rule
-
-
-def gap_settings(settings: GenerationConfig) -> GenerationConfig:
-    """``settings`` with the sampler for gaps in place of the other one, and the reading that sees both sides."""
-    return settings.model_copy(update={"sampler": settings.gap_sampler, "reading": "masked"})
 
 
 def finish(run: Run) -> list[Written]:
@@ -60,7 +53,8 @@ class Writer:
     ``index`` of the training text: measures how much of a text is copied; ``settings.max_copied_words`` needs it.
     ``language``: two letters, selects the rules for ends of sentences and the list of words. ``words``: those of the
     book, in its spelling; without them ``settings.words`` has no effect. ``lines``: the book keeps its line ends, as
-    verse and plays do.
+    verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
+    theirs, see ``usual_lengths``.
     """
 
     def __init__(
@@ -71,10 +65,12 @@ class Writer:
         language: str = ENGLISH,
         words: Sequence[str] | None = None,
         lines: bool = False,
+        lengths: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.finishing = Finishing(tokenizer, index, language, words, lines)
+        self.lengths = lengths or {}
         self.device = model.device
 
     @classmethod
@@ -88,15 +84,16 @@ class Writer:
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
         """The writer of a checkpoint that has been read already; see ``load``."""
-        index, words = None, checkpoint.words
+        index, words, lengths = None, checkpoint.words, checkpoint.lengths
+        language = checkpoint.meta.get("language", ENGLISH)
         if data_dir is not None:
             training = read_training_text(data_dir)
             check_same_data(checkpoint, training)
             index = CopyIndex(training.passages)
             words = words or spellings(training.passages)
-        language = checkpoint.meta.get("language", ENGLISH)
-        words = words or words_of_tokens(checkpoint.tokenizer, language)
-        return cls(checkpoint.build(device), checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines)
+            lengths = lengths or usual_lengths(training.passages, language)
+        words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
+        return cls(model, checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines, lengths)
 
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
@@ -138,8 +135,7 @@ class Writer:
         text; a model that has not learnt marks sees a paragraph break if there is no prompt. With ``settings.ending``
         "sentence" a text that stops within a sentence is cut, or written on to an end, so that it ends with a sentence
         after 0.8 to 1.1 times ``settings.length`` tokens (see ``endings``); the causal reading of a dual model may
-        also end it there like a chapter (see ``end_marks``). No state is kept. Each costs a copy of the text so far,
-        which is nothing beside a forward pass (18 microseconds at 50,000 tokens).
+        also end it there like a chapter (see ``drawn_ends``). No state is kept.
         """
         rules = self.finishing.rules(settings)
         reading = reading_of(self.model.config, settings)
@@ -151,8 +147,7 @@ class Writer:
         sure = torch.ones(done.shape, device=self.device)
         wanted, context = done.shape[1] + settings.length, filler.context
         own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
-        steps, refused = 0, dict[int, str]()
-        endings = None
+        steps, refused, endings = 0, dict[int, str](), None
         if settings.ending == "sentence" and settings.length > len(first):
             endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids) + len(first))
         while done.shape[1] < wanted and len(refused) < len(done):
@@ -167,9 +162,7 @@ class Writer:
             if done.shape[1] == len(prompt_ids):
                 edges = (*(replace(edge, place=keep) for edge in first), *edges)
             if filler.causal:  # the causal reading keeps the rules while it draws
-                extra = {edge.place: edge.permitted for edge in edges}
-                permit = filler.rules(rules, ahead=ahead.tolist(), extra=extra)
-                states = filler.denoise(block, filler.numbers, permit=permit)
+                states = filler.denoise(block, filler.numbers, [edges], rules, ahead.tolist())
             else:
                 states = self._mended(filler, drafts, block, ahead, edges, refused, is_last)
             for state in states:
@@ -234,9 +227,13 @@ class Writer:
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
-        filler = self._two_sided(gap_settings(settings))
-        guards, words = self.finishing.guards(settings), self.finishing.real_words(settings)
-        found = yield from infilling(filler, guards, words, self.finishing.language, template, must)
+        settings = gap_settings(settings, template)
+        filler, onward = self._two_sided(settings), None
+        if self.model.config.dual and reading_of(self.model.config, settings) == "causal":
+            onward = Filler(self.model, self.tokenizer, settings, causal=True)
+        finishing, guards = self.finishing, self.finishing.guards(settings)
+        around = finishing.language, template, must, self.lengths
+        found = yield from infilling(filler, onward, guards, finishing.real_words(settings), *around)
         return self.finishing.texts(found, guards)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:

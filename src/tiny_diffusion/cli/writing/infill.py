@@ -45,8 +45,7 @@ def command(
     Gaps: three or more underscores (generation.gap_tokens tokens), {3 words}, {3-5 words}, {4 tokens}, {4-8 tokens},
     {sentence}, {paragraph}. White space separates words. A backslash makes \_ \{ \[ \\ plain.
     """
-    from ...writing.infilling.template import parse_gaps
-    from ...writing.writer import gap_settings
+    from ...writing.infilling.template import gap_settings, parse_gaps
 
     given = read_text(template, file, "TEMPLATE")
     check_output(output, showing)
@@ -54,7 +53,7 @@ def command(
         check_utf8(word, "--must")
     parse_gaps(given)  # a faulty template is refused before the model is read
     writer, settings = open_writer(ctx, source)
-    settings = gap_settings(settings)
+    settings = showing.shown(gap_settings(settings, given), writer)
     found = showing.write(writer.filling(given, settings, must), writer, settings)
     about = {"template": given, "must": must, **origin(source.checkpoint, showing)}
     deliver(found, output, showing, writer, settings, exact=file is not None, **about)

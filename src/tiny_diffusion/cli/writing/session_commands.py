@@ -48,7 +48,7 @@ def _help(session: Session, _: str) -> None:
 
 
 def _infill(session: Session, template: str) -> None:
-    session.write(lambda: session.writer.filling(template, session.settings))
+    session.write(lambda: session.writer.filling(template, session.in_use))
 
 
 def _rewrite(session: Session, text: str) -> None:

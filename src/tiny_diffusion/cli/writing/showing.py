@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from ...errors import UserError
 from ...files import check_file, fingerprint
@@ -102,9 +103,11 @@ class Showing:
     ) -> None:
         """Print texts: as JSON lines that begin with ``source``, in colour after an animation, or plain.
 
-        With ``exact`` a single text that does not go to a terminal is printed without a line end after it.
+        A terminal breaks their lines at words; a pipe or a file gets every byte. With ``exact`` a single text that does
+        not go to a terminal is printed without a line end after it.
         """
         from ...show.frames import final_frame
+        from ...show.lines import printable
         from ...show.terminal import coloured, legend
 
         for number, text in enumerate(texts, start=1):
@@ -112,10 +115,11 @@ class Showing:
                 click.echo()
             if self.jsonl:
                 print_text(json.dumps({**source, **as_row(text, writer, settings)}, ensure_ascii=False))
-            elif self.animated:
-                console.print(coloured(final_frame(text, writer.tokenizer)), soft_wrap=True)
+            elif console.is_terminal:
+                plain = Text(printable(text.text))
+                console.print(coloured(final_frame(text, writer.tokenizer)) if self.animated else plain)
             else:
-                whole = text.text.endswith("\n") or (exact and len(texts) == 1 and not console.is_terminal)
+                whole = text.text.endswith("\n") or (exact and len(texts) == 1)
                 print_text(text.text, end="" if whole else "\n")
         if self.animated and not self.jsonl:
             console.print(legend())

@@ -1,9 +1,10 @@
-"""Which tokens may begin and end the filling of a gap.
+"""How the filling of a gap begins and ends: which tokens may, and what of the text before belongs to it.
 
 Shapes: V text vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import Enum
 from functools import cached_property
 
 import torch
@@ -14,10 +15,43 @@ from ...data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ...errors import UserError
 from ...sampling.characters import moves
 from ..filler import Edge
-from ..rules import Span
-from .gapped_text import Gap, Opening
+from .template import Fixed, GapRequest
 
+MARKS = ".,;:!?…"
+"""What never follows another of its kind directly in print, but for dots."""
 _NEXT = "The end"  # its first word often begins a sentence, so it shows whether the text before it has ended one
+
+
+class Opening(Enum):
+    """How the filling of a gap begins. Within a text, a token carries the space before it.
+
+    SPACE: with the space that the text before the gap has given to it. WORD: without white space, because the gap is at
+    the beginning of the text or after a line break. JOIN: with a space of its own, because the gap follows another
+    gap. FREE: as the model likes, because the gap follows a character.
+    """
+
+    SPACE = "space"
+    WORD = "word"
+    JOIN = "join"
+    FREE = "free"
+
+
+def opening_after(before: Fixed | GapRequest | None) -> Opening:
+    """How what is written after ``before`` begins."""
+    if isinstance(before, GapRequest):
+        return Opening.JOIN
+    if before is None or before.text[-1:].isspace():
+        return Opening.SPACE if before is not None and before.text.endswith(" ") else Opening.WORD
+    return Opening.FREE
+
+
+def encode_before(text: str, opening: Opening | None, encode: Callable[[str], list[int]]) -> list[int]:
+    """Ids of given text before something with this opening, or before nothing."""
+    if opening is Opening.SPACE:
+        return encode(text[:-1])
+    if opening is Opening.WORD:
+        return encode(f"{text}a")[:-1]  # white space is split differently before a word than at the end of a text
+    return encode(text)
 
 
 def ends_sentence(text: str, language: str = ENGLISH) -> bool:
@@ -33,18 +67,6 @@ class Edges:
         self._tokens = [token.decode("utf-8", "replace") for token in self._bytes]
         self._size = size
         self._language = language
-
-    def of(self, gap: Gap, ids: Sequence[int], span: Span) -> tuple[Edge, ...]:
-        """The edges of a gap at ``span`` of the row ``ids``, except where a word stands already.
-
-        Raises UserError as ``opening`` does.
-        """
-        start, end = span
-        opening = self.opening(gap.opening, single=end - start == 1)
-        found = [Edge(start, opening)] if opening is not None else []
-        if gap.request.unit in ("sentence", "paragraph"):
-            found.append(Edge(end - 1, self.closing))
-        return tuple(edge for edge in found if ids[edge.place] == MASK)
 
     def ended(self, edges: Sequence[Edge], ids: Sequence[int], last: int) -> list[Edge]:
         """``edges`` so that the masked place ``last`` holds whole characters: what is filled next begins a new one."""
@@ -72,6 +94,12 @@ class Edges:
     def closing(self) -> Tensor:
         """Tokens (V,) that end a sentence, the full stop among them."""
         return self._mask([t == t.rstrip() and ends_sentence(f"Word{t}", self._language) for t in self._tokens])
+
+    @cached_property
+    def unmarked(self) -> Tensor:
+        """Tokens (V,) that end with a letter or digit; all if there are none."""
+        mask = self._mask([t[-1:].isalnum() for t in self._tokens])
+        return mask if mask.any() else ~mask
 
     @cached_property
     def _whole(self) -> Tensor:

@@ -7,31 +7,17 @@ gap, while in the text it belongs to the fixed part and occurs there once.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from itertools import groupby, takewhile
 
 import torch
 from torch import Tensor
 
 from ...data.tokenizer import MASK, BookTokenizer
-from ..filler import Filled, window
+from ..filler import Edge, Filled, window
 from ..results import Stretch, Written
 from ..rules import Span
+from .boundaries import MARKS, Edges, Opening, encode_before, opening_after
 from .template import Fixed, GapRequest
-
-
-class Opening(Enum):
-    """How the filling of a gap begins. Within a text, a token carries the space before it.
-
-    SPACE: with the space that the text before the gap has given to it. WORD: without white space, because the gap is at
-    the beginning of the text or after a line break. JOIN: with a space of its own, because the gap follows another
-    gap. FREE: as the model likes, because the gap follows a character.
-    """
-
-    SPACE = "space"
-    WORD = "word"
-    JOIN = "join"
-    FREE = "free"
 
 
 @dataclass(frozen=True)
@@ -71,6 +57,17 @@ class Gap(Part):
         """Whether the template fixes its number of tokens and requests nothing else: one draw fills it."""
         counted = self.request.unit in ("blank", "tokens") and self.request.least == self.request.most
         return counted and not self.must
+
+    def edges(self, masks: Edges, ids: Sequence[int], span: Span) -> list[Edge]:
+        """Its edges at ``span`` of the row ``ids``, except where a word stands already; raises as ``Edges.opening``."""
+        start, last = span[0], span[1] - 1
+        found = {start: masks.opening(self.opening, single=start == last)}
+        if self.request.is_whole:
+            found[last] = masks.closing
+        elif self.after and self.after[0] in MARKS:  # no mark before a mark
+            here = found.get(last)
+            found[last] = masks.unmarked if here is None else here & masks.unmarked
+        return [Edge(place, mask) for place, mask in found.items() if mask is not None and ids[place] == MASK]
 
     def opened(self, size: int) -> "Gap":
         """This gap with ``size`` tokens to fill."""
@@ -172,6 +169,10 @@ class GappedText:
         known = takewhile(lambda part: not (isinstance(part, Gap) and part.is_open), self.parts[last.place + 1 :])
         return [i for part in self.parts[: first.place] for i in part.ids], [i for part in known for i in part.ids]
 
+    def start_of(self, gap: Gap) -> int:
+        """Tokens of the text before ``gap``."""
+        return sum(len(part.ids) for part in self.parts[1 : gap.place])
+
     def window(self, first: Gap, last: Gap, context: int) -> Window:
         """The gaps ``first`` to ``last`` with as much text on both sides as fits into ``context`` tokens."""
         middle = self.parts[first.place : last.place + 1]
@@ -184,8 +185,7 @@ class GappedText:
             if isinstance(part, Gap):
                 spans.append((place, place + len(part.ids)))
             place += len(part.ids)
-        before = sum(len(part.ids) for part in self.parts[1 : first.place])
-        return Window(torch.tensor(ids[start:end]), tuple(spans), before)
+        return Window(torch.tensor(ids[start:end]), tuple(spans), self.start_of(first))
 
     def written(self, tokenizer: BookTokenizer) -> Written:
         """The finished text; all gaps must be filled.
@@ -207,24 +207,6 @@ class GappedText:
             steps=sum(gap.steps for gap in self.gaps),
             stretches=tuple(stretch for gap in self.gaps for stretch in gap.stretches),
         )
-
-
-def opening_after(before: Fixed | GapRequest | None) -> Opening:
-    """How what is written after ``before`` begins."""
-    if isinstance(before, GapRequest):
-        return Opening.JOIN
-    if before is None or before.text[-1:].isspace():
-        return Opening.SPACE if before is not None and before.text.endswith(" ") else Opening.WORD
-    return Opening.FREE
-
-
-def encode_before(text: str, opening: Opening | None, encode: Callable[[str], list[int]]) -> list[int]:
-    """Ids of given text before something with this opening, or before nothing."""
-    if opening is Opening.SPACE:
-        return encode(text[:-1])
-    if opening is Opening.WORD:
-        return encode(f"{text}a")[:-1]  # white space is split differently before a word than at the end of a text
-    return encode(text)
 
 
 def _up_to(count: int, parts: Iterable[Sequence[int]]) -> list[int]:

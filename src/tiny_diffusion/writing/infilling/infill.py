@@ -1,18 +1,17 @@
 """Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
-A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once.
-Of the fillings that satisfy the request, ``comparison.py`` chooses. A text beyond the context is filled from left to
-right, each gap with as much text on both sides as fits. The guards on copies look at the text as far as the next open
-gap: fillings of fixed size are repaired, those of a search discarded. Unknown words are drawn anew in what is chosen.
+A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once. If
+the causal reading may write, it continues the left side with whole sentences instead, whose lengths are the model's
+own. Of the fillings that satisfy the request, ``candidates.py`` chooses. A text beyond the context is filled from left
+to right, each gap with as much text on both sides as fits. The guards on copies look at the text as far as the next
+open gap: fillings of fixed size are repaired, those of a search discarded. Its unknown words are drawn anew.
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from ...config.messages import show_value
 from ...data.tokenizer import MASK
@@ -22,22 +21,17 @@ from ..copy_guard import NoveltyGuard
 from ..filler import Filled, Filler, Row
 from ..judge import Judge
 from ..repair import Repair
-from ..results import Outcome, Process, Stretch, WritingState
+from ..results import Outcome, Process, WritingState
 from ..rules import Rule
 from .boundaries import Edges
-from .comparison import scores_of
+from .candidates import Candidates, is_tidy, scores_of, whole_end
 from .gapped_text import Gap, GappedText, Window
 from .requirements import (
     SLACK,
     assign_words,
     check_fits,
     fulfils,
-    place_words,
     reason,
-    required_words,
-    size_range,
-    spread,
-    tokens_needed,
     tokens_per_word,
     usual_size,
 )
@@ -48,15 +42,28 @@ Filling = Generator[WritingState, None, Texts]  # every moment of filling some g
 
 
 def infilling(
-    filler: Filler, guards: Sequence[Rule], words: Sequence[Rule], language: str, template: str, must: tuple[str, ...]
+    filler: Filler,
+    onward: Filler | None,
+    guards: Sequence[Rule],
+    words: Sequence[Rule],
+    language: str,
+    template: str,
+    must: tuple[str, ...],
+    lengths: Mapping[str, Sequence[int]],
 ) -> Process:
     """Every moment of filling ``template``, then its texts, in which all but the gaps is as it was given.
 
     States hold the rows that are being filled: a window around the current gaps for every text, or the candidates of
     one size. Later gaps are masked in them and are filled later. Raises UserError for a template without a gap, with
     one that cannot be read or does not fit the context; a text without a filling as requested is refused.
+    ``onward``: the filler that writes sentences by the causal reading, if it is to be used.
+    ``lengths``: words of the book's sentences and paragraphs, see ``usual_lengths``; empty where they are not known.
     """
-    pieces, settings, context = parse_gaps(template), filler.settings, filler.context
+    settings, context = filler.settings, filler.context
+    pieces = [
+        replace(piece, usual=tuple(lengths.get(piece.unit, ()))) if isinstance(piece, GapRequest) else piece
+        for piece in parse_gaps(template)
+    ]
     requests = [piece for piece in pieces if isinstance(piece, GapRequest)]
     if not requests:
         raise UserError(f"no gap in {show_value(template)}; mark one with three or more underscores: ___")
@@ -70,7 +77,9 @@ def infilling(
         text = assign_words(filler, text, must, ratio)
     edges = Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, language)
     judge = Judge(filler.model, settings, filler.allowed) if filler.model.config.dual else None
-    work = Infilling(filler, guards, words, language, edges, ratio, judge)
+    if onward is not None:
+        onward.numbers = filler.numbers  # a text's draws are of one sequence
+    work = Infilling(filler, onward, guards, words, language, Candidates(filler, edges), ratio, judge)
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts:
@@ -83,27 +92,27 @@ def infilling(
 class Infilling:
     """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
 
-    edges: which tokens may begin and end a gap. ratio: expected tokens per word. refused: reasons by number of the
-    text. draws: numbers the attempts. judge: the causal reading, if the model has it.
+    onward: writes sentences by the causal reading. ratio: expected tokens per word. refused: reasons by number of the
+    text. judge: the causal reading, if the model has it.
     """
 
     filler: Filler
+    onward: Filler | None
     guards: Sequence[Rule]
     words: Sequence[Rule]
     language: str
-    edges: Edges
+    rows: Candidates
     ratio: float
     judge: Judge | None = None
     refused: dict[int, str] = field(default_factory=dict)
-    draws: Iterator[int] = field(default_factory=count)
 
     def fill_together(self, texts: Texts, numbers: Sequence[int]) -> Filling:
         """Fill the gaps ``numbers`` of each text in one draw and repair them; drop texts that the guards refuse."""
-        draw, rows, windows = next(self.draws), dict[int, Row](), dict[int, Window]()
+        draw, rows, windows = next(self.rows.draws), dict[int, Row](), dict[int, Window]()
         for k, text in texts.items():
             gaps = text.gaps[numbers[0] : numbers[-1] + 1]
             windows[k] = text.window(gaps[0], gaps[-1], self.filler.context)
-            rows[k] = self._row(k, text, gaps, windows[k], draw)
+            rows[k] = self.rows.row(k, text, gaps, windows[k], draw)
         filled = dict(zip(rows, (yield from self.filler.fill(list(rows.values()))), strict=True))
         done: Texts = {}
         for k, text in texts.items():
@@ -144,21 +153,30 @@ class Infilling:
         Each round draws ``settings.gap_candidates`` fillings for every text that has none yet, in sizes around the
         expected one, and the next round learns the tokens per word from those of the same text. Fillings that do not
         satisfy the request are discarded, and so are those that make a longer copied run than the guards allow, where
-        required words count as written. There are ``settings.gap_rounds``.
+        required words count as written. There are ``settings.gap_rounds``; in every second one diffusion writes
+        sentences too, which can be made to end them.
         """
         filler, settings, ratios = self.filler, self.filler.settings, dict.fromkeys(texts, self.ratio)
-        found, second = dict[int, GappedText](), dict[int, GappedText]()  # second: with words that are not known
+        first = next(iter(texts.values())).gaps[number]
+        found, untidy = dict[int, GappedText](), dict[int, GappedText]()
+        second = dict[int, GappedText]()  # with words that are not known
         copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
         for turn in range(settings.gap_rounds):
             slack = SLACK / (1 + turn)
+            onward = self.onward if first.request.is_whole and not first.must and turn % 2 == 0 else None
             missing = {k: text for k, text in texts.items() if k not in found}
-            rows = [row for k, text in missing.items() for row in self._candidates(text, k, number, ratios[k], slack)]
-            filled = yield from filler.fill(rows)
+            opened = self.rows.in_sizes if onward is None else self.rows.onward
+            rows = [row for k, text in missing.items() for row in opened(text, k, number, ratios[k], slack)]
+            filled = yield from (onward or filler).fill(rows, [*self.guards, *self.words])
             good: list[tuple[Row, Gap]] = []
             drawn: defaultdict[int, list[Gap]] = defaultdict(list)
             for row, result in zip(rows, filled, strict=True):
                 part, text = row.stretch, texts[row.stretch.text]
-                gap = text.gaps[number].filled(result, (part.first, part.last), filler.tokenizer, part)
+                end, ids = part.last, result.ids.tolist()
+                if onward is not None:
+                    end = whole_end(first, ids, part.first, filler.tokenizer, self.language)
+                    row = replace(row, ids=row.ids[:0])  # it kept the rule about words as far as it could: no repair
+                gap = text.gaps[number].filled(result, (part.first, end), filler.tokenizer, part)
                 drawn[part.text].append(gap)
                 if fulfils(gap, gap.text, self.language):
                     if run := self._copied_run(text, gap):
@@ -170,49 +188,20 @@ class Infilling:
                 for row, gap in fillings:
                     known = yield from self._with_real_words(texts[k], number, row, gap)
                     if known is not None:
-                        found[k] = texts[k].with_gap(known)
-                        break
+                        kind = found if is_tidy(texts[k], known, filler.tokenizer) else untidy
+                        kind.setdefault(k, texts[k].with_gap(known))
+                        if k in found:
+                            break
             if len(found) == len(texts):
                 break
             for k, gaps in drawn.items():
                 words = sum(len(gap.text.split()) for gap in gaps)
                 ratios[k] = sum(len(gap.ids) for gap in gaps) / words if words else ratios[k]
-        found = {**second, **found}
+        found = {**second, **untidy, **found}
         self.refused.update(
             {k: reason(text.gaps[number], settings, copied.get(k)) for k, text in texts.items() if k not in found}
         )
         return {k: found[k] for k in texts if k in found}
-
-    def _candidates(self, text: GappedText, k: int, number: int, ratio: float, slack: float) -> Iterator[Row]:
-        """Rows with the gap ``number`` of text ``k`` open in several sizes, its required words in place."""
-        gap, filler, settings = text.gaps[number], self.filler, self.filler.settings
-        words = required_words(gap, filler.encode)
-        needed = tokens_needed(words)
-        least, most = size_range(gap.request, ratio, slack, settings.gap_tokens, filler.context, needed, len(words))
-        sizes = spread(least, most, -(-settings.gap_candidates // 2))  # each twice: rows of one size are one batch
-        chances: dict[int, Tensor] = {}
-        for i in range(settings.gap_candidates):
-            opened = gap.opened(sizes[i % len(sizes)])
-            window = text.with_gap(opened).window(opened, opened, filler.context)
-            [(start, end)] = window.spans
-            if words:
-                if end - start not in chances:
-                    chances[end - start] = filler.expectations(window.ids, start, end)
-                room = end - start - (gap.request.unit in ("sentence", "paragraph"))
-                placed = place_words(words, chances[end - start], room, filler.numbers[k])
-                if placed is None:
-                    continue
-                window.ids[start:end] = torch.tensor(placed)
-            yield self._row(k, text, [opened], window, next(self.draws))
-
-    def _row(self, k: int, text: GappedText, gaps: Sequence[Gap], window: Window, draw: int) -> Row:
-        """The row to fill the ``gaps`` of text ``k`` in: their window, with its edges."""
-        ids = window.ids.tolist()
-        edges = [edge for gap, span in zip(gaps, window.spans, strict=True) for edge in self.edges.of(gap, ids, span)]
-        if text.is_open_after(gaps[-1]):
-            edges = self.edges.ended(edges, ids, window.spans[-1][1] - 1)
-        part = Stretch(k, window.start, window.spans[0][0], window.spans[-1][1], draw)
-        return Row(window.ids, tuple(edges), part)
 
     def _copied_run(self, text: GappedText, gap: Gap) -> list[str]:
         """The words of the first copied run that this filling would make longer than a guard allows."""
@@ -224,8 +213,11 @@ class Infilling:
         self, text: GappedText, number: int, row: Row, gap: Gap
     ) -> Generator[WritingState, None, Gap | None]:
         """Every moment of drawing unknown words of a filling anew, then the gap; None if it is then not as asked."""
-        if not self.words:
+        before, behind = text.beside(gap, gap)
+        if not self._has_unknown_words(before, gap, behind):
             return gap
+        if not len(row.ids):
+            return None
         opened = gap.opened(len(gap.ids))
         window = text.with_gap(opened).window(opened, opened, self.filler.context)
         [(start, end)] = window.spans
@@ -234,16 +226,20 @@ class Infilling:
         filled = Filled(ids, confidence, gap.steps)
         result = yield from self._repaired(self.words, text.with_gap(opened), [number], window, row, filled)
         better = gap.filled(result, (start, end), self.filler.tokenizer, row.stretch)
-        before, behind = text.beside(gap, gap)
-        free = [False] * len(before) + [True] * len(better.ids) + [False] * len(behind)
-        if any(rule.places([*before, *better.ids, *behind], free) for rule in self.words):
+        if self._has_unknown_words(before, better, behind):
             return None
         return better if fulfils(better, better.text, self.language) and not self._copied_run(text, better) else None
 
+    def _has_unknown_words(self, before: Sequence[int], gap: Gap, behind: Sequence[int]) -> bool:
+        """Whether a filling breaks the rule about words."""
+        free = [False] * len(before) + [True] * len(gap.ids) + [False] * len(behind)
+        return any(rule.places([*before, *gap.ids, *behind], free) for rule in self.words)
+
     def _likeliest_first(self, texts: Texts, good: Sequence[tuple[Row, Gap]]) -> dict[int, list[tuple[Row, Gap]]]:
-        """The ``good`` fillings of each text that has any; later gaps are open when they are scored."""
+        """The ``good`` fillings of each text that has any, tidy ones first; later gaps are open in the scores."""
         scores = scores_of(self.filler, self.judge, texts, good)
+        tidy = [is_tidy(texts[row.stretch.text], gap, self.filler.tokenizer) for row, gap in good]
         ordered = defaultdict[int, list[tuple[Row, Gap]]](list)
-        for i in sorted(range(len(good)), key=lambda i: -scores[i]):
+        for i in sorted(range(len(good)), key=lambda i: (not tidy[i], -scores[i])):
             ordered[good[i][0].stretch.text].append(good[i])
         return ordered

@@ -17,13 +17,13 @@ from ...data.language.segmentation import ENGLISH, split_sentences
 from ...data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from ...errors import UserError
 from ..filler import Filler
-from .boundaries import ends_sentence
-from .gapped_text import Gap, GappedText, Opening
+from .boundaries import Opening, ends_sentence
+from .gapped_text import Gap, GappedText
 from .template import GapRequest
 
 SLACK = 0.25  # how far from the expected number of tokens the search goes at first, as a share
 USUAL_WORDS = {"sentence": (5, 40), "paragraph": (30, 120)}
-"""Words of a sentence and a paragraph in prose, from short to long; either has half the context at most."""
+"""Words of a sentence and a paragraph in prose, from short to long, where the book's own are not known."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,16 @@ def size_range(
         low = needed + max(fewest, round(fewest * ratio * (1 - slack)))
         high = needed + max(most, math.ceil(most * ratio * (1 + slack)))
         return min(low, context), min(high, context)
-    low, high = (round(count * ratio) for count in USUAL_WORDS[request.unit])
+    usual = request.usual or USUAL_WORDS[request.unit]
+    low, high = round(usual[0] * ratio), round(usual[-1] * ratio)
     half = context // 2
     return max(min(low, half), needed + 1), min(high, half)  # the last token ends the sentence
+
+
+def sizes_of(request: GapRequest, least: int, most: int, ratio: float, count: int) -> list[int]:
+    """``count`` sizes from ``least`` to ``most`` tokens: as long as the book's own, or evenly spaced."""
+    usual = [request.usual[i] for i in spread(0, len(request.usual) - 1, count)] if request.usual else []
+    return [min(max(round(words * ratio), least), most) for words in usual] or spread(least, most, count)
 
 
 def spread(least: int, most: int, count: int) -> list[int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
+from ...config import GenerationConfig
 from ...errors import UserError
 
 Unit = Literal["blank", "tokens", "words", "sentence", "paragraph"]
@@ -47,13 +48,19 @@ class Kept:
 class GapRequest:
     """A gap as the template asks for it: ``least`` to ``most`` of ``unit``, both 1 if the unit is not counted.
 
-    source: how the template writes it.
+    source: how the template writes it. usual: words of such gaps in the book, quantiles from low to high.
     """
 
     unit: Unit
     least: int
     most: int
     source: str
+    usual: tuple[int, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its length is open: it ends where a sentence or paragraph does."""
+        return self.unit in ("sentence", "paragraph")
 
 
 def parse_gaps(template: str) -> list[Fixed | GapRequest]:
@@ -71,6 +78,17 @@ def parse_gaps(template: str) -> list[Fixed | GapRequest]:
         else:
             pieces.append(_command(source, _place(template, match.start())))
     return pieces
+
+
+def gap_settings(settings: GenerationConfig, template: str) -> GenerationConfig:
+    """``settings`` with the sampler for gaps in place of the other one.
+
+    Unless ``template`` asks for sentences, which the causal reading may write, the reading is the masked one. Raises
+    UserError for a template that cannot be read.
+    """
+    whole = any(isinstance(piece, GapRequest) and piece.is_whole for piece in parse_gaps(template))
+    changed = {"sampler": settings.gap_sampler, "reading": settings.reading if whole else "masked"}
+    return settings.model_copy(update=changed)
 
 
 def parse_kept(text: str) -> list[Fixed | Kept]:
