@@ -19,7 +19,7 @@ from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.writing.filler import Edge, Filler, Row, window
 from tiny_diffusion.writing.infilling import candidates, infill, requirements
 from tiny_diffusion.writing.infilling.boundaries import Edges, Opening, ends_sentence
-from tiny_diffusion.writing.infilling.candidates import joins_well
+from tiny_diffusion.writing.infilling.candidates import ends_within, joins_well
 from tiny_diffusion.writing.infilling.gapped_text import Gap, GappedText
 from tiny_diffusion.writing.infilling.requirements import (
     SLACK,
@@ -257,6 +257,36 @@ def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str,
 
 
 @pytest.mark.parametrize(
+    ("gap", "ends"),
+    [
+        ("{2-5 words}", [".", ". The", ". The miller", ". The miller sold", ". The miller sold the"]),
+        ("{sentence}", ["."]),
+        ("{paragraph}", [". The miller sold the boat."]),
+    ],
+)
+def test_where_a_text_written_onward_may_end(data: Processed, gap: str, ends: list[str]) -> None:
+    ids = data.tokenizer.encode("The lantern. The miller sold the boat.\n\nThe")
+    places = ends_within(asked(gap, Opening.SPACE, " ", " "), ids, 2, data.tokenizer, "en")
+    assert [data.tokenizer.decode(ids[2:end]) for end in places[: len(ends)]] == ends
+
+
+def test_both_readings_offer_words(config: ProjectConfig, data: Processed, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    shape = config.model.model_copy(update={"dual": True, "init_std": 0.3})
+    model = Transformer(shape, NUM_RESERVED + data.tokenizer.level_size(shape.vocab_level), NUM_RESERVED).eval()
+    offered: list[bool] = []
+    fill = Filler.fill
+    monkeypatch.setattr(Filler, "fill", lambda self, *rest: offered.append(self.causal) or fill(self, *rest))
+    how = GenerationConfig(gap_candidates=8, precision="float32", words="free")
+    [text] = Writer(model, data.tokenizer).infill("The {2-3 words} lantern.", how)
+    assert 2 <= len(fills("The {2-3 words} lantern.", text.text)[0].split()) <= 3
+    assert offered[:2] == [True, False]
+    offered.clear()
+    Writer(model, data.tokenizer).infill("The {2-3 words} lantern.", how.model_copy(update={"reading": "masked"}))
+    assert not any(offered)
+
+
+@pytest.mark.parametrize(
     ("before", "gap", "text", "behind", "good"),
     [
         ("He wept. ", "{sentence}", "She came.", " Then", True),
@@ -274,6 +304,10 @@ def test_what_a_filling_must_be_like(gap: str, must: tuple[str, ...], text: str,
         ("Er ", "{2 words}", "„sagte er", ".", False),
         ("I was ", "___", "glad,", ".", False),
         ("I was ", "___", "glad,", " and", True),
+        ("I was ", "___", "glad,,", " and", False),
+        ("I was ", "___", "glad...", " and", True),
+        ("I was ", "{2-5 words}", "glad. She came", " and", False),
+        ("I was ", "{2-5 words}", "glad of it", ".", True),
         ("I was ", "___", 'a "glad', " man", False),
     ],
 )

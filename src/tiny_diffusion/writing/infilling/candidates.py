@@ -4,6 +4,7 @@ Shapes: T tokens of a row, V text vocabulary.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,9 +18,12 @@ from ..filler import Edge, Filler, Row
 from ..judge import Judge, joint_rows
 from ..layout import BREAK
 from ..results import Stretch
-from .boundaries import MARKS, Edges
+from .boundaries import Edges
 from .gapped_text import Gap, GappedText, Window
 from .requirements import place_words, required_words, size_range, sizes_of, tokens_needed
+
+_TWO_MARKS = re.compile(r"[,;:!?][.,;:!?…]|\.[,;:!?]")  # but not the dots of "..."
+_ENDED = re.compile(r"[.!?…]\W*\s")  # an end with text behind it
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,14 @@ class Candidates:
             yield Row(ids, edges, Stretch(k, start, len(before), len(ids), next(self.draws)))
 
 
-def whole_end(gap: Gap, ids: list[int], start: int, tokenizer: BookTokenizer, language: str) -> int:
-    """The place behind the first sentence of ``ids`` from ``start`` on, or behind the last one of the paragraph."""
+def ends_within(gap: Gap, ids: list[int], start: int, tokenizer: BookTokenizer, language: str) -> list[int]:
+    """Where a filling from ``start`` of ``ids`` on may end: behind a word, the first sentence or the last one."""
     texts = [tokenizer.decode([i]) for i in ids[start:]]
     last = next((start + i for i, text in enumerate(texts) if BREAK[0] in text), len(ids))
+    if gap.request.unit == "words":
+        return [end for end in range(start + 1, last) if not texts[end - start][:1].isalnum()]
     found = [end for end in ends_of(ids[:last], tokenizer, language) if end > start]
-    return (found[0] if gap.request.unit == "sentence" else found[-1]) if found else start
+    return (found[:1] if gap.request.unit == "sentence" else found[-1:]) or [start]
 
 
 def is_tidy(text: GappedText, gap: Gap, tokenizer: BookTokenizer) -> bool:
@@ -95,12 +101,12 @@ def is_tidy(text: GappedText, gap: Gap, tokenizer: BookTokenizer) -> bool:
 def joins_well(gap: Gap, before: str, behind: str) -> bool:
     """Whether a filling stands between the texts before and behind it as print would have it.
 
-    A sentence ends well (see ``endings.is_well_ended``), no mark meets a mark, and no quotation is left open that the
-    text without the filling does not leave open.
+    A sentence ends well (see ``endings.is_well_ended``), no mark meets a mark, words are of one sentence, and no
+    quotation is left open that the text without the filling does not leave open.
     """
     if gap.request.is_whole and not is_well_ended(before + gap.text):
         return False
-    if behind[:1] in MARKS and behind and gap.text[-1:] in MARKS:
+    if _TWO_MARKS.search(gap.text + behind[:1]) or (gap.request.unit == "words" and _ENDED.search(gap.text)):
         return False
     left, right = before[before.rfind(BREAK[0]) + 1 :], behind.partition(BREAK[0])[0]
     return is_open(left + gap.text + right) <= is_open(left + right)

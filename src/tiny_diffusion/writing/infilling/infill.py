@@ -1,14 +1,14 @@
 """Filling the gaps of a template: several at once if their sizes are fixed, otherwise by search, gap after gap.
 
-A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once. If
-the causal reading may write, it continues the left side with whole sentences instead, whose lengths are the model's
-own. Of the fillings that satisfy the request, ``candidates.py`` chooses. A text beyond the context is filled from left
-to right, each gap with as much text on both sides as fits. The guards on copies look at the text as far as the next
-open gap: fillings of fixed size are repaired, those of a search discarded. Its unknown words are drawn anew.
+A gap of a number of words, a sentence, a paragraph, or one with required words is filled in several sizes at once. The
+causal reading, if it may write, continues the left side too, and is cut where the gap may end. Of the fillings that
+satisfy the request, ``candidates.py`` chooses. A text beyond the context is filled from left to right, each gap with as
+much text on both sides as fits. The guards on copies look at the text as far as the next open gap: fillings of fixed
+size are repaired, those of a search discarded. Its unknown words are drawn anew.
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -24,7 +24,7 @@ from ..repair import Repair
 from ..results import Outcome, Process, WritingState
 from ..rules import Rule
 from .boundaries import Edges
-from .candidates import Candidates, is_tidy, scores_of, whole_end
+from .candidates import Candidates, ends_within, is_tidy, scores_of
 from .gapped_text import Gap, GappedText, Window
 from .requirements import (
     SLACK,
@@ -56,7 +56,7 @@ def infilling(
     States hold the rows that are being filled: a window around the current gaps for every text, or the candidates of
     one size. Later gaps are masked in them and are filled later. Raises UserError for a template without a gap, with
     one that cannot be read or does not fit the context; a text without a filling as requested is refused.
-    ``onward``: the filler that writes sentences by the causal reading, if it is to be used.
+    ``onward``: the filler that writes words and sentences by the causal reading, if it is to be used.
     ``lengths``: words of the book's sentences and paragraphs, see ``usual_lengths``; empty where they are not known.
     """
     settings, context = filler.settings, filler.context
@@ -92,8 +92,8 @@ def infilling(
 class Infilling:
     """What fills the gaps of several texts made from one template. In its methods, ``k`` is the number of a text.
 
-    onward: writes sentences by the causal reading. ratio: expected tokens per word. refused: reasons by number of the
-    text. judge: the causal reading, if the model has it.
+    onward: writes by the causal reading. ratio: expected tokens per word. refused: reasons by number of the text.
+    judge: the causal reading, if the model has it.
     """
 
     filler: Filler
@@ -107,7 +107,18 @@ class Infilling:
     refused: dict[int, str] = field(default_factory=dict)
 
     def fill_together(self, texts: Texts, numbers: Sequence[int]) -> Filling:
-        """Fill the gaps ``numbers`` of each text in one draw and repair them; drop texts that the guards refuse."""
+        """Fill the gaps ``numbers`` of each text, anew where they join it badly; drop texts that the guards refuse."""
+        done = yield from self._draw(texts, numbers)
+        for _ in range(1, self.filler.settings.gap_rounds):
+            gaps = {k: text.gaps[numbers[0] : numbers[-1] + 1] for k, text in done.items()}
+            untidy = {k: texts[k] for k in done if not all(is_tidy(done[k], g, self.filler.tokenizer) for g in gaps[k])}
+            if not untidy:
+                break
+            done |= yield from self._draw(untidy, numbers)
+        return {k: text for k, text in done.items() if k not in self.refused}
+
+    def _draw(self, texts: Texts, numbers: Sequence[int]) -> Filling:
+        """Fill the gaps ``numbers`` of each text in one draw, and repair them; notes refusals."""
         draw, rows, windows = next(self.rows.draws), dict[int, Row](), dict[int, Window]()
         for k, text in texts.items():
             gaps = text.gaps[numbers[0] : numbers[-1] + 1]
@@ -123,7 +134,7 @@ class Infilling:
                 origin = rows[k].stretch if number == numbers[0] else None
                 text = text.with_gap(text.gaps[number].filled(row, span, self.filler.tokenizer, origin))
             done[k] = text
-        return {k: text for k, text in done.items() if k not in self.refused}
+        return done
 
     def _repaired(
         self, rules: Sequence[Rule], text: GappedText, numbers: Sequence[int], window: Window, row: Row, filled: Filled
@@ -153,8 +164,7 @@ class Infilling:
         Each round draws ``settings.gap_candidates`` fillings for every text that has none yet, in sizes around the
         expected one, and the next round learns the tokens per word from those of the same text. Fillings that do not
         satisfy the request are discarded, and so are those that make a longer copied run than the guards allow, where
-        required words count as written. There are ``settings.gap_rounds``; in every second one diffusion writes
-        sentences too, which can be made to end them.
+        required words count as written. There are ``settings.gap_rounds``; see ``_writers``.
         """
         filler, settings, ratios = self.filler, self.filler.settings, dict.fromkeys(texts, self.ratio)
         first = next(iter(texts.values())).gaps[number]
@@ -163,26 +173,21 @@ class Infilling:
         copied: dict[int, list[str]] = {}  # for each text, the last copied run for which a filling was discarded
         for turn in range(settings.gap_rounds):
             slack = SLACK / (1 + turn)
-            onward = self.onward if first.request.is_whole and not first.must and turn % 2 == 0 else None
             missing = {k: text for k, text in texts.items() if k not in found}
-            opened = self.rows.in_sizes if onward is None else self.rows.onward
-            rows = [row for k, text in missing.items() for row in opened(text, k, number, ratios[k], slack)]
-            filled = yield from (onward or filler).fill(rows, [*self.guards, *self.words])
             good: list[tuple[Row, Gap]] = []
             drawn: defaultdict[int, list[Gap]] = defaultdict(list)
-            for row, result in zip(rows, filled, strict=True):
-                part, text = row.stretch, texts[row.stretch.text]
-                end, ids = part.last, result.ids.tolist()
-                if onward is not None:
-                    end = whole_end(first, ids, part.first, filler.tokenizer, self.language)
-                    row = replace(row, ids=row.ids[:0])  # it kept the rule about words as far as it could: no repair
-                gap = text.gaps[number].filled(result, (part.first, end), filler.tokenizer, part)
-                drawn[part.text].append(gap)
-                if fulfils(gap, gap.text, self.language):
-                    if run := self._copied_run(text, gap):
-                        copied[part.text] = run
-                    else:
-                        good.append((row, gap))
+            for writer in self._writers(first, turn):
+                opened = self.rows.onward if writer.causal else self.rows.in_sizes
+                rows = [row for k, text in missing.items() for row in opened(text, k, number, ratios[k], slack)]
+                filled = yield from writer.fill(rows, [*self.guards, *self.words])
+                for row, gap in self._gaps(texts, number, rows, filled, writer.causal):
+                    k = row.stretch.text
+                    drawn[k].append(gap)
+                    if fulfils(gap, gap.text, self.language):
+                        if run := self._copied_run(texts[k], gap):
+                            copied[k] = run
+                        else:
+                            good.append((row, gap))
             for k, fillings in self._likeliest_first(texts, good).items():
                 second[k] = texts[k].with_gap(fillings[0][1])
                 for row, gap in fillings:
@@ -202,6 +207,25 @@ class Infilling:
             {k: reason(text.gaps[number], settings, copied.get(k)) for k, text in texts.items() if k not in found}
         )
         return {k: found[k] for k in texts if k in found}
+
+    def _writers(self, gap: Gap, turn: int) -> list[Filler]:
+        """What fills ``gap`` in a turn: by both readings for words, by one after the other for sentences."""
+        if self.onward is None or gap.must:
+            return [self.filler]
+        return [[self.onward, self.filler][turn % 2]] if gap.request.is_whole else [self.onward, self.filler]
+
+    def _gaps(
+        self, texts: Texts, number: int, rows: Sequence[Row], filled: Sequence[Filled], causal: bool
+    ) -> Iterator[tuple[Row, Gap]]:
+        """The gap ``number`` filled by each row; what the causal reading wrote is cut wherever the gap may end."""
+        for row, result in zip(rows, filled, strict=True):
+            part, gap = row.stretch, texts[row.stretch.text].gaps[number]
+            ends = [part.last]
+            if causal:
+                ends = ends_within(gap, result.ids.tolist(), part.first, self.filler.tokenizer, self.language)
+                row = replace(row, ids=row.ids[:0])  # it kept the rule about words as far as it could: no repair
+            for end in ends:
+                yield row, gap.filled(result, (part.first, end), self.filler.tokenizer, part)
 
     def _copied_run(self, text: GappedText, gap: Gap) -> list[str]:
         """The words of the first copied run that this filling would make longer than a guard allows."""

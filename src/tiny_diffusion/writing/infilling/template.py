@@ -86,7 +86,9 @@ def gap_settings(settings: GenerationConfig, template: str) -> GenerationConfig:
     Unless ``template`` asks for sentences, which the causal reading may write, the reading is the masked one. Raises
     UserError for a template that cannot be read.
     """
-    whole = any(isinstance(piece, GapRequest) and piece.is_whole for piece in parse_gaps(template))
+    whole = any(
+        isinstance(piece, GapRequest) and (piece.is_whole or piece.unit == "words") for piece in parse_gaps(template)
+    )
     changed = {"sampler": settings.gap_sampler, "reading": settings.reading if whole else "masked"}
     return settings.model_copy(update=changed)
 
