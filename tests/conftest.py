@@ -2,8 +2,12 @@
 
 import os
 import random
+import signal
 from pathlib import Path
 
+# A runner that starts tests in the background has Ctrl-C ignored; the programs that they stop would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before torch is imported, and for the programs that tests start: the tests share the cores among their processes.
 os.environ["OMP_NUM_THREADS"] = "1"
 
