@@ -83,13 +83,12 @@ def parse_gaps(template: str) -> list[Fixed | GapRequest]:
 def gap_settings(settings: GenerationConfig, template: str) -> GenerationConfig:
     """``settings`` with the sampler for gaps in place of the other one.
 
-    Unless ``template`` asks for sentences, which the causal reading may write, the reading is the masked one. Raises
-    UserError for a template that cannot be read.
+    Unless ``template`` asks for words or sentences, which the causal reading may write, the reading is the masked one.
+    Raises UserError for a template that cannot be read.
     """
-    whole = any(
-        isinstance(piece, GapRequest) and (piece.is_whole or piece.unit == "words") for piece in parse_gaps(template)
-    )
-    changed = {"sampler": settings.gap_sampler, "reading": settings.reading if whole else "masked"}
+    gaps = [piece for piece in parse_gaps(template) if isinstance(piece, GapRequest)]
+    open_length = any(gap.is_whole or gap.unit == "words" for gap in gaps)
+    changed = {"sampler": settings.gap_sampler, "reading": settings.reading if open_length else "masked"}
     return settings.model_copy(update=changed)
 
 
