@@ -2,10 +2,12 @@
 
 Texts of 100 tokens from nothing, one at a time as a user asks for them, by each way to write: from left to right, and
 by diffusion in few and in many steps, alone and as drafts of which the causal reading takes the best. Few steps settle
-places at random, which is best for them; one token per step settles the surest first. All ways write text 1, then text
-2, and so on, so that other jobs on the machine disturb them alike; seconds are of the processor, and for 1,000 words.
-"times" is how much longer than the causal way. The measures are those of ``judges.py``. Writes markdown; ``--json
-FILE`` keeps the figures.
+places at random, which is best for them; one token per step settles the surest first. ``--defaults`` compares two ways
+instead: the default settings, and those that were the default before networks had two readings (diffusion, any word,
+as many tokens as asked for). All ways write text 1, then text 2, and so on, so that other jobs on the machine disturb
+them alike; seconds are of the processor, and for 1,000 words. "times" is how much longer than the first way. The
+measures are those of ``judges.py``; "copied" is the longest run of words that stands in the training text. Writes
+markdown; ``--json FILE`` keeps the figures.
 """
 
 import time
@@ -17,26 +19,44 @@ from judges import Bench, Judged, pieces
 from trained import cell, keep, model_parser, read_model
 
 from tiny_diffusion.config import GenerationConfig
+from tiny_diffusion.data.copies import CopyIndex
+from tiny_diffusion.evaluation.text_quality.novelty import measure_copying
 from tiny_diffusion.writing.writer import Writer
 
 COLUMNS = (
-    *("way", "seconds for 1,000 words", "times", "invented, %", "new words, %", "style", "fresh ppl", "entropy"),
-    "two-sample, %",
+    *("way", "seconds for 1,000 words", "times", "invented, %", "new words, %", "style", "Kneser-Ney ppl", "fresh ppl"),
+    *("entropy", "distinct-2", "copied", "two-sample, %"),
 )
 STEPS = (8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one way writes, and the seconds that 1,000 words take."""
+    """What one way writes, the seconds that 1,000 words take (0: nobody wrote them), and the longest copied run."""
 
     way: str
     seconds: float
+    times: float
+    copied: int
     judged: Judged
 
+    def cells(self) -> list[str]:
+        """As the table shows it, in the order of ``COLUMNS``."""
+        q, accuracy = self.judged, self.judged.two_sample
+        return [
+            self.way,
+            *((f"{self.seconds:.1f}", f"{self.times:.1f}") if self.seconds else "--"),
+            cell(None if q.invented is None else 100 * q.invented, 1),
+            f"{100 * q.new_words:.1f}",
+            f"{q.style:.0f}",
+            *(cell(q.perplexity, 1), cell(q.fresh_perplexity, 1), cell(q.entropy, 2), cell(q.distinct_2, 3)),
+            f"{self.copied}",
+            f"{100 * accuracy.accuracy:.0f} ({100 * accuracy.low:.0f}-{100 * accuracy.high:.0f})",
+        ]
 
-def ways() -> dict[str, GenerationConfig]:
-    """Settings by name; any word may be written, so that invented ones can be counted."""
+
+def readings() -> dict[str, GenerationConfig]:
+    """Ways to write by name; any word may be written, so that invented ones can be counted."""
     plain = GenerationConfig(length=100, words="free")
     found = {"causal": plain.model_copy(update={"reading": "causal"})}
     for reading, name in (("masked", "diffusion"), ("drafts", "8 drafts, best")):
@@ -47,16 +67,25 @@ def ways() -> dict[str, GenerationConfig]:
     return found
 
 
+def defaults() -> dict[str, GenerationConfig]:
+    """The default settings and the old ones."""
+    now = GenerationConfig(length=100)
+    old = {"reading": "masked", "words": "free", "ending": "token"}
+    return {"default": now, "old default": now.model_copy(update=old)}
+
+
 def main() -> None:
     """Write with each way in turn, and print a table."""
     parser = model_parser(__doc__)
     parser.add_argument("--samples", type=int, default=24)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="ways whose name holds one of these words")
+    parser.add_argument("--defaults", action="store_true", help="compare the default settings with the old ones")
     arguments = parser.parse_args()
     checkpoint, data, device = read_model(arguments)
     writer = Writer.of(checkpoint, device, Path(arguments.data_dir))
     bench = Bench(data, checkpoint.config.model.vocab_level)
-    chosen = {n: how for n, how in ways().items() if not arguments.only or any(w in n for w in arguments.only)}
+    ways = defaults() if arguments.defaults else readings()
+    chosen = {n: how for n, how in ways.items() if not arguments.only or any(w in n for w in arguments.only)}
     seconds, texts = defaultdict[str, float](float), defaultdict[str, list[str]](list)
     for seed in range(arguments.samples):
         for name, how in chosen.items():
@@ -64,22 +93,17 @@ def main() -> None:
             found = writer.write("", how.model_copy(update={"seed": seed}))
             seconds[name] += time.process_time() - began
             texts[name] += [text.text for text in found]
-    rows = []
+    rows: list[Row] = []
+    copies = CopyIndex(bench.training)
     print(f"| {' | '.join(COLUMNS)} |")
     print("|---" * len(COLUMNS) + "|")
     texts["held-out text"] = pieces(data.texts("test")[0::2], 75, arguments.samples)
     for name, each in texts.items():
-        q = bench.judged(name, each)
-        rows.append(Row(name, 1000 * seconds[name] / sum(len(text.split()) for text in each), q))
-        took, times = rows[-1].seconds, rows[-1].seconds / rows[0].seconds
-        accuracy = f"{100 * q.two_sample.accuracy:.0f} ({100 * q.two_sample.low:.0f}-{100 * q.two_sample.high:.0f})"
-        cells = [
-            name,
-            *((f"{took:.1f}", f"{times:.1f}") if took else "--"),
-            cell(None if q.invented is None else 100 * q.invented, 1),
-        ]
-        cells += [f"{100 * q.new_words:.1f}", f"{q.style:.0f}", cell(q.fresh_perplexity, 1), cell(q.entropy, 2)]
-        print(f"| {' | '.join([*cells, accuracy])} |", flush=True)
+        took = 1000 * seconds[name] / sum(len(text.split()) for text in each)
+        copied = measure_copying(each, copies, data.language, bench.settings).longest_words
+        times = took / rows[0].seconds if rows else 1.0
+        rows.append(Row(name, took, times, copied, bench.judged(name, each)))
+        print(f"| {' | '.join(rows[-1].cells())} |", flush=True)
     keep(rows, arguments.json)
 
 
