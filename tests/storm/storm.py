@@ -8,6 +8,7 @@ kind is tried until it has had so many kills; a failure is printed with the seed
 """
 
 import argparse
+import faulthandler
 import importlib
 import json
 import logging
@@ -38,18 +39,20 @@ from tiny_diffusion.checkpoint import load_checkpoint, load_plain
 from tiny_diffusion.cli import main as program
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.errors import UserError
+from tiny_diffusion.evaluation.text_quality import coherence
 from tiny_diffusion.exchange.folder import read_folder
 
 # All is loaded before the forks, but for the file that is meant for another program.
 for _module in pkgutil.walk_packages(tiny_diffusion.__path__, "tiny_diffusion."):
     if "modeling" not in _module.name and not _module.name.endswith("__main__"):
         importlib.import_module(_module.name)
+coherence._general_words("en")  # a third of a small evaluation
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # a run that goes on is no fault
 
 SMALL = {
     "model.d_model": 32, "model.n_layers": 1, "model.n_heads": 1, "model.d_ff": 32, "model.context": 32,
-    "model.vocab_level": 1, "training.threads": 1, "training.device": "cpu", "training.batch_size": 16,
-    "training.tensorboard": "true", "training.eval_every_epochs": 1, "training.micro_batch_size": 8,
+    "model.vocab_level": 1, "training.threads": 1, "training.device": "cpu", "training.batch_size": 32,
+    "training.tensorboard": "true", "training.eval_every_epochs": 1, "training.micro_batch_size": 16,
     "training.sample_every_epochs": 2, "generation.steps": 4, "generation.length": 24,
 }  # fmt: skip
 EPOCHS = {"curriculum.stages[0].epochs": 2, "curriculum.stages[1].epochs": 2, "curriculum.stages[2].epochs": 4}
@@ -62,6 +65,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 SAVING = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
 PATIENCE = 300  # seconds until the first step, on a machine that is busy
+TELL = 20  # kills, after which a line tells how far the storm is
 MOST_KILLS = 5  # in one round, after which it may end
 
 
@@ -105,6 +109,7 @@ class Child:
                 out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
                 for stream in (1, 2):
                     os.dup2(out, stream)
+                faulthandler.enable()  # a segmentation fault says where
                 for resource_, most in (limits or {}).items():
                     resource.setrlimit(resource_, (most, most))
                 if uid is not None:
@@ -147,13 +152,15 @@ class Storm:
     def rage(self, kind: str, trials: int, seed: int = 0) -> list[str]:
         """Rounds of one kind until ``trials`` kills hit running work; returns what was broken."""
         failures, number = [], seed
-        while self.kills[kind] < trials:
+        while (before := self.kills[kind]) < trials:
             try:
                 getattr(self, kind)(random.Random(number))
             except Broken as error:
                 failures.append(f"{kind}, round of seed {number}: {error}")
                 print(failures[-1], flush=True)
             number += 1
+            if before // TELL < self.kills[kind] // TELL:
+                print(f"{kind}: {self.kills[kind]} kills, {len(failures)} failures so far", flush=True)
             kept = {path.parent for path, _ in self._finished.values()}
             for folder in (path for path in self.place.glob("tmp*") if path.is_dir() and path not in kept):
                 shutil.rmtree(folder)

@@ -1,5 +1,6 @@
 """The memory estimate: what it counts, how near it is to the measured peak, and the runs that it refuses."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from tiny_diffusion import allocator
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.errors import UserError
+from tiny_diffusion.errors import UserError, WorldError
+from tiny_diffusion.training import memory
 from tiny_diffusion.training.memory import MemoryEstimate, check_memory, estimate_memory
 from tiny_diffusion.training.trainer import Trainer
 
@@ -74,6 +77,19 @@ def test_a_run_above_the_limit_does_not_start(tmp_path: Path, config: ProjectCon
     with pytest.raises(UserError, match="training.memory_limit_gb=0.001 is below the estimated"):
         Trainer(config.override(**{"training.memory_limit_gb": 0.001}), data, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are read on Linux only")
+def test_a_run_that_a_limit_leaves_too_little_for_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = ProjectConfig.cpu_10m()
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = taken + allocator.SCRATCH + 200_000_000  # enough for the kernels, and for a smaller run
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    memory._check_limit.cache_clear()
+    with pytest.raises(WorldError, match=r"this run .* need 1\.\d\d GB; raise the limit"):
+        check_memory(project, project.vocab_size)
+    check_memory(project, project.vocab_size, device="cuda")
+    check_memory(ProjectConfig.smoke(), 512)
 
 
 def test_processes_share_the_rows() -> None:

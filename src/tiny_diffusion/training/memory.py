@@ -31,8 +31,10 @@ allocator hands out. The interpreter and torch (RUNTIME_BYTES) are in ``process`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
+from ..allocator import SCRATCH, check_address_space
 from ..config import ModelConfig, ProjectConfig
 from ..errors import UserError
 from ..model.head import HEAD_ROWS
@@ -124,9 +126,17 @@ def check_memory(
     processes: int = 1,
     teachers: Sequence[ModelConfig] = (),
 ) -> None:
-    """Raise UserError, which says what to lower, if the run is estimated above ``training.memory_limit_gb``."""
+    """Check the estimate before any of it is taken.
+
+    Raises:
+        UserError: it is above ``training.memory_limit_gb``; the message says what to lower.
+        WorldError: a limit of the process leaves a run on a CPU too little (``check_address_space``).
+    """
     training, limit = project.training, project.training.memory_limit_gb
-    needed = estimate_memory(project, vocab_size, device=device, processes=processes, teachers=teachers).process / GB
+    estimate = estimate_memory(project, vocab_size, device=device, processes=processes, teachers=teachers)
+    if device == "cpu":
+        _check_limit(estimate.total)
+    needed = estimate.process / GB
     if limit == 0 or needed <= limit:
         return
     advice = "" if training.gradient_checkpointing else ", or set training.gradient_checkpointing=true"
@@ -135,6 +145,12 @@ def check_memory(
         f"{training.batch_size} and training.micro_batch_size={training.micro_batch_size}: "
         f"lower training.micro_batch_size{advice}, or take a smaller model"
     )
+
+
+@cache  # a second run of this size takes what the first one has freed
+def _check_limit(needed: int) -> None:
+    """Raise WorldError where a limit of this process leaves less than ``needed`` bytes beside SCRATCH."""
+    check_address_space(needed + SCRATCH, "this run and torch's kernels and threads")
 
 
 def block_matrices(model: ModelConfig) -> int:
