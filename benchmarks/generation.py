@@ -26,9 +26,9 @@ from tiny_diffusion.config import GenerationConfig
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import fast_bfloat16
+from tiny_diffusion.sampling.canvas import cast_once
 from tiny_diffusion.sampling.denoise import SAMPLERS, denoise
 from tiny_diffusion.sampling.in_order import left_to_right
-from tiny_diffusion.sampling.predictor import cast_once
 
 PLAIN = "plain"
 

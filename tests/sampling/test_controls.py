@@ -20,7 +20,7 @@ from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, SEP
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.diffusion import diffusion_loss
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling.predictor import Predictor
+from tiny_diffusion.sampling.canvas import Predictor
 from tiny_diffusion.training.control_labels import (
     SILENT,
     UNKNOWN,

@@ -16,11 +16,11 @@ from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
 from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.sampling.canvas import Predictor, cast_once
 from tiny_diffusion.sampling.denoise import SAMPLERS as ALL
 from tiny_diffusion.sampling.denoise import denoise, settled_prefix
 from tiny_diffusion.sampling.draw import draw, forbid, nucleus, restrict
 from tiny_diffusion.sampling.in_order import left_to_right
-from tiny_diffusion.sampling.predictor import Predictor, cast_once
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")
@@ -162,6 +162,13 @@ def test_kept_context_costs_only_the_block(model: Transformer, monkeypatch: pyte
     assert passes.sizes == [(2, 24)] + 3 * [(2, 8)]
     assert torch.equal(kept[rows != MASK_ID], rows[rows != MASK_ID]) and (kept >= NUM_RESERVED).all()
     assert not torch.equal(kept, exact)
+
+
+def test_the_kept_context_of_a_dual_model_has_room_for_its_whole_context() -> None:
+    rows = torch.full((2, 24), MASK_ID)
+    rows[:, :16] = torch.arange(16) + NUM_RESERVED  # behind BOS, 25 tokens are read
+    cached = run(build(dual=True), rows, cache_context=True, kept=16)
+    assert torch.equal(cached[:, :16], rows[:, :16]) and (cached >= NUM_RESERVED).all()
 
 
 BLOCKED = {"sampler": "first_hitting", "steps": 12, "block": 8}

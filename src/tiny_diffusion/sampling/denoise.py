@@ -15,10 +15,9 @@ from torch import Tensor
 from ..config import GenerationConfig
 from ..model.diffusion import MASK_ID
 from ..model.transformer import Transformer
-from .canvas import Canvas, Prediction
+from .canvas import Canvas, Prediction, Predictor
 from .characters import WholeCharacters
 from .draw import Numbers
-from .predictor import Predictor
 
 
 def ancestral(canvas: Canvas, steps: int) -> Iterator[int]:

@@ -5,7 +5,8 @@ From left to right the causal reading does it, which reads every token once.
 Shapes: B rows, T tokens, N places, V text vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,16 +15,19 @@ from torch import Tensor
 from ..config import GenerationConfig
 from ..data.tokenizer import BOS
 from ..model.decoder import Decoder
-from ..model.diffusion import MASK_ID
 from ..model.layers import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast, product_dtype
+from .canvas import Canvas, Reader, float_logits, row_levels, wanted_controls
 from .denoise import DenoisingState
-from .draw import Numbers, choose, forbid, neighbours, penalise
-from .predictor import Predictor, float_logits, row_controls, wanted_controls
+from .draw import Numbers
 
-Permit = Callable[[Tensor, Tensor], Tensor]
-"""A mask (N, V) of the tokens that may be drawn at the places ``where`` (B, T) of ``ids`` (B, T), at least one each."""
+
+class Permit(Protocol):
+    """What may be drawn, given what stands there already."""
+
+    def permitted(self, ids: Tensor, where: Tensor) -> Tensor:
+        """Masks (N, V) of the tokens, at least one each, for the places ``where`` (B, T) of ``ids`` (B, T)."""
 
 
 class CausalReader:
@@ -61,7 +65,8 @@ class CausalReader:
             self.cache.length += new.shape[1]
             return float_logits(self.model, hidden)
         if self.decoder is None:
-            controls = row_controls(self.model, self.levels, len(new), self.guided)
+            levels = row_levels(self.levels, len(new), self.guided)
+            controls = None if levels is None or self.model.controls is None else self.model.controls(levels)
             self.decoder = Decoder(self.model, self._dtype(), controls)
         if not self.guided:
             return self.decoder.next_logits(new)
@@ -75,7 +80,7 @@ class CausalReader:
 
 
 def in_order(
-    reader: Predictor | CausalReader,
+    reader: Reader,
     ids: Tensor,
     turns: Sequence[Tensor],
     settings: GenerationConfig,
@@ -88,20 +93,13 @@ def in_order(
     A token comes from the law of ``reader`` given the row so far, restricted to the first ``allowed`` tokens and to
     those that ``permit`` allows. Places of one turn are drawn without seeing each other.
     """
-    reserved, confidence = reader.model.reserved, (ids != MASK_ID).float()
+    canvas = Canvas(reader, ids, settings, numbers, allowed)
     for step, where in enumerate(turns, start=1):
-        ids, confidence = ids.clone(), confidence.clone()
-        with torch.inference_mode():
-            logits = reader.logits(ids, where)
-            if settings.repetition_penalty != 1:
-                beside = neighbours(ids, where, settings.repetition_window)
-                logits = penalise(logits, beside - reserved, settings.repetition_penalty)
-            logits = forbid(logits, allowed)
-            if permit is not None:
-                logits = logits.masked_fill(~permit(ids, where).to(logits.device), -torch.inf)
-            tokens, chances = choose(logits, settings, numbers, where.sum(1).tolist())
-        ids[where], confidence[where] = tokens + reserved, chances
-        yield DenoisingState(ids, confidence, step, len(turns))
+        prediction = canvas.look(where)
+        if permit is not None:
+            prediction = prediction.within(permit.permitted(canvas.ids, where))
+        canvas.settle(where, canvas.draw(prediction, where))
+        yield DenoisingState(canvas.ids, canvas.confidence, step, len(turns))
 
 
 def left_to_right(

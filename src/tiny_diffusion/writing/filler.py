@@ -16,11 +16,11 @@ from ..data.tokenizer import MASK, NUM_RESERVED, PARAGRAPH, BookTokenizer
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import memory_errors
+from ..sampling.canvas import Predictor, cast_once
 from ..sampling.characters import WholeCharacters
 from ..sampling.denoise import DenoisingState, denoise, settled_prefix
 from ..sampling.draw import Numbers, forbid, row_generators
 from ..sampling.in_order import CausalReader, Permit, in_order, left_to_right
-from ..sampling.predictor import Predictor, cast_once
 from .results import Stretch, WritingState
 from .rules import Rule, Rules
 

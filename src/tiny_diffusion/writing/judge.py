@@ -14,8 +14,8 @@ from ..data.tokenizer import BOS
 from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import autocast, generator_for, memory_errors
+from ..sampling.canvas import float_logits, row_levels, wanted_controls
 from ..sampling.draw import forbid
-from ..sampling.predictor import float_logits, row_levels, wanted_controls
 from .endings import shortest
 from .results import Written
 

@@ -77,7 +77,7 @@ class Rules:
     barred: Sequence[Mapping[int, Collection[int]]] = ()
     finished: Sequence[bool] = ()
 
-    def __call__(self, ids: Tensor, where: Tensor) -> Tensor:
+    def permitted(self, ids: Tensor, where: Tensor) -> Tensor:
         """Masks (N, V) of the tokens that may be drawn at the places ``where`` (B, T) of ``ids`` (B, T)."""
         rows = ids.tolist()
         return torch.stack([self._at(row, rows[row], place) for row, place in where.nonzero().tolist()])
