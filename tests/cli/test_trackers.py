@@ -1,6 +1,7 @@
 """Trackers get what the log gets: figures, samples, settings, and the best validation of a run that ended."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,20 @@ def test_tensorboard(tmp_path: Path, config: ProjectConfig) -> None:
     settings = HParamsPluginData.FromString(held).session_start_info.hparams
     assert settings["training.learning_rate"].number_value == 0.125
     assert settings["training.optimizer"].string_value == "muon"
+
+
+def test_tensorboard_shows_each_step_once_when_the_clock_is_set_back(
+    tmp_path: Path, config: ProjectConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, on = time.time(), config.override(**{"training.tensorboard": True})
+    for start, setback in ((0, 0), (2, 3600), (3, 3600)):  # the third one begins in the same second
+        monkeypatch.setattr(time, "time", lambda setback=setback: began - setback)
+        with Trackers(tmp_path, on, after=start or None) as log:
+            for number in range(start + 1, start + 4):
+                log.write(StepDone(number, 9, 0, "first", 1, 10.0 * start + number, 1.0, 0.3, 100, 0.5))
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    shown = [(e.step, e.value) for e in board.Scalars("train/loss")]
+    assert shown == [(1, 1.0), (2, 2.0), (3, 23.0), (4, 34.0), (5, 35.0), (6, 36.0)]
 
 
 def test_nothing_is_tracked_unless_asked_for(tmp_path: Path, config: ProjectConfig) -> None:

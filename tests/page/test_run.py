@@ -52,6 +52,14 @@ def test_a_run_that_grows(tmp_path: Path) -> None:
     assert reader.look()["report"]
 
 
+def test_a_clock_that_is_set_back_takes_no_time_off(tmp_path: Path) -> None:
+    reader, now = RunReader(tmp_path, None), time.time()
+    add(tmp_path, step(1, now + 3600), step(2, now + 3602), step(3, now - 2), step(4, now))
+    found = reader.look()
+    assert found["state"] == "running"
+    assert found["seconds_left"] == pytest.approx((2 + 0 + 2) / 3 * 96, rel=1e-3)
+
+
 def test_another_run_begins_anew(tmp_path: Path) -> None:
     reader = RunReader(tmp_path, None)
     add(tmp_path, *(step(n, 1.0) for n in range(1, 9)))

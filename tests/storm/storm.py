@@ -12,6 +12,7 @@ import faulthandler
 import importlib
 import json
 import logging
+import math
 import os
 import pkgutil
 import random
@@ -149,10 +150,10 @@ class Storm:
         (place / "book.txt").write_text(make_book(16_000), encoding="utf-8")
         self._finished: dict[str, tuple[Path, float]] = {}
 
-    def rage(self, kind: str, trials: int, seed: int = 0) -> list[str]:
-        """Rounds of one kind until ``trials`` kills hit running work; returns what was broken."""
-        failures, number = [], seed
-        while (before := self.kills[kind]) < trials:
+    def rage(self, kind: str, trials: int, seed: int = 0, seconds: float = math.inf) -> list[str]:
+        """Rounds of one kind until ``trials`` kills hit running work, or for ``seconds``; returns what was broken."""
+        failures, number, end = [], seed, time.monotonic() + seconds
+        while (before := self.kills[kind]) < trials and time.monotonic() < end:
             try:
                 getattr(self, kind)(random.Random(number))
             except Broken as error:
@@ -469,11 +470,12 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", default=KINDS)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for each kind, at most")
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         storm = Storm(Path(place))
-        failures = [storm.rage(kind, given.trials, given.seed) for kind in given.kinds]
+        failures = [storm.rage(kind, given.trials, given.seed, 60 * given.minutes) for kind in given.kinds]
     return int(any(failures))
 
 

@@ -5,6 +5,7 @@ import math
 import shlex
 import time
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,9 @@ class RunReader:
         """Seconds of a step, by the last ones, with validation and saving; nan if it is not known."""
         if len(self._times) < 2:
             return math.nan
-        (first, began), (last, ended) = self._times[0], self._times[-1]
-        return (ended - began) / (last - first) if last > first else math.nan
+        steps, times = zip(*self._times, strict=True)
+        seconds = sum(max(0.0, later - earlier) for earlier, later in pairwise(times))  # a clock may be set back
+        return seconds / (steps[-1] - steps[0]) if steps[-1] > steps[0] else math.nan
 
     def _seconds_left(self) -> float | None:
         seconds = self._pace() * (self.last.get("total", 0) - self.last.get("step", 0))

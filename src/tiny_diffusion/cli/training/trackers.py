@@ -3,6 +3,7 @@
 A tracker gets the figures of ``logs/metrics.jsonl``: losses, validations and samples, and also the settings.
 """
 
+import time
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,9 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         purge = None if after is None else after + 1
-        self._writer: Any = SummaryWriter(str(output / "tensorboard"), purge_step=purge)
+        folder = output / "tensorboard"
+        _keep_order(folder)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
         self._settings = settings
 
     def scalar(self, name: str, value: float, step: int) -> None:
@@ -43,6 +46,18 @@ class TensorBoard:
         if best is not None:
             self._writer.add_hparams(self._settings, {BEST: best}, run_name=".")
         self._writer.close()
+
+
+def _keep_order(folder: Path) -> None:
+    """Rename event files that a new one would not follow, because the clock was set back since they began.
+
+    TensorBoard reads files in the order of the seconds in their names, and forgets what a later file repeats.
+    """
+    now = int(time.time())
+    for age, path in enumerate(sorted(folder.glob("events.out.tfevents.*"), reverse=True), 1):
+        began, rest = path.name.removeprefix("events.out.tfevents.").split(".", 1)
+        if int(began) > now - age:
+            path.rename(path.with_name(f"events.out.tfevents.{now - age:010d}.{rest}"))
 
 
 class WeightsAndBiases:
