@@ -66,6 +66,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 SAVING = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
 PATIENCE = 300  # seconds until the first step, on a machine that is busy
+DAY = 86_400.0  # seconds
 TELL = 20  # kills, after which a line tells how far the storm is
 MOST_KILLS = 5  # in one round, after which it may end
 
@@ -96,9 +97,17 @@ class Child:
 
     @classmethod
     def start(
-        cls, folder: Path, *arguments: object, limits: Mapping[int, int] | None = None, uid: int | None = None
+        cls,
+        folder: Path,
+        *arguments: object,
+        limits: Mapping[int, int] | None = None,
+        uid: int | None = None,
+        shift: float = 0.0,
     ) -> "Child":
-        """Begin a command in ``folder``, under ``limits`` of the system's resources, as the user ``uid``."""
+        """Begin a command in ``folder``, under ``limits`` of the system's resources, as the user ``uid``.
+
+        ``shift``: seconds that its clock is fast.
+        """
         said = folder.parent / f"{folder.name}.said"
         said.touch()
         sys.stdout.flush()
@@ -115,6 +124,9 @@ class Child:
                     resource.setrlimit(resource_, (most, most))
                 if uid is not None:
                     os.setuid(uid)
+                if shift:
+                    now = time.time
+                    time.time = lambda: now() + shift
                 program([str(argument) for argument in arguments])
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else 0
@@ -168,9 +180,9 @@ class Storm:
         print(f"{kind}: {self.kills[kind]} kills in {number - seed} rounds, {len(failures)} failures", flush=True)
         return failures
 
-    def run(self, folder: Path, *arguments: object) -> float:
+    def run(self, folder: Path, *arguments: object, shift: float = 0.0) -> float:
         """Run a command to its end, which must be a good one; returns its seconds."""
-        child = Child.start(folder, *arguments)
+        child = Child.start(folder, *arguments, shift=shift)
         code = child.wait()
         check(code == 0, f"{arguments[0]} ended with {code}: {child.said.read_text()[-500:]}")
         return time.monotonic() - child.began
@@ -230,6 +242,10 @@ class Storm:
         """Train and resume, killed at each start."""
         self._train(draw, "train", lambda child, after: child.strike(after))
 
+    def clock(self, draw: random.Random) -> None:
+        """Train and resume, killed at each start, with a clock that was set anew before each."""
+        self._train(draw, "clock", lambda child, after: child.strike(after), shift=DAY)
+
     def signals(self, draw: random.Random) -> None:
         """Train and resume, stopped by a signal after the first step of each start."""
 
@@ -282,14 +298,15 @@ class Storm:
         check(difference is None, f"the state differs from the undisturbed run's at {difference}")
         check(not leftovers(folder / "run"), f"left behind: {leftovers(folder / 'run')}")
 
-    def _train(self, draw: random.Random, kind: str, strike: Callable[[Child, float], int]) -> None:
+    def _train(self, draw: random.Random, kind: str, strike: Callable[[Child, float], int], shift: float = 0.0) -> None:
         variant = draw.choice([*VARIANTS])
         good, seconds = self.finished(variant)
         folder, arguments = self._place_of(variant), self.training(variant)
         output, last = folder / "run", folder / "run" / "checkpoints" / "last.pt"
         for _ in range(draw.randint(1, MOST_KILLS)):
             resume = ["--resume"] if last.exists() else []
-            code = strike(Child.start(folder, *arguments, *resume), draw.uniform(0, seconds))
+            child = Child.start(folder, *arguments, *resume, shift=draw.uniform(-shift, shift))
+            code = strike(child, draw.uniform(0, seconds))
             self.kills[kind] += code < 0
             if code == 0:  # the run is finished
                 break
@@ -297,7 +314,8 @@ class Storm:
                 load_plain(last)
             if (output / "best_model.pt").exists():
                 load_checkpoint(output / "best_model.pt")
-        self.run(folder, *arguments, *(["--resume"] if last.exists() else []))
+        resume = ["--resume"] if last.exists() else []
+        self.run(folder, *arguments, *resume, shift=draw.uniform(-shift, shift))
         for name in ("checkpoints/last.pt", "best_model.pt"):
             difference = unlike(load_plain(good / name), load_plain(output / name))
             check(difference is None, f"{variant}: {name} differs from the undisturbed run's at {difference}")
@@ -461,7 +479,8 @@ def unlike(one: object, other: object, name: str = "") -> str | None:
 
 
 KINDS = (
-    "prepare", "train", "members", "study", "signals", "disk", "memory", "evaluate", "infill", "export", "folder",
+    "prepare", "train", "clock", "members", "study", "signals", "disk", "memory", "evaluate", "infill", "export",
+    "folder",
 )  # fmt: skip
 
 
