@@ -20,8 +20,8 @@ from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.pipeline import prepare
 from tiny_diffusion.data.reading.example import write_reference_text
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED
-from tiny_diffusion.model.diffusion import diffusion_loss, uniform_time_masks
-from tiny_diffusion.model.schedule import LinearSchedule
+from tiny_diffusion.model.loss import diffusion_loss
+from tiny_diffusion.model.schedule import LinearSchedule, uniform_time_masks
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import autocast, can_compile, fast_bfloat16, generator_for
 

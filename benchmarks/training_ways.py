@@ -13,8 +13,8 @@ from workloads import CPU, PADDED, Size, draw_batches
 from tiny_diffusion.allocator import keep_freed_memory
 from tiny_diffusion.config import TrainingConfig
 from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED, PAD, SEP
-from tiny_diffusion.model.diffusion import diffusion_loss, uniform_time_masks
-from tiny_diffusion.model.schedule import LinearSchedule
+from tiny_diffusion.model.loss import diffusion_loss
+from tiny_diffusion.model.schedule import LinearSchedule, uniform_time_masks
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.runtime import autocast, can_compile, fast_bfloat16
 from tiny_diffusion.training.optimizers import clip_gradients, make_optimizers
@@ -53,13 +53,12 @@ def ours(size: Size, rows: Rows, *, compiled: bool = False) -> Way:
     generator = torch.Generator().manual_seed(0)
     masked, t = uniform_time_masks(rows.ids, model.schedule, generator)
     masked &= rows.scorable
-    attention = rows.attention(CPU)
     if compiled:
         model.compile_blocks(*rows.ids.shape)
 
     def step() -> None:
         with autocast(CPU, SETTINGS.precision):
-            loss = diffusion_loss(model, rows.ids, masked, t, weighting="mean", attention=attention)
+            loss = diffusion_loss(model, rows.ids, masked, t, weighting="mean", documents=rows.documents)
         (loss / masked.sum()).backward()
         clip_gradients(list(model.parameters()), SETTINGS.gradient_clipping)
         optimizers.step(1.0)

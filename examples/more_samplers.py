@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tiny_diffusion import Writer
 from tiny_diffusion.config import GenerationConfig
-from tiny_diffusion.model.diffusion import MASK_ID
+from tiny_diffusion.model.transformer import MASK_ID
 from tiny_diffusion.sampling.canvas import Canvas
 from tiny_diffusion.sampling.denoise import SAMPLERS, first, masks_left
 

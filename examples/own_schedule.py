@@ -16,8 +16,8 @@ from tiny_diffusion import Writer
 from tiny_diffusion.config import GenerationConfig, ModelConfig
 from tiny_diffusion.data.artefacts import load_processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
-from tiny_diffusion.model.diffusion import diffusion_loss, uniform_time_masks
-from tiny_diffusion.model.schedule import CosineSchedule, LinearSchedule, MaskSchedule
+from tiny_diffusion.model.loss import diffusion_loss
+from tiny_diffusion.model.schedule import CosineSchedule, LinearSchedule, MaskSchedule, uniform_time_masks
 from tiny_diffusion.model.transformer import Transformer
 
 

@@ -1,17 +1,23 @@
-"""Where and how the arithmetic runs: device, precision, threads."""
+"""Where and how the arithmetic runs: device, precision, threads, seeds."""
 
 import importlib.util
 import os
 import shutil
+import statistics
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 
 import torch
-from torch import Tensor
 
 from .allocator import SCRATCH, check_address_space
 from .errors import OUT_OF_MEMORY, UserError, WorldError, is_out_of_memory
+
+WINDOW = 8  # steps whose median is the pace
+COLLAPSE = 1.5  # times the usual seconds per step: worth trying another number of threads
+GAIN = 0.9  # of the seconds per step before: what a trial must reach to be kept
+HOLD = 200  # steps with fewer threads before all of them are tried again
 
 
 def find_device(name: str) -> torch.device:
@@ -85,13 +91,6 @@ def memory_errors() -> Iterator[None]:
         raise WorldError(OUT_OF_MEMORY) from error
 
 
-def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """``tensor`` on ``device``; from the CPU to CUDA by pinned memory, so that the host need not wait."""
-    if tensor.device.type == "cpu" and device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
-
-
 def product_dtype(device: torch.device, precision: str) -> torch.dtype:
     """The type of matrix products: bfloat16 where ``precision`` and the machine ask for it, else float32."""
     half = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(device))
@@ -122,3 +121,42 @@ def seed_for(*parts: int) -> int:
 def generator_for(*parts: int) -> torch.Generator:
     """A CPU generator seeded by ``seed_for(*parts)``."""
     return torch.Generator().manual_seed(seed_for(*parts))
+
+
+class ThreadChooser:
+    """Tries half of the CPU threads at the start and when steps become slow, and keeps the number that is faster.
+
+    Each parallel part of a step ends when its slowest thread ends. Beside other busy programs all threads wait for a
+    delayed one, so fewer threads can be faster (docs/performance.md).
+    """
+
+    def __init__(self, most: int) -> None:
+        """``most`` threads are used on a quiet machine."""
+        self.most = self.threads = most
+        self._steps: deque[float] = deque(maxlen=WINDOW)
+        self._usual = 0.0  # least median since the last trial; zero, so that the first pace leads to a trial at once
+        self._before: float | None = None  # during a trial: the median before it
+        self._held = 0  # steps since the last trial
+
+    def add(self, seconds: float) -> int:
+        """Note the ``seconds`` of a step; returns the threads for the next one."""
+        self._steps.append(seconds)
+        self._held += 1
+        if self.most == 1 or len(self._steps) < WINDOW:
+            return self.threads
+        pace = statistics.median(self._steps)
+        if self._before is not None:
+            if pace > GAIN * self._before:
+                self._switch()
+            self._usual, self._before = min(pace, self._before), None
+        elif pace > COLLAPSE * self._usual or (self.threads < self.most and self._held >= HOLD):
+            self._before = pace
+            self._switch()
+        else:
+            self._usual = min(self._usual, pace)
+        return self.threads
+
+    def _switch(self) -> None:
+        self.threads = self.most if self.threads < self.most else max(1, self.most // 2)
+        self._steps.clear()
+        self._held = 0

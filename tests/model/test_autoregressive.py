@@ -52,8 +52,7 @@ def test_packed_documents_score_as_alone_and_separators_score_nothing(twin: Tran
     first, second = [NUM_RESERVED + 1, SEP, NUM_RESERVED + 3], [NUM_RESERVED + 2, NUM_RESERVED]
     ids = torch.tensor([first + second])
     documents = torch.tensor([[1, 1, 1, 2, 2]])
-    attention = documents[:, None, :, None] == documents[:, None, None, :]
-    packed = next_token_loss(twin, ids, BOS, documents, attention)
+    packed = next_token_loss(twin, ids, BOS, documents)
     expected = [nats for part in (first, second) for nats in chain_of_text(twin, part)]
     assert float(packed) == pytest.approx(math.fsum(expected), abs=1e-5) and len(expected) == 4
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tiny_diffusion.config import ModelConfig
-from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.lengths import equal_lengths
 from tiny_diffusion.model.likelihood import chain_rule, likelihood_bound, uniform_mask_losses
-from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.model.transformer import MASK_ID, Transformer
 
 LENGTH, TOKENS, RESERVED = 3, 3, 2
 SEP = 1

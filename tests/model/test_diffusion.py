@@ -8,16 +8,10 @@ import torch
 from torch import Tensor
 
 from tiny_diffusion.config import GenerationConfig, ModelConfig
-from tiny_diffusion.model.diffusion import (
-    MASK_ID,
-    diffusion_loss,
-    masked_cross_entropy,
-    stratified,
-    uniform_time_masks,
-)
-from tiny_diffusion.model.likelihood import exact_masks, likelihood_bound
-from tiny_diffusion.model.schedule import SCHEDULES, LinearSchedule, MaskSchedule
-from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.model.likelihood import exact_masks, likelihood_bound, masked_cross_entropy
+from tiny_diffusion.model.loss import diffusion_loss
+from tiny_diffusion.model.schedule import SCHEDULES, LinearSchedule, MaskSchedule, stratified, uniform_time_masks
+from tiny_diffusion.model.transformer import MASK_ID, Transformer
 from tiny_diffusion.sampling.denoise import denoise
 
 LENGTH, TOKENS, RESERVED = 3, 3, 1

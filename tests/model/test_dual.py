@@ -10,8 +10,8 @@ from tiny_diffusion.config import ModelConfig, ProjectConfig
 from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED, PAD
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import autoregressive_nats, next_token_losses
-from tiny_diffusion.model.diffusion import diffusion_loss, masked_cross_entropy
-from tiny_diffusion.model.likelihood import chain_rule
+from tiny_diffusion.model.likelihood import chain_rule, masked_cross_entropy
+from tiny_diffusion.model.loss import diffusion_loss
 from tiny_diffusion.model.transformer import BOS_ID, MASK_ID, Transformer
 from tiny_diffusion.training.rows import Examples, chop, pack
 
@@ -81,7 +81,6 @@ def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer, lea
     rows = torch.cat([torch.cat([begin, first, begin, second], 1), torch.cat([begin, third], 1)])
     assert rows[1, -1] == END
     documents = torch.tensor([[1, 1, 1, 1, 2, 2, 2], [1] * 7])
-    attention = documents[:, None, :, None] == documents[:, None, None, :]
     for causal in itertools.product((False, True), repeat=2):
         masked = torch.tensor([[0, 1, 0, 1, 0, 0, 1], [0, 0, 1, 1, 0, 1, 0]]).bool()
         masked = torch.where(torch.tensor(causal)[:, None], rows != BOS, masked)
@@ -98,7 +97,7 @@ def test_the_loss_is_that_of_its_rows_and_documents_alone(dual: Transformer, lea
         )
         times = torch.full((2,), 0.5)
         found = diffusion_loss(
-            dual, rows, masked, times, causal=torch.tensor(causal), weighting="mean", attention=attention
+            dual, rows, masked, times, causal=torch.tensor(causal), weighting="mean", documents=documents
         )
         torch.testing.assert_close(found.float(), expected)  # the losses of windows are rounded to float32
 

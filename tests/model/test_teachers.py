@@ -10,8 +10,7 @@ from torch import Tensor
 from tiny_diffusion.config import ModelConfig
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED
 from tiny_diffusion.model.autoregressive import next_token_loss
-from tiny_diffusion.model.diffusion import diffusion_loss
-from tiny_diffusion.model.head import Teachers
+from tiny_diffusion.model.loss import Teachers, diffusion_loss
 from tiny_diffusion.model.transformer import Transformer
 
 WORDS = 5

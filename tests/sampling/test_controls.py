@@ -18,7 +18,7 @@ from tiny_diffusion.config.generation_config import CONTROL_ROWS, CONTROLS
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, SEP
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.model.diffusion import diffusion_loss
+from tiny_diffusion.model.loss import diffusion_loss
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.canvas import Predictor
 from tiny_diffusion.training.control_labels import (

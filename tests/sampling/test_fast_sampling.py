@@ -14,8 +14,7 @@ from tiny_diffusion.config import GenerationConfig, ModelConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.copies import CopyIndex
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
-from tiny_diffusion.model.diffusion import MASK_ID
-from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.model.transformer import MASK_ID, Transformer
 from tiny_diffusion.sampling.canvas import Predictor, cast_once
 from tiny_diffusion.sampling.denoise import SAMPLERS as ALL
 from tiny_diffusion.sampling.denoise import denoise, settled_prefix

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
-from tiny_diffusion.model.diffusion import MASK_ID
+from tiny_diffusion.model.transformer import MASK_ID
 from tiny_diffusion.sampling.denoise import SAMPLERS, DenoisingState, denoise
 from tiny_diffusion.sampling.draw import draw
 

@@ -16,9 +16,8 @@ from tiny_diffusion.config import GenerationConfig, ModelConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.model.diffusion import MASK_ID
 from tiny_diffusion.model.schedule import LinearSchedule
-from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.model.transformer import MASK_ID, Transformer
 from tiny_diffusion.sampling.denoise import EQUAL_SHARES, SAMPLERS, DenoisingState, denoise, share_steps, split_blocks
 from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
 from tiny_diffusion.sampling.in_order import left_to_right

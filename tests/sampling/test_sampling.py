@@ -13,8 +13,7 @@ from tiny_diffusion.config import GenerationConfig, ModelConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.model.diffusion import MASK_ID
-from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.model.transformer import MASK_ID, Transformer
 from tiny_diffusion.sampling.denoise import denoise
 from tiny_diffusion.sampling.draw import draw, forbid, restrict
 from tiny_diffusion.writing.writer import Writer

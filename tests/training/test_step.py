@@ -12,10 +12,9 @@ from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.difficulty import percentiles
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, PAD, SEP
-from tiny_diffusion.model.schedule import SCHEDULES
+from tiny_diffusion.model.schedule import SCHEDULES, draw_times
 from tiny_diffusion.training.rows import Examples, Rows, pack
 from tiny_diffusion.training.step import (
-    draw_times,
     rare_first_mask,
     span_mask,
     token_rarity,

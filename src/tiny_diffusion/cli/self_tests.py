@@ -19,7 +19,8 @@ def check_architecture() -> None:
 
     from ..config import ModelConfig
     from ..errors import WorldError
-    from ..model.diffusion import diffusion_loss, uniform_time_masks
+    from ..model.loss import diffusion_loss
+    from ..model.schedule import uniform_time_masks
     from ..model.transformer import Transformer
     from ..runtime import generator_for
 

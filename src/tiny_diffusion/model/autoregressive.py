@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..runtime import send
-from .head import Teachers, head_loss
 from .lengths import equal_lengths
+from .loss import Teachers, head_loss, same_document, send
 from .transformer import Transformer
 
 
@@ -29,17 +28,17 @@ def next_token_loss(
     ids: Tensor,
     bos: int,
     documents: Tensor | None = None,
-    attention: Tensor | None = None,
     label_smoothing: float = 0.0,
     teachers: Teachers | None = None,
 ) -> Tensor:
     """Training loss, a scalar: summed cross-entropy in nats of each text token given those before it in its document.
 
     The input is ``ids`` (B, T) shifted right; the first token of each document follows ``bos``. ``documents`` (B, T)
-    numbers the documents; None means one per row. ``attention`` is the mask of ``Transformer.hidden``. Reserved ids
-    inside ``ids`` (PAD, SEP) are not scored. The mean law of ``teachers`` is a part of each target, see ``head_loss``.
+    numbers the documents, whose tokens see only each other; None means one per row. Reserved ids inside ``ids`` (PAD,
+    SEP) are not scored. The mean law of ``teachers`` is a part of each target, see ``head_loss``.
     """
     device = model.device
+    attention = same_document(documents, device)
     inputs = send(_shifted(ids, bos, documents), device)
     index = (ids >= model.reserved).flatten().nonzero().squeeze(1)
     targets = send(ids.flatten().index_select(0, index) - model.reserved, device)

@@ -1,7 +1,7 @@
 """The likelihood of a text under a masked diffusion model: the any-order bound, and the exact left-to-right chain rule.
 
 Neither depends on the mask schedule. Reserved ids (SEP) in a window are always visible and never scored.
-Shapes: B rows, T tokens, L text tokens of a window, V text vocabulary.
+Shapes: B rows, T tokens, N masked places, L text tokens of a window, V text vocabulary.
 """
 
 import math
@@ -11,9 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from .diffusion import MASK_ID, masked_cross_entropy, stratified
 from .lengths import equal_lengths
-from .transformer import Transformer
+from .loss import hidden_at
+from .schedule import stratified
+from .transformer import MASK_ID, Transformer
+
+
+def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Tensor:
+    """Cross-entropy in nats at the masked positions only, (N,), in row-major order.
+
+    ``ids`` (B, T) are the clean tokens; ``masked`` (B, T) tells which are hidden. Only those N positions get logits.
+    """
+    ids, masked = model.input_of(ids), F.pad(masked, (model.shift, 0))
+    hidden, targets = hidden_at(model, ids, masked, masked)
+    return F.cross_entropy(model.logits(hidden).float(), targets - model.reserved, reduction="none")
 
 
 def exact_masks(length: int, draws: int, generator: Generator) -> Tensor:

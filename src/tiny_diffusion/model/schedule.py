@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 class MaskSchedule(ABC):
@@ -92,3 +92,28 @@ class CosineSchedule(MaskSchedule):
 
 
 SCHEDULES: dict[str, type[MaskSchedule]] = {"linear": LinearSchedule, "cosine": CosineSchedule}
+
+
+def stratified(count: int, generator: Generator) -> Tensor:
+    """Draw ``count`` uniform numbers in [0, 1), one in each of ``count`` equal strata, in random order."""
+    offsets = torch.rand(count, generator=generator, dtype=torch.float64)
+    return ((torch.randperm(count, generator=generator) + offsets) / count).float()
+
+
+def draw_times(
+    rows: int, schedule: MaskSchedule, mask_range: tuple[float, float], full_range_share: float, generator: Generator
+) -> Tensor:
+    """Draw the times (B,) of the diffusion process, stratified between those of the mask rates in ``mask_range``.
+
+    The share ``full_range_share`` of the rows gets times over all of (0, 1].
+    """
+    full = stratified(rows, generator) < full_range_share
+    u = 1 - stratified(rows, generator)  # (0, 1]
+    low, high = (schedule.time(rate) for rate in mask_range)
+    return torch.where(full, 1 - stratified(rows, generator), low + (high - low) * u)
+
+
+def uniform_time_masks(ids: Tensor, schedule: MaskSchedule, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Masks (B, T) and times (B,) of the forward process of ``schedule``: t is stratified over (0, 1]."""
+    t = 1 - stratified(len(ids), generator)
+    return torch.rand(ids.shape, generator=generator) < schedule.rate(t)[:, None], t

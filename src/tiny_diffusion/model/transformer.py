@@ -133,6 +133,10 @@ class Transformer(nn.Module):
         self.schedule = schedule or LinearSchedule()
         self.vocab_size = vocab_size
         self.reserved = reserved
+        # How many places a masked reading's state stands before the token that it predicts, and the first id of the
+        # law that is learnt: a dual model learns END too, just below the text tokens.
+        self.shift = int(config.dual)
+        self.lowest = reserved - self.shift
         self.gradient_checkpointing = False
         self.compiled_shape: tuple[int, int] | None = None
         self.marks = False  # whether it has learnt the marks of what begins, see the tokenizer
@@ -155,16 +159,6 @@ class Transformer(nn.Module):
                 continue
             residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
             nn.init.normal_(parameter, std=std / (2 * self.config.n_layers) ** 0.5 if residual else std)
-
-    @property
-    def shift(self) -> int:
-        """How many places a masked reading's state stands before the token that it predicts: 1 for a dual model."""
-        return int(self.config.dual)
-
-    @property
-    def lowest(self) -> int:
-        """The first id of the law that is learnt: END, just below the text tokens, for a dual model."""
-        return self.reserved - self.shift
 
     @property
     def text_vocab_size(self) -> int:

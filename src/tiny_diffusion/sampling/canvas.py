@@ -15,9 +15,8 @@ from torch import Generator, Tensor, nn
 from ..config import GenerationConfig
 from ..config.generation_config import CONTROLS
 from ..errors import UserError
-from ..model.diffusion import MASK_ID
 from ..model.layers import KeyValueCache
-from ..model.transformer import Transformer
+from ..model.transformer import MASK_ID, Transformer
 from ..runtime import autocast
 from .characters import WholeCharacters
 from .draw import Numbers, choose, forbid, neighbours, penalise, uniform

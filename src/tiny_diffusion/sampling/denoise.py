@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from ..config import GenerationConfig
-from ..model.diffusion import MASK_ID
-from ..model.transformer import Transformer
+from ..model.transformer import MASK_ID, Transformer
 from .canvas import Canvas, Prediction, Predictor
 from .characters import WholeCharacters
 from .draw import Numbers

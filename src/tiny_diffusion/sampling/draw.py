@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..config import GenerationConfig
-from ..model.diffusion import MASK_ID
+from ..model.transformer import MASK_ID
 from ..runtime import generator_for
 
 Numbers = Generator | Sequence[Generator]

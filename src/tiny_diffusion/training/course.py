@@ -72,12 +72,7 @@ class Deadline:
     """
 
     def __init__(
-        self,
-        seconds: float,
-        used: float = 0.0,
-        stretches: bool = True,
-        pause: float = 0.0,
-        clock: Clock = monotonic,
+        self, seconds: float, used: float = 0.0, stretches: bool = True, pause: float = 0.0, clock: Clock = monotonic
     ) -> None:
         """``seconds`` of the whole run, of which some are ``used`` already.
 
@@ -85,19 +80,12 @@ class Deadline:
         seconds of a validation with its saves.
         """
         self.seconds, self.stretches, self.clock = seconds, stretches, clock
-        self._began = clock() - used
-        self._pause = pause
-        self._paused = -float("inf")
+        self._began, self._pause, self._paused = clock() - used, pause, -math.inf
 
     @property
     def used(self) -> float:
         """Seconds of the run that are used."""
         return self.clock() - self._began
-
-    @property
-    def left(self) -> float:
-        """Seconds of the run that are left."""
-        return self.seconds - self.used
 
     @property
     def end(self) -> float:
@@ -114,6 +102,15 @@ class Deadline:
         self._pause = max(self._pause, self._paused - began)
 
 
+@dataclass(frozen=True)
+class Point:
+    """What a step is to do: its share of the peak learning rate, its mask rates, and its ``Course.book_place``."""
+
+    scale: float
+    mask_range: tuple[float, float]
+    in_book: float
+
+
 class Course:
     """Tells where a run is in its schedule, when a stage is over, and what early stopping does to the rest."""
 
@@ -122,7 +119,7 @@ class Course:
     ) -> None:
         """``stage_steps``: planned steps of each stage. A deadline that ``progress`` knows of goes on by ``clock``."""
         self.settings, self.stage_steps, self.progress = config.training, stage_steps, progress
-        first = config.curriculum.first
+        self.curriculum, first = config.curriculum, config.curriculum.first
         self.total_steps = sum(stage_steps)
         self.stage_ends = [steps / self.total_steps for steps in accumulate(stage_steps)]
         self.book_begins = self.stage_ends[first - 1] if 0 < first < len(stage_steps) else 0.0
@@ -150,12 +147,15 @@ class Course:
             return place
         return max(place, min(1.0, self.progress.step / self.total_steps))
 
-    def stage_place(self, place: float) -> float:
-        """Place within the present stage, from 0 to 1, at ``place`` in the whole schedule."""
-        begins, ends = [0.0, *self.stage_ends][self.progress.stage : self.progress.stage + 2]
-        if ends == begins:  # max_steps ends the run before this stage
-            return 1.0
-        return max(0.0, place - begins) / (ends - begins)
+    def at(self, epoch: int) -> Point:
+        """What the present place asks of the next step, in the stage's ``epoch`` (from 0)."""
+        p, place = self.progress, self.place
+        begins, ends = [0.0, *self.stage_ends][p.stage : p.stage + 2]
+        # Where max_steps ends the run before this stage, it has no length.
+        in_stage = max(0.0, place - begins) / (ends - begins) if ends > begins else 1.0
+        in_book = self.book_place(place)
+        scale = learning_rate_scale(self.settings, p.step, place, in_stage, p.stage, in_book)
+        return Point(scale, mask_range(self.curriculum, p.stage, epoch), in_book)
 
     def book_place(self, place: float) -> float:
         """Place in what comes after the shelf, from 0 to 1; 0 during the shelf, unless the run has nothing else."""

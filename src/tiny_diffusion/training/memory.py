@@ -37,8 +37,8 @@ from typing import Literal
 from ..allocator import SCRATCH, check_address_space
 from ..config import ModelConfig, ProjectConfig
 from ..errors import UserError
-from ..model.head import HEAD_ROWS
 from ..model.layers import EXPLICIT_TOKENS
+from ..model.loss import HEAD_ROWS
 from .optimizers import MUON_VALUES
 
 Device = Literal["cpu", "cuda"]

@@ -1,4 +1,4 @@
-"""The processes that train one model together, as torchrun starts them, and the CPU threads that each of them uses.
+"""The processes that train one model together, as torchrun starts them.
 
 Each process takes its share of every batch, their gradients are added up once per step, and everything else is the
 same in all of them: weights, draws, counters. So the result is that of one process on the same batches, except for
@@ -7,9 +7,7 @@ rounding and the draws of dropout. Only the first process writes.
 
 import gc
 import os
-import statistics
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +23,6 @@ from ..errors import UserError, WorldError
 from ..runtime import find_device
 
 PATIENCE = timedelta(minutes=10)  # how long a process waits for the others, of which one may be writing a large file
-WINDOW = 8  # steps whose median is the pace
-COLLAPSE = 1.5  # times the usual seconds per step: worth trying another number of threads
-GAIN = 0.9  # of the seconds per step before: what a trial must reach to be kept
-HOLD = 200  # steps with fewer threads before all of them are tried again
 
 
 @dataclass(frozen=True)
@@ -60,9 +54,10 @@ class Ranks:
         share = max(1, len(range(settings.batch_size)[self.share]))
         return min(settings.micro_batch_size or share, share)
 
-    def own(self, *parts: int) -> tuple[int, ...]:
-        """Parts of a seed for draws of this process alone; the first process draws what a single process would."""
-        return parts if self.first else (*parts, self.rank)
+    @property
+    def own(self) -> tuple[int, ...]:
+        """Last parts of a seed for draws of this process alone; the first process draws what a single one would."""
+        return () if self.first else (self.rank,)
 
     def total(self, *values: Tensor) -> None:
         """Add each of ``values`` up over all processes, in place; on CUDA without waiting for the result."""
@@ -106,11 +101,12 @@ class CommonClock:
         self.ranks = ranks
         self.read()
 
-    def read(self) -> None:
-        """Set the clock of all processes."""
-        now = torch.tensor(time.monotonic(), dtype=torch.float64)
-        self.ranks.agree(now)
-        self._now = float(now)
+    def read(self, asked: bool = False) -> bool:
+        """Set the clock of all processes; returns whether ``asked`` holds in any of them."""
+        found = torch.tensor([time.monotonic() if self.ranks.first else 0.0, asked], dtype=torch.float64)
+        self.ranks.total(found)
+        self._now, count = found.tolist()
+        return bool(count)
 
     def __call__(self) -> float:
         """The seconds of the last reading; a single process reads the clock now."""
@@ -159,42 +155,3 @@ def joined(device: str) -> Iterator[Ranks]:
     yield Ranks(dist.get_rank(), count)
     gc.collect()  # what still holds the group, whose threads must end before the process does
     dist.destroy_process_group()
-
-
-class ThreadChooser:
-    """Tries half of the CPU threads at the start and when steps become slow, and keeps the number that is faster.
-
-    Each parallel part of a step ends when its slowest thread ends. Beside other busy programs all threads wait for a
-    delayed one, so fewer threads can be faster (docs/performance.md).
-    """
-
-    def __init__(self, most: int) -> None:
-        """``most`` threads are used on a quiet machine."""
-        self.most = self.threads = most
-        self._steps: deque[float] = deque(maxlen=WINDOW)
-        self._usual = 0.0  # least median since the last trial; zero, so that the first pace leads to a trial at once
-        self._before: float | None = None  # during a trial: the median before it
-        self._held = 0  # steps since the last trial
-
-    def add(self, seconds: float) -> int:
-        """Note the ``seconds`` of a step; returns the threads for the next one."""
-        self._steps.append(seconds)
-        self._held += 1
-        if self.most == 1 or len(self._steps) < WINDOW:
-            return self.threads
-        pace = statistics.median(self._steps)
-        if self._before is not None:
-            if pace > GAIN * self._before:
-                self._switch()
-            self._usual, self._before = min(pace, self._before), None
-        elif pace > COLLAPSE * self._usual or (self.threads < self.most and self._held >= HOLD):
-            self._before = pace
-            self._switch()
-        else:
-            self._usual = min(self._usual, pace)
-        return self.threads
-
-    def _switch(self) -> None:
-        self.threads = self.most if self.threads < self.most else max(1, self.most // 2)
-        self._steps.clear()
-        self._held = 0

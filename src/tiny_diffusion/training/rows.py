@@ -14,7 +14,6 @@ import torch
 from torch import Generator, Tensor
 
 from ..data.tokenizer import BOS, END, PAD, BookTokenizer
-from ..runtime import send
 
 BEGINNINGS = 0.25  # share of the rows of a stream that start where a paragraph does
 TOLD = 0.75  # share of these that say so; a row without a mark may start anywhere
@@ -43,16 +42,6 @@ class Rows:
     def scorable(self) -> Tensor:
         """Which tokens are scored (R, T): text tokens and END."""
         return self.ids >= END
-
-    def attention(self, device: torch.device) -> Tensor | None:
-        """Which tokens may attend to which (R, 1, T, T), on ``device``: those of the same document.
-
-        None if every row is one document.
-        """
-        if bool((self.documents == 1).all()):
-            return None
-        documents = send(self.documents, device)
-        return documents[:, None, :, None] == documents[:, None, None, :]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..config import ProjectConfig
 from ..data.artefacts import Processed
 from ..data.dynamic_scorer import DynamicScorer
 from ..errors import DivergedError, UserError
-from ..model.head import Teachers
+from ..model.loss import Teachers
 from ..model.transformer import Transformer
 from ..runtime import find_device, seed_for
 from ..version import PROGRAM_VERSION

@@ -13,6 +13,7 @@ import torch
 from ..checkpoint import save_plain
 from ..config import ProjectConfig
 from ..model.flops import training_flops
+from ..runtime import compile_errors
 from ..writing.reading import most_passes, reading_of
 from .averaged_model import Validation, sample_settings, write_sample
 from .course import Course, Line, Progress
@@ -91,6 +92,7 @@ def expected_seconds(trainer: Trainer, pace: Pace) -> float:
     return whole * (trainer.course.end - trainer.progress.step) / steps
 
 
+@compile_errors()
 def measure_pace(trainer: Trainer, limit: float = MEASURING) -> Pace:
     """Time a few steps of the last stage's own rows, a part of a validation and of a sample, and a save.
 

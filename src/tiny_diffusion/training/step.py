@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
-from ..config import ProjectConfig, TrainingConfig
+from ..config import ProjectConfig
 from ..data.difficulty import percentiles
 from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
-from ..model.diffusion import diffusion_loss, stratified
-from ..model.schedule import MaskSchedule
+from ..model.loss import diffusion_loss
+from ..model.schedule import draw_times, stratified
 from ..model.transformer import Transformer
-from ..runtime import autocast, compile_errors, generator_for, seed_for
+from ..runtime import autocast, generator_for, seed_for
 from .control_labels import drop_controls
-from .course import Course, learning_rate_scale, mask_range
+from .course import Course, Point
 from .events import StepDone
 from .optimizers import clip_gradients, update_average
 from .rows import Rows
@@ -32,19 +32,6 @@ MASKS, DROPOUT, CONTROLS, READING = 3, 4, 9, 11  # purposes of random draws, see
 
 class Stopped(Exception):
     """A stop was asked for in the middle of work that is thrown away; the resumed run repeats it."""
-
-
-def draw_times(
-    rows: int, schedule: MaskSchedule, mask_range: tuple[float, float], full_range_share: float, generator: Generator
-) -> Tensor:
-    """Draw the times (B,) of the diffusion process, stratified between those of the mask rates in ``mask_range``.
-
-    The share ``full_range_share`` of the rows gets times over all of (0, 1].
-    """
-    full = stratified(rows, generator) < full_range_share
-    u = 1 - stratified(rows, generator)  # (0, 1]
-    low, high = (schedule.time(rate) for rate in mask_range)
-    return torch.where(full, 1 - stratified(rows, generator), low + (high - low) * u)
 
 
 def uniform_mask(rate: Tensor, scorable: Tensor, generator: Generator) -> Tensor:
@@ -97,7 +84,7 @@ def rare_first_mask(rate: Tensor, ids: Tensor, scorable: Tensor, rarity: Tensor,
 
 
 def draw_causal(rows: int, share: tuple[float, float], place: float, generator: Generator) -> Tensor:
-    """Which of ``rows`` learn the causal reading (B,), at ``place`` (0 to 1), see ``Course.book_place``.
+    """Which of ``rows`` learn the causal reading (B,), at ``place`` (0 to 1), see ``Point.in_book``.
 
     Their share moves evenly from the first of ``share`` to the second; a part of a row is drawn.
     """
@@ -151,100 +138,112 @@ class RunningStep:
         return replace(self.event, loss=loss, gradient_norm=norm, seconds=seconds)
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a batch asks of the model: ``masked`` (B, T) are the tokens to predict, ``t`` (B,) their times.
+
+    ``causal`` (B,) are the rows that learn the causal reading; None unless the model learns two.
+    """
+
+    rows: Rows
+    masked: Tensor
+    t: Tensor
+    causal: Tensor | None
+
+    def take(self, index: Tensor) -> "Task":
+        """The task of the rows at ``index``."""
+        causal = None if self.causal is None else self.causal[index]
+        return Task(self.rows.take(index), self.masked[index], self.t[index], causal)
+
+
 class Stepper:
     """Takes the optimiser steps of a run."""
 
     def __init__(self, state: RunState, course: Course, stops: Callable[[], bool]) -> None:
-        """``stops`` is asked between two micro-batches whether the step is to be given up."""
-        config, self.state, self.course, self.stops = state.config, state, course, stops
-        self.masker = Masker(config, state.data.tokenizer, state.model, state.rows.book_ids)
+        """``stops`` is asked between two micro-batches whether the step is to be given up.
+
+        Several processes, which exchange gradients, finish a step that has begun.
+        """
+        self.state, self.course, self.stops, self.settings = state, course, stops, state.config.training
+        self.model, self.device, self.ranks = state.model, state.model.device, state.ranks
+        self.own_rows, self.own_seed = state.ranks.share, state.ranks.own
+        self.masker = Masker(state.config, state.data.tokenizer, state.model, state.rows.book_ids)
+        self.fast_products = autocast(self.device, self.settings.precision)
 
     def step(self, batch: Rows, epoch: int) -> RunningStep:
         """Take one step on ``batch`` in the stage's ``epoch`` (from 0). On CUDA it may still run when this returns.
 
-        Raises Stopped, with part of the gradients left, when ``stops`` says so; WorldError if ``torch.compile`` fails.
+        Raises Stopped, with part of the gradients left, when ``stops`` says so.
         """
-        state, p, settings = self.state, self.state.progress, self.state.config.training
-        began = time.perf_counter()
-        state.model.train()
-        torch.manual_seed(seed_for(settings.seed, *state.ranks.own(DROPOUT, p.step)))
-        place = self.course.place
-        stage_place, book_place = self.course.stage_place(place), self.course.book_place(place)
-        scale = learning_rate_scale(settings, p.step, place, stage_place, p.stage, book_place)
-        curriculum, generator = state.config.curriculum, generator_for(settings.seed, MASKS, p.step)
-        masked, t = self.masker.draw(batch, mask_range(curriculum, p.stage, epoch), generator)
-        if batch.controls is not None:
-            numbers = generator_for(settings.seed, CONTROLS, p.step)
-            batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
-        causal = torch.zeros(len(batch), dtype=torch.bool)
-        if settings.objective == "dual":
-            numbers = generator_for(settings.seed, READING, p.step)
-            causal = draw_causal(len(batch), settings.causal_share, book_place, numbers)
-            masked = torch.where(causal[:, None], batch.scorable, masked)
-        loss = self._add_gradients(batch, masked, t, causal)
-        norm = clip_gradients(list(state.model.parameters()), settings.gradient_clipping)
-        state.optimizers.step(scale)
+        state, p, settings, began = self.state, self.state.progress, self.settings, time.perf_counter()
+        self.model.train()
+        point = self.course.at(epoch)
+        loss = self._add_gradients(self._draw(batch, point))
+        norm = clip_gradients(list(self.model.parameters()), settings.gradient_clipping)
+        state.optimizers.step(point.scale)
         # Early on the average forgets its random start sooner: decay min(d, (1 + n) / (10 + n)).
-        update_average(state.average, state.model, min(settings.ema_decay, (1 + p.step) / (10 + p.step)))
+        update_average(state.average, self.model, min(settings.ema_decay, (1 + p.step) / (10 + p.step)))
         p.step += 1
         p.stage_step += 1
-        stage, tokens = curriculum.stages[p.stage].name, int(batch.scorable.sum())
-        done = StepDone(p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, scale, math.nan, tokens, 0.0)
+        stage, tokens = state.config.curriculum.stages[p.stage].name, int(batch.scorable.sum())
+        done = StepDone(
+            p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, point.scale, math.nan, tokens, 0.0
+        )
         return RunningStep(done, loss, norm, began)
 
-    def _add_gradients(self, batch: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
+    def _draw(self, batch: Rows, point: Point) -> Task:
+        """Make the random draws of the step: masks, controls to drop, causal rows, and the seed of dropout."""
+        settings, step = self.settings, self.state.progress.step
+        torch.manual_seed(seed_for(settings.seed, DROPOUT, step, *self.own_seed))
+        masked, t = self.masker.draw(batch, point.mask_range, generator_for(settings.seed, MASKS, step))
+        if batch.controls is not None:
+            numbers = generator_for(settings.seed, CONTROLS, step)
+            batch = replace(batch, controls=drop_controls(batch.controls, settings.control_dropout, numbers))
+        if settings.objective != "dual":
+            return Task(batch, masked, t, None)
+        numbers = generator_for(settings.seed, READING, step)
+        causal = draw_causal(len(batch), settings.causal_share, point.in_book, numbers)
+        return Task(batch, torch.where(causal[:, None], batch.scorable, masked), t, causal)
+
+    def _add_gradients(self, task: Task) -> Tensor:
         """Add the gradient of the batch's loss to the parameters' and return the loss, a scalar on the device.
 
         Each process takes its share of the rows; their gradients are exchanged once, after the last micro-batch.
         """
-        state, settings = self.state, self.state.config.training
-        weight = _normaliser(settings, batch, masked)
-        mine = torch.arange(len(batch))[state.ranks.share]
+        settings = self.settings
+        of_all = settings.objective == "autoregressive" or settings.loss_weighting == "bound"
+        weight = int((task.rows.scorable if of_all else task.masked).sum())
+        mine = torch.arange(len(task.rows))[self.own_rows]
         parts = mine.split(settings.micro_batch_size or len(mine)) if len(mine) else ()
-        total = torch.zeros((), device=state.model.device)
+        total = torch.zeros((), device=self.device)
         for i, part in enumerate(parts, start=1):
-            with compile_errors():
-                loss = self._loss(batch.take(part), masked[part], t[part], causal[part]) / weight
-                loss.backward()
+            with self.fast_products:
+                loss = self._loss(task.take(part)) / weight
+            loss.backward()
             total += loss.detach()
-            if i < len(parts) and self.stops():
+            if i < len(parts) and self.ranks.count == 1 and self.stops():
                 raise Stopped
-        if state.ranks.count > 1:
-            for parameter in state.model.parameters():
+        if self.ranks.count > 1:
+            for parameter in self.model.parameters():
                 if parameter.grad is None:  # more processes than rows
                     parameter.grad = torch.zeros_like(parameter)
-            state.ranks.total(total, *(p.grad for p in state.model.parameters() if p.grad is not None))
+            self.ranks.total(total, *(p.grad for p in self.model.parameters() if p.grad is not None))
         return total
 
-    def _loss(self, rows: Rows, masked: Tensor, t: Tensor, causal: Tensor) -> Tensor:
-        """Summed training loss of ``rows``, a scalar.
-
-        ``masked`` (B, T) marks the tokens to predict, ``t`` (B,) are their times, ``causal`` (B,) the rows that learn
-        the causal reading.
-        """
-        model, settings, teachers = self.state.model, self.state.config.training, self.state.teachers
-        attention = rows.attention(model.device)
-        with autocast(model.device, settings.precision):
-            if settings.objective == "autoregressive":
-                return next_token_loss(
-                    model, rows.ids, BOS, rows.documents, attention, settings.label_smoothing, teachers
-                )
-            return diffusion_loss(
-                model,
-                rows.ids,
-                masked,
-                t,
-                weighting=settings.loss_weighting,
-                causal=causal if settings.objective == "dual" else None,
-                attention=attention,
-                controls=rows.controls,
-                label_smoothing=settings.label_smoothing,
-                teachers=teachers,
-            )
-
-
-def _normaliser(settings: TrainingConfig, batch: Rows, masked: Tensor) -> int:
-    """What the summed loss of the whole batch is divided by: its scorable tokens, or the hidden ones."""
-    if settings.objective == "autoregressive" or settings.loss_weighting == "bound":
-        return int(batch.scorable.sum())
-    return int(masked.sum())
+    def _loss(self, task: Task) -> Tensor:
+        """Summed training loss of ``task``, a scalar."""
+        rows, settings, teachers = task.rows, self.settings, self.state.teachers
+        if settings.objective == "autoregressive":
+            return next_token_loss(self.model, rows.ids, BOS, rows.documents, settings.label_smoothing, teachers)
+        return diffusion_loss(
+            self.model,
+            rows.ids,
+            task.masked,
+            task.t,
+            weighting=settings.loss_weighting,
+            causal=task.causal,
+            documents=rows.documents,
+            controls=rows.controls,
+            label_smoothing=settings.label_smoothing,
+            teachers=teachers,
+        )

@@ -9,7 +9,7 @@ from ..config import ModelConfig, ProjectConfig, TrainingConfig
 from ..data.artefacts import Processed
 from ..errors import UserError
 from ..files import fingerprint
-from ..model.head import Teachers
+from ..model.loss import Teachers
 
 
 def teacher_shapes(settings: TrainingConfig) -> tuple[ModelConfig, ...]:

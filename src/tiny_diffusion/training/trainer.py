@@ -22,13 +22,13 @@ from ..data.artefacts import Processed
 from ..errors import UserError
 from ..files import write_text
 from ..model.flops import wants_compile
-from ..runtime import find_device
+from ..runtime import ThreadChooser, compile_errors, find_device
 from .averaged_model import Validation, due_to_write, example_losses, sample_settings, write_rows, write_sample
 from .course import ALL_STEPS, SAMPLED, VALIDATED, Course
 from .events import CoolingDown, Event, Finished, Sampled, StageEnded, StepDone, Validated
 from .memory import check_memory
 from .output_folder import Saving
-from .processes import ALONE, CommonClock, Ranks, ThreadChooser
+from .processes import ALONE, CommonClock, Ranks
 from .run_state import RunState
 from .step import RunningStep, Stepper, Stopped
 from .teachers import teacher_shapes
@@ -80,8 +80,7 @@ class Trainer:
         self.compiled = wants_compile(config, self.model.vocab_size, self.total_steps, device)
         if self.compiled:
             self.model.compile_blocks(ranks.rows_at_once(settings), config.model.context + self.model.shift)
-        # Several processes, which exchange gradients, finish a step that has begun.
-        self.stepper = Stepper(state, self.course, lambda: self.stop_requested and ranks.count == 1)
+        self.stepper = Stepper(state, self.course, lambda: self.stop_requested)
         self.validation = Validation(state.config, data, ranks.rows(settings.batch_size))
         self.saving = Saving(self.save_run)
         self.stop_requested, self._last_read = False, 0.0
@@ -93,9 +92,8 @@ class Trainer:
         self.threads = ThreadChooser(torch.get_num_threads()) if chooses else None
 
     def _stops(self) -> bool:
-        """Whether the run ends now because one of the processes was asked to stop; also sets their common clock."""
-        self.clock.read()
-        return self.ranks.any(self.stop_requested)
+        """Whether the run was asked to stop; several processes agree on it, and on the time."""
+        return self.stop_requested if self.ranks.count == 1 else self.clock.read(self.stop_requested)
 
     def _give_up(self) -> None:
         """Raise Stopped before a pass of the averaged model (validation, samples) if a stop was asked for."""
@@ -115,12 +113,14 @@ class Trainer:
         """Train to the end, or until ``stop_requested``; the state is saved before the last event.
 
         A run that is finished already gives only the last event. Raises DivergedError, and saves nothing more, if a
-        loss, a gradient norm, a validation or the norm of the weights is not a finite number.
+        loss, a gradient norm, a validation or the norm of the weights is not a finite number; WorldError if
+        ``torch.compile`` fails.
         """
         p, ended_before = self.progress, self.progress.finished
-        while not p.finished and not self._stops():
-            with suppress(Stopped):
-                yield from self._epoch()
+        with compile_errors():
+            while not p.finished and not self._stops():
+                with suppress(Stopped):
+                    yield from self._epoch()
         if not ended_before:
             self.tell("saving")
             self.save_run()

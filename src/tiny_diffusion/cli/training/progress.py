@@ -48,7 +48,7 @@ def follow(trainer: "Trainer", *, resumed: bool) -> "Finished":
             if isinstance(event, events.StepDone):
                 step = event
             if step is not None and isinstance(event, events.StepDone | events.Validated):
-                left = metrics.seconds_left if deadline is None else max(0.0, deadline.left)
+                left = metrics.seconds_left if deadline is None else max(0.0, deadline.seconds - deadline.used)
                 bits = "-" if metrics.validation is None else f"{metrics.validation:.3f}"
                 state = (
                     f"{step.stage_name} {step.epoch} loss {metrics.loss:.3f} bpb {bits} "

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tiny_diffusion.model.head import HEAD_ROWS, Lesson, head_loss
+from tiny_diffusion.model.loss import HEAD_ROWS, Lesson, head_loss
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 2 * HEAD_ROWS["cpu"] + 3])

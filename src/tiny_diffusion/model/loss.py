@@ -1,6 +1,8 @@
-"""The loss of the output layer, whose logits never exist for all places at once, and the teachers that it learns from.
+"""The training loss of masked diffusion, from ids to gradients, and the teachers that a model learns from.
 
-Shapes: N scored places, n of them at a time, D model width, V text vocabulary.
+Logits exist at scored places only, and never for all of them at once: the head computes its own gradient.
+Sahoo et al. 2024 (MDLM) and Shi et al. 2024 (MD4); the noise over time is the model's ``schedule``.
+Shapes: B rows, T tokens, N scored places, n of them at a time, D model width, V text vocabulary.
 """
 
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .layers import working_type
-from .transformer import Transformer
+from .transformer import MASK_ID, Transformer
 
 # Rows whose logits exist at the same time: few enough for a CPU's cache, many enough to keep CUDA busy.
 HEAD_ROWS = {"cpu": 256, "cuda": 4096}
@@ -148,3 +150,101 @@ def head_loss(
     rows never exist at once: each piece of HEAD_ROWS stays in the cache.
     """
     return _HeadLoss.apply(hidden, table, targets, weights, smoothing, reserved, lesson)
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor`` on ``device``; from the CPU to CUDA by pinned memory, so that the host need not wait."""
+    if tensor.device.type == "cpu" and device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def same_document(documents: Tensor | None, device: torch.device) -> Tensor | None:
+    """Which tokens may attend to which (B, 1, T, T), on ``device``: those of the same document in ``documents`` (B, T).
+
+    None if every row is one document, number 1.
+    """
+    if documents is None or bool((documents == 1).all()):
+        return None
+    documents = send(documents, device)
+    return documents[:, None, :, None] == documents[:, None, None, :]
+
+
+def hidden_at(
+    model: Transformer,
+    ids: Tensor,
+    masked: Tensor,
+    scored: Tensor,
+    attention: Tensor | None = None,
+    controls: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Hidden states (N, D) that predict the ``scored`` tokens (B, T), and these targets (N,); ``masked`` are hidden.
+
+    The states of a dual model stand one place before their tokens. If ``ids`` and ``masked`` are on the CPU and the
+    model is on a GPU, the CPU finds the positions: on the GPU that would stop the host until all queued work is done.
+    """
+    device = model.device
+    index = scored.flatten().nonzero().squeeze(1)
+    targets = ids.flatten().index_select(0, index)
+    noisy = send(ids.masked_fill(masked, MASK_ID), device)
+    hidden = model.hidden(noisy, attention, controls=None if controls is None else send(controls, device))
+    return hidden.flatten(0, 1).index_select(0, send(index - model.shift, device)), send(targets, device)
+
+
+def diffusion_loss(
+    model: Transformer,
+    ids: Tensor,
+    masked: Tensor,
+    t: Tensor,
+    *,
+    weighting: str,
+    causal: Tensor | None = None,
+    documents: Tensor | None = None,
+    controls: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    teachers: Teachers | None = None,
+) -> Tensor:
+    """Summed training loss of the masked tokens of ``ids`` (B, T), a scalar.
+
+    With ``weighting="mean"`` it is plain cross-entropy, to be divided by the number of masked tokens. With ``"bound"``
+    each token has the weight of the model's schedule at the time ``t`` (B,) of its row; divided by the number of
+    scorable tokens, the expectation is the likelihood bound in nats per token. The sum is not divided here, so that
+    micro-batches add up exactly.
+
+    ``causal`` (B,), for a dual model: rows that learn the causal reading instead. They attend to the left only, and
+    are scored at all their ``masked`` tokens, none of which is hidden. One pass serves all rows. GPT-BERT (Charpentier
+    and Samuel 2024) trains both readings of one network; here the masked one is a diffusion model. ``ids`` of a dual
+    model have BOS before each document, and END is predicted like a text token.
+
+    ``documents`` (B, T) numbers the documents of each row, whose tokens see only each other; None means one per row.
+    ``controls``: see ``Transformer.hidden``. ``teachers`` read the same rows, and their mean law is a part of each
+    target, see ``head_loss``. Raises ValueError for any other weighting.
+    """
+    if weighting not in ("mean", "bound"):
+        raise ValueError(f"weighting={weighting!r} is neither 'mean' nor 'bound'")
+    hidden_tokens, attention = masked, same_document(documents, model.device)
+    if causal is not None:
+        hidden_tokens = masked & ~causal[:, None]
+        left = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
+        seen = send(left | ~causal[:, None, None, None], model.device)  # (B, 1, T, T)
+        attention = seen if attention is None else seen & attention
+
+    def states(network: Transformer) -> tuple[Tensor, Tensor]:
+        return hidden_at(network, ids, hidden_tokens, masked, attention, controls)
+
+    lesson = None if teachers is None else teachers.lesson(lambda teacher: states(teacher)[0])
+    states_at, targets = states(model)
+    weights = None
+    if weighting == "bound":
+        of_row = model.schedule.weight(t)
+        of_row = of_row if causal is None else of_row.masked_fill(causal, 1.0)
+        weights = send(of_row[masked.nonzero()[:, 0]], states_at.device)
+    return head_loss(
+        states_at,
+        model.output,
+        targets - model.lowest,
+        weights=weights,
+        smoothing=label_smoothing,
+        reserved=model.lowest,
+        lesson=lesson,
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tiny_diffusion.training.processes import HOLD, WINDOW, ThreadChooser
+from tiny_diffusion.runtime import HOLD, WINDOW, ThreadChooser
 
 
 def choices(chooser: ThreadChooser, steps: int, seconds: Callable[[int], float]) -> list[int]:
