@@ -27,7 +27,7 @@ VERSION = 1
 # What torch raises for a damaged file besides UnpicklingError.
 _DAMAGE = (
     RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError,
-    struct.error,
+    struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 NO_SHAPE = ("vocab_level", "context", "dropout", "init_std")  # settings of the model that weights do not depend on
 
@@ -168,8 +168,7 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> Checkpoint:
 
 def from_parts(data: dict[str, Any], path: Path) -> Checkpoint:
     """The checkpoint whose parts were read from ``path``. Raises UserError if they are damaged or do not agree."""
-    kinds = {"config": dict, "tokenizer": str, "weights": dict, "meta": dict}
-    for name, kind in kinds.items():
+    for name, kind in {"config": dict, "tokenizer": str, "weights": dict, "meta": dict}.items():
         if not isinstance(data.get(name), kind):
             raise UserError(f"{path} is damaged: its part {name!r} is missing or not of its kind")
     config = ProjectConfig.from_saved(data["config"], path, data.get("program"))
@@ -185,19 +184,6 @@ def _size(weights: dict[str, Any]) -> int:
         if not (isinstance(weight, Tensor) and weight.layout == torch.strided and weight.is_contiguous()):
             return -1
     return sum(weight.numel() for weight in weights.values())
-
-
-def best_models(path: Path) -> list[Path]:
-    """The checkpoints that ``path`` names: itself, or those of the run (or student) and of the members in that folder.
-
-    Raises UserError for a folder without any.
-    """
-    if not path.is_dir():
-        return [path]
-    own, members = path / "best_model.pt", sorted(path.glob("member-*/best_model.pt"))
-    if not own.is_file() and not members:
-        raise UserError(f"{path} holds no trained model: neither best_model.pt nor member-*/best_model.pt")
-    return [own, *members] if own.is_file() else members
 
 
 class _Stream:
@@ -249,12 +235,10 @@ def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
         raise UserError(f"{path} holds more than plain data (or is no checkpoint): refused, nothing was run") from error
     except PermissionError as error:
         raise UserError(f"cannot read {path}: permission denied") from error
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path} is damaged, cut short or no checkpoint: refused, nothing was run") from error
     except UserError:
         raise  # it is a ValueError
     except _DAMAGE as error:
-        raise UserError(f"{path} is damaged or cut short: it cannot be read as a checkpoint") from error
+        raise UserError(f"{path} is damaged, cut short or no checkpoint: refused, nothing was run") from error
     if not isinstance(data, dict):
         raise UserError(f"{path} is not a checkpoint of tiny_diffusion")
     return data

@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import make_book
 from tests.training.test_trainer import losses, same_weights
-from tiny_diffusion.checkpoint import best_models, load_checkpoint
+from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.config.curriculum_config import ShelfStage
 from tiny_diffusion.data.artefacts import Processed
@@ -19,6 +19,7 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.training.course import mask_range
 from tiny_diffusion.training.epochs import StageRows, with_shelf
 from tiny_diffusion.training.events import StepDone
+from tiny_diffusion.training.output_folder import best_models
 from tiny_diffusion.training.trainer import Trainer
 
 OTHER = "Zyx quoth."

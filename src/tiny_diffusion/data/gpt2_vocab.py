@@ -178,8 +178,7 @@ def _recover_merges(ranks: Mapping[bytes, int], path: Path) -> list[ByteMerge]:
 def index_merges(merges: Sequence[ByteMerge], where: str) -> list[IdMerge]:
     """Return merges as pairs of text ids: 0..255 are the bytes, then each new token in the order of its first merge.
 
-    Raises UserError if a part is used before it is made, or if a pair appears twice; messages call the source
-    ``where``.
+    Raises UserError, which calls the source ``where``, if a part is used before it is made.
     """
     ids = {bytes([byte]): byte for byte in range(256)}
     indexed: list[IdMerge] = []
@@ -189,8 +188,6 @@ def index_merges(merges: Sequence[ByteMerge], where: str) -> list[IdMerge]:
                 raise UserError(f"{where}: merge uses {to_byte_level(part)!r} before any merge makes it")
         indexed.append((ids[left], ids[right]))
         ids.setdefault(left + right, len(ids))
-    if len(set(indexed)) != len(indexed):
-        raise UserError(f"{where}: a merge appears twice")
     return indexed
 
 

@@ -52,10 +52,10 @@ class BookTokenizer:
     def __init__(self, merges: Sequence[IdMerge], kind: str) -> None:
         """``merges``: pairs of text ids (before the offset) in rank order; ``kind``: "bpe" or "gpt2".
 
-        Raises ValueError for an unknown kind, a pair that uses an id before it is made, or a pair given twice.
+        Raises UserError for an unknown kind, a pair that uses an id before it is made, or a pair given twice.
         """
         if kind not in _KINDS:
-            raise ValueError(f"tokenizer kind {kind!r} is not one of {', '.join(_KINDS)}")
+            raise UserError(f"tokenizer kind {kind!r} is not one of {', '.join(_KINDS)}")
         self.kind = kind
         self._merges = tuple(merges)
         self._tokens = [bytes([byte]) for byte in range(_NUM_BYTES)]
@@ -63,16 +63,16 @@ class BookTokenizer:
         known = {token: index for index, token in enumerate(self._tokens)}
         for left, right in self._merges:
             if not (0 <= left < len(self._tokens) and 0 <= right < len(self._tokens)):
-                raise ValueError(f"merge ({left}, {right}) uses an id that no earlier merge makes")
+                raise UserError(f"the tokenizer's merge ({left}, {right}) uses an id that no earlier merge makes")
             token = self._tokens[left] + self._tokens[right]
             if len(token) > _LONGEST:  # each merge can double it
-                raise ValueError(f"merge ({left}, {right}) makes a token of more than {_LONGEST} bytes")
+                raise UserError(f"the tokenizer's merge ({left}, {right}) makes a token of more than {_LONGEST} bytes")
             if token not in known:  # if two merges spell the same token, it keeps the id of the first
                 known[token] = len(self._tokens)
                 self._tokens.append(token)
             self._sizes_after.append(len(self._tokens))
         if len(set(self._merges)) != len(self._merges):
-            raise ValueError("a merge appears twice in the tokenizer")
+            raise UserError("a merge appears twice in the tokenizer")
         self._encoders: dict[int, Tokenizer] = {}
 
     @classmethod
@@ -169,12 +169,7 @@ class BookTokenizer:
 
     def to_json(self) -> str:
         """The whole tokenizer as one line of JSON; equal tokenizers give equal strings."""
-        content = {
-            "format": _FORMAT,
-            "kind": self.kind,
-            "num_reserved": NUM_RESERVED,
-            "merges": [list(pair) for pair in self._merges],
-        }
+        content = {"format": _FORMAT, "kind": self.kind, "num_reserved": NUM_RESERVED, "merges": self._merges}
         return json.dumps(content, separators=(",", ":"))
 
     @classmethod
@@ -191,10 +186,7 @@ class BookTokenizer:
         pairs = content.get("merges")
         if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
             raise UserError("the tokenizer's merges are not a list of pairs of ids")
-        try:
-            return cls([(left, right) for left, right in pairs], str(content.get("kind")))
-        except ValueError as error:
-            raise UserError(f"the tokenizer's JSON is broken: {error}") from error
+        return cls([(left, right) for left, right in pairs], str(content.get("kind")))
 
     def encoder(self, level: int) -> Tokenizer:
         """The encoder of a level, as an object of the tokenizers library; it must not be changed.

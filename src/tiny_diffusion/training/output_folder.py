@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import files
+from ..errors import UserError
 from ..files import make_folder
 
 PARTS = ("checkpoints", "logs", "tensorboard", "wandb", "samples")
@@ -49,6 +50,19 @@ def move_aside(output: Path, *members: str) -> Path | None:
     for path in present:
         shutil.move(path, target / path.name)
     return target
+
+
+def best_models(path: Path) -> list[Path]:
+    """The checkpoints that ``path`` names: itself, or those of the run (or student) and of the members in that folder.
+
+    Raises UserError for a folder without any.
+    """
+    if not path.is_dir():
+        return [path]
+    own, members = path / "best_model.pt", sorted(path.glob("member-*/best_model.pt"))
+    if not own.is_file() and not members:
+        raise UserError(f"{path} holds no trained model: neither best_model.pt nor member-*/best_model.pt")
+    return [own, *members] if own.is_file() else members
 
 
 class Saving:

@@ -158,12 +158,11 @@ class RunState:
         path = self.run_path
         if not path.exists():
             raise UserError(f"nothing to resume: there is no {path}; train without --resume first")
-        saved = load_plain(path)
-        if not _readable(saved):
+        if (read := _read(path)) is None:
             raise UserError(f"{path} is not the state of a run that this program can resume")
+        saved, before = read
         if saved["data"] != self.data.identity:
             raise UserError(f"{path} was trained on other data than {self.data.source}; start a new run")
-        before = ProjectConfig.from_saved(saved["config"], path, saved.get("program"))
         self.progress = Progress(**{**saved["progress"], "line": Line(**saved["progress"]["line"])})
         if _length_changed(self, before):
             _lengthen(self, before)
@@ -191,15 +190,18 @@ def _origin(state: RunState, start: Checkpoint | None) -> dict[str, Any]:
 
 def unfinished(path: Path, config: ProjectConfig, data: Processed) -> bool:
     """Whether ``path`` holds a run of ``config`` on ``data`` that was stopped before its end."""
-    if not path.exists() or not _readable(saved := load_plain(path)):
+    if (read := _read(path)) is None:
         return False
-    before = ProjectConfig.from_saved(saved["config"], path, saved.get("program"))
+    saved, before = read
     same = saved["data"] == data.identity and config.differences(before).keys() <= MAY_CHANGE
     return same and not saved["progress"]["finished"]
 
 
-def _readable(saved: dict[str, Any]) -> bool:
-    return saved.get("format") == "tiny_diffusion run" and saved.get("version") == RUN_VERSION
+def _read(path: Path) -> tuple[dict[str, Any], ProjectConfig] | None:
+    """What ``save`` wrote to ``path``, and its settings; None if there is no file, or another one or version."""
+    saved = load_plain(path) if path.exists() else {}
+    known = saved.get("format") == "tiny_diffusion run" and saved.get("version") == RUN_VERSION
+    return (saved, ProjectConfig.from_saved(saved["config"], path, saved.get("program"))) if known else None
 
 
 def _length_changed(state: RunState, before: ProjectConfig) -> bool:
@@ -220,10 +222,8 @@ def _length_changed(state: RunState, before: ProjectConfig) -> bool:
     allowed |= {key for key, pair in changed.items() if key.startswith("training.teachers[") and None not in pair}
     refused = [f"{key} is {now} and was {then}" for key, (now, then) in changed.items() if key not in allowed]
     if refused:
-        more = f" and {len(refused) - 5} more" if len(refused) > 5 else ""
-        raise UserError(
-            f"{state.run_path} began with other settings: {', '.join(refused[:5])}{more}; resume with the same ones"
-        )
+        shown = ", ".join(refused[:5]) + (f" and {len(refused) - 5} more" if len(refused) > 5 else "")
+        raise UserError(f"{state.run_path} began with other settings: {shown}; resume with the same ones")
     return not changed.keys().isdisjoint(length)
 
 
@@ -243,9 +243,8 @@ def _lengthen(state: RunState, before: ProjectConfig) -> None:
     if 0 < most < p.step:
         raise UserError(f"training.max_steps={most}, but {p.step} are done: give more, or 0 for all epochs")
     p.line, p.cooling, p.seconds = Line(total), False, None
-    final = p.stage == len(config.curriculum.stages) - 1
     longer = total > sum(stage_steps(with_shelf(before, state.data), state.rows.rows_per_epoch))
-    if p.finished and longer and not (all_done and final):
+    if p.finished and longer and not (all_done and p.stage == len(config.curriculum.stages) - 1):
         p.finished, p.since_best = False, 0
         if all_done:  # max_steps had ended the run together with the stage
             p.stage, p.stage_step = p.stage + 1, 0

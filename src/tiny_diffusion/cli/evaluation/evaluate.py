@@ -109,9 +109,10 @@ def command(
     first one's settings; their mean and spread go to evaluation_seeds.json and report_seeds.html beside the first.
     The folder of train --seeds is its student or first model, with the others as --member.
     """
-    from ...checkpoint import best_models, load_checkpoint
+    from ...checkpoint import load_checkpoint
     from ...evaluation.curves import read_curves
     from ...evaluation.report.several import combine
+    from ...training.output_folder import best_models
     from .report_tables import show, show_seeds
 
     resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read

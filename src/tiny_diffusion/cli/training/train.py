@@ -19,7 +19,7 @@ from ...config import (
 )
 from ...errors import UserError
 from ...files import check_folder
-from ...training.output_folder import CONFIG_FILE
+from ...training.output_folder import CONFIG_FILE, best_models
 from ..console import say
 from ..durations import duration, read_duration
 from ..help import examples
@@ -33,8 +33,6 @@ from .members import member_folder, run_members
 
 def _note_teachers(ctx: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
     if paths:
-        from ...checkpoint import best_models
-
         found = [str(model) for path in paths for model in best_models(Path(path))]
         changes(ctx).append(f"training.teachers={json.dumps(found)}")
 
