@@ -147,6 +147,119 @@ def test_verse_keeps_its_lines() -> None:
     assert clean(f"{PROSE}\n\n  {verse}\n\n{SECOND}")[1] == "Like one who rows,\nAnd rows alone"
 
 
+@pytest.mark.parametrize(
+    "verse",
+    [
+        "    The harbour lamp has burned a weary night,\n        and every gull has slept upon the stone;\n"
+        "    the keeper climbs the tower to his light\n        and counts the quiet boats he calls his own.",
+        "    \N{LEFT DOUBLE QUOTATION MARK}O keeper, keeper, ring the bell,\n      and ring it loud and long,\n"
+        "    for there is none to ring it well\n      since you forgot the song.",
+        "the boats\n    lie\n        still",
+        "a bell\nrings\nonce",
+    ],
+)
+def test_verse_may_begin_its_lines_in_small_letters(verse: str) -> None:
+    lines = "\n".join(line.strip() for line in verse.split("\n"))
+    assert clean(f"{PROSE}\n\n{verse}\n\n{SECOND}")[1] == lines
+
+
+@pytest.mark.parametrize("indent", ["", "          "])
+def test_prose_in_a_narrow_column_is_joined(indent: str) -> None:
+    column = [
+        *("The keeper of the light is not the", "owner of the sea, and he who thinks"),
+        *("so will be drowned before he has", "counted them."),
+    ]
+    prose = "\n\n".join([PROSE] * 6)
+    found = clean(f"{prose}\n\n" + "\n".join(indent + line for line in column) + f"\n\n{SECOND}")
+    assert found[6] == " ".join(column)
+
+
+def test_the_rest_of_a_long_verse_joins_it() -> None:
+    verse = (
+        "I sing the keeper and the light of the tower, and the stones of it, and\n    the gulls upon the stones,\n"
+        "O the bell!\nAnd whoever hears the bell, I hear it with him, and whoever does not, I\n    hear it for him too."
+    )
+    first, *_, last = clean(f"{PROSE}\n\n{verse}\n\n{SECOND}")[1].split("\n")
+    assert first.endswith("and the gulls upon the stones,") and last.endswith("I hear it for him too.")
+
+
+def with_text(headings: list[str]) -> str:
+    return "\n\n".join(f"{heading}\n\n{PROSE}" for heading in headings)
+
+
+@pytest.mark.parametrize(
+    "headings",
+    [
+        ["I. WHO GOES THERE?", "II. THE LAW; ITS LIMITS", 'III. "STOP!"', "IV. Four of Them"],
+        ["1. Who goes there?", "2. The law; its limits", "3. Stop!"],
+        ["§ 1. What is a bell?", "§ 2. How it rings; and why.", "§ 3. Who was there?"],
+        ["1 Introduction", "1.1 What is a bell?", "1.2 How it rings; and why", "2 Methods", "2.1 Who was there?"],
+        ["一", "二", "三"],
+        ["（一）", "（二）"],
+    ],
+)
+def test_headings_whose_numbers_count_on_go(headings: list[str]) -> None:
+    assert set(clean(with_text(headings))) == {FLAT}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["1. A lamp.", "2. A long rope.", "3. Bread for two days."],  # a list: nothing between
+        ["I. was here, said the note."],
+        ["7. Seven of them", "9. Nine of them", "12. Twelve of them"],  # that count nothing
+    ],
+)
+def test_other_numbered_lines_stay(lines: list[str]) -> None:
+    assert clean("\n\n".join([PROSE, *lines, SECOND]))[1:-1] == lines
+
+
+def test_numbered_paragraphs_stay() -> None:
+    numbered = [f"{i}. {FLAT}" for i in range(1, 6)]
+    assert clean("\n\n".join(numbered)) == numbered
+
+
+def test_lines_of_a_contents_list_are_headings_where_they_recur() -> None:
+    titles = ["Who Goes There?", "The law, and its limits", "Stop!"]
+    contents = "CONTENTS\n\n" + "\n".join(titles)
+    assert set(clean(f"{contents}\n\n\n{with_text(titles)}\n\n{SECOND}")) == {FLAT, " ".join(SECOND.split())}
+
+
+def test_a_chapter_with_a_title_keeps_its_first_short_line() -> None:
+    chapters = [f"CHAPTER {n}: The Harbour\n\nIt rang.\n\n{PROSE}" for n in ("I", "II", "III", "IV")]
+    assert clean("\n\n\n".join(chapters)).count("It rang.") == 4
+
+
+@pytest.mark.parametrize(
+    ("marks", "notes"),
+    [
+        ("¹|²", "¹ On a Sunday.\n\n² Twice."),
+        ("{1}|{2}", "{1} On a Sunday.\n\n{2} Twice."),
+        ("[1]|[2]", "NOTES\n\n1. On a Sunday.\n\n2. Twice.\n\nAnd not again."),
+        ("[*]|[†]", "[* On a Sunday,\nin spring.]\n\n[† Twice.]"),
+        ("[Note 1]|[Note 2]", "[Note 1] On a Sunday.\n\n[Note 2] Twice."),
+    ],
+)
+def test_notes_of_several_kinds_go_with_their_marks(marks: str, notes: str) -> None:
+    first, second = marks.split("|")
+    text = (
+        f"{PROSE}\n\nThe boats lay still that morning,{first} and a bell rang.{second} He slept.\n\n{SECOND}\n\n{notes}"
+    )
+    wanted = "The boats lay still that morning, and a bell rang. He slept."
+    assert clean(text) == [FLAT, wanted, " ".join(SECOND.split())]
+
+
+def test_stars_between_paragraphs_are_no_note() -> None:
+    assert "Well,* said he." in clean(f"{PROSE}\n\n* * *\n\nWell,* said he.\n\n{SECOND}")
+
+
+def test_a_paragraph_goes_on_behind_a_page_mark() -> None:
+    for mark in ("[Pg 37]", "Page 39 of 200", "- 40 -"):
+        assert clean(f"{PROSE[:-1]} and then he\n\n{mark}\n\nspoke to the boy.")[0].endswith(
+            "and then he spoke to the boy."
+        )
+
+
 def test_empty_text() -> None:
     assert clean("") == [] and clean(" \n\n* * *\n") == []
 

@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 from ...language.tables import heading_pattern
 from ..document import Block
-from .headings import QUOTES, ROMAN, is_numbered_heading, is_titled
+from .headings import QUOTES, is_numbered_heading, is_titled
+from .numbered import ROMAN
 
 _LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
 _CONTENTS = re.compile(heading_pattern("contents"), re.IGNORECASE)
@@ -33,7 +35,10 @@ def mark_contents(blocks: list[Block]) -> None:
 
 
 def _mark_recurring(blocks: list[Block]) -> None:
-    """Mark three or more lines in a row, at the beginning of the book, that all recur later in the same order."""
+    """Mark three or more lines in a row, at the beginning of the book, that all recur later in the same order.
+
+    Where they recur they are headings.
+    """
     places: dict[str, int] = {}  # of the last block that is such a line
     counts: Counter[str] = Counter()  # a name or a cry in a play recurs more often than a title
     for i, block in enumerate(blocks):
@@ -41,24 +46,26 @@ def _mark_recurring(blocks: list[Block]) -> None:
             places[_key(block.flat)] = i
             counts[_key(block.flat)] += 1
     run: list[int] = []
-    last = 0
+    headings: list[int] = []
     for i, block in enumerate(blocks[: int(_TABLE_PLACE * len(blocks)) + 1]):
         keys = [_key(line) for line in block.lines]
         found = [places.get(key, -1) if counts[key] <= _TITLE_TIMES else -1 for key in keys]
-        rising = all(a < b for a, b in zip([last, *found], found, strict=False)) and found[0] > i
+        rising = all(a < b for a, b in pairwise([*headings[-1:], *found])) and found[0] > i
         if rising and not block.kind and block.flat[:1] not in QUOTES:
             run.append(i)
-            last = found[-1]
+            headings += found
             continue
-        _mark_run(blocks, run)
-        run, last = [], 0
-    _mark_run(blocks, run)
+        _mark_run(blocks, run, headings)
+        run, headings = [], []
+    _mark_run(blocks, run, headings)
 
 
-def _mark_run(blocks: list[Block], run: list[int]) -> None:
+def _mark_run(blocks: list[Block], run: list[int], headings: list[int]) -> None:
     if sum(len(blocks[i].lines) for i in run) >= _LISTED:
         for i in run:
             blocks[i].kind = "contents"
+        for i in headings:
+            blocks[i].kind = blocks[i].kind or "headings"
 
 
 def _contents_span(blocks: list[Block], at: int) -> int:

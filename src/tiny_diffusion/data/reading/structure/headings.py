@@ -6,8 +6,8 @@ from collections import Counter
 from ...language.tables import heading_pattern
 from ...language.words import HYPHENATED_WORD
 from ..document import Block
+from .numbered import ROMAN, mark_numbered
 
-ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
 _KEYWORDS, _ORDINALS = heading_pattern("keywords"), heading_pattern("ordinals")
 _HEADING = re.compile(
@@ -18,7 +18,9 @@ _HEADING = re.compile(
 _HAN_HEADING = re.compile(
     r"(?:第[0-9０-９一二三四五六七八九十百千零〇两兩]{1,7}[章回节節卷部篇話话幕]|제 ?\d{1,3} ?[장부편])"
 )
+_HAN_NUMBER = re.compile(r"[（(〔]?[一二三四五六七八九十百零〇]{1,5}[）)〕]?[、.．]?")
 _NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
+_AFTER_NUMBER = ".:—–-)] "
 _TERMINAL = ".!?…。！？»”\"’'"
 QUOTES = "\"“‘'«—„–"
 _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
@@ -40,13 +42,15 @@ def is_numbered_heading(line: str) -> bool:
         tail = line[match.end() :]
         spaced = not tail or tail[0] in " 　:：、.．-—"
         return len(line) <= 40 and spaced and not any(c in "。！？" for c in line)
+    if _HAN_NUMBER.fullmatch(line):
+        return True
     if line[0].islower():
         return False
     match = _HEADING.fullmatch(line)
     if match is None:
         return re.fullmatch(ROMAN + r"\.?", line) is not None
     tail = re.sub(r"\[\w{1,3}\]", "", match["tail"]).strip()
-    if not tail.strip(".:—–-)] "):
+    if not tail.strip(_AFTER_NUMBER):
         return True
     if tail[0] in ".:—–-" and not re.search(r"[.!?] +\S", tail[1:].strip()):
         # A sentence that ends in a full stop is a title only if it is as short as one: "CHAPTER 2. Who Rang?"
@@ -54,6 +58,13 @@ def is_numbered_heading(line: str) -> bool:
             tail[-1] not in ',;"”’»' and (tail[-1] not in ".!?" or len(tail.split()) <= _TITLE_WORDS) or tail.isupper()
         )
     return tail.isupper()
+
+
+def _lacks_title(heading: str) -> bool:
+    """True for "CHAPTER I." and "4", whose title may be the next line; false for "CHAPTER I. The Harbour"."""
+    match = _HEADING.fullmatch(heading) or _HAN_HEADING.match(heading)
+    tail = heading[match.end() :] + (match.groupdict().get("tail") or "") if match else ""
+    return not tail.strip(_AFTER_NUMBER)
 
 
 def is_named_heading(text: str) -> bool:
@@ -81,6 +92,7 @@ def is_title_line(block: Block) -> bool:
 def mark_headings(blocks: list[Block]) -> None:
     """Set ``kind`` on each block that is a heading or belongs to the title page."""
     _mark_scenes(blocks)
+    mark_numbered(blocks)
     capitals = [is_capitals(block.flat) for block in blocks]
     # In a book printed in capitals throughout, capitals do not tell headings apart.
     shouted = sum(len(block.flat) for block, capital in zip(blocks, capitals, strict=True) if capital)
@@ -125,11 +137,7 @@ def _mark_scenes(blocks: list[Block]) -> None:
 def _mark_titles(blocks: list[Block]) -> None:
     """Mark the titles of chapters in the paragraph after "CHAPTER I", and titles far above their poem or tale."""
     after = [
-        (
-            blocks[i],
-            is_title_line(blocks[i]) and is_titled(blocks[i].flat),
-            len(blocks[i].lines) == 1 and len(blocks[i].flat) <= 80,
-        )
+        (blocks[i], blocks[i - 1].flat)
         for i in range(1, len(blocks))
         if not blocks[i].kind
         and blocks[i].flat[:1] not in QUOTES
@@ -137,10 +145,11 @@ def _mark_titles(blocks: list[Block]) -> None:
         and is_numbered_heading(blocks[i - 1].flat)
     ]
     # Where nearly every chapter's number is followed by one short line, that line is its title, however it ends.
-    series = len(after) >= _SERIES and sum(short for _, _, short in after) >= 0.8 * len(after)
-    for block, titled, short in after:
-        if titled or (series and short):
-            block.kind = "headings"
+    bare = [block for block, number in after if _lacks_title(number)]
+    short = [block for block in bare if len(block.lines) == 1 and len(block.flat) <= 80]
+    titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
+    for block in [*titles, *(short if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
+        block.kind = "headings"
     apart = [b for b in blocks if not b.kind and b.blanks >= _FAR and b.after and _may_be_title(b)]
     words = Counter(word.casefold() for b in apart for word in {b.flat.split()[0], b.flat.split()[-1]})
     sure = sum(is_titled(b.flat) or words[b.flat.split()[-1].casefold()] >= _SEVERAL for b in apart)

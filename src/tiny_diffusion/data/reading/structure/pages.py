@@ -14,7 +14,10 @@ _ILLUSTRATION = re.compile(r"\[\s*Illustrations?\b[^\[\]]{0,2000}(?:\[[^\[\]]{0,
 _HEAD = re.compile(
     r"^[ \t]*(?:(\d{1,4})[ \t]{3,}(\S[^\n]{0,70})|(\S[^\n]{0,70}?)[ \t]{3,}(\d{1,4}))[ \t]*$", re.MULTILINE
 )
-_LONE_NUMBER = re.compile(r"[-–—.\[(\s]*(?:\d{1,4}|[ivxl]{2,7})[-–—.\])\s]*")
+_LONE_NUMBER = re.compile(
+    r"[-–—.\[(\s]*(?:(?i:page|seite|p\.) )?(?:\d{1,4}|[ivxl]{2,7})(?: ?(?:of|von|de|/) ?\d{1,4})?[-–—.\])\s]*"
+)
+_LONE_MARK = re.compile(rf"^[ \t]*{_PAGE_MARK.pattern}[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _YEAR = re.compile(r"1[0-9]{3}\.|20[0-9]{2}\.")  # a page number has no full stop
 _ONLY_NUMBER = re.compile(r"\s*\d{1,8}\.?\s*")
 _LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$", re.MULTILINE)
@@ -23,7 +26,9 @@ _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 
 def drop_page_marks(text: str, removed: Removed) -> str:
     """``text`` without ``[Pg 12]``, pictures, and with only the number of each running head, on a line of its own."""
-    text = removed.cut("pages", _PAGE_MARK, removed.cut("pictures", _ILLUSTRATION, text))
+    text = removed.cut("pictures", _ILLUSTRATION, text)
+    text = _LONE_MARK.sub("\n\n1\n\n", text)  # a page number, about which a paragraph goes on
+    text = removed.cut("pages", _PAGE_MARK, text)
     numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
     if len(numbers) >= _MANY and _rising(numbers):
         text = removed.cut("pages", _BRACED_NUMBER, text)

@@ -19,6 +19,8 @@ _STOPPED = 0.9  # share of lines that end in a sign of punctuation in Chinese an
 _HAN_LINE = 16  # signs in the longest line of verse without punctuation
 _CAPITALS = 0.9  # share of lines that begin with a capital in verse whose lines are long
 _TURNED = 3  # columns by which the rest of a long line of verse is set in
+_FULL, _LONG, _REST = 0.7, 0.5, 0.7  # shares of the page: a line so long may have any rest, or one of this share of it
+_TINY = 24  # characters in the longest line, up to which a block is no prose in a narrow column
 _HAN_NAME = 5  # signs in the longest name of a speaker in Chinese or Japanese
 _SPEAKERS = 3  # speeches under a name from which a book is taken for a play
 _COLUMNS = 72  # the usual width of plain text, where a speech alone must tell whether it is verse
@@ -60,7 +62,9 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
     capitals = sum(_opens_with_capital(line) for line in own) / len(own)
     if verse_book and (capitals >= _CAPITALS or share >= _LITTLE or max(map(len, own)) <= _NARROW):
         return True
-    if capitals < _CAPITALS and not any(_early_ends(lines, max(len(line.strip()) for line in lines))):
+    longest = max(len(line.strip()) for line in lines)
+    ragged = len({_indent(line) for line in lines[1:]}) > 1 or longest <= _TINY
+    if capitals < _CAPITALS and not ragged and not any(_early_ends(lines, longest)):
         return False  # prose that is wrapped more narrowly than the rest
     return share >= _MOST or (share >= _SOME and capitals >= _CAPITALS)
 
@@ -95,6 +99,10 @@ def _early_ends(lines: Sequence[str], width: float) -> list[bool]:
     ]
 
 
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
 def _first_word(line: str) -> str:
     return line[:2] if is_han(line[0]) else line.split(None, 1)[0]
 
@@ -112,9 +120,10 @@ def _unturned(lines: Sequence[str], width: int, verse_book: bool = False) -> lis
     out: list[str] = []
     indent, reaches = 0, False
     for line, early in zip(lines, [*_early_ends(lines, width), True], strict=True):
-        own = len(line) - len(line.lstrip())
-        text = line.strip()
-        turned = own >= indent + _TURNED and len(out[-1].strip()) > len(text) if out else False
+        own, text = _indent(line), line.strip()
+        before = len(out[-1].strip()) if out else 0
+        turned = own >= indent + _TURNED and before > len(text)
+        turned = turned and (before >= _FULL * width or (before >= _LONG * width and len(text) <= _REST * before))
         if out and text[:1].islower() and (turned or (reaches and not verse_book)):
             out[-1] = f"{out[-1].rstrip()} {text}"
         else:
