@@ -1,12 +1,13 @@
-"""The loss of the head, with and without teachers, against cross-entropy and plain sums."""
+"""The loss of the head, with and without teachers, against cross-entropy and plain sums; who sees whom."""
 
+import itertools
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tiny_diffusion.model.loss import HEAD_ROWS, Lesson, head_loss
+from tiny_diffusion.model.loss import HEAD_ROWS, Lesson, head_loss, same_document
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 2 * HEAD_ROWS["cpu"] + 3])
@@ -85,3 +86,12 @@ def test_laws_of_many_places_are_those_of_each_piece() -> None:
     mixed = 0.5 * F.one_hot(targets, 11) + 0.5 * law
     expected = F.cross_entropy(hidden @ table.T, mixed, reduction="sum")
     torch.testing.assert_close(head_loss(hidden, table, targets, lesson=lesson), expected)
+
+
+def test_attention_stays_within_a_document() -> None:
+    documents, cpu = torch.tensor([[1, 1, 2, 2, 0], [1, 1, 1, 1, 1]]), torch.device("cpu")
+    allowed = same_document(documents, cpu)
+    assert allowed is not None and allowed.shape == (2, 1, 5, 5)
+    for row, i, j in itertools.product(range(2), range(5), range(5)):
+        assert bool(allowed[row, 0, i, j]) == (int(documents[row, i]) == int(documents[row, j]))
+    assert same_document(documents[1:], cpu) is None and same_document(None, cpu) is None

@@ -6,9 +6,10 @@ from typing import get_args
 
 import pytest
 import torch
+from torch import Tensor
 
 from tiny_diffusion.config import TrainingConfig
-from tiny_diffusion.model.schedule import SCHEDULES, MaskSchedule
+from tiny_diffusion.model.schedule import SCHEDULES, MaskSchedule, draw_times
 
 TIMES = torch.tensor([1e-3, 0.2, 0.5, 0.9, 1.0], dtype=torch.float64)
 # For each schedule its mask rate and the bound's weight, as the papers write them.
@@ -69,3 +70,21 @@ def test_the_bound_of_k_hidden_tokens_is_the_same_under_every_schedule(named: tu
         integral = float((weight * rate**k * (1 - rate) ** (5 - k)).mean())
         exact = math.gamma(k) * math.gamma(6 - k) / math.gamma(6)
         assert integral == pytest.approx(exact, rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "mean"), [("linear", 0.5), ("cosine", 2 / math.pi)])
+def test_rates_stay_in_the_stages_range_but_for_the_full_share(name: str, mean: float) -> None:
+    schedule = SCHEDULES[name]()
+
+    def rates(full: float) -> Tensor:
+        return schedule.rate(draw_times(1000, schedule, (0.75, 0.90), full, torch.Generator().manual_seed(0)))
+
+    inside = rates(0.0)
+    assert 0.75 < float(inside.min()) < 0.751 and 0.899 < float(inside.max()) <= 0.9001
+    everywhere = rates(1.0)
+    assert 0 < float(everywhere.min()) < 0.002 and float(everywhere.max()) <= 1
+    assert float(everywhere.mean()) == pytest.approx(mean, abs=0.002)  # stratified: far below 1/sqrt(12 n)
+    mixed = rates(0.25)
+    outside = ((mixed < 0.75) | (mixed > 0.9001)).float().mean()
+    expected = 1 - (schedule.time(0.9) - schedule.time(0.75))
+    assert float(outside) == pytest.approx(0.25 * expected, abs=0.025)

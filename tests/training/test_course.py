@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_diffusion.config import CurriculumConfig, TrainingConfig
-from tiny_diffusion.training.course import Line, blend, learning_rate_scale, mask_range
+from tiny_diffusion.config import CurriculumConfig, ProjectConfig, TrainingConfig
+from tiny_diffusion.training.course import Course, Line, Progress, blend, learning_rate_scale, mask_range
 
 
 def scale(config: TrainingConfig, step: int, stage_step: int = 0, stage: int = 0) -> float:
@@ -76,3 +76,15 @@ def test_stages_pass_over_gradually() -> None:
     assert mask_range(config, 1, 4) == (low, high)
     sudden = config.model_copy(update={"transition_share": 0.0})
     assert mask_range(sudden, 2, 0) == config.stages[2].mask_range
+
+
+def test_a_step_is_told_its_rate_its_masks_and_its_place() -> None:
+    config = ProjectConfig.debug().override(**{"curriculum.transition_share": 0.0, "training.warmup_steps": 0})
+    progress = Progress(line=Line(30.0))
+    course = Course(config, [10, 10, 10], progress)
+    for step, stage in ((0, 0), (9, 0), (10, 1), (25, 2)):
+        progress.step, progress.stage = step, stage
+        expected = learning_rate_scale(config.training, step, step / 30, step / 10 - stage, stage, step / 30)
+        point = course.at(0)
+        assert point.scale == pytest.approx(expected) and point.in_book == pytest.approx(step / 30)
+        assert point.mask_range == config.curriculum.stages[stage].mask_range

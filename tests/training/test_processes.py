@@ -139,12 +139,19 @@ def test_the_first_to_fail_tells_it(tmp_path: Path, prepared: Path, monkeypatch:
 
 
 def test_the_clock_of_several_processes_moves_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Ranks, "agree", lambda self, *values: None)
+    others = torch.tensor([10.0, 0.0], dtype=torch.float64)  # what the first process adds: its time, its wish to stop
+    monkeypatch.setattr(Ranks, "total", lambda self, found: found.add_(others))
     clock = CommonClock(Ranks(1, 2))
-    before = clock()
-    assert clock() == before
-    clock.read()
-    assert clock() > before and CommonClock(ALONE)() < CommonClock(ALONE)()
+    others[0] = 12.0
+    assert clock() == 10.0
+    assert not clock.read() and clock() == 12.0
+    assert clock.read(True)
+    others[1] = 1.0
+    assert clock.read(False)
+
+
+def test_the_clock_of_one_process_is_its_own() -> None:
+    assert CommonClock(ALONE)() < CommonClock(ALONE)()
 
 
 def test_shares_are_disjoint_and_whole() -> None:

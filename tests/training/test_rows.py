@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.curriculum import encode_examples
 from tiny_diffusion.data.tokenizer import BOS, CHAPTER, END, NUM_RESERVED, PAD, PARAGRAPH, SEP
-from tiny_diffusion.model.loss import same_document
 from tiny_diffusion.training.rows import BEGINNINGS, TOLD, Examples, Layout, Rows, chop, pack, windows
 
 CONTEXT = 16
@@ -36,17 +35,6 @@ def test_packing_keeps_every_token_of_every_example(examples: list[list[int]], s
     assert sorted(documents(rows)) == sorted(pieces)
     assert rows.ids.shape[1] == CONTEXT and ((rows.ids == PAD) == (rows.documents == 0)).all()
     assert (rows.scorable == (rows.documents > 0)).all()
-
-
-def test_attention_stays_within_a_document() -> None:
-    rows = built(pack(Examples.of([[20, 21, 22], [30, 31]]), CONTEXT, torch.Generator().manual_seed(0)))
-    cpu = torch.device("cpu")
-    allowed = same_document(rows.documents, cpu)
-    assert len(rows) == 1 and allowed is not None
-    for i in range(5):
-        for j in range(CONTEXT):
-            assert bool(allowed[0, 0, i, j]) == (int(rows.documents[0, i]) == int(rows.documents[0, j]))
-    assert same_document(torch.ones_like(rows.ids), cpu) is None
 
 
 def test_segments_are_joined_by_separators_that_are_not_scored(data: Processed) -> None:
