@@ -139,6 +139,7 @@ class Transformer(nn.Module):
         self.lowest = reserved - self.shift
         self.gradient_checkpointing = False
         self.compiled_shape: tuple[int, int] | None = None
+        self.unproven_rows = 0  # of a pass by compiled blocks that were not yet compared with the plain ones
         self.marks = False  # whether it has learnt the marks of what begins, see the tokenizer
         self.embedding = nn.Embedding(vocab_size, config.d_model)
         self.controls = ControlEmbedding(config.d_model) if config.controls else None
@@ -221,7 +222,7 @@ class Transformer(nn.Module):
 
     def compile_blocks(self, rows: int, length: int) -> None:
         """Run the blocks through ``torch.compile`` for ids of (rows, length) from now on; others run as before."""
-        self.compiled_shape = (rows, length)
+        self.compiled_shape, self.unproven_rows = (rows, length), rows
         for block in self.blocks:
             block.compile(dynamic=False)
 

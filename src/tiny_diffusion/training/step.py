@@ -16,6 +16,7 @@ from ..config import ProjectConfig
 from ..data.difficulty import percentiles
 from ..data.tokenizer import BOS, BookTokenizer
 from ..model.autoregressive import next_token_loss
+from ..model.compiled import prove_compiled
 from ..model.loss import diffusion_loss
 from ..model.schedule import draw_times, stratified
 from ..model.transformer import Transformer
@@ -216,9 +217,10 @@ class Stepper:
         mine = torch.arange(len(task.rows))[self.own_rows]
         parts = mine.split(settings.micro_batch_size or len(mine)) if len(mine) else ()
         total = torch.zeros((), device=self.device)
+        if parts and len(parts[0]) == self.model.unproven_rows:
+            prove_compiled(self.model, lambda: self._loss(task.take(parts[0])))
         for i, part in enumerate(parts, start=1):
-            with self.fast_products:
-                loss = self._loss(task.take(part)) / weight
+            loss = self._loss(task.take(part)) / weight
             loss.backward()
             total += loss.detach()
             if i < len(parts) and self.ranks.count == 1 and self.stops():
@@ -233,17 +235,18 @@ class Stepper:
     def _loss(self, task: Task) -> Tensor:
         """Summed training loss of ``task``, a scalar."""
         rows, settings, teachers = task.rows, self.settings, self.state.teachers
-        if settings.objective == "autoregressive":
-            return next_token_loss(self.model, rows.ids, BOS, rows.documents, settings.label_smoothing, teachers)
-        return diffusion_loss(
-            self.model,
-            rows.ids,
-            task.masked,
-            task.t,
-            weighting=settings.loss_weighting,
-            causal=task.causal,
-            documents=rows.documents,
-            controls=rows.controls,
-            label_smoothing=settings.label_smoothing,
-            teachers=teachers,
-        )
+        with self.fast_products:
+            if settings.objective == "autoregressive":
+                return next_token_loss(self.model, rows.ids, BOS, rows.documents, settings.label_smoothing, teachers)
+            return diffusion_loss(
+                self.model,
+                rows.ids,
+                task.masked,
+                task.t,
+                weighting=settings.loss_weighting,
+                causal=task.causal,
+                documents=rows.documents,
+                controls=rows.controls,
+                label_smoothing=settings.label_smoothing,
+                teachers=teachers,
+            )
