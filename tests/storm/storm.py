@@ -258,7 +258,7 @@ class Storm:
             child.began = time.monotonic()
             code, said = child.strike(after, how), child.said.read_text()
             saved = code == INTERRUPTED and "stopped after step" in said
-            ended = code == 0 or (code == -how and "best validation" in said)
+            ended = code == 0 or (code in (-how, INTERRUPTED) and "best validation" in said)
             check(saved or ended, f"{how.name} ended it with {code}: {said[-300:]}")
             return -1 if saved else code
 
