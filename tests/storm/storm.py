@@ -142,12 +142,16 @@ class Child:
         """Its exit code, negative after a signal."""
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
+    def ended(self) -> int | None:
+        """Its exit code if it has ended."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
+
     def strike(self, after: float, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal ``after`` so many seconds, unless it has ended by then; returns its exit code."""
         while (left := self.began + after - time.monotonic()) > 0:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
+            if (code := self.ended()) is not None:
+                return code
             time.sleep(min(0.002, left))
         os.kill(self.pid, number)
         return self.wait()
@@ -253,6 +257,8 @@ class Storm:
             how = draw.choice(SAVING)
             log = child.said.with_suffix("") / "run" / "logs" / "metrics.jsonl"
             while last_time(log) < child.started:
+                if (code := child.ended()) is not None:  # there was no step left to take
+                    return code
                 check(time.time() < child.started + PATIENCE, f"no step yet: {child.said.read_text()[-500:]}")
                 time.sleep(0.005)
             child.began = time.monotonic()
