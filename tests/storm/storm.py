@@ -258,6 +258,7 @@ class Storm:
             log = child.said.with_suffix("") / "run" / "logs" / "metrics.jsonl"
             while last_time(log) < child.started:
                 if (code := child.ended()) is not None:  # there was no step left to take
+                    check(code == 0, f"it ended with {code}: {child.said.read_text()[-500:]}")
                     return code
                 check(time.time() < child.started + PATIENCE, f"no step yet: {child.said.read_text()[-500:]}")
                 time.sleep(0.005)
