@@ -260,6 +260,10 @@ def test_a_paragraph_goes_on_behind_a_page_mark() -> None:
         )
 
 
+def test_ligatures_are_letters() -> None:
+    assert clean(f"The \ufb01rst o\ufb03cer \ufb02ed.\n\n{PROSE}")[0] == "The first officer fled."
+
+
 def test_empty_text() -> None:
     assert clean("") == [] and clean(" \n\n* * *\n") == []
 

@@ -200,6 +200,25 @@ def test_an_epub_gives_only_the_author_s_text(tmp_path: Path) -> None:
     assert clean_book(read_book(path).blocks or "", keep=["notes"]).paragraphs[-1] == "For nine crowns."
 
 
+def test_an_epub_that_names_no_types(tmp_path: Path) -> None:
+    pages = {
+        "rights": "<body><p>Copyright © 2020 by Nobody</p><p>All rights reserved.</p></body>",
+        "given": "<body epub:type='dedication'><p>For my mare.</p></body>",
+        "one": "<body><div class='title'>The Mare</div><p>He sold <span class='title'>The Ox</span>.</p></body>",
+        "about": "<body><h1>About the Author</h1><p>Nobody lives in a mill.</p></body>",
+        "also": "<body><h2>Also by Nobody:</h2><p>The Ox</p></body>",
+    }
+    found = read(book_of(tmp_path / "b.epub", pages))
+    assert found.paragraphs == ["He sold The Ox."]
+    assert found.removed.counts == {"front": 3, "headings": 3, "back": 2}
+
+
+def test_a_long_page_with_rights_stays(tmp_path: Path) -> None:
+    long = "".join(f"<p>He sold {n} mares, and nobody asked him for the reason of it.</p>" for n in range(100))
+    found = read(book_of(tmp_path / "b.epub", {"all": f"<body>{long}<p>All rights reserved.</p></body>"}))
+    assert len(found.paragraphs) == 101
+
+
 def test_an_epub_with_a_missing_page_is_read_with_a_warning(tmp_path: Path) -> None:
     book = read_book(book_of(tmp_path / "b.epub", PAGES, missing="preface"))
     assert "He sold the mare." in book.text and "I wrote this" not in book.text
@@ -210,11 +229,11 @@ def test_a_manuscript_in_markdown(tmp_path: Path) -> None:
     path = tmp_path / "b.md"
     path.write_text(
         "---\ntitle: Tales\n---\n\n# Tales {#top}\n\nHe *sold* the\n**mare**.[^n] See [the deed](http://x.org).\n\n"
-        "![A mare](m.png)\n\n***\n\n> Nobody spoke.\n\n[^n]: For nine crowns.\n"
+        "![A mare](m.png)\n\n***\n\n> ~~Nobody~~ spoke.^[Not [even] Tom.]\n\n[^n]: For nine crowns.\n"
     )
     found = read(path)
     assert found.paragraphs == ["He sold the mare. See the deed.", "Nobody spoke."]
-    assert found.removed.counts == {"headings": 1, "front": 1, "notes": 1}
+    assert found.removed.counts == {"headings": 1, "front": 1, "notes": 2}
 
 
 @pytest.mark.parametrize(("member", "words"), [("word/document.xml", "Word"), ("content.xml", "OpenDocument")])

@@ -3,6 +3,7 @@
 import io
 import lzma
 import posixpath
+import re
 import struct
 import urllib.parse
 import zipfile
@@ -13,6 +14,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ...errors import UserError
+from ..language.tables import heading_pattern
 from .document import Block
 from .encoding import decode
 from .markup import html_blocks
@@ -27,8 +29,9 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, OSError, ValueError,
     OverflowError,
 )  # fmt: skip
-
-
+_PUBLISHER = re.compile(heading_pattern("publisher"), re.IGNORECASE)
+_RIGHTS = re.compile(r"\bISBN\b|\ball rights reserved|©|\bcopyright \d{4}", re.IGNORECASE)
+_MOST_RIGHTS = 5_000  # characters of the longest page of rights
 # Types of a page in the package: the nav of EPUB 3, and references of the guide of EPUB 2.
 _GUIDE = {
     "toc": "contents", "loi": "contents", "lot": "contents", "index": "contents", "cover": "front",
@@ -57,7 +60,7 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
                 if content.strip():
                     page = decode(content, f"{name}: {path}")[0]
                     _refuse_entities(page, path, name)
-                    blocks += html_blocks(page, kinds.get(path, ""))[0]
+                    blocks += _own(html_blocks(page, kinds.get(path, ""))[0])
     except UserError:
         raise  # a refusal from below; UserError is a ValueError, so the next line would catch it
     except _DAMAGE as error:
@@ -65,6 +68,16 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
     if not blocks:
         raise UserError(f"{name}: the EPUB holds no text")
     return blocks, title, tuple(f"{name}: {path} is listed in the EPUB but missing; left out" for path in missing)
+
+
+def _own(page: list[Block]) -> list[Block]:
+    """The blocks of a page, as front or back matter where it holds rights, or what a publisher says of the author."""
+    text = "\n".join(block.flat for block in page)
+    rights = len(text) <= _MOST_RIGHTS and _RIGHTS.search(text)
+    if rights or (page and page[0].heading and _PUBLISHER.fullmatch(page[0].flat.rstrip(" .:"))):
+        for block in page:
+            block.kind = block.kind or ("front" if rights else "back")
+    return page
 
 
 def _check(archive: zipfile.ZipFile, name: str) -> None:

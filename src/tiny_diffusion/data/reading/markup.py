@@ -29,10 +29,17 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("pictures", r"caption|figcaption|fig(?:left|right|center)?"),
         ("pages", r"pagebreak"),
         ("licence", r"transnote|tnote|mynote|transcribers?-?notes?"),
-        ("front", r"titlepage|halftitlepage|halftitle|copyright-page|imprint|imprimatur|cover|other-credits"),
-        ("back", r"colophon|backlink"),
+        (
+            "front",
+            r"titlepage|halftitlepage|halftitle|copyright-page|imprint|imprimatur|cover|other-credits|dedication",
+        ),
+        ("back", r"colophon|backlink|acknowledge?ments|contributors"),
         ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics|linegroup|line-?block|stanza"),
     )
+)
+# A paragraph or division of such a class is a title; a span may name a book within a sentence.
+_TITLE = re.compile(
+    r"(?:^|\s)(?:(?:sub|chapter|part|book|section)[-_]?)?(?:title|heading|number)(?=$|\s)", re.IGNORECASE
 )
 
 
@@ -133,6 +140,8 @@ def _kind(element: Element) -> str:
         return "licence"
     if element.get("id") in ("pg-header", "pg-footer"):
         return "licence"
+    if element.tag in ("p", "div") and _TITLE.search(element.get("class")):
+        return "headings"
     return next((kind for kind, names in _PARTS if names.search(said)), "")
 
 
