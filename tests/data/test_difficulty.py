@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tiny_diffusion.config.pipeline_config import DifficultyWeights, PipelineConfig
+from tiny_diffusion.data.curriculum import DynamicScorer, easiest
 from tiny_diffusion.data.difficulty import SCORES, _tokens, percentiles, score_sentences
-from tiny_diffusion.data.dynamic_scorer import DynamicScorer, easiest
 from tiny_diffusion.data.embedding import FIT_SENTENCES, centrality
 from tiny_diffusion.data.language.connectives import ROLES, count_roles
 from tiny_diffusion.errors import UserError
@@ -161,21 +161,26 @@ def test_dynamic_scorer_follows_the_loss() -> None:
     scorer = DynamicScorer(np.array([0.1, 0.2, 0.3, 0.4]), weight=1.0)
     static = scorer.scores()
     assert static.tolist() == [0.125, 0.375, 0.625, 0.875]
-    scorer.update(np.arange(4), np.array([4.0, 3.0, 2.0, 1.0]))
+    scorer.update(np.array([4.0, 3.0, 2.0, 1.0]))
     assert scorer.scores().tolist() == static[::-1].tolist()
     scorer.weight = 0.25
     assert scorer.scores().tolist() == (0.75 * static + 0.25 * static[::-1]).tolist()
 
 
 def test_dynamic_scorer_running_mean_and_state() -> None:
-    scorer = DynamicScorer(np.array([0.1, 0.2, 0.3]), weight=0.5, decay=0.5)
-    scorer.update(np.array([0, 0]), np.array([2.0, 4.0]))
-    scorer.update(np.array([0]), np.array([1.0]))
-    state = json.loads(json.dumps(scorer.to_dict(), allow_nan=False))
-    assert state["loss"] == [2.0, None, None]
-    again = DynamicScorer.from_dict(state)
+    scorer = DynamicScorer(np.array([0.1, 0.2, 0.3]), weight=0.5)
+    for losses, mean in (([2.0, 4.0, 3.0], [2.0, 4.0, 3.0]), ([1.0, 4.0, 10.0], [1.9, 4.0, 3.7])):
+        scorer.update(np.array(losses))
+        assert scorer.loss is not None and scorer.loss.tolist() == pytest.approx(mean)
+    again = DynamicScorer.from_dict(json.loads(json.dumps(scorer.to_dict(), allow_nan=False)))
     assert again.scores().tolist() == scorer.scores().tolist()
     assert again.to_dict() == scorer.to_dict()
+
+
+def test_dynamic_scorer_reads_a_state_without_losses() -> None:
+    fresh = DynamicScorer(np.array([0.2, 0.1]), weight=0.5)
+    for state in (fresh.to_dict(), {**fresh.to_dict(), "decay": 0.9, "loss": [None, None]}):
+        assert DynamicScorer.from_dict(state).scores().tolist() == [0.75, 0.25]
 
 
 def test_the_easiest_are_as_long_as_all() -> None:
@@ -200,16 +205,9 @@ def test_the_easiest_of_each_length_by_hand() -> None:
     assert easiest(np.array([0.5, 0.1, 0.9]), np.array([1, 2, 3]), 0.5).tolist() == [0, 1]
 
 
-def test_dynamic_scorer_refuses_bad_input() -> None:
-    scorer = DynamicScorer(np.array([0.1, 0.2]), weight=0.5)
+def test_dynamic_scorer_refuses_losses_that_are_not_finite() -> None:
     with pytest.raises(ValueError, match="finite"):
-        scorer.update(np.array([0]), np.array([np.nan]))
-    with pytest.raises(IndexError):
-        scorer.update(np.array([-1]), np.array([1.0]))
-    with pytest.raises(ValueError, match="one length"):
-        scorer.update(np.array([0, 1]), np.array([1.0]))
-    with pytest.raises(ValueError, match="weight"):
-        DynamicScorer(np.array([0.1]), weight=2.0)
+        DynamicScorer(np.array([0.1, 0.2]), weight=0.5).update(np.array([1.0, np.nan]))
 
 
 @pytest.mark.parametrize("language", ["en", "und"])

@@ -1,8 +1,8 @@
-"""The examples of each stage: easy sentences, pairs of evidence and claim, or whole passages."""
+"""The examples of each stage: easy sentences, pairs of evidence and claim, or whole passages; the easiest first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, Self, assert_never
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from .tokenizer import SEP, BookTokenizer
 
 Example = tuple[str, ...]
 """The segments of one example: one text, or two neighbouring sentences (joined by SEP when encoded)."""
+
+GROUP = 20
+"""Examples of like length among which the easiest are chosen."""
+DECAY = 0.9
+"""Decay per epoch of the running mean of an example's loss."""
 
 _QUOTES = frozenset('"“”„«»‹›「」『』‘')
 _SPEECH_DASHES = ("—", "–", "―", "- ")
@@ -172,3 +177,54 @@ def encode_examples(examples: Sequence[Example], tokenizer: BookTokenizer, level
         for i, segment in enumerate(segments):
             ids += ([SEP] if i else []) + tokenizer.encode(segment, level)
         yield ids
+
+
+def easiest(difficulty: np.ndarray, lengths: np.ndarray, share: float) -> np.ndarray:
+    """Numbers, rising, of the easiest ``share`` of the examples among those of like length.
+
+    ``difficulty`` and ``lengths`` are float or integer arrays [examples]. Groups of GROUP or more examples with
+    neighbouring lengths give the same share each, and at least one example. So the chosen ones are as long as all of
+    them on average, and their text is about the same share of all text.
+    """
+    by_length = np.argsort(lengths, kind="stable")
+    chosen = []
+    for group in np.array_split(by_length, max(1, len(by_length) // GROUP)):
+        ranked = group[np.argsort(difficulty[group], kind="stable")]
+        chosen.append(ranked[: max(1, round(share * len(group)))])
+    return np.sort(np.concatenate(chosen))
+
+
+@dataclass(eq=False)
+class DynamicScorer:
+    """Difficulty that follows the model while it trains: a static score of each example, blended with the model's loss.
+
+    static: the score [examples]. weight: that of the loss, 0 to 1. loss: running mean in nats [examples]; None while
+    none is known.
+    """
+
+    static: np.ndarray
+    weight: float
+    loss: np.ndarray | None = None
+
+    def update(self, losses: np.ndarray) -> None:
+        """Add the losses (nats) [examples] of one epoch; raises ValueError if one is not finite."""
+        if not np.isfinite(losses).all():
+            raise ValueError("losses must be finite")
+        self.loss = losses if self.loss is None else DECAY * self.loss + (1 - DECAY) * losses
+
+    def scores(self) -> np.ndarray:
+        """Blended percentiles [examples]; high means harder."""
+        static = percentiles(self.static)
+        return static if self.loss is None else (1 - self.weight) * static + self.weight * percentiles(self.loss)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state as plain data."""
+        loss = None if self.loss is None else self.loss.tolist()
+        return {"static": self.static.tolist(), "weight": self.weight, "loss": loss}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Restore the scorer from ``to_dict``; older states hold a list of None where no loss is known."""
+        unknown = state["loss"] is None or None in state["loss"]
+        loss = None if unknown else np.array(state["loss"], dtype=np.float64)
+        return cls(np.array(state["static"], dtype=np.float64), state["weight"], loss)

@@ -13,10 +13,8 @@ from torch import Tensor
 from ..config import ProjectConfig
 from ..config.curriculum_config import ShelfStage, StageConfig
 from ..data.artefacts import Processed
-from ..data.curriculum import Example, build_stage, chosen_passages, encode_examples
-from ..data.dynamic_scorer import DynamicScorer, easiest
-from ..data.respelled import Respelled
-from ..data.sections import Section, encode_sections, sections
+from ..data.curriculum import DynamicScorer, Example, build_stage, chosen_passages, easiest, encode_examples
+from ..data.sections import Respelled, Section, encode_sections, sections
 from ..errors import UserError
 from ..runtime import generator_for, seed_for
 from .control_labels import UNLABELLED, ControlLabels, measure_examples, nothing_known

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..checkpoint import Checkpoint, load_plain, new_model, save_checkpoint, save_plain, warm_start
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..data.dynamic_scorer import DynamicScorer
+from ..data.curriculum import DynamicScorer
 from ..errors import DivergedError, UserError
 from ..model.loss import Teachers
 from ..model.transformer import Transformer

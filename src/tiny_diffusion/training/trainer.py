@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 
 from ..allocator import keep_freed_memory, release_freed_memory
@@ -232,7 +231,7 @@ class Trainer:
         losses, scorer = self._together(lambda: example_losses(self.state)), self.rows.scorers[self.progress.stage]
         if losses is not None and scorer is not None:
             self.ranks.agree(losses)
-            scorer.update(np.arange(len(losses)), losses.numpy())
+            scorer.update(losses.numpy())
 
     def _sample(self) -> Sampled:
         """Have the averaged weights of the first process write one text, and keep it."""
