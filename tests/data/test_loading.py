@@ -23,6 +23,7 @@ JAPANESE = "古い粉屋の主人は、せまい道を歩きながら、家と�
 POLISH = "Stary młynarz szedł wąską drogą i myślał o ogrodzie i o bracie, który już dawno wyjechał gdzieś.\n" * 40
 CZECH = "Starý mlynář šel úzkou cestou a přemýšlel o domě a o svém bratrovi, který už dávno odešel.\n" * 40
 HUNGARIAN = "Az öreg molnár a szűk úton ment, és a bátyjára gondolt, aki már régen elment, ő is.\n" * 40
+GERMAN = "Die Möwen gingen über die große Mauer, und er fragte, wer läutete.\n" * 20
 PLAIN = "A plain line of English words.\n" * 10_000  # longer than the sample
 
 
@@ -36,13 +37,30 @@ PLAIN = "A plain line of English words.\n" * 10_000  # longer than the sample
         (JAPANESE, "shift_jis"), (JAPANESE, "euc_jp"), (JAPANESE, "utf-16-le"), (POLISH, "cp1250"),
         (POLISH, "iso8859-2"), (CZECH, "cp1250"), (HUNGARIAN, "cp1250"), (FRENCH.replace("Ça", "Cœur"), "iso8859-15"),
         ("It cost 3½d., said Zoë, for crème brûlée.\n", "latin-1"), (PLAIN + FRENCH, "latin-1"),
-        (PLAIN + RUSSIAN, "cp1251"),
+        (PLAIN + RUSSIAN, "cp1251"), (FRENCH, "mac_roman"), (QUOTES, "mac_roman"), (GERMAN, "cp850"),
+        (GERMAN, "cp1252"), (JAPANESE, "iso2022_jp"),
     ],
 )  # fmt: skip
 def test_encodings_are_found_out(tmp_path: Path, text: str, encoding: str) -> None:
     path = tmp_path / "a book, très vieux.txt"
     path.write_bytes(text.encode(encoding))
     assert read_book(path).text == text
+
+
+@pytest.mark.parametrize("text", [FRENCH, GERMAN, "Who rang?\N{RIGHT DOUBLE QUOTATION MARK} he said.\n", RUSSIAN])
+def test_a_text_that_was_encoded_twice(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "b.txt"
+    # What an editor makes of UTF-8 that it takes for Windows-1252, where five bytes mean nothing and stay.
+    seen = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in text.encode())
+    path.write_bytes(seen.encode())
+    assert read_book(path).text == text
+
+
+def test_letters_that_look_like_bytes_stay(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    for text in ("NÃO, À VENDA: ÂNGELO.\n", "Â© is what became of ©.\n"):
+        path.write_bytes(text.encode())
+        assert read_book(path).text == text
 
 
 def test_line_ends_become_one(tmp_path: Path) -> None:

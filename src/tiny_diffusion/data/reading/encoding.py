@@ -21,7 +21,7 @@ _BOMS = (
 _WHITE = "\t\n\x0b\r\f\x1a\x1b"  # control characters that occur in texts
 _FREQUENT = frozenset(" \n\r,.\u3000\u3001\u3002\uff0c")
 _TYPOGRAPHIC = frozenset(
-    "\u2018\u2019\u201c\u201d\u201e\u2013\u2014\u2026\u2020\u2021\u2022\u2039\u203a«»\xa0\xad°§£©·€¡¿"
+    "\u201a\u2018\u2019\u201c\u201d\u201e\u2013\u2014\u2026\u2020\u2021\u2022\u2039\u203a«»\xa0\xad°§£©·€¡¿"
 )
 # Non-ASCII letters of the languages that use each one-byte encoding. The first entry joins five languages, because a
 # book may quote its neighbours. English fractions have an entry of their own: ISO-8859-15 has French letters there.
@@ -40,6 +40,10 @@ _ALPHABETS = {
     "iso8859_2": ("ąćęłńóśźżé", "áčďéěíňóřšťúůýžäöüľĺŕô", "áéíóöőúüű", "ăâîşţ", "čćđšž"),
     "cp1254": ("çğıöşüâîûİ",),
 }
+_ALPHABETS |= {encoding: _ALPHABETS["cp1252"] for encoding in ("mac_roman", "cp850")}  # old Macs, and DOS
+_ISO_2022 = re.compile(rb"\x1b\$[@B]")  # Japanese begins
+_NO_LEAD = re.compile(r"(?<![^\x00-\x7f])[^\x00-\x7f\xc2-\xf4]")  # no first byte of a character in UTF-8
+TWICE = "utf-8 twice"
 
 
 def decode(data: bytes, name: str) -> tuple[str, str]:
@@ -60,8 +64,10 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
         if data.startswith(mark):
             return _strict(data, encoding, name), encoding
     if b"\0" not in data:
+        if _ISO_2022.search(data):
+            return _strict(data, "iso2022_jp", name), "iso2022_jp"
         try:
-            return data.decode("utf-8"), "utf-8"
+            return _once(data.decode("utf-8"))
         except UnicodeDecodeError as error:
             first = error.start
         if _mostly_utf8(data):
@@ -74,6 +80,22 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
     if encoding == "cp1252" and re.search(rb"[\x81\x8d\x8f\x90\x9d]", data):
         encoding = "latin-1"  # these bytes are undefined in Windows-1252
     return _strict(data, encoding, name), encoding
+
+
+def _once(text: str) -> tuple[str, str]:
+    """``text``, or what it was before its UTF-8 was taken for Windows-1252 and encoded again; and its encoding."""
+    if text.isascii() or _NO_LEAD.search(text):
+        return text, "utf-8"
+    try:
+        before = b"".join(_byte(character) for character in text).decode("utf-8")
+    except UnicodeError:
+        return text, "utf-8"
+    return before, TWICE
+
+
+def _byte(character: str) -> bytes:
+    """The byte of Windows-1252, or of Latin-1 where that has none."""
+    return character.encode("latin-1" if character < "\xa0" else "cp1252")
 
 
 def _strict(data: bytes, encoding: str, name: str) -> str:
