@@ -187,9 +187,7 @@ class Stepper:
         p.step += 1
         p.stage_step += 1
         stage, tokens = state.config.curriculum.stages[p.stage].name, int(batch.scorable.sum())
-        done = StepDone(
-            p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, point.scale, math.nan, tokens, 0.0
-        )
+        done = StepDone(p.step, self.course.end, p.stage, stage, epoch + 1, math.nan, point.scale, math.nan, tokens, 0)
         return RunningStep(done, loss, norm, began)
 
     def _draw(self, batch: Rows, point: Point) -> Task:

@@ -21,6 +21,7 @@ from ...config import (
 from ...config.overrides import group_presets
 from ...errors import UserError
 from ...files import check_file, fingerprint
+from ...training.output_folder import best_models
 from ..console import say
 from ..help import examples
 from ..options import CHECKPOINT, DATA_DIR, DEVICE
@@ -112,7 +113,6 @@ def command(
     from ...checkpoint import load_checkpoint
     from ...evaluation.curves import read_curves
     from ...evaluation.report.several import combine
-    from ...training.output_folder import best_models
     from .report_tables import show, show_seeds
 
     resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
