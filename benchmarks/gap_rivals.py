@@ -19,7 +19,9 @@ from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.lengths import equal_lengths
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.in_order import left_to_right
-from tiny_diffusion.writing.filler import Filler, Row
+from tiny_diffusion.writing.filler import Filler
+from tiny_diffusion.writing.infilling.choice import scores
+from tiny_diffusion.writing.infilling.gap_filler import Row, fill
 from tiny_diffusion.writing.infilling.template import escape
 from tiny_diffusion.writing.writer import Writer, finish
 
@@ -43,7 +45,7 @@ class Diffusion:
         filler, spans = Filler(self.model, self.tokenizer, settings), [(gap.start, gap.end) for gap in gaps]
         found = []
         for i in range(0, len(gaps), BATCH):
-            found += filler.scores(rows[i : i + BATCH], spans[i : i + BATCH])
+            found += scores(filler, rows[i : i + BATCH], spans[i : i + BATCH])
         return [-score * gap.size for score, gap in zip(found, gaps, strict=True)]
 
     def fill(self, gaps: Sequence[Gap], settings: GenerationConfig) -> list[list[int]]:
@@ -51,8 +53,8 @@ class Diffusion:
         rows = [gap.ids.clone() for gap in gaps]
         for row, gap in zip(rows, gaps, strict=True):
             row[gap.start : gap.end] = MASK
-        filled = finish(Filler(self.model, self.tokenizer, settings).fill([Row(row) for row in rows]))
-        return [f.ids[gap.start : gap.end].tolist() for f, gap in zip(filled, gaps, strict=True)]
+        filled = finish(fill(Filler(self.model, self.tokenizer, settings), [Row(row) for row in rows]))
+        return [f.ids[gap.start : gap.end].tolist() for (_, f), gap in zip(filled, gaps, strict=True)]
 
     def infill(self, gaps: Sequence[Gap], settings: GenerationConfig, kind: str) -> list[list[int]]:
         """Ids of what the command ``infill`` puts into a gap of so many words; nothing where its search gives up."""

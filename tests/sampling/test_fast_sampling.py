@@ -247,7 +247,7 @@ def test_long_texts_with_cached_blocks(data: Processed) -> None:
         assert (texts[0].longest_copied_words or 0) > 3 >= (guarded[0].longest_copied_words or 0)
         assert guarded == writer.write("", how.model_copy(update={"max_copied_words": 3}))
         # Its probabilities depend on the place alone: a wrong place would give another text.
-        assert texts == Writer(Copyist(ids, data.tokenizer, 0.7), data.tokenizer, writer.finishing.index).write(
+        assert texts == Writer(Copyist(ids, data.tokenizer, 0.7), data.tokenizer, writer.index).write(
             "", how.model_copy(update={"cache_context": False})
         )
     assert read[True] < 0.75 * read[False]

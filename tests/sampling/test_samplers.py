@@ -21,7 +21,7 @@ from tiny_diffusion.model.transformer import MASK_ID, Transformer
 from tiny_diffusion.sampling.denoise import EQUAL_SHARES, SAMPLERS, DenoisingState, denoise, share_steps, split_blocks
 from tiny_diffusion.sampling.draw import choose, draw, neighbours, penalise, restrict
 from tiny_diffusion.sampling.in_order import left_to_right
-from tiny_diffusion.writing.reading import most_passes
+from tiny_diffusion.writing.continuing import most_passes
 from tiny_diffusion.writing.writer import Writer
 
 PLAIN = GenerationConfig(temperature=1.0, top_p=1.0, precision="float32")

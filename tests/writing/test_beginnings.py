@@ -169,7 +169,7 @@ def test_a_text_that_is_ended_like_a_chapter_is_cut_there(
     dual: Transformer, data: Processed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = PLAIN.model_copy(update={"length": 20, "ending": "sentence", "layout": "free", "reading": "causal"})
-    monkeypatch.setattr("tiny_diffusion.writing.writer.drawn_ends", lambda judge, lead, texts, length: {0: 17})
+    monkeypatch.setattr("tiny_diffusion.writing.continuing.drawn_ends", lambda judge, lead, texts, length: {0: 17})
     [text] = Writer(dual, data.tokenizer).write("", how)
     assert len(text.ids) == 17 and is_whole(text, data.tokenizer)
     [text] = Writer(dual, data.tokenizer).write("", how.model_copy(update={"reading": "masked"}))

@@ -27,11 +27,10 @@ from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.writing import repair as repairing
 from tiny_diffusion.writing.copy_guard import NoveltyGuard, breaking_slots, offending_windows
 from tiny_diffusion.writing.filler import Filler
-from tiny_diffusion.writing.finishing import Finishing, broken
 from tiny_diffusion.writing.repair import MEND, ROUNDS, WAIVED, Repair, turns
 from tiny_diffusion.writing.results import Outcome, Stretch, WritingState
 from tiny_diffusion.writing.rules import Place, Rules, Span, token_spans, tokens_of
-from tiny_diffusion.writing.writer import Writer
+from tiny_diffusion.writing.writer import Writer, broken
 
 PLAIN = GenerationConfig(sampler="ancestral", temperature=1.0, steps=12, length=60, precision="float32").as_drawn()
 LIMIT = 4
@@ -84,17 +83,17 @@ def test_a_run_longer_than_a_block_is_seen(data: Processed, book: list[int], cau
 
 
 def test_a_finished_text_is_looked_at_once_more(data: Processed, book: list[int], index: CopyIndex) -> None:
-    finishing = Finishing(data.tokenizer, index, "en")
-    rules = finishing.rules(guarded())
+    writer = copyist(book, data, index, 0.9)
+    rules = writer.guards(guarded())
     ids = torch.tensor([book[:20]])
     for stood in (False, True):
         last = WritingState(ids, ids.float(), 1, 1, torch.full(ids.shape, stood), Stretch.whole(1, 20))
         found = Outcome.of(["x"], last, {})
         if stood:
-            assert finishing.texts(found, rules)[0].given == 20 * (True,)
+            assert writer.finished(found, rules)[0].given == 20 * (True,)
         else:
             with pytest.raises(UserError, match="cannot be kept"):
-                finishing.texts(found, rules)
+                writer.finished(found, rules)
 
 
 def test_what_cannot_be_broken_is_refused_with_its_words(

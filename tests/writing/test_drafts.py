@@ -18,13 +18,13 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.show.frames import Recording, film
+from tiny_diffusion.writing.continuing import most_passes, reading_of
 from tiny_diffusion.writing.drafts import Drafts
-from tiny_diffusion.writing.filler import Filler
-from tiny_diffusion.writing.infilling import infill
-from tiny_diffusion.writing.infilling.boundaries import ends_sentence
-from tiny_diffusion.writing.infilling.gapped_text import Gap
-from tiny_diffusion.writing.judge import Judge, joint_rows
-from tiny_diffusion.writing.reading import most_passes, reading_of
+from tiny_diffusion.writing.filler import Filler, ends_sentence
+from tiny_diffusion.writing.infilling import choice, infill
+from tiny_diffusion.writing.infilling.choice import joint_rows
+from tiny_diffusion.writing.infilling.gapped_text import Gap, Hole
+from tiny_diffusion.writing.judge import Judge
 from tiny_diffusion.writing.writer import Writer
 
 WORDS = 3
@@ -346,15 +346,15 @@ def test_the_filling_with_the_highest_joint_probability_is_chosen(
 ) -> None:
     tried: list[list[int]] = []
     drawn: list[Gap] = []
-    plain = infill.scores_of
+    plain = choice.judged
 
-    def scores_of(filler: Filler, judge: Judge, texts: dict, good: list) -> list[float]:  # type: ignore[type-arg]
-        drawn.extend(gap for _, gap in good)
-        tried.extend([*text.with_gap(gap).written(writer.tokenizer).ids] for text in texts.values() for _, gap in good)
-        return plain(filler, judge, texts, good)
+    def judged(judge: Judge, hole: Hole, gaps: list[Gap], context: int) -> list[float]:
+        drawn.extend(gaps)
+        tried.extend([*hole.before, *gap.ids, *hole.behind] for gap in gaps)
+        return plain(judge, hole, gaps, context)
 
-    monkeypatch.setattr(infill, "scores_of", scores_of)
-    monkeypatch.setattr(infill, "is_tidy", lambda *_: True)  # the likeliest one is chosen, however it joins its text
+    monkeypatch.setattr(choice, "judged", judged)
+    monkeypatch.setattr(infill, "joins_well", lambda *_: True)  # the likeliest one is chosen, however it joins its text
     settings = GenerationConfig(precision="float32", gap_candidates=12, reading="masked")
     [text] = writer.infill(template, settings)
     scores = [-float(next_token_losses(writer.model, torch.tensor([ids]), BOS).sum()) for ids in tried]

@@ -18,9 +18,9 @@ from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.evaluation.text_quality.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.training.epochs import StageRows
-from tiny_diffusion.writing.finishing import Finishing, cut_at_sentence
-from tiny_diffusion.writing.layout import BREAK, BookLayout, break_ids
+from tiny_diffusion.writing.endings import cut_at_sentence
 from tiny_diffusion.writing.results import Run, Written
+from tiny_diffusion.writing.rules import BREAK, BookLayout, break_ids
 from tiny_diffusion.writing.writer import Writer
 
 BYTES = BookTokenizer.train(["Ab. Ab."], 256)
@@ -254,7 +254,7 @@ def test_white_space_that_no_book_holds(data: Processed, text: str, wrong: list[
 
 def test_verse_may_have_single_line_feeds(data: Processed) -> None:
     ids = [i for character in "One,\ntwo.\n\n\nFour \n five." for i in data.tokenizer.encode(character)]
-    [rule] = Finishing(data.tokenizer, None, "en", lines=True).rules(PLAIN)
+    [rule] = Writer(Copyist(ids, data.tokenizer, 0.8), data.tokenizer, lines=True).layout(PLAIN)
     assert [data.tokenizer.decode(ids[a:b]) for a, b in rule.places(ids, [True] * len(ids))] == ["\n\n\n", " \n "]
 
 

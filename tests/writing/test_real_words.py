@@ -11,12 +11,11 @@ from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.word_list import common_words, spellings, without_stray_letters
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
-from tiny_diffusion.writing.finishing import words_of_tokens
 from tiny_diffusion.writing.known_words import KnownWords, has_usual_capitals
 from tiny_diffusion.writing.real_words import RealWords
 from tiny_diffusion.writing.results import Refused, Written
 from tiny_diffusion.writing.rules import Place, token_spans, tokens_of
-from tiny_diffusion.writing.writer import Writer
+from tiny_diffusion.writing.writer import Writer, words_of_tokens
 
 BOOK = [
     "the",
@@ -143,8 +142,8 @@ def writer(request: pytest.FixtureRequest, config: ProjectConfig, data: Processe
 
 
 def wrong_words(writer: Writer, text: Written, words: str) -> list[str]:
-    assert writer.finishing.words is not None
-    known = KnownWords(writer.finishing.words, "en", only_book=words == "book")
+    assert writer.words is not None
+    known = KnownWords(writer.words, "en", only_book=words == "book")
     return [text.text[slice(*span)] for span in known.unknown(text.text) if span[1] < len(text.text)]
 
 
@@ -172,7 +171,7 @@ def test_the_causal_reading_draws_each_token_once_and_drafts_are_repaired(writer
     states = list(writer.writing("", how))
     written = len(list(writer.writing("", how.model_copy(update={"words": "free"}))))
     before, after = (states[i].ids[0].tolist() for i in (written - 1, written))
-    unknown = KnownWords(writer.finishing.words or (), "en").unknown(writer.tokenizer.decode(before))
+    unknown = KnownWords(writer.words or (), "en").unknown(writer.tokenizer.decode(before))
     wrong = {i for tokens in tokens_of(token_spans(writer.tokenizer, before), unknown) for i in tokens}
     open_places = {i for i in range(30) if after[i] == MASK}
     assert min(open_places) < 10 and max(open_places) > 20  # all words at once
@@ -198,13 +197,13 @@ def test_gaps_and_rewritten_texts_hold_known_words(writer: Writer) -> None:
 def test_a_writer_learns_the_words_from_its_checkpoint(config: ProjectConfig, data: Processed) -> None:
     torch.manual_seed(0)
     new = Checkpoint(config, data.tokenizer, new_model(config, data.tokenizer).state_dict(), {"words": "the Kalomi"})
-    assert Writer.of(new, torch.device("cpu")).finishing.words == ["the", "Kalomi"]
+    assert Writer.of(new, torch.device("cpu")).words == ["the", "Kalomi"]
     old = replace(new, meta={})
-    words = Writer.of(old, torch.device("cpu")).finishing.words
+    words = Writer.of(old, torch.device("cpu")).words
     assert words == words_of_tokens(data.tokenizer, "en") and {"the", "garden"} <= set(words)
     assert all(f" {word}".encode() in map(data.tokenizer.token_bytes, range(NUM_RESERVED, 600)) for word in words[:9])
     bare = Writer(new.build(torch.device("cpu")), data.tokenizer)
-    assert bare.finishing.real_words(FAST) == []
+    assert bare.real_words(FAST) == []
 
 
 @pytest.mark.parametrize(

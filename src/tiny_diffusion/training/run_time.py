@@ -14,7 +14,7 @@ from ..checkpoint import save_plain
 from ..config import ProjectConfig
 from ..model.flops import training_flops
 from ..runtime import compile_errors
-from ..writing.reading import most_passes, reading_of
+from ..writing.continuing import most_passes, reading_of
 from .averaged_model import Validation, sample_settings, write_sample
 from .course import Course, Line, Progress
 from .optimizers import Optimizers, make_optimizers

@@ -15,10 +15,8 @@ from torch import Tensor
 from ..data.language.segmentation import sentence_ends
 from ..data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from .filler import Edge, Filler
-from .infilling.boundaries import Edges
-from .layout import BREAK
-from .results import Outcome, Stretch, WritingState
-from .rules import Place, Rule, Span, read_bytes, token_spans
+from .results import Outcome, Process, Stretch, WritingState, Written
+from .rules import BREAK, Place, Rule, Span, read_bytes, token_spans
 
 SHORTEST, LONGEST = 0.8, 1.1
 """Where a text may end, as shares of the length that is asked for."""
@@ -116,107 +114,102 @@ class EndsSentence:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A text with its end: ids (T,), the probability (T,) of each, where the states show it, and the steps it took."""
-
-    ids: Tensor
-    confidence: Tensor
-    stretch: Stretch
-    steps: int
-
-
-@dataclass(frozen=True)
 class Endings:
-    """Ends the texts of a filler in a two-letter ``language``, within ``rules``.
+    """Ends the texts of a filler within ``rules``.
 
     hidden: tokens before each text that are not part of it. given: tokens of the prompt, the hidden ones among them.
     """
 
     filler: Filler
     rules: Sequence[Rule]
-    language: str
     hidden: int
     given: int
 
     def edges(self, last: int) -> tuple[Edge, ...]:
         """The edge of a row whose token at place ``last`` is to end a sentence; none for the causal reading."""
-        return () if self.filler.causal else (Edge(last, self._closing),)
+        return () if self.filler.causal else (Edge(last, self.filler.edges.closing),)
 
-    def write(
-        self, done: Tensor, sure: Tensor, refused: dict[int, str], stretches: Sequence[Stretch]
-    ) -> Generator[WritingState, None, dict[int, Ended]]:
-        """Every moment of ending the rows ``done`` (B, T), then by row the texts that got another end.
+    def write(self, found: Outcome, done: Tensor, sure: Tensor, stretches: Sequence[Stretch]) -> Process:
+        """Every moment of ending the rows ``done`` (B, T), then ``found`` with the texts that got another end.
 
         A row whose last sentence ends late enough is left to be cut there. In the others, all behind the place where
         the shortest text may end is drawn again, from left to right, until a sentence ends. This is a draw from the
         law of such texts, unless all but one of ``TRIES`` fail: in the last one the end is forced.
-        ``stretches``: of each row, so far.
+        ``sure`` (B, T): probabilities of the tokens. ``stretches``: of each row, so far.
         """
         length = done.shape[1] - self.given
-        rows = [r for r, ids in enumerate(done.tolist()) if r not in refused and self._end(ids, length) is None]
-        ended: dict[int, Ended] = {}
+        rows = [r for r, ids in enumerate(done.tolist()) if r in found.texts and self._end(ids, length) is None]
+        texts, last = dict(found.texts), self.given + longest(length) - self.hidden
         for attempt in range(TRIES):
-            left = [row for row in rows if row not in ended]
-            if left:
-                last = self.given + longest(length) - self.hidden
-                parts = tuple(replace(stretches[row], last=last, draw=-2 - attempt) for row in left)
-                found = yield from self._attempt(done[left], sure[left], left, parts, forced=attempt == TRIES - 1)
-                ended |= found
-        return ended
+            if rows:
+                left = {row: texts[row] for row in rows}
+                parts = tuple(replace(stretches[row], last=last, draw=-2 - attempt) for row in rows)
+                ended = yield from self._attempt(done[rows], sure[rows], left, parts, forced=attempt == TRIES - 1)
+                texts |= ended
+                rows = [row for row in rows if row not in ended]
+        return Outcome(texts, found.refused)
+
+    def cut(self, found: Outcome, ends: Mapping[int, int]) -> Outcome:
+        """``found`` with each text cut after its last sentence, unless that ends too early.
+
+        ``ends``: after how many tokens some texts end instead.
+        """
+        tokenizer, least = self.filler.tokenizer, shortest(self.filler.settings.length)
+        cut = {
+            row: text.cut_after(ends[row], tokenizer)
+            if row in ends
+            else cut_at_sentence(text, tokenizer, self.filler.language, least)
+            for row, text in found.texts.items()
+        }
+        return Outcome(cut, found.refused)
 
     def _attempt(
-        self, done: Tensor, sure: Tensor, rows: Sequence[int], parts: tuple[Stretch, ...], *, forced: bool
-    ) -> Generator[WritingState, None, dict[int, Ended]]:
-        """Every moment of one draw of the ends of some rows, by row the texts that end; all of them if ``forced``."""
+        self, done: Tensor, sure: Tensor, texts: Mapping[int, Written], parts: tuple[Stretch, ...], *, forced: bool
+    ) -> Generator[WritingState, None, dict[int, Written]]:
+        """Every moment of one draw of the ends of ``texts``, then those that have ended; all of them if ``forced``."""
         length, filler = done.shape[1] - self.given, self.filler
         end = self.given + longest(length)
         start = max(self.given, min(self.given + shortest(length), end - _ROOM))
         first = max(0, end - filler.context)
-        block = torch.cat((done[:, first:start], done.new_full((len(rows), end - start), MASK)), dim=1)
+        block = torch.cat((done[:, first:start], done.new_full((len(texts), end - start), MASK)), dim=1)
         places = torch.arange(first, end, device=done.device).expand_as(block)
-        last_rules = [EndsSentence(filler.tokenizer, self.language, self._closing)] if forced else []
+        last_rules = [EndsSentence(filler.tokenizer, filler.language, filler.edges.closing)] if forced else []
         permit = filler.rules([*last_rules, *self.rules], ahead=done[:, :first].tolist())
-        numbers, own = [filler.numbers[row] for row in rows], slice(self.hidden, None)
-        found: dict[int, Ended] = {}
+        numbers, own = [filler.numbers[row] for row in texts], slice(self.hidden, None)
+        found: dict[int, Written] = {}
         for state in filler.in_order(block, [places == place for place in range(start, end)], numbers, permit):
             ids = torch.cat((done[:, :first], state.ids), dim=1)
             confidence = torch.cat((sure[:, :start], state.confidence[:, start - first :]), dim=1)
             given = (torch.arange(end) < self.given).expand(ids.shape)[:, own]
             yield WritingState(ids[:, own].clone(), confidence[:, own].clone(), state.step, state.steps, given, parts)
-            for i, row in enumerate(rows):
+            for i, (row, text) in enumerate(texts.items()):
                 stop = self._end(ids[i, : start + state.step].tolist(), length)
                 if row not in found and (stop is not None or (forced and state.step == state.steps)):
                     inside = slice(self.hidden, stop)
-                    found[row] = Ended(ids[i, inside], confidence[i, inside], parts[i], state.step)
-            if len(found) == len(rows):
+                    shown = replace(text, steps=text.steps + state.step, stretches=(*text.stretches, parts[i]))
+                    found[row] = self._with_tokens(shown, ids[i, inside].tolist(), confidence[i, inside].tolist())
+            if len(found) == len(texts):
                 break
         return found
 
     def _end(self, ids: list[int], length: int) -> int | None:
         """Number of tokens up to the last end that is late enough for a text of ``length`` tokens, if there is one."""
-        end = last_end(ids, self.filler.tokenizer, self.language)
+        end = last_end(ids, self.filler.tokenizer, self.filler.language)
         return end if end >= self.given + shortest(length) else None
 
-    @cached_property
-    def _closing(self) -> Tensor:
-        """Tokens (V,) that end a sentence."""
-        filler = self.filler
-        return Edges(filler.tokenizer, filler.model.text_vocab_size, filler.allowed, self.language).closing
+    def _with_tokens(self, text: Written, ids: list[int], confidence: list[float]) -> Written:
+        """``text`` with other tokens, of which those of the prompt are given."""
+        given = tuple(i < sum(text.given) for i in range(len(ids)))
+        spelled = self.filler.tokenizer.decode(ids)
+        return replace(text, text=spelled, ids=tuple(ids), confidence=tuple(confidence), given=given)
 
 
-def with_endings(outcome: Outcome, ended: Mapping[int, Ended], tokenizer: BookTokenizer) -> Outcome:
-    """``outcome`` with the texts that are in ``ended`` in place of those without an end."""
-    texts = dict(outcome.texts)
-    for row, end in ended.items():
-        if row in texts and row not in outcome.refused:
-            text, ids = texts[row], tuple(end.ids.tolist())
-            texts[row] = replace(
-                text,
-                text=tokenizer.decode(ids),
-                ids=ids,
-                confidence=tuple(end.confidence.tolist()),
-                given=tuple(i < sum(text.given) for i in range(len(ids))),
-                steps=text.steps + end.steps,
-                stretches=(*text.stretches, end.stretch),
-            )
-    return Outcome({row: text for row, text in texts.items() if row not in outcome.refused}, outcome.refused)
+def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str, least: int = 1) -> Written:
+    """``text`` without its last, unfinished sentence; unchanged if none ends after ``least`` written tokens or more.
+
+    Given tokens always stay. ``language``: two letters. A sentence end within a token (a dash may follow the full stop
+    there) is skipped, so that the ids still spell the text.
+    """
+    given = max((i + 1 for i, was_given in enumerate(text.given) if was_given), default=0)
+    kept = last_end(text.ids, tokenizer, language)
+    return text if kept < given + least else text.cut_after(kept, tokenizer)

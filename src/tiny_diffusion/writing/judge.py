@@ -79,22 +79,6 @@ class Judge:
         return forbid(logits, self.allowed)
 
 
-def joint_rows(
-    before: Sequence[int], fillings: Sequence[Sequence[int]], behind: Sequence[int], context: int
-) -> tuple[list[Tensor], list[int]]:
-    """A row of left side, filling and right side for each of several ``fillings`` of one gap, and where each begins.
-
-    All rows have the same text on both sides, as much as the context holds beside the longest filling: up to half of
-    the room behind the gap, the rest before it. So the log-probabilities of filling and right side, given the left
-    side, compare fillings of different lengths.
-    """
-    room = context - max(map(len, fillings))
-    right = min(len(behind), max(room // 2, room - len(before)))
-    left = min(len(before), room - right)
-    seen, after = before[len(before) - left :], behind[:right]
-    return [torch.tensor([*seen, *filling, *after]) for filling in fillings], [left] * len(fillings)
-
-
 def drawn_ends(judge: Judge, lead: Sequence[int], texts: Mapping[int, Written], length: int) -> dict[int, int]:
     """By number of the text: after how many of its tokens the model ends it, for those that it ends late enough.
 

@@ -5,8 +5,10 @@ Shapes: V text vocabulary.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +63,12 @@ class RealWords:
                 node.tokens.append((token, text[match.end() if match else 0 :]))
         self._masks, self._parts = lru_cache(_KEPT)(self._make_masks), lru_cache(_KEPT)(self._split_by)
         self._state = lru_cache(8 * _KEPT)(self._run_state)
+
+    def with_end(self, *, is_open: bool) -> Self:
+        """The same rule, with its tables, for a text whose last word need not be finished, or must be."""
+        rule = copy(self)
+        rule.open_end = is_open
+        return rule
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """For each word that is not known, its ``free`` tokens."""

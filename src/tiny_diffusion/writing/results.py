@@ -4,11 +4,12 @@ Shapes: B rows, T tokens.
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 from torch import Tensor
 
+from ..data.tokenizer import BookTokenizer
 from ..errors import UserError
 from ..sampling.denoise import DenoisingState
 
@@ -65,6 +66,18 @@ class Written:
     sample: int = 1
     cut: int = 0
     stretches: tuple[Stretch, ...] = field(default=(), compare=False, repr=False)
+
+    def cut_after(self, kept: int, tokenizer: BookTokenizer) -> "Written":
+        """Its first ``kept`` tokens."""
+        ids = self.ids[:kept]
+        return replace(
+            self,
+            text=tokenizer.decode(ids),
+            ids=ids,
+            confidence=self.confidence[:kept],
+            given=self.given[:kept],
+            cut=len(self.ids) - kept,
+        )
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""

@@ -1,38 +1,34 @@
-"""From prompts, templates and texts to finished texts: a model, its tokenizer, and what finishes a text."""
+"""From prompts, templates and texts to finished texts: a model, its tokenizer, and what is known of the book."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import torch
-from torch import Tensor
 
 from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import read_training_text
 from ..data.language.segmentation import ENGLISH, usual_lengths
-from ..data.language.word_list import spellings
-from ..data.tokenizer import MASK, BookTokenizer
+from ..data.language.word_list import SHORTEST, common_words, spellings, without_stray_letters
+from ..data.language.words import folded
+from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
-from ..sampling.denoise import DenoisingState
+from .continuing import Continuation, reading_of
+from .copy_guard import NoveltyGuard
 from .drafts import Drafts
-from .endings import Endings, with_endings
-from .filler import Edge, Filler
-from .finishing import Finishing, words_of_tokens
-from .infilling.boundaries import Edges, Opening, encode_before, opening_after
+from .filler import Filler
 from .infilling.infill import infilling
-from .infilling.template import Fixed, gap_settings
-from .judge import Judge, drawn_ends
-from .layout import break_ids
-from .reading import reading_of
-from .repair import Repair
-from .results import Outcome, Run, Stretch, WritingState, Written
+from .infilling.template import gap_settings
+from .known_words import KnownWords
+from .real_words import RealWords
+from .results import Outcome, Refused, Run, Written
 from .rewriting import rewriting
-from .rules import Rule
+from .rules import BookLayout, Rule
 
 
 def finish(run: Run) -> list[Written]:
@@ -69,9 +65,12 @@ class Writer:
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.finishing = Finishing(tokenizer, index, language, words, lines)
+        self.index, self.language, self.words = index, language, words
         self.lengths = lengths or {}
         self.device = model.device
+        # Rules are made once, those with large tables when a setting first asks for them.
+        self._layout = BookLayout(tokenizer, lines=lines)
+        self._guards, self._real_words = dict[int, NoveltyGuard](), dict[str, RealWords]()
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", data_dir: str | Path | None = None) -> Self:
@@ -137,114 +136,90 @@ class Writer:
         after 0.8 to 1.1 times ``settings.length`` tokens (see ``endings``); the causal reading of a dual model may
         also end it there like a chapter (see ``drawn_ends``). No state is kept.
         """
-        rules = self.finishing.rules(settings)
+        free = [*self.guards(settings), *self.layout(settings)]
+        rules, inner = ([*free, *self.real_words(settings, open_end=last)] for last in (True, False))
         reading = reading_of(self.model.config, settings)
-        filler = Filler(self.model, self.tokenizer, settings, causal=reading == "causal")
+        filler = Filler(self.model, self.tokenizer, settings, self.language, causal=reading == "causal")
         drafts = Drafts(filler) if reading == "drafts" else None
-        lead, given_ids, first = self._beginning(prompt, filler)
-        prompt_ids = torch.tensor(given_ids, dtype=torch.long, device=self.device)
-        done = prompt_ids.expand(settings.num_samples, -1)  # (B, tokens so far)
-        sure = torch.ones(done.shape, device=self.device)
-        wanted, context = done.shape[1] + settings.length, filler.context
-        own, whole = slice(len(lead), None), Stretch.whole(settings.num_samples, wanted - len(lead))
-        steps, refused, endings = 0, dict[int, str](), None
-        if settings.ending == "sentence" and settings.length > len(first):
-            endings = Endings(filler, rules, self.finishing.language, len(lead), len(prompt_ids) + len(first))
-        while done.shape[1] < wanted and len(refused) < len(done):
-            room_left = wanted <= context or done.shape[1] == len(prompt_ids) < context
-            keep = done.shape[1] if room_left else min(done.shape[1], context // 2)
-            size = min(context - keep, wanted - done.shape[1])
-            ahead, seen = done[:, : done.shape[1] - keep], done[:, done.shape[1] - keep :]
-            block = torch.cat((seen, torch.full((len(done), size), MASK, device=self.device)), dim=1)
-            given = (torch.arange(done.shape[1] + size) < len(prompt_ids)).expand(len(done), -1)[:, own]
-            is_last = done.shape[1] + size == wanted
-            edges = endings.edges(keep + size - 1) if endings and is_last else ()
-            if done.shape[1] == len(prompt_ids):
-                edges = (*(replace(edge, place=keep) for edge in first), *edges)
-            if filler.causal:  # the causal reading keeps the rules while it draws
-                states = filler.denoise(block, filler.numbers, [edges], rules, ahead.tolist())
-            else:
-                states = self._mended(filler, drafts, block, ahead, edges, refused, is_last)
-            for state in states:
-                steps += 1
-                times = len(state.ids) // len(done)  # rows per text: several while drafts are written
-                yield WritingState(
-                    torch.cat((ahead.repeat_interleave(times, 0), state.ids), dim=1)[:, own],
-                    torch.cat((sure.repeat_interleave(times, 0), state.confidence[:, keep:]), dim=1)[:, own],
-                    state.step,
-                    state.steps,
-                    given.repeat_interleave(times, 0),
-                    whole if drafts is None else drafts.stretches(len(state.ids), whole),
-                )
-            done = torch.cat((ahead, state.ids), dim=1)
-            sure = torch.cat((sure, state.confidence[:, keep:]), dim=1)
-        last = WritingState(done[:, own], sure[:, own], steps, steps, given, whole)
-        found = Outcome.of([self.tokenizer.decode(row) for row in last.ids.tolist()], last, refused)
-        found = found if drafts is None else drafts.marked(found, whole)
-        if endings is not None:
-            stretches = whole if drafts is None else drafts.stretches(len(done), whole)
-            ended = yield from endings.write(done, sure, refused, stretches)
-            found = self._cut(with_endings(found, ended, self.tokenizer), filler, lead)
-        return self.finishing.texts(found, rules)
-
-    def _beginning(self, prompt: str, filler: Filler) -> tuple[list[int], list[int], tuple[Edge, ...]]:
-        """The hidden ids before a text, these and the prompt's, and what the first drawn token must begin with."""
-        lead = filler.lead
-        if not (lead or prompt) and filler.settings.layout == "book":
-            lead = break_ids(self.tokenizer)
-        opening = opening_after(Fixed(prompt)) if prompt else Opening.FREE
-        ids = [*lead, *encode_before(prompt, opening, filler.encode)]
-        if opening is not Opening.SPACE:
-            return lead, ids, ()
-        spaced = Edges(self.tokenizer, self.model.text_vocab_size, filler.allowed).opening(opening, single=False)
-        assert spaced is not None
-        return lead, ids, (Edge(len(ids), spaced),)
-
-    def _mended(
-        self,
-        filler: Filler,
-        drafts: Drafts | None,
-        block: Tensor,
-        ahead: Tensor,
-        edges: tuple[Edge, ...],
-        refused: dict[int, str],
-        is_last: bool,
-    ) -> Iterator[DenoisingState]:
-        """States of filling ``block`` (B, T) behind ``ahead`` by diffusion, and then of repairing it by the rules."""
-        states = filler.denoise(block, filler.numbers, [edges] * len(block))
-        states = states if drafts is None else drafts.fill(block, edges)
-        rules = self.finishing.rules(filler.settings, open_end=is_last)  # the next block may go on with no letter
-        repair = Repair(filler, rules, ahead.shape[1], edges=edges)
-        return repair.after(states, block == MASK, refused, ahead.tolist())
-
-    def _cut(self, found: Outcome, filler: Filler, lead: list[int]) -> Outcome:
-        """Texts that end with their last sentence, or where the causal reading has drawn an end."""
-        settings, ends = filler.settings, dict[int, int]()
-        if filler.causal and self.model.config.dual and self.model.marks:
-            judge = Judge(filler.model, settings, filler.allowed, settings.temperature)
-            ends = drawn_ends(judge, lead, found.texts, settings.length)
-        return self.finishing.cut(found, settings.length, ends)
+        found = yield from Continuation(filler, drafts, prompt, rules, inner).write()
+        return self.finished(found, rules)
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
+        guards, words = self.guards(settings), self.real_words(settings)
         settings = gap_settings(settings, template)
-        filler, onward = self._two_sided(settings), None
+        filler, onward = Filler(self.model, self.tokenizer, settings, self.language, causal=False), None
         if self.model.config.dual and reading_of(self.model.config, settings) == "causal":
-            onward = Filler(self.model, self.tokenizer, settings, causal=True)
-        finishing, guards = self.finishing, self.finishing.guards(settings)
-        around = finishing.language, template, must, self.lengths
-        found = yield from infilling(filler, onward, guards, finishing.real_words(settings), *around)
-        return self.finishing.texts(found, guards)
+            onward = Filler(self.model, self.tokenizer, settings, self.language, causal=True)
+            onward.numbers = filler.numbers  # a text's draws are of one sequence
+        found = yield from infilling(filler, onward, guards, words, template, must, self.lengths)
+        return self.finished(found, guards)
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
-        filler = self._two_sided(settings)
-        rules: list[Rule] = [*self.finishing.guards(settings), *self.finishing.real_words(settings)]
+        rules = [*self.guards(settings), *self.real_words(settings)]
+        filler = Filler(self.model, self.tokenizer, settings, self.language, causal=False)
         found = yield from rewriting(filler, rules, text)
-        return self.finishing.texts(found, rules)
+        return self.finished(found, rules)
 
-    def _two_sided(self, settings: GenerationConfig) -> Filler:
-        """The filler for gaps; raises UserError for an autoregressive model, which sees nothing after a gap."""
-        if self.model.config.causal:
-            raise UserError("an autoregressive checkpoint cannot fill gaps; train with training.objective=diffusion")
-        return Filler(self.model, self.tokenizer, settings)
+    def guards(self, settings: GenerationConfig) -> list[Rule]:
+        """The novelty guard, or nothing if it is off; raises UserError if there is no index for it."""
+        limit, index = settings.max_copied_words, self.index
+        if not limit:
+            return []
+        if index is None:
+            raise UserError(
+                f"generation.max_copied_words={limit} needs the training text: give --data-dir "
+                "(in Python Writer.load(checkpoint, data_dir=...))"
+            )
+        if limit not in self._guards:
+            self._guards[limit] = NoveltyGuard(index, self.tokenizer, limit)
+        return [self._guards[limit]]
+
+    def layout(self, settings: GenerationConfig) -> list[Rule]:
+        """The rule about white space, or nothing if it is off."""
+        return [] if settings.layout == "free" else [self._layout]
+
+    def real_words(self, settings: GenerationConfig, *, open_end: bool = False) -> list[Rule]:
+        """The rule about words, or nothing if it is off; ``open_end``: a word may be unfinished at the end."""
+        if settings.words == "free" or self.words is None:
+            return []
+        if settings.words not in self._real_words:
+            words = without_stray_letters(self.words, self.language)
+            known = KnownWords(words, self.language, only_book=settings.words == "book")
+            self._real_words[settings.words] = RealWords(known, self.tokenizer)
+        return [self._real_words[settings.words].with_end(is_open=open_end)]
+
+    def finished(self, outcome: Outcome, rules: Sequence[Rule]) -> list[Written]:
+        """The texts in order, each with its number and its longest copied run.
+
+        Raises Refused if one is refused or still breaks a rule that cannot be waived.
+        """
+        refused, kept = dict(outcome.refused), []
+        for row, text in sorted(outcome.texts.items()):
+            reason = broken(rules, text.ids, [not was_given for was_given in text.given])
+            if reason is None:
+                copied = None if self.index is None else self.index.match([text.text])[0].longest
+                kept.append(replace(text, sample=row + 1, longest_copied_words=copied))
+            else:
+                refused[row] = reason
+        if refused:
+            raise Refused({row + 1: reason for row, reason in refused.items()}, kept)
+        return kept
+
+
+def broken(rules: Sequence[Rule], ids: Sequence[int], free: Sequence[bool]) -> str | None:
+    """Why a finished text must be refused; None if it keeps every rule, or is accepted as it is."""
+    reasons = (rule.refusal(ids, free) for rule in rules if rule.places(ids, free))
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def words_of_tokens(tokenizer: BookTokenizer, language: str) -> list[str]:
+    """The words of a book as its tokens show them, for a checkpoint that does not hold them.
+
+    Many tokens are only the beginning of a word: those of three letters or more count if they are in common use.
+    """
+    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(NUM_RESERVED, tokenizer.vocab_size))
+    words = [token[1:] for token in tokens if token[:1] == " " and token[1:].isalpha()]
+    common = common_words(language)
+    return [word for word in words if len(word) < SHORTEST or not common or folded(word) in common]

@@ -171,7 +171,7 @@ def origin(checkpoint: str, showing: Showing) -> dict[str, Any]:
 def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:
     """A text as a row of JSON lines; the texts of its tokens add up to the whole text."""
     from ...show.frames import final_frame
-    from ...writing.reading import reading_of
+    from ...writing.continuing import reading_of
 
     reading = reading_of(writer.model.config, settings)
     return {

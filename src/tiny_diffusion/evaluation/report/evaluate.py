@@ -12,7 +12,7 @@ from ...config import EvaluationConfig, GenerationConfig
 from ...data.artefacts import Processed
 from ...data.copies import CopyIndex
 from ...runtime import autocast
-from ...writing.reading import reading_of
+from ...writing.continuing import reading_of
 from ..blind_test.statistics import BlindReport
 from ..kept import KeptParts
 from ..leaks import Leaks, leaks_of

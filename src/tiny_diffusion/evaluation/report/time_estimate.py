@@ -10,7 +10,7 @@ from ...data.tokenizer import BOS
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import chain_rule, likelihood_bound
 from ...runtime import autocast, generator_for
-from ...writing.reading import most_passes, reading_of
+from ...writing.continuing import most_passes, reading_of
 from ...writing.results import Run
 from ...writing.writer import Writer
 from ..likelihood.baselines import PHASES, compressed_size

@@ -9,7 +9,7 @@ from ...config import EvaluationConfig, GenerationConfig
 from ...data.language.segmentation import split_sentences
 from ...model.transformer import Transformer
 from ...sampling.denoise import most_steps
-from ...writing.reading import most_passes
+from ...writing.continuing import most_passes
 from ...writing.writer import Writer
 from ..subject import Step
 

@@ -5,19 +5,18 @@ Tokens of a byte-level BPE begin with their space. Where a reader sees ``on a __
 gap, while in the text it belongs to the fixed part and occurs there once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 
-import torch
-from torch import Tensor
-
 from ...data.tokenizer import MASK, BookTokenizer
-from ..filler import Edge, Filled, window
+from ..filler import Edge, Edges, Filled, Opening, encode_before, opening_after, window
 from ..results import Stretch, Written
 from ..rules import Span
-from .boundaries import MARKS, Edges, Opening, encode_before, opening_after
 from .template import Fixed, GapRequest
+
+MARKS = ".,;:!?…"
+"""What never follows another of its kind directly in print, but for dots."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,46 @@ class Gap(Part):
 
 
 @dataclass(frozen=True)
-class Window:
-    """The ids (T,) of some gaps of a text with as much text on both sides as fits.
+class Hole:
+    """Gaps that are filled together, with the fixed parts between them, and what stands around them.
 
-    spans: the gaps' places in it. start: where the first gap begins in the whole text, in tokens.
+    before: ids before them, those that the model alone sees among them. after: ids after them, MASK where gaps are
+    open; known: how many of these there are before the next open gap. meets_gap: an open gap follows directly. start:
+    where they begin in the text, in tokens.
     """
 
-    ids: Tensor
-    spans: tuple[Span, ...]
+    parts: tuple[Part, ...]
+    before: list[int]
+    after: list[int]
+    known: int
+    meets_gap: bool
     start: int
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Its gaps."""
+        return [part for part in self.parts if isinstance(part, Gap)]
+
+    @property
+    def behind(self) -> list[int]:
+        """Ids of what is known to follow."""
+        return self.after[: self.known]
+
+    def window(self, context: int, inside: Sequence[int] | None = None) -> tuple[list[int], list[Span]]:
+        """Its ids with as much text on both sides as fits into ``context`` tokens, and the gaps' places in them.
+
+        ``inside``: the ids to show in the only gap, if not its own.
+        """
+        parts = [part.ids for part in self.parts] if inside is None else [inside]
+        left, right = self.before[-context:], self.after[:context]
+        ids = [*left, *(i for own in parts for i in own), *right]
+        start, end = window(len(left), len(ids) - len(right), len(ids), context)
+        spans, place = list[Span](), len(left) - start
+        for part, own in zip(self.parts, parts, strict=True):
+            if isinstance(part, Gap):
+                spans.append((place, place + len(own)))
+            place += len(own)
+        return ids[start:end], spans
 
 
 @dataclass(frozen=True)
@@ -107,10 +137,10 @@ class GappedText:
         cls,
         pieces: Sequence[Fixed | GapRequest],
         encode: Callable[[str], list[int]],
-        size: Callable[[GapRequest], int],
+        sizes: Mapping[GapRequest, int],
         lead: Sequence[int] = (),
     ) -> "GappedText":
-        """The text of a template's pieces; ``size`` gives the number of tokens that a gap is expected to need.
+        """The text of a template's pieces; ``sizes``: how many tokens each gap is expected to need.
 
         ``lead``: ids before the text that are no part of it.
         """
@@ -126,7 +156,7 @@ class GappedText:
                 start = before.text if isinstance(before, Fixed) else ""
                 end = after.text if isinstance(after, Fixed) else " " if after else ""
                 gap = Gap("", (), (), piece, opening_after(before), len(parts), start[-1:], end[:2])
-                parts.append(gap.opened(size(piece)))
+                parts.append(gap.opened(sizes[piece]))
         return cls(tuple(parts))
 
     @property
@@ -160,32 +190,19 @@ class GappedText:
             rounds.append([number])
         return rounds
 
-    def is_open_after(self, gap: Gap) -> bool:
-        """Whether an open gap follows ``gap`` directly."""
-        return any(isinstance(part, Gap) and part.is_open for part in self.parts[gap.place + 1 : gap.place + 2])
-
-    def beside(self, first: Gap, last: Gap) -> tuple[list[int], list[int]]:
-        """Ids of all that stands before the gap ``first``, and of what is known to follow the gap ``last``."""
-        known = takewhile(lambda part: not (isinstance(part, Gap) and part.is_open), self.parts[last.place + 1 :])
-        return [i for part in self.parts[: first.place] for i in part.ids], [i for part in known for i in part.ids]
-
-    def start_of(self, gap: Gap) -> int:
-        """Tokens of the text before ``gap``."""
-        return sum(len(part.ids) for part in self.parts[1 : gap.place])
-
-    def window(self, first: Gap, last: Gap, context: int) -> Window:
-        """The gaps ``first`` to ``last`` with as much text on both sides as fits into ``context`` tokens."""
-        middle = self.parts[first.place : last.place + 1]
-        left = _up_to(context, (part.ids[-context:][::-1] for part in reversed(self.parts[: first.place])))[::-1]
-        right = _up_to(context, (part.ids for part in self.parts[last.place + 1 :]))
-        ids = [*left, *(i for part in middle for i in part.ids), *right]
-        start, end = window(len(left), len(ids) - len(right), len(ids), context)
-        spans, place = [], len(left) - start
-        for part in middle:
-            if isinstance(part, Gap):
-                spans.append((place, place + len(part.ids)))
-            place += len(part.ids)
-        return Window(torch.tensor(ids[start:end]), tuple(spans), self.start_of(first))
+    def hole(self, first: Gap, last: Gap) -> Hole:
+        """The gaps ``first`` to ``last`` and what stands around them."""
+        rest = self.parts[last.place + 1 :]
+        is_open = [isinstance(part, Gap) and part.is_open for part in rest]
+        known = takewhile(lambda each: not each[1], zip(rest, is_open, strict=True))
+        return Hole(
+            self.parts[first.place : last.place + 1],
+            before=[i for part in self.parts[: first.place] for i in part.ids],
+            after=[i for part in rest for i in part.ids],
+            known=sum(len(part.ids) for part, _ in known),
+            meets_gap=any(is_open[:1]),
+            start=sum(len(part.ids) for part in self.parts[1 : first.place]),
+        )
 
     def written(self, tokenizer: BookTokenizer) -> Written:
         """The finished text; all gaps must be filled.
@@ -207,13 +224,3 @@ class GappedText:
             steps=sum(gap.steps for gap in self.gaps),
             stretches=tuple(stretch for gap in self.gaps for stretch in gap.stretches),
         )
-
-
-def _up_to(count: int, parts: Iterable[Sequence[int]]) -> list[int]:
-    """The first ``count`` ids of ``parts``, or all if there are fewer."""
-    ids: list[int] = []
-    for part in parts:
-        ids += part[: count - len(ids)]
-        if len(ids) == count:
-            break
-    return ids

@@ -1,12 +1,14 @@
-r"""GapRequest templates and texts with kept spans, read into typed pieces.
+r"""Gap templates and texts with kept spans, read into typed pieces; how many tokens a gap may take.
 
 Gaps in a template are three or more underscores, ``{n words}``, ``{n-m words}``, ``{n tokens}``, ``{n-m tokens}``,
 ``{sentence}`` and ``{paragraph}``. Spans of a text to rewrite are kept if they are in ``[[ ]]``. In both, a backslash
 makes a following ``_``, ``{``, ``[`` or backslash plain; before any other character it is a backslash.
 """
 
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
@@ -15,6 +17,9 @@ from ...errors import UserError
 
 Unit = Literal["blank", "tokens", "words", "sentence", "paragraph"]
 
+SLACK = 0.25  # how far from the expected number of tokens the search goes at first, as a share
+USUAL_WORDS = {"sentence": (5, 40), "paragraph": (30, 120)}
+"""Words of a sentence and a paragraph in prose, from short to long, where the book's own are not known."""
 _ESCAPABLE = r"[\\_{\[]"
 _SPECIAL = re.compile(_ESCAPABLE)
 _ESCAPED = re.compile(rf"\\({_ESCAPABLE})")
@@ -62,11 +67,47 @@ class GapRequest:
         """Whether its length is open: it ends where a sentence or paragraph does."""
         return self.unit in ("sentence", "paragraph")
 
+    def size_range(
+        self, ratio: float, slack: float, gap_tokens: int, context: int, needed: int = 0, words: int = 0
+    ) -> tuple[int, int]:
+        """Fewest and most tokens to try if ``words`` words are given and take ``needed`` tokens.
 
-def parse_gaps(template: str) -> list[Fixed | GapRequest]:
+        ``ratio``: expected tokens per word; ``slack``: how far off that may be, as a share. Sentences and paragraphs
+        get half the context at most, so that they see text around them.
+        """
+        if self.unit == "blank":
+            return max(gap_tokens, needed), gap_tokens
+        if self.unit == "tokens":
+            return max(self.least, needed), self.most
+        if self.unit == "words":
+            fewest, most = max(self.least - words, 0), self.most - words  # free words, of at least one token each
+            low = needed + max(fewest, round(fewest * ratio * (1 - slack)))
+            high = needed + max(most, math.ceil(most * ratio * (1 + slack)))
+            return min(low, context), min(high, context)
+        usual = self.usual or USUAL_WORDS[self.unit]
+        low, high = round(usual[0] * ratio), round(usual[-1] * ratio)
+        half = context // 2
+        return max(min(low, half), needed + 1), min(high, half)  # the last token ends the sentence
+
+    def usual_size(self, ratio: float, gap_tokens: int, context: int) -> int:
+        """Tokens that it usually takes, at ``ratio`` tokens per word.
+
+        Raises UserError if it needs more than the context holds; a word needs at least one.
+        """
+        needed = gap_tokens if self.unit == "blank" else self.most
+        if needed > context:
+            raise UserError(
+                f"the gap {self.source} needs {needed} tokens at least; the model's context holds {context}: "
+                "make it smaller"
+            )
+        return sum(self.size_range(ratio, SLACK, gap_tokens, context)) // 2
+
+
+def parse_gaps(template: str, lengths: Mapping[str, Sequence[int]] | None = None) -> list[Fixed | GapRequest]:
     """The pieces of a gap template, in order; ``[[`` has no meaning here.
 
-    Raises UserError for a brace that is not closed, an unknown command, and a count that is reversed or zero.
+    ``lengths``: words of the book's sentences and paragraphs, see ``usual_lengths``. Raises UserError for a brace that
+    is not closed, an unknown command, and a count that is reversed or zero.
     """
     pieces: list[Fixed | GapRequest] = []
     for match in _GAPS.finditer(template):
@@ -76,7 +117,8 @@ def parse_gaps(template: str) -> list[Fixed | GapRequest]:
         elif match["blank"] is not None:
             pieces.append(GapRequest("blank", 1, 1, source))
         else:
-            pieces.append(_command(source, _place(template, match.start())))
+            request = _command(source, _place(template, match.start()))
+            pieces.append(replace(request, usual=tuple((lengths or {}).get(request.unit, ()))))
     return pieces
 
 
