@@ -6,7 +6,7 @@ Shapes: B rows, T tokens of a row, N requested places, V text vocabulary.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import torch
@@ -138,6 +138,16 @@ class Edges:
         return mask
 
 
+@lru_cache(maxsize=4)
+def token_tables(tokenizer: BookTokenizer, allowed: int, size: int, language: str) -> tuple[WholeCharacters, Edges]:
+    """What keeps characters whole, and the edges, if the first ``allowed`` of ``size`` text tokens may be drawn.
+
+    Kept, because each looks at all tokens.
+    """
+    tokens = [tokenizer.token_bytes(i) for i in range(NUM_RESERVED, tokenizer.vocab_size)]
+    return WholeCharacters(tokens, allowed), Edges(tokens[:allowed], size, language)
+
+
 class Filler:
     """A model with its tokenizer and settings, and a generator of random numbers for each text, see ``row_generators``.
 
@@ -167,9 +177,7 @@ class Filler:
         self.encode = partial(tokenizer.encode, level=model.config.vocab_level)
         self.writing_level = min(settings.vocab_level, model.config.vocab_level)
         self.allowed = tokenizer.level_size(self.writing_level)
-        tokens = [tokenizer.token_bytes(i) for i in range(NUM_RESERVED, tokenizer.vocab_size)]
-        self.whole = WholeCharacters(tokens, self.allowed)
-        self.edges = Edges(tokens[: self.allowed], model.text_vocab_size, language)
+        self.whole, self.edges = token_tables(tokenizer, self.allowed, model.text_vocab_size, language)
         # What the model sees before a text and no one else: that a paragraph begins.
         self.lead = [PARAGRAPH] if self.model.marks and settings.layout == "book" else []
 
