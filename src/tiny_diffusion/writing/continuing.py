@@ -110,6 +110,7 @@ class Continuation:
         edges = self.endings.edges(keep + size - 1) if self.endings and is_last else ()
         if done.shape[1] == self.given:
             edges = (*(replace(edge, place=keep) for edge in self.first), *edges)
+        given = self._given(done.shape[1] + size)
         for state in self._filled(block, ahead, edges, is_last):
             self.steps += 1
             times = len(state.ids) // len(done)  # rows per text: several while drafts are written
@@ -118,7 +119,7 @@ class Continuation:
                 torch.cat((self.sure.repeat_interleave(times, 0), state.confidence[:, keep:]), dim=1)[:, self.own],
                 state.step,
                 state.steps,
-                self._given(done.shape[1] + size).repeat_interleave(times, 0),
+                given.repeat_interleave(times, 0),
                 self._stretches(len(state.ids)),
             )
         self.done = torch.cat((ahead, state.ids), dim=1)
