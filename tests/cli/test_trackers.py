@@ -1,6 +1,8 @@
 """Trackers get what the log gets: figures, samples, settings, and the best validation of a run that ended."""
 
 import re
+import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tiny_diffusion.cli.training import trackers
 from tiny_diffusion.cli.training.trackers import Trackers, check_trackers
 from tiny_diffusion.config import ProjectConfig
-from tiny_diffusion.errors import UserError
+from tiny_diffusion.errors import UserError, WorldError
 from tiny_diffusion.training.events import Finished, Sampled, StepDone, Validated
 
 EVENTS = [
@@ -54,6 +56,19 @@ def test_tensorboard_shows_each_step_once_when_the_clock_is_set_back(
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     shown = [(e.step, e.value) for e in board.Scalars("train/loss")]
     assert shown == [(1, 1.0), (2, 2.0), (3, 23.0), (4, 34.0), (5, 35.0), (6, 36.0)]
+
+
+def test_removed_files_of_tensorboard_are_told_once(
+    tmp_path: Path, config: ProjectConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)  # as outside pytest
+    log = Trackers(tmp_path, config.override(**{"training.tensorboard": True}))
+    log.write(EVENTS[0])
+    shutil.rmtree(tmp_path / "tensorboard")
+    with pytest.raises(WorldError, match="cannot write TensorBoard's files: No such file"):
+        for number in range(3, 1000):  # its thread writes when it comes to it
+            log.write(StepDone(number, 1000, 0, "first", 1, 5.0, 1.0, 0.3, 100, 0.5))
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_nothing_is_tracked_unless_asked_for(tmp_path: Path, config: ProjectConfig) -> None:

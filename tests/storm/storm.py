@@ -271,6 +271,25 @@ class Storm:
 
         self._train(draw, "signals", stop)
 
+    def removed(self, draw: random.Random) -> None:
+        """Train until the folder of the run is removed: it ends with one line, and the next start is not hindered."""
+        good, seconds = self.finished("dual")
+        folder, arguments = self.fresh(), self.training("dual")
+        child, output = Child.start(folder, *arguments), folder / "run"
+        while time.monotonic() < child.began + seconds and not output.exists():
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, seconds))
+        while output.exists():  # a save may write into it anew
+            shutil.rmtree(output, ignore_errors=True)
+        code, said = child.wait(), child.said.read_text()
+        self.kills["removed"] += code != 0
+        check(code == 0 or _told(code, said, "removed", "cannot write"), f"it ended with {code}: {said[-600:]}")
+        last = output / "checkpoints" / "last.pt"
+        self.run(folder, *arguments, *(["--resume"] if last.exists() else []))
+        difference = unlike(load_plain(good / "checkpoints" / "last.pt"), load_plain(last))
+        check(difference is None, f"the state differs from the undisturbed run's at {difference}")
+        check(not leftovers(output), f"left behind: {leftovers(output)}")
+
     def disk(self, draw: random.Random) -> None:
         """Train while no file may grow beyond a random size, as on a full disk."""
         self._short(draw, "disk", lambda: {resource.RLIMIT_FSIZE: int(10 ** draw.uniform(3.9, 6))}, "cannot write")
@@ -297,9 +316,7 @@ class Storm:
             child = Child.start(folder, *arguments, *resume, limits=limits())
             code, said = child.wait(), child.said.read_text()
             self.kills[kind] += code != 0
-            line = said.strip().splitlines()[-1] if said.strip() else ""
-            told = code == 1 and line.startswith("error: ") and words in line and "Traceback" not in said
-            check(code == 0 or told, f"it ended with {code}: {said[-600:]}")
+            check(code == 0 or _told(code, said, words), f"it ended with {code}: {said[-600:]}")
         self.run(folder, *arguments, *(["--resume"] if last.exists() else []))
         difference = unlike(load_plain(good / "checkpoints" / "last.pt"), load_plain(last))
         check(difference is None, f"the state differs from the undisturbed run's at {difference}")
@@ -326,8 +343,9 @@ class Storm:
         for name in ("checkpoints/last.pt", "best_model.pt"):
             difference = unlike(load_plain(good / name), load_plain(output / name))
             check(difference is None, f"{variant}: {name} differs from the undisturbed run's at {difference}")
-        check(rows(output) == rows(good), f"{variant}: the log is not that of an undisturbed run")
-        check(curves(output) == curves(good), f"{variant}: TensorBoard does not show what an undisturbed run shows")
+        for name, read in (("the log", rows), ("TensorBoard", curves)):
+            difference = unlike(read(good), read(output))
+            check(difference is None, f"{variant}: {name} differs from the undisturbed run's at {difference}")
         check(not leftovers(output), f"left behind: {leftovers(output)}")
 
     def members(self, draw: random.Random) -> None:
@@ -435,6 +453,12 @@ class Storm:
         check(read(folder / name) == read(good), f"{name} is not what an undisturbed command writes")
 
 
+def _told(code: int, said: str, *words: str) -> bool:
+    """Whether a command ended with exit code 1 and a last line that names the error by one of the ``words``."""
+    line = said.strip().splitlines()[-1] if said.strip() else ""
+    return code == 1 and line.startswith("error: ") and any(w in line for w in words) and "Traceback" not in said
+
+
 def flags(changes: Mapping[str, object]) -> list[str]:
     """Settings as arguments."""
     return [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
@@ -482,12 +506,12 @@ def unlike(one: object, other: object, name: str = "") -> str | None:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
         found = (unlike(a, b, f"{name}/{i}") for i, (a, b) in enumerate(zip(one, other, strict=True)))
         return next((each for each in found if each is not None), None)
-    return None if one == other else f"{name}: {str(one)[:60]} and {str(other)[:60]}"
+    return None if one == other else f"{name}: {str(one)[:160]} and {str(other)[:160]}"
 
 
 KINDS = (
     "prepare", "train", "clock", "members", "study", "signals", "disk", "memory", "evaluate", "infill", "export",
-    "folder",
+    "folder", "removed",
 )  # fmt: skip
 
 

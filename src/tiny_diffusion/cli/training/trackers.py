@@ -3,7 +3,10 @@
 A tracker gets the figures of ``logs/metrics.jsonl``: losses, validations and samples, and also the settings.
 """
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,21 +34,41 @@ class TensorBoard:
         _keep_order(folder)
         self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
         self._settings = settings
+        self._others = threading.excepthook
+        threading.excepthook = self._of_thread
+
+    def _of_thread(self, given: threading.ExceptHookArgs) -> None:
+        """What fails in the writer's own thread is raised again by its next call: a traceback would tell it twice."""
+        if not issubclass(given.exc_type, OSError):
+            self._others(given)
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """Note a figure."""
-        self._writer.add_scalar(name, value, step)
-        self._writer.flush()  # a saved state must have all its steps behind it
+        with _write_errors():
+            self._writer.add_scalar(name, value, step)
+            self._writer.flush()  # a saved state must have all its steps behind it
 
     def text(self, text: str, step: int) -> None:
         """Note a sample."""
-        self._writer.add_text("sample", text, step)
+        with _write_errors():
+            self._writer.add_text("sample", text, step)
 
     def close(self, best: float | None) -> None:
         """End the run; with ``best``, the tab of hyper-parameters compares it with others."""
-        if best is not None:
-            self._writer.add_hparams(self._settings, {BEST: best}, run_name=".")
-        self._writer.close()
+        with _write_errors():
+            if best is not None:
+                self._writer.add_hparams(self._settings, {BEST: best}, run_name=".")
+            self._writer.close()
+        threading.excepthook = self._others
+
+
+@contextmanager
+def _write_errors() -> Iterator[None]:
+    """Raise WorldError where TensorBoard's files cannot be written, or were removed."""
+    try:
+        yield
+    except OSError as error:
+        raise WorldError(f"cannot write TensorBoard's files: {error.strerror or error}") from error
 
 
 def _keep_order(folder: Path) -> None:
