@@ -68,6 +68,9 @@ def test_removed_files_of_tensorboard_are_told_once(
     with pytest.raises(WorldError, match="cannot write TensorBoard's files: No such file"):
         for number in range(3, 1000):  # its thread writes when it comes to it
             log.write(StepDone(number, 1000, 0, "first", 1, 5.0, 1.0, 0.3, 100, 0.5))
+    (tmp_path / "file").touch()
+    with pytest.raises(WorldError, match="cannot write TensorBoard's files: Not a directory"):
+        Trackers(tmp_path / "file", config.override(**{"training.tensorboard": True}))
     assert "Traceback" not in capsys.readouterr().err
 
 

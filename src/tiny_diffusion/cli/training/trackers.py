@@ -31,11 +31,12 @@ class TensorBoard:
 
         purge = None if after is None else after + 1
         folder = output / "tensorboard"
-        _keep_order(folder)
-        self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
         self._settings = settings
         self._others = threading.excepthook
         threading.excepthook = self._of_thread
+        with _write_errors():
+            _keep_order(folder)
+            self._writer: Any = SummaryWriter(str(folder), purge_step=purge)
 
     def _of_thread(self, given: threading.ExceptHookArgs) -> None:
         """What fails in the writer's own thread is raised again by its next call: a traceback would tell it twice."""
