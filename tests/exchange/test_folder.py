@@ -18,7 +18,7 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BOS, END, MASK, NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.exchange.folder import card as made_card
-from tiny_diffusion.exchange.folder import read_folder, write_folder
+from tiny_diffusion.exchange.folder import read_evaluation, read_folder, write_folder
 from tiny_diffusion.exchange.tokens import converted
 from tiny_diffusion.model.autoregressive import next_token_logits
 from tiny_diffusion.writing.judge import Judge
@@ -115,6 +115,18 @@ def test_the_commands(checkpoint: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     assert "not the report" in run(tmp_path, "export", "--to", "out", "--evaluation", "other.json", code=2).stderr
     assert "no evaluation at" in run(tmp_path, "export", "--to", "out", "--evaluation", "none.json", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [None, [None], [{"name": "m"}], [{"name": "m", "bits_per_byte": 1.5, "low": "x", "high": 2.0}]],
+    ids=["no list", "no row", "no figures", "no number"],
+)
+def test_reports_without_what_the_card_shows_are_refused(tmp_path: Path, rows: object) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"source": "a", "split": "test", "windows": 1, "window_tokens": 8, "likelihood": rows}))
+    with pytest.raises(UserError, match="is not the report of one checkpoint"):
+        read_evaluation(path)
 
 
 @pytest.mark.long

@@ -127,9 +127,16 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         raise UserError(f"no evaluation at {path}; tiny-diffusion evaluate writes one") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(report, dict) or not {"source", "split", "windows", "window_tokens", "likelihood"} <= set(report):
+    known = isinstance(report, dict) and {"source", "split", "windows", "window_tokens", "likelihood"} <= set(report)
+    if not known or not isinstance(report["likelihood"], list) or not all(map(_is_row, report["likelihood"])):
         raise UserError(f"{path} is not the report of one checkpoint by tiny-diffusion evaluate")
     return report
+
+
+def _is_row(row: object) -> bool:
+    """Whether it has what the card shows of a row of the report's table."""
+    figures = ("bits_per_byte", "low", "high")
+    return isinstance(row, dict) and "name" in row and all(isinstance(row.get(figure), float) for figure in figures)
 
 
 def card(name: str, checkpoint: Checkpoint, report: dict[str, Any] | None) -> str:
