@@ -1,7 +1,6 @@
 """Rows of text that are being filled, and what the network says about their masked positions.
 
-Shapes: B rows, T tokens, M positions requested per row, N positions requested in all, V text vocabulary, D width,
-K controls.
+Shapes: B rows, T tokens, M positions wanted per row, N in all, V text vocabulary, D width, K controls.
 """
 
 import copy
@@ -35,9 +34,8 @@ class Reader(Protocol):
 class Prediction:
     """The model's distribution at the positions ``where`` (B, T): logits (N, V), repetition penalty included.
 
-    Temperature, ``top_k``, ``top_p`` and ``min_p`` are applied only when tokens are drawn. Certainty is measured
-    before them: afterwards a low temperature or ``top_k`` 1 would make every position certain, and a sampler that
-    orders positions by certainty would fill the whole text in one step.
+    Temperature, ``top_k``, ``top_p`` and ``min_p`` are applied only when tokens are drawn. Certainty is measured before
+    them: afterwards ``top_k`` 1 would make all positions certain, and the text would be filled in one step.
     """
 
     where: Tensor
