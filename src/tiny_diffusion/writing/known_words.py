@@ -1,5 +1,6 @@
 """Which words are known: those of a book and those in common use, and how they begin."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,7 +9,10 @@ from ..data.language.word_list import common_words
 from ..data.language.words import folded, is_spaceless, spelled_spans
 from .rules import Span
 
+# A mark behind which a word needs a space first: not in "10.30", "p.m." and "...".
+_CLOSED = re.compile(r"(?:[;!?”»]|(?<!\d)[,:]|(?<![.\d])(?<!\b\w)\.)['’]*\Z")
 _NOUNS_ARE_CAPITAL = "de"
+_BEFORE = 6  # characters that tell how a word begins
 _PART, _USES = 3, 3  # letters of an elided part, and words that it must occur in
 
 
@@ -58,9 +62,13 @@ class KnownWords:
                 self.letters[letter.encode()[0]].add(letter)
 
     def unknown(self, text: str) -> list[Span]:
-        """The character span of each word of ``text`` that is not known."""
-        spans = spelled_spans(text)
-        return [span for span in spans if not self.knows(text[slice(*span)], within=is_within(text[: span[0]]))]
+        """The character span of each word of ``text`` that is not known, or is joined to a mark before it."""
+        found = []
+        for start, end in spelled_spans(text):
+            word, before = text[start:end], text[max(0, start - _BEFORE) : start]
+            if not self.knows(word, within=is_within(before)) or (is_closed(before) and not is_spaceless(word)):
+                found.append((start, end))
+        return found
 
     def knows(self, word: str, *, within: bool) -> bool:
         """Whether a spelled word is known; ``within``: it stands in the middle of a sentence."""
@@ -116,6 +124,11 @@ def has_usual_capitals(word: str) -> bool:
 def _is_capital(word: str) -> bool:
     """Whether a word begins with a capital and is not in capitals throughout."""
     return word[0].isupper() and not (len(word) > 1 and word.isupper())
+
+
+def is_closed(before: str) -> bool:
+    """Whether ``before`` ends in a mark behind which no word begins without a space: ``Well;`` but not ``p.``"""
+    return _CLOSED.search(before) is not None
 
 
 def is_within(before: str) -> bool:

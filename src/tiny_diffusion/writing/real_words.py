@@ -18,10 +18,11 @@ from torch import Tensor
 
 from ..data.language.words import WORD_RUN, spelled_spans
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
-from .known_words import KnownWords, is_within
+from .known_words import KnownWords, is_closed, is_within
 from .rules import Place, Span, read_bytes, token_spans, tokens_of
 
 BoolArray = npt.NDArray[np.bool_]
+_CLOSED = " ;"  # stands for all that a word needs a space after
 _NEAR = 16  # tokens that hold the word at an edge and the characters before it
 _KEPT = 4096  # beginnings of words whose masks are kept
 
@@ -105,6 +106,8 @@ class RealWords:
         start = runs[-1].start() if runs and runs[-1].end() == len(before) else len(before)
         context, letters = before[start - 2 : start], before[start:]
         context = "a " if is_within(context) else " a" if context[1].isalnum() else "  "  # few, so that masks are kept
+        if is_closed(before):
+            context = _CLOSED
         opened, finished = self._masks(context, letters, place.pending)
         if place.behind is None and (place.left or self.open_end):
             return opened
@@ -120,7 +123,7 @@ class RealWords:
     def _make_masks(self, context: str, letters: str, pending: bytes) -> tuple[Tensor, Tensor]:
         """Tokens (V,) that may follow ``letters``, a word in progress, and those of them after which none is.
 
-        context: the two characters before the letters.
+        context: the two characters before the letters, or ``_CLOSED``.
         """
         masks = np.zeros((2, self.size), dtype=bool)
         within = is_within(context)
@@ -140,6 +143,8 @@ class RealWords:
             start, node = nodes.pop()
             likely = self.known.letters_after(start) if start.isascii() and "'" not in start else None
             for letter, onward in node.onward.items():
+                if context == _CLOSED and letter not in "'’":
+                    continue
                 if likely is not None and letter.isascii() and letter != "'" and letter.lower() not in likely:
                     continue  # most letters, without a closer look
                 done, may = self._state(start + letter, within)
@@ -175,6 +180,8 @@ class RealWords:
         whole = context + text
         for match in WORD_RUN.finditer(text):
             start, end = match.span()
+            if is_closed(whole[: start + 2]) and match.group().strip("'’"):
+                return False, False
             known, begun = self._state(match.group(), is_within(whole[start : start + 2]))
             if end == len(text):
                 return begun, known
