@@ -39,8 +39,9 @@ def prove_compiled(model: Transformer, loss: Callable[[], Tensor]) -> None:
 
 
 def _gradients(model: Transformer, loss: Callable[[], Tensor]) -> list[Tensor]:
-    parameters = list(model.parameters())
-    with torch.random.fork_rng():
+    """Of all parameters, on the CPU, so that a GPU needs no more memory than a step does."""
+    parameters, device = list(model.parameters()), model.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0)  # of dropout
         found = torch.autograd.grad(loss(), parameters, allow_unused=True, materialize_grads=True)
-    return [gradient.float() for gradient in found]
+    return [gradient.float().cpu() for gradient in found]

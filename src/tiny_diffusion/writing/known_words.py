@@ -9,7 +9,7 @@ from ..data.language.word_list import common_words
 from ..data.language.words import folded, is_spaceless, spelled_spans
 from .rules import Span
 
-# A mark behind which a word needs a space first: not in "10.30", "p.m." and "...".
+# A mark after which a word needs a space, unlike those in "10.30", "p.m." and "...".
 _CLOSED = re.compile(r"(?:[;!?”»]|(?<!\d)[,:]|(?<![.\d])(?<!\b\w)\.)['’]*\Z")
 _NOUNS_ARE_CAPITAL = "de"
 _BEFORE = 6  # characters that tell how a word begins
@@ -127,7 +127,7 @@ def _is_capital(word: str) -> bool:
 
 
 def is_closed(before: str) -> bool:
-    """Whether ``before`` ends in a mark behind which no word begins without a space: ``Well;`` but not ``p.``"""
+    """Whether ``before`` ends in a mark after which a word needs a space: ``Well;`` but not ``p.``"""
     return _CLOSED.search(before) is not None
 
 

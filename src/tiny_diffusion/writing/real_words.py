@@ -22,7 +22,7 @@ from .known_words import KnownWords, is_closed, is_within
 from .rules import Place, Span, read_bytes, token_spans, tokens_of
 
 BoolArray = npt.NDArray[np.bool_]
-_CLOSED = " ;"  # stands for all that a word needs a space after
+_CLOSED = " ;"  # the context behind any mark after which a word needs a space
 _NEAR = 16  # tokens that hold the word at an edge and the characters before it
 _KEPT = 4096  # beginnings of words whose masks are kept
 
@@ -106,8 +106,7 @@ class RealWords:
         start = runs[-1].start() if runs and runs[-1].end() == len(before) else len(before)
         context, letters = before[start - 2 : start], before[start:]
         context = "a " if is_within(context) else " a" if context[1].isalnum() else "  "  # few, so that masks are kept
-        if is_closed(before):
-            context = _CLOSED
+        context = _CLOSED if is_closed(before) else context
         opened, finished = self._masks(context, letters, place.pending)
         if place.behind is None and (place.left or self.open_end):
             return opened
@@ -161,7 +160,7 @@ class RealWords:
             spelled = self.tokenizer.token_bytes(NUM_RESERVED + token)
             text, rest = read_bytes(pending + spelled)
             if (bool(pending) == (spelled[0] & 0xC0 == 0x80)) and (pending or rest):
-                # A symbol that the book has more than once is a token: one put together from bytes is a slip.
+                # A symbol that the book uses often is a token; one put together from bytes is a slip.
                 if not (pending and text and _is_symbol(text[0])):
                     found[text, rest].append(token)
         return [(text, rest, tokens) for (text, rest), tokens in found.items()]

@@ -71,7 +71,7 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
 
 
 def _own(page: list[Block]) -> list[Block]:
-    """The blocks of a page, as front or back matter where it holds rights, or what a publisher says of the author."""
+    """The blocks of ``page``, marked as front or back matter if it names rights or is the publisher's own."""
     text = "\n".join(block.flat for block in page)
     rights = len(text) <= _MOST_RIGHTS and _RIGHTS.search(text)
     if rights or (page and page[0].heading and _PUBLISHER.fullmatch(page[0].flat.rstrip(" .:"))):

@@ -44,8 +44,8 @@ def drop_bracketed_notes(text: str, keep: bool, removed: Removed) -> str:
     text = _NAMED_MARK.sub("", text)
     if signs := set() if keep else {note[1] for note in _BY_SIGN.finditer(text)}:
         text = removed.cut("notes", _BY_SIGN, text)
-        labels |= signs
-    if count < _MANY and not signs:
+    labels = signs | (labels if count >= _MANY else set())
+    if not labels:
         return text
     return _BRACKETED_MARK.sub(lambda mark: "" if mark[1] in labels else mark[0], text)
 
