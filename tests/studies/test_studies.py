@@ -5,13 +5,14 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tiny_diffusion.checkpoint import load_checkpoint
 from tiny_diffusion.config import ProjectConfig, StudyConfig
 from tiny_diffusion.config.evaluation_config import SCORING
+from tiny_diffusion.config.study_config import Schedule
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.likelihood.bound import Likelihood
@@ -295,13 +296,14 @@ def test_the_twins_compute_is_the_diffusion_runs(
 
 def test_schedules_are_what_their_names_say() -> None:
     found = schedules()
+    assert sorted(found) == sorted(get_args(Schedule))
     described, back = found["described"], found["reversed"]
     rates = [(0.75, 0.90), (0.40, 0.60), (0.10, 0.30)]
     assert [s.mask_range for s in described.stages] == rates and described.full_range_share == 0
     assert back.stages == described.stages[::-1] and back.full_range_share == 0
-    assert found["full range mixed in"] == described.model_copy(update={"full_range_share": 0.25})
+    assert found["mixed"] == described.model_copy(update={"full_range_share": 0.25})
     assert [(s.format, s.mask_range) for s in found["none"].stages] == [("paragraphs", (0.001, 1.0))]
-    assert found["last stage alone"].stages == described.stages[2:]
+    assert found["last"].stages == described.stages[2:]
 
 
 @pytest.mark.parametrize("steps", [40, 137, 1000])
@@ -345,6 +347,15 @@ def test_the_ablation_spends_the_same_on_each_schedule(
     record = json.loads(paths[0].read_text())
     assert record["data"] == data.identity and len(record["runs"]) == 10 and record["summary"][0]["steps"] > 0
     assert ProjectConfig.from_dict(record["config"]) == base and paths[1].read_text() == "text"
+
+
+def test_a_study_of_two_schedules_trains_no_other(base: ProjectConfig, lengths: Lengths) -> None:
+    runs = ablation_runs(base.override(study={"schedules": ["none", "described"], "ablation_epochs": 4}), lengths)
+    assert list(runs) == ["none", "described"] and all(len(same) == 1 for same in runs.values())
+    with pytest.raises(UserError, match="nonsense"):
+        base.override(study={"schedules": ["nonsense"]})
+    with pytest.raises(UserError, match="twice"):
+        base.override(study={"schedules": ["none", "none"]})
 
 
 def test_unequal_compute_is_refused(base: ProjectConfig, lengths: Lengths) -> None:
@@ -451,7 +462,7 @@ def test_a_drawing_is_the_same_for_the_same_study(tmp_path: Path, base: ProjectC
 
 STUDY = {
     "seeds": 3, "epochs": (2, 3), "ablation_epochs": 30, "twin_epochs": (2, 5), "twin_dropouts": (0.0,),
-    "twin_weight_decays": (0.2, 0.9),
+    "twin_weight_decays": (0.2, 0.9), "schedules": ("none", "described"),
 }  # fmt: skip
 
 

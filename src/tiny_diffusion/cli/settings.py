@@ -1,6 +1,7 @@
 """Settings on the command line: flags made from the config, and the config with their changes."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
@@ -85,15 +86,16 @@ def short_flag(flag: str, *keys: str, help: str = "", rare: bool = False, defaul
     row = ROWS[keys[0]]
     shown = (help or row.description.split("; ")[0]).rstrip(".") + "."
     if default:
-        shown += f"  [default: {row.default.strip('[]').replace(' ', '') or 'none'}]"
+        plain = re.sub(r'[\[\] "]', "", row.default)
+        shown += f"  [default: {plain or 'none'}]"
     kinds = {"int": int, "float": float}
-    many = row.type.startswith("list of ")
+    many, choices = row.type.startswith("list of "), row.type.removeprefix("list of ").split(" | ")
     return click.option(
         flag,
         f"short__{keys[0].replace('.', '__')}",
         cls=RareOption if rare else click.Option,
-        type=click.Choice(row.type.split(" | ")) if " | " in row.type else kinds.get(row.type.split()[0], str),
-        metavar=f"{row.type.removeprefix('list of ').upper()},..." if many else None,
+        type=click.Choice(choices) if len(choices) > 1 and not many else kinds.get(row.type.split()[0], str),
+        metavar=f"{'NAME' if len(choices) > 1 else choices[0].upper()},..." if many else None,
         expose_value=False,
         callback=_collector(row, *keys),
         help=shown,

@@ -1,5 +1,6 @@
 """The settings as a table, for ``--help`` and for the documentation."""
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -62,7 +63,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[" + ", ".join(value_text(item) for item in value) + "]"
+        return "[" + ", ".join(json.dumps(item) if isinstance(item, str) else value_text(item) for item in value) + "]"
     if isinstance(value, BaseModel):
         return str(getattr(value, "name", type(value).__name__))
     return str(value)

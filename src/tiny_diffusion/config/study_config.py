@@ -1,10 +1,12 @@
 """What the studies of many runs try."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .base import Config
+
+Schedule = Literal["described", "mixed", "reversed", "none", "last"]
 
 
 class StudyConfig(Config):
@@ -18,6 +20,9 @@ class StudyConfig(Config):
     """Presets of the model in compare; none: the config's own model."""
     ablation_epochs: int = Field(20, ge=1)
     """Compute of each schedule in ablation, in epochs of paragraphs."""
+    schedules: tuple[Schedule, ...] = Field(("described", "mixed", "reversed", "none", "last"), min_length=1)
+    """Schedules in ablation, compared with the first of them. mixed: described, with a quarter of the rows at any mask
+    rate. last: its last stage alone. none: paragraphs at any mask rate."""
     twin_epochs: tuple[int, ...] = Field((6, 12, 24), min_length=1)
     """Epochs of training in the twin's sweep."""
     twin_dropouts: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field((0.0, 0.1), min_length=1)
@@ -31,7 +36,7 @@ class StudyConfig(Config):
             value = getattr(self, name)
             if value[0] < 1 or any(b <= a for a, b in zip(value, value[1:], strict=False)):
                 raise ValueError(f"{name}={list(value)} must rise from 1 or more, such as [5, 10, 20]")
-        for name in ("sizes", "twin_dropouts", "twin_weight_decays"):
+        for name in ("sizes", "schedules", "twin_dropouts", "twin_weight_decays"):
             value = getattr(self, name)
             if len(set(value)) < len(value):
                 raise ValueError(f"{name}={list(value)} names a value twice")

@@ -15,7 +15,7 @@ from .twin import seeds_of
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One schedule over all seeds; ``against`` is its test figure minus the described schedule's."""
+    """One schedule over all seeds; ``against`` is its test figure minus that of the study's first schedule."""
 
     schedule: str
     steps: int
@@ -40,7 +40,9 @@ def ablation_runs(config: ProjectConfig, lengths: Lengths) -> dict[str, list[Run
     """
     steps = budget(config, lengths)
     runs: dict[str, list[Run]] = {}
-    for name, schedule in schedules().items():
+    known = schedules()
+    for name in config.study.schedules:
+        schedule = known[name]
         for seed in seeds_of(config):
             settings = {"seed": seed, "early_stopping_patience": 0, "max_steps": steps}
             run = config.override(curriculum=schedule, training=settings, model={"controls": False})
@@ -60,11 +62,11 @@ def ablation_rows(runs: Mapping[str, Sequence[Run]], find: Lookup) -> list[Ablat
     spent = {r.flops for same in results.values() for r in same}
     if len(spent) != 1:
         raise UserError(f"runs of unequal compute cannot be compared: {sorted(spent)} FLOPs")
-    described, *_ = results
+    reference, *_ = results
     rows = []
     for name, same in results.items():
         tests = [r.test.bits_per_byte for r in same]
-        reference = [r.test.bits_per_byte for r in results[described]]
+        others = [r.test.bits_per_byte for r in results[reference]]
         rows.append(
             AblationRow(
                 schedule=name,
@@ -73,7 +75,7 @@ def ablation_rows(runs: Mapping[str, Sequence[Run]], find: Lookup) -> list[Ablat
                 flops=same[0].flops,
                 validation=spread([r.best.bits_per_byte for r in same]),
                 test=spread(tests),
-                against=None if name == described else paired(tests, reference),
+                against=None if name == reference else paired(tests, others),
             )
         )
     return sorted(rows, key=lambda row: row.test.mean)

@@ -53,13 +53,13 @@ def fitted(curriculum: CurriculumConfig, steps_per_epoch: list[int], steps: int)
 
 
 def schedules() -> dict[str, CurriculumConfig]:
-    """The schedules of the ablation by name; their epochs are proportions, see ``fitted``."""
+    """The schedules that ``study.schedules`` names; their epochs are proportions, see ``fitted``."""
     mixed = CurriculumConfig.three_stage()
     described = mixed.model_copy(update={"full_range_share": 0.0})
     return {
         "described": described,
-        "full range mixed in": mixed,
+        "mixed": mixed,
         "reversed": described.model_copy(update={"stages": described.stages[::-1]}),
         "none": SINGLE,
-        "last stage alone": described.model_copy(update={"stages": described.stages[-1:]}),
+        "last": described.model_copy(update={"stages": described.stages[-1:]}),
     }

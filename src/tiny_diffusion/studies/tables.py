@@ -100,7 +100,8 @@ def edge_lines(config: ProjectConfig, setting: Setting) -> list[str]:
 def ablation_table(rows: Sequence[AblationRow]) -> Table:
     """One row per schedule."""
     title = f"curriculum at equal compute: {rows[0].steps:,} steps, {rows[0].flops:.1e} FLOPs per run"
-    head = ("schedule", "tokens", "valid. bpb", "test bpb", "test minus described", "lower in")
+    first = next(row.schedule for row in rows if row.against is None)
+    head = ("schedule", "tokens", "valid. bpb", "test bpb", f"test minus {first}", "lower in")
     cells = [
         (
             row.schedule,

@@ -15,12 +15,13 @@ from .study import DRY_RUN, OUTPUT, SETTINGS, OpenStudy
 @OUTPUT
 @config_option("cpu_2m")
 @short_flag("--epochs", "study.ablation_epochs", default=True)
+@short_flag("--schedules", "study.schedules", default=True)
 @short_flag("--seeds", "study.seeds", default=True)
 @DRY_RUN
 @SETTINGS
 @click.pass_context
 def command(ctx: click.Context, data_dir: str, output: str, config_name: str, dry_run: bool) -> None:
-    """Compare five schedules: three stages, the same with full-range masks, reversed, the last stage alone, and none.
+    """Compare schedules: three stages, the same with full-range masks, reversed, none, and the last stage alone.
 
     All take the same number of optimiser steps of the same batch size. Press Ctrl-C at any time: the same command
     continues.
