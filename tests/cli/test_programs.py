@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.cli.running import SMALL, environment, latest, run
 from tiny_diffusion import runtime
@@ -164,6 +165,26 @@ def test_a_finished_run_says_so_or_goes_on_with_more_epochs(tmp_path: Path, prep
     steps = [row["step"] for row in log(tmp_path) if row["event"] == "StepDone"]
     assert steps == list(range(1, len(steps) + 1)) and [r["event"] for r in log(tmp_path)].count("Finished") == 2
     assert "is finished" in run(tmp_path, *resume).text
+
+
+@pytest.mark.parametrize("log_lacks_it", [True, False])
+def test_the_end_that_a_kill_left_out_is_written_later(tmp_path: Path, prepared: Path, log_lacks_it: bool) -> None:
+    run(tmp_path, *command(prepared, "--set", "curriculum.stages[2].epochs=1", "--training.tensorboard", "true"))
+    outputs, path = tmp_path / "outputs", tmp_path / "outputs" / "logs" / "metrics.jsonl"
+
+    def shown() -> list[tuple[int, float]]:
+        board = EventAccumulator(str(outputs / "tensorboard")).Reload()
+        return [(event.step, event.value) for event in board.Scalars("best_bits_per_byte")]
+
+    whole, best = log(tmp_path), shown()
+    (table,) = (each for each in (outputs / "tensorboard").iterdir() if b"_hparams_" in each.read_bytes())
+    table.unlink()
+    if log_lacks_it:
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]) + '{"event": "Fini')
+    resume = ["train", "--data-dir", str(prepared), "--resume"]
+    assert "lacked its end" in run(tmp_path, *resume).text
+    assert shown() == best and [{**row, "time": 0} for row in log(tmp_path)] == [{**row, "time": 0} for row in whole]
+    assert "lacked" not in run(tmp_path, *resume).text and shown() == best
 
 
 def test_a_run_that_diverges_names_what_to_lower_and_keeps_the_last_good_checkpoint(

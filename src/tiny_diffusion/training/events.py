@@ -6,6 +6,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import WorldError
 from .course import SAMPLED, VALIDATED, Progress
@@ -149,6 +150,23 @@ class RunLog:
             raise WorldError("the folder of the run was removed, or its log")
 
 
+def tells_end(output: Path) -> bool:
+    """Whether the log of a run ends with the run's end, not with a step or an interruption."""
+    path = output / "logs" / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    last = _row(lines[-1]) if lines else None
+    return last is not None and last.get("event") == "Finished" and not last.get("interrupted")
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """An event of a log; None if its line is cut short, or is no event."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and line.endswith(b"\n") else None
+
+
 def _known_bytes(path: Path, after: Progress) -> int:
     """How much of a log comes before what a run repeats ``after`` a saved state; a line that is cut short is not."""
     last = {"StepDone": after.step, "Validated": after.step, "Sampled": after.step}
@@ -157,11 +175,8 @@ def _known_bytes(path: Path, after: Progress) -> int:
         last["Validated"] -= after.closing < VALIDATED
     known = 0
     for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not line.endswith(b"\n") or row.get("step", 0) > last.get(row.get("event"), after.step):
+        row = _row(line)
+        if row is None or row.get("step", 0) > last.get(row.get("event", ""), after.step):
             break
         known += len(line)
     return known

@@ -14,7 +14,7 @@ from ..durations import duration
 from ..stopping import EXIT_INTERRUPTED
 from . import description
 from .budget import Budget, Choice, keep_deadline
-from .progress import attend, follow
+from .progress import attend, complete, follow
 from .trackers import check_trackers
 
 if TYPE_CHECKING:
@@ -127,6 +127,8 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
         if trainer.progress.finished:
             how = description.how_to_extend(trainer)
             say(f"the run in {output} is finished, after {trainer.progress.step:,} steps; {how}")
+            if complete(trainer):
+                say("its log or TensorBoard lacked its end, which is written now")
             return False
         if job.start is not None:
             description.describe_start(job.start, job.data)

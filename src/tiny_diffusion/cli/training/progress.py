@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..console import errors, say
 from ..durations import duration
 from ..stopping import STOPPING, graceful_stop
-from .trackers import Trackers
+from .trackers import Trackers, complete_table
 
 if TYPE_CHECKING:
     from ...training.events import Finished
@@ -22,6 +22,19 @@ def attend(trainer: "Trainer") -> bool:
     with graceful_stop(trainer, lambda: None):
         deque(trainer.run(), maxlen=0)
     return not trainer.progress.finished
+
+
+def complete(trainer: "Trainer") -> bool:
+    """Write the end of a finished run where a kill after its last save left it out; return whether it was missing."""
+    from ...training.events import Finished, RunLog, tells_end
+
+    p, output = trainer.progress, trainer.output
+    end = Finished(p.step, False, p.best, trainer.best_path)
+    missing = not tells_end(output)
+    if missing:
+        with RunLog(output, after=p) as log:
+            log.write(end)
+    return complete_table(output, trainer.config, end) or missing
 
 
 def follow(trainer: "Trainer", *, resumed: bool) -> "Finished":

@@ -17,7 +17,7 @@ from ...config.overrides import flatten
 from ...errors import UserError, WorldError
 
 if TYPE_CHECKING:
-    from ...training.events import Event
+    from ...training.events import Event, Finished
 
 PROJECT = "tiny-diffusion"
 BEST = "best_bits_per_byte"
@@ -54,11 +54,12 @@ class TensorBoard:
         with _write_errors():
             self._writer.add_text("sample", text, step)
 
-    def close(self, best: float | None) -> None:
-        """End the run; with ``best``, the tab of hyper-parameters compares it with others."""
+    def close(self, end: "Finished | None") -> None:
+        """End the run; with its ``end``, the tab of hyper-parameters compares it with others."""
         with _write_errors():
-            if best is not None:
-                self._writer.add_hparams(self._settings, {BEST: best}, run_name=".")
+            if end is not None:
+                best = {BEST: end.best_bits_per_byte}
+                self._writer.add_hparams(self._settings, best, run_name=".", global_step=end.step)
             self._writer.close()
         threading.excepthook = self._others
 
@@ -104,10 +105,10 @@ class WeightsAndBiases:
         """Note a sample."""
         self._run.log({"sample": self._html(f"<pre>{escape(text)}</pre>")}, step=step)
 
-    def close(self, best: float | None) -> None:
+    def close(self, end: "Finished | None") -> None:
         """End the run."""
-        if best is not None:
-            self._run.summary[BEST] = best
+        if end is not None:
+            self._run.summary[BEST] = end.best_bits_per_byte
         self._run.finish()
 
 
@@ -133,10 +134,10 @@ class MLflow:
         """Note a sample."""
         self._mlflow.log_text(text, f"samples/step-{step}.txt")
 
-    def close(self, best: float | None) -> None:
+    def close(self, end: "Finished | None") -> None:
         """End the run."""
-        if best is not None:
-            self._mlflow.log_metric(BEST, best)
+        if end is not None:
+            self._mlflow.log_metric(BEST, end.best_bits_per_byte)
         self._mlflow.end_run()
 
 
@@ -160,20 +161,19 @@ class Trackers:
 
     def __init__(self, output: Path, config: ProjectConfig, after: int | None = None) -> None:
         """``after``: the step of the saved state from which the run goes on; None for a new run."""
-        settings = flatten(config.to_dict())
-        plain = {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
+        settings = _settings(config)
         self._open: list[Tracker] = [
-            TensorBoard(output, plain, after) if name == "tensorboard" else TRACKERS[name](output, plain)
+            TensorBoard(output, settings, after) if name == "tensorboard" else TRACKERS[name](output, settings)
             for name in _wanted(config.training)
         ]
-        self._best: float | None = None
+        self._end: Finished | None = None
 
     def __enter__(self) -> "Trackers":
         return self
 
     def __exit__(self, *_: object) -> None:
         for tracker in self._open:
-            tracker.close(self._best)
+            tracker.close(self._end)
 
     def write(self, event: "Event") -> None:
         """Pass an event on."""
@@ -189,7 +189,33 @@ class Trackers:
             elif isinstance(event, Sampled):
                 tracker.text(event.text, event.step)
         if isinstance(event, Finished) and not event.interrupted:
-            self._best = event.best_bits_per_byte
+            self._end = event
+
+
+def complete_table(output: Path, config: ProjectConfig, end: "Finished") -> bool:
+    """Give TensorBoard's table of settings the result of a run that is finished; return whether that was missing.
+
+    Weights & Biases and MLflow count each start as a run of its own, so theirs cannot be completed.
+    """
+    if not config.training.tensorboard or _in_table(output / "tensorboard", end.step):
+        return False
+    TensorBoard(output, _settings(config), end.step).close(end)
+    return True
+
+
+def _in_table(folder: Path, step: int) -> bool:
+    """Whether a run's files of TensorBoard hold its result at its last ``step``, which is the last that they get."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    files = sorted(folder.glob("events.out.tfevents.*"), reverse=True)
+    events = (event for path in files for event in EventFileLoader(str(path)).Load())
+    return any(value.tag == BEST for event in events if event.step == step for value in event.summary.value)
+
+
+def _settings(config: ProjectConfig) -> dict[str, Any]:
+    """All settings, as numbers and text."""
+    settings = flatten(config.to_dict())
+    return {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
 
 
 def _wanted(training: TrainingConfig) -> list[str]:
