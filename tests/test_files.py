@@ -2,6 +2,9 @@
 
 import os
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,37 @@ def test_each_write_that_fails_keeps_what_was_there(
     with pytest.raises(WorldError, match="No space left"), atomic_write(tmp_path / "file") as file:
         file.write(b"new")
     assert (tmp_path / "file").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tiny_diffusion.files import atomic_write
+with atomic_write(Path(sys.argv[1])):
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks of POSIX")
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    target = tmp_path / "found.txt"
+    subprocess.run([sys.executable, "-c", KILLED, str(target)])
+    (left,) = tmp_path.iterdir()
+    ours = [".other.txt.abcdefgh.part", ".found.txt.abcdefgh", ".found.txt.part", ".found.txt.template"]
+    for name in ours:
+        (tmp_path / name).write_text("ours")
+    with atomic_write(target) as file:
+        assert not left.exists()
+        file.write(b"first")
+        write_text(target, "second")  # the file that is still open is not taken for a leftover
+    assert target.read_text() == "first" and {path.name for path in tmp_path.iterdir()} == {*ours, "found.txt"}
+
+
+def test_many_may_write_one_file_at_once(tmp_path: Path) -> None:
+    target = tmp_path / "found.txt"
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: write_text(target, f"{number} " * 1000), range(200)))
+    assert len(set(target.read_text().split())) == 1 and [*tmp_path.iterdir()] == [target]
 
 
 def test_a_locked_folder_is_refused_and_leftovers_are_removed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,12 @@ from filelock import FileLock, Timeout
 
 from .errors import UserError, WorldError
 
-_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")  # what mkstemp makes of the prefix that atomic_write gives it
+try:
+    import fcntl
+except ImportError:  # Windows, where a killed writer's temporary file stays unless its folder is locked
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}(\.part)?")  # what mkstemp makes; earlier versions gave it no suffix
 
 
 @contextmanager
@@ -36,23 +41,64 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             raise WorldError(f"cannot write {path}: {error.strerror or error}") from error
         return
     make_folder(path.parent)
+    with _temporary(path) as temporary:
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                sync(file)
+            temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            temporary.replace(path)
+        except OSError as error:
+            raise WorldError(f"cannot write {path}: {error.strerror or error}; the file before is kept") from error
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A new file beside ``path``, removed at the end unless it was moved; first, those of killed writers are removed.
+
+    A lock, which ends with its process, tells other processes that the file is in use.
+    """
+    _remove_abandoned(path)
+    name, handle = "", -1
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        while not name or not _hold(handle):  # a process that removes what is abandoned may have been quicker
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except PermissionError as error:
         raise UserError(f"cannot write into {path.parent}: permission denied") from error
     except OSError as error:
         raise WorldError(f"cannot write {path}: {error.strerror}") from error
-    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            sync(file)
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise WorldError(f"cannot write {path}: {error.strerror or error}; the file before is kept") from error
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+        if fcntl is not None:
+            os.close(handle)
+
+
+def _hold(handle: int) -> bool:
+    """Lock a new file; return whether it still has a name. An open file cannot be moved on Windows, so it is closed."""
+    if fcntl is None:
+        os.close(handle)
+        return True
+    with suppress(OSError):  # a file system without locks, on which nothing counts as abandoned either
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    if os.fstat(handle).st_nlink:
+        return True
+    os.close(handle)
+    return False
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of ``path`` whose writers are gone."""
+    if fcntl is None:
+        return
+    with suppress(OSError):  # a folder that cannot be listed
+        for other in path.parent.iterdir():
+            match = _TEMPORARY.fullmatch(other.name)
+            if match and match[1] == path.name and match[2] and other.is_file():
+                with suppress(OSError), other.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives
+                    other.unlink()
 
 
 @contextmanager

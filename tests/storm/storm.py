@@ -451,6 +451,7 @@ class Storm:
             check(whole, f"{name} is neither what it was nor what was to be written")
         self.run(folder, *command, option, name)
         check(read(folder / name) == read(good), f"{name} is not what an undisturbed command writes")
+        check(not leftovers(folder), f"left behind: {leftovers(folder)}")
 
 
 def _told(code: int, said: str, *words: str) -> bool:
