@@ -129,8 +129,8 @@ def test_a_disk_that_fills_while_writing_is_told_by_its_own_name(
 ) -> None:
     path, _ = saved
     before = path.read_bytes()
-    real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda handle, mode: (os.close(handle), real(os.open("/dev/full", 1), mode))[1])
+    real = {".part": "/dev/full"}
+    monkeypatch.setattr(Path, "open", lambda file, mode: open(real.get(file.suffix, file), mode))
     with pytest.raises(WorldError, match=r"model\.pt: No space left on device; the file before is kept"):
         save_plain(path, {"weights": torch.ones(size)})
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == [path.name]
