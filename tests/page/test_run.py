@@ -60,6 +60,14 @@ def test_a_clock_that_is_set_back_takes_no_time_off(tmp_path: Path) -> None:
     assert found["seconds_left"] == pytest.approx((2 + 0 + 2) / 3 * 96, rel=1e-3)
 
 
+def test_neither_a_clock_that_is_set_nor_a_pause_between_two_starts_changes_the_time_left(tmp_path: Path) -> None:
+    reader, now = RunReader(tmp_path, None), time.time()
+    elapsed = {1: 5, 2: 7, 3: 9, 4: 1, 5: 3}  # of two starts
+    jumps = {1: -90_000, 2: -89_998, 3: 0, 4: 3600, 5: 0}
+    add(tmp_path, *({**step(number, now + jumps[number]), "elapsed": seconds} for number, seconds in elapsed.items()))
+    assert reader.look()["seconds_left"] == pytest.approx((2 + 2 + 0 + 2) / 4 * 95)
+
+
 def test_another_run_begins_anew(tmp_path: Path) -> None:
     reader = RunReader(tmp_path, None)
     add(tmp_path, *(step(n, 1.0) for n in range(1, 9)))

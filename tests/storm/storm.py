@@ -487,7 +487,7 @@ def rows(output: Path) -> list[dict]:
     """The run's log, without times, and without the ends of its parts."""
     lines = (output / "logs" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     found = [row for row in map(json.loads, lines) if not (row["event"] == "Finished" and row["interrupted"])]
-    timed = ("time", "seconds", "path", "checkpoint")
+    timed = ("time", "elapsed", "seconds", "path", "checkpoint")
     return [{key: value for key, value in row.items() if key not in timed} for row in found]
 
 

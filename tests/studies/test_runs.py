@@ -118,6 +118,19 @@ def test_a_comparison_shows_figures_and_what_differs(outputs: Path, capsys: pyte
     assert "no run is called 'x'" in said(capsys, str(outputs), "--compare", "x", ".", code=2)
 
 
+def test_the_newest_run_is_the_one_moved_aside_last(outputs: Path) -> None:
+    old, new = sorted(run.name for run in find_runs(outputs) if run.earlier)
+    for name, seconds in ((old, 1.9e9), (new, 1.8e9)):  # as a copy or a clock that is set may date them
+        for path in (outputs / name).rglob("*"):
+            os.utime(path, (seconds, seconds))
+    (outputs / new).rename(outputs / f"{old}_2")
+    shutil.copytree(outputs / old, outputs / "earlier" / "mine")
+    for path in (outputs / "earlier" / "mine").rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    found = [run.name for run in find_runs(outputs) if run.earlier]
+    assert found == [f"{old}_2", old, "earlier/mine"]
+
+
 def test_only_earlier_runs_are_removed_and_only_when_asked(
     outputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +23,19 @@ def test_the_log_holds_all_events(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "logs" / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert [row["event"] for row in rows] == ["StepDone", "Validated", "Sampled"]
     assert rows[1]["bits_per_byte"] == 3.25
+
+
+def test_elapsed_seconds_are_those_of_a_clock_that_is_never_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, ticks = iter((5e9, 4e9)), iter((100.0, 102.0, 105.5))
+    clocks = SimpleNamespace(time=lambda: next(now), monotonic=lambda: next(ticks))
+    monkeypatch.setattr("tiny_diffusion.training.events.time", clocks)
+    with RunLog(tmp_path) as log:
+        log.write(step(1, 5.0))
+        log.write(step(2, 4.0))
+    rows = [json.loads(line) for line in (tmp_path / "logs" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["time"], row["elapsed"]) for row in rows] == [(5e9, 2.0), (4e9, 5.5)]
 
 
 @pytest.mark.parametrize(

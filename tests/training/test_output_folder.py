@@ -1,11 +1,12 @@
 """The output folder: one training at a time, an earlier run moved aside, the state saved seldom enough."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.training.output_folder import SAVING_SHARE, Saving, locked, move_aside
+from tiny_diffusion.training.output_folder import SAVING_SHARE, Saving, locked, move_aside, stamp_of
 
 
 class Disk:
@@ -78,3 +79,14 @@ def test_an_earlier_run_is_moved_aside_whole(tmp_path: Path) -> None:
         assert target is not None and (target / "best_model.pt").read_bytes() == b"weights"
     assert len(list((tmp_path / "earlier").iterdir())) == 2
     assert not (tmp_path / "best_model.pt").exists()
+
+
+def test_an_earlier_run_is_named_behind_those_before_it_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    names = []
+    for ended in (2e9, 1.9e9, 1.8e9, 2.1e9):
+        (tmp_path / "best_model.pt").write_bytes(b"weights")
+        os.utime(tmp_path / "best_model.pt", (ended, ended))
+        target = move_aside(tmp_path)
+        assert target is not None
+        names.append(target.name)
+    assert names == [stamp_of(2e9), f"{stamp_of(2e9)}_2", f"{stamp_of(2e9)}_3", stamp_of(2.1e9)]

@@ -88,7 +88,7 @@ class RunReader:
         kind, self._heard = row["event"], float(row["time"])
         if kind == "StepDone":
             self._point(self.loss, row, "loss")
-            self._times.append((int(row["step"]), self._heard))
+            self._times.append((int(row["step"]), float(row.get("elapsed", self._heard))))
             self.last, self.finished = row, None
         elif kind == "Validated":
             self._point(self.bits, row, "bits_per_byte")
@@ -109,7 +109,7 @@ class RunReader:
         if len(self._times) < 2:
             return math.nan
         steps, times = zip(*self._times, strict=True)
-        seconds = sum(max(0.0, later - earlier) for earlier, later in pairwise(times))  # a clock may be set back
+        seconds = sum(max(0.0, later - earlier) for earlier, later in pairwise(times))  # another start of the run
         return seconds / (steps[-1] - steps[0]) if steps[-1] > steps[0] else math.nan
 
     def _seconds_left(self) -> float | None:

@@ -13,7 +13,7 @@ from ..config import ProjectConfig
 from ..data.shelf import other_books
 from ..errors import UserError, WorldError
 from ..evaluation.curves import read_log
-from ..training.output_folder import ASIDE, CONFIG_FILE, PARTS
+from ..training.output_folder import ASIDE, CONFIG_FILE, PARTS, place_in_order, stamp_of
 
 BEST, LOG, STATE = "best_model.pt", Path("logs") / "metrics.jsonl", Path("checkpoints") / "last.pt"
 
@@ -44,6 +44,12 @@ class KeptRun:
         """Whether the run was moved aside for a later one."""
         return self.folder.parent.name == ASIDE
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Sorts runs by age: an earlier one by its name, since a clock that is set or a copy changes dates of files."""
+        named = place_in_order(self.folder.name) if self.earlier else None
+        return named or (stamp_of(self.ended.timestamp()), 1)
+
 
 def find_runs(root: Path) -> list[KeptRun]:
     """All runs in ``root`` and below, the newest first. Raises UserError if there is no such folder."""
@@ -55,7 +61,7 @@ def find_runs(root: Path) -> list[KeptRun]:
         if BEST in files or CONFIG_FILE in files or (folder / LOG).exists() or (folder / STATE).exists():
             found.append(read_run(folder, folder.relative_to(root).as_posix()))
         folders[:] = [name for name in folders if name not in PARTS]
-    return sorted(found, key=lambda run: run.ended, reverse=True)
+    return sorted(found, key=lambda run: run.place, reverse=True)
 
 
 def read_run(folder: Path, name: str) -> KeptRun:

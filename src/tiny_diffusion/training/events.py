@@ -119,11 +119,13 @@ class RunningMetrics:
 class RunLog:
     """Writes events to ``logs/metrics.jsonl``; leaving the context closes it.
 
+    Each has the ``time`` of the day, and the seconds that have ``elapsed`` in this start of the run, by a clock that is
+    never set.
     A run that goes on ``after`` a saved state repeats what came later, so that is cut off: each step is there once.
     """
 
     def __init__(self, output: Path, *, after: Progress | None = None) -> None:
-        path = output / "logs" / "metrics.jsonl"
+        path, self._began = output / "logs" / "metrics.jsonl", time.monotonic()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if after is not None and path.exists():
@@ -140,7 +142,8 @@ class RunLog:
 
     def write(self, event: Event) -> None:
         """Append one event; raises WorldError if the file cannot be written, or was removed."""
-        row = {"event": type(event).__name__, "time": round(time.time(), 3), **asdict(event)}
+        times = {"time": round(time.time(), 3), "elapsed": round(time.monotonic() - self._began, 3)}
+        row = {"event": type(event).__name__, **times, **asdict(event)}
         try:
             self._file.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
             self._file.flush()

@@ -1,5 +1,6 @@
 """The output folder of a run: one training at a time, earlier runs moved aside, the state saved now and then."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ CONFIG_FILE = "config.toml"
 REPORTS = ("evaluation.json", "report.html", "evaluation_seeds.json", "report_seeds.html")
 FILES = ("best_model.pt", *REPORTS, "blind_test.sqlite", CONFIG_FILE)
 ASIDE = "earlier"
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d_\d{6})(?:_(\d+))?")
 SAVING_SHARE = 0.1  # largest share of the time for writing the state of a run
 # What a training or a study writes under the folder's lock, whole or not at all. Other commands write the reports.
 WRITTEN = {
@@ -40,16 +42,29 @@ def move_aside(output: Path, *members: str) -> Path | None:
     if not present:
         return None
     newest = max(path.stat().st_mtime for path in present)
-    stamp = datetime.fromtimestamp(newest).strftime("%Y-%m-%d_%H%M%S")
-    target = output / ASIDE / stamp
-    number = 1
-    while target.exists():
-        number += 1
-        target = output / ASIDE / f"{stamp}_{number}"
+    stamp, number = max([(stamp_of(newest), 1), *(_after(path.name) for path in (output / ASIDE).glob("*"))])
+    target = output / ASIDE / (f"{stamp}_{number}" if number > 1 else stamp)
     make_folder(target)
     for path in present:
         shutil.move(path, target / path.name)
     return target
+
+
+def stamp_of(seconds: float) -> str:
+    """The name of an earlier run that ended so many seconds after the epoch."""
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d_%H%M%S")
+
+
+def place_in_order(name: str) -> tuple[str, int] | None:
+    """Sorts earlier runs by their names, as they were moved aside; None for a name that ``move_aside`` did not give."""
+    match = _STAMP.fullmatch(name)
+    return match and (match[1], int(match[2] or 1))
+
+
+def _after(name: str) -> tuple[str, int]:
+    """The place after an earlier run, which a run takes that ended no later by a clock that was set back."""
+    stamp, number = place_in_order(name) or ("", 0)
+    return stamp, number + 1
 
 
 def best_models(path: Path) -> list[Path]:
