@@ -58,6 +58,21 @@ def test_tensorboard_shows_each_step_once_when_the_clock_is_set_back(
     assert shown == [(1, 1.0), (2, 2.0), (3, 23.0), (4, 34.0), (5, 35.0), (6, 36.0)]
 
 
+def test_a_clock_that_is_set_back_while_a_resumed_run_goes_on_loses_nothing(
+    tmp_path: Path, config: ProjectConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, on = time.time(), config.override(**{"training.tensorboard": True})
+    with Trackers(tmp_path, on) as log:
+        log.write(EVENTS[0])
+    with Trackers(tmp_path, on, after=1) as log:
+        monkeypatch.setattr(time, "time", lambda: began - 3600)
+        for event in EVENTS[1:]:
+            log.write(event)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in board.Scalars("best_bits_per_byte")] == [(2, 3.25)]
+    assert [(e.step, e.value) for e in board.Scalars("train/loss")] == [(1, 5.0), (2, 4.5)]
+
+
 def test_removed_files_of_tensorboard_are_told_once(
     tmp_path: Path, config: ProjectConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

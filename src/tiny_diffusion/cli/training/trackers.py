@@ -58,10 +58,17 @@ class TensorBoard:
         """End the run; with its ``end``, the tab of hyper-parameters compares it with others."""
         with _write_errors():
             if end is not None:
-                best = {BEST: end.best_bits_per_byte}
-                self._writer.add_hparams(self._settings, best, run_name=".", global_step=end.step)
+                self._tell_settings(end)
             self._writer.close()
         threading.excepthook = self._others
+
+    def _tell_settings(self, end: "Finished") -> None:
+        """The writer's own ``add_hparams`` takes a new file, which would not follow if the clock was set back."""
+        from torch.utils.tensorboard.summary import hparams
+
+        for part in hparams(self._settings, {BEST: end.best_bits_per_byte}):
+            self._writer.file_writer.add_summary(part, end.step)
+        self._writer.add_scalar(BEST, end.best_bits_per_byte, end.step)
 
 
 @contextmanager
