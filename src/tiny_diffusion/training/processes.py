@@ -7,6 +7,7 @@ rounding and the draws of dropout. Only the first process writes.
 
 import gc
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,10 +86,12 @@ class Ranks:
         if self.count == 1:
             return
         try:
-            for running in [how(value, async_op=True, **options) for value in values]:
-                running.wait()
+            with torch.no_grad():  # else torch warns that weights were exchanged without a gradient
+                for running in [how(value, async_op=True, **options) for value in values]:
+                    running.wait()
         except RuntimeError as error:  # what gloo and NCCL raise
-            raise WorldError("another process of this run has ended; --resume goes on from the last save") from error
+            what = "another process of this run has ended, or does not answer"
+            raise WorldError(f"{what}; --resume goes on from the last save") from error
 
 
 ALONE = Ranks()
@@ -124,8 +127,9 @@ def first_to_fail() -> bool:
         return True
     try:
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        socket.create_connection((address, port), timeout=5).close()  # torch would tell each attempt at some length
         return dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=5)).add("errors", 1) == 1
-    except RuntimeError:  # torchrun is gone
+    except (OSError, RuntimeError):  # torchrun is gone, or out of reach
         return True
 
 
