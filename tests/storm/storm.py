@@ -106,7 +106,7 @@ class Child:
     ) -> "Child":
         """Begin a command in ``folder``, under ``limits`` of the system's resources, as the user ``uid``.
 
-        ``shift``: seconds that its clock is fast.
+        ``shift``: seconds that its clock is fast, and slow in every other second of its time.
         """
         said = folder.parent / f"{folder.name}.said"
         said.touch()
@@ -126,7 +126,7 @@ class Child:
                     os.setuid(uid)
                 if shift:
                     now = time.time
-                    time.time = lambda: now() + shift
+                    time.time = lambda: now() + (shift if time.monotonic() % 2 < 1 else -shift)
                 program([str(argument) for argument in arguments])
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else 0
@@ -247,7 +247,7 @@ class Storm:
         self._train(draw, "train", lambda child, after: child.strike(after))
 
     def clock(self, draw: random.Random) -> None:
-        """Train and resume, killed at each start, with a clock that was set anew before each."""
+        """Train and resume, killed at each start, with a clock that is set every second."""
         self._train(draw, "clock", lambda child, after: child.strike(after), shift=DAY)
 
     def signals(self, draw: random.Random) -> None:

@@ -1,11 +1,13 @@
-"""Run commands where the disk is full, has no room for another file, or may only be read, and where memory is short.
+"""Run commands where the disk is full or has a quota, may only be read, has no room for a file, or memory is short.
 
-    python -m tests.storm.world        # as root on Linux: it mounts small file systems
+    python -m tests.storm.world full inodes read_only memory   # as root on Linux: it mounts small file systems
+    python -m tests.storm.world quota                          # needs the tools of btrfs
 
 Each command must end well, or with one line and exit code 1 (2 where the user has no right to write); what stood at
 its output before is kept whole. Prints a line for each kind of trouble.
 """
 
+import argparse
 import os
 import random
 import resource
@@ -30,6 +32,7 @@ from tiny_diffusion.exchange.folder import read_folder
 NOBODY = 65534
 ROOM = (0, 8_192, 65_536, 262_144)  # bytes that are left
 INODES = (0, 1, 2, 4)  # files that are left
+EMPTY = 16_384  # bytes that a folder of btrfs takes
 OLD, FILES = b"old", ("file.html", "file.txt", "file.json")
 
 
@@ -44,6 +47,25 @@ def mounted(place: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
+@contextmanager
+def with_quota(place: Path, room: int) -> Iterator[Path]:
+    """A folder of a file system that has room, with a quota of ``room`` bytes."""
+    image, disk, folder = place / "disk.img", place / "disk", place / "disk" / "home"
+    disk.mkdir(exist_ok=True)
+    with image.open("wb") as file:
+        file.truncate(200_000_000)
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+    try:
+        for words in (["quota", "enable", disk], ["subvolume", "create", folder]):
+            subprocess.run(["btrfs", *words], check=True, stdout=subprocess.DEVNULL)
+        with_old(folder)
+        subprocess.run(["btrfs", "qgroup", "limit", str(EMPTY + room), folder], check=True)
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
 def with_old(folder: Path) -> None:
     """Something that stands at the outputs before."""
     for name in FILES:
@@ -53,9 +75,9 @@ def with_old(folder: Path) -> None:
 class World:
     """The commands that write, each with the check that what it left is whole."""
 
-    def __init__(self, place: Path) -> None:
-        self.storm, self.place = Storm(place), place
-        self.trials = self.failed = 0
+    def __init__(self, place: Path, seed: int) -> None:
+        self.storm, self.place, self.seed = Storm(place), place, seed
+        self.trials = self.met = self.failed = 0
         data, checkpoint = self.storm.prepared[0], self.storm.checkpoint
         text = ["--checkpoint", checkpoint, "--length", 24, "--steps", 4]
         subprocess.run(["chmod", "-R", "a+rX", place], check=True)  # for the user who may read only
@@ -87,6 +109,7 @@ class World:
         self.trials += 1
         child = Child.start(folder, *self.commands[name], uid=uid)
         code, said = child.wait(), child.said.read_text()
+        self.met += code != 0
         try:
             errors = [line for line in said.splitlines() if line.startswith("error: ")]
             check(code in codes and "Traceback" not in said, f"it ended with {code}: {said[-700:]}")
@@ -125,6 +148,13 @@ class World:
                         (folder / f"filling{number}").touch()
                     self.trouble(f"room for {left} files", name, folder)
 
+    def quota(self) -> None:
+        """A quota of the user."""
+        for name in self.commands:
+            for room in ROOM:
+                with with_quota(self.place, room) as folder:
+                    self.trouble(f"a quota of {room:,} bytes", name, folder)
+
     def read_only(self) -> None:
         """A disk that may only be read, and a folder in which another user may not write."""
         for name in self.commands:
@@ -138,7 +168,7 @@ class World:
     def memory(self) -> None:
         """Little memory, for texts, measurements and the page."""
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        draw = random.Random(0)
+        draw = random.Random(self.seed)
         for name in ("prepare", "generate", "infill", "evaluate", "export"):
             for _ in range(6):
                 folder = self.storm.fresh()
@@ -147,6 +177,7 @@ class World:
                 self.trials += 1
                 child = Child.start(folder, *self.commands[name], limits=limit)
                 code, said = child.wait(), child.said.read_text()
+                self.met += code != 0
                 line = said.strip().splitlines()[-1] if said.strip() else ""
                 if not (code == 0 or (code == 1 and line.startswith("error: ") and "Traceback" not in said)):
                     self.failed += 1
@@ -164,6 +195,7 @@ class World:
         while "http://" not in child.said.read_text() and os.waitpid(child.pid, os.WNOHANG)[0] == 0:
             time.sleep(0.1)
         said = child.said.read_text()
+        self.met += "http://" not in said
         if "http://" not in said:
             told = said.strip().splitlines()[-1:] and "Traceback" not in said
             print(f"the page did not open: {said.strip()[-300:]}", flush=True)
@@ -176,6 +208,7 @@ class World:
             alive = urllib.request.urlopen(link + "api/start", timeout=60).status == 200
         except (OSError, urllib.error.URLError) as error:
             answer, alive = str(error).encode(), False
+        self.met += b"event: failed" in answer
         ended = b"event: done" in answer or (b"event: failed" in answer and b"memory" in answer)
         said = child.said.read_text()
         if not (alive and ended and "Traceback" not in said):
@@ -186,13 +219,20 @@ class World:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", default=["full", "inodes", "read_only", "memory"])
+    parser.add_argument("--seed", type=int, default=0, help="of the limits of memory")
+    given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
-        world = World(Path(place))
-        for kind in sys.argv[1:] or ("full", "inodes", "read_only", "memory"):
-            before = world.trials, world.failed
+        world = World(Path(place), given.seed)
+        for kind in given.kinds:
+            before = world.trials, world.met, world.failed
             getattr(world, kind)()
-            print(f"{kind}: {world.trials - before[0]} trials, {world.failed - before[1]} failures", flush=True)
+            trials, met, failed = (
+                now - then for now, then in zip((world.trials, world.met, world.failed), before, strict=True)
+            )
+            print(f"{kind}: {trials} trials, of which {met} met their end, {failed} failures", flush=True)
     return int(world.failed > 0)
 
 
