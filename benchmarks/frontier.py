@@ -2,9 +2,10 @@
 
 Texts of 100 tokens from nothing, one at a time as a user asks for them, by each way to write: from left to right, and
 by diffusion in few and in many steps, alone and as drafts of which the causal reading takes the best. Few steps settle
-places at random, which is best for them; one token per step settles the surest first. ``--defaults`` compares two ways
+places at random, which is best for them; one token per step settles the surest first. ``--ways defaults`` compares two
 instead: the default settings, and those that were the default before networks had two readings (diffusion, any word,
-as many tokens as asked for). All ways write text 1, then text 2, and so on, so that other jobs on the machine disturb
+as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures and with several nuclei.
+All ways write text 1, then text 2, and so on, so that other jobs on the machine disturb
 them alike; seconds are of the processor, and for 1,000 words. "times" is how much longer than the first way. The
 measures are those of ``judges.py``; "copied" is the longest run of words that stands in the training text. Writes
 markdown; ``--json FILE`` keeps the figures.
@@ -13,6 +14,7 @@ markdown; ``--json FILE`` keeps the figures.
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from judges import Bench, Judged, pieces
@@ -74,17 +76,30 @@ def defaults() -> dict[str, GenerationConfig]:
     return {"default": now, "old default": now.model_copy(update=old)}
 
 
+def sharper() -> dict[str, GenerationConfig]:
+    """The default settings with other temperatures, and with the least likely tokens left out."""
+    now = GenerationConfig(length=100)
+    found = {}
+    for temperature, top_p in product((0.9, 0.8, 0.7), (1.0, 0.95, 0.9)):
+        how = {"temperature": temperature, "top_p": top_p}
+        found[f"temperature {temperature}, top-p {top_p}"] = now.model_copy(update=how)
+    return found
+
+
+WAYS = {"readings": readings, "defaults": defaults, "sharper": sharper}
+
+
 def main() -> None:
     """Write with each way in turn, and print a table."""
     parser = model_parser(__doc__)
     parser.add_argument("--samples", type=int, default=24)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="ways whose name holds one of these words")
-    parser.add_argument("--defaults", action="store_true", help="compare the default settings with the old ones")
+    parser.add_argument("--ways", choices=WAYS, default="readings", help="what is compared")
     arguments = parser.parse_args()
     checkpoint, data, device = read_model(arguments)
     writer = Writer.of(checkpoint, device, Path(arguments.data_dir))
     bench = Bench(data, checkpoint.config.model.vocab_level)
-    ways = defaults() if arguments.defaults else readings()
+    ways = WAYS[arguments.ways]()
     chosen = {n: how for n, how in ways.items() if not arguments.only or any(w in n for w in arguments.only)}
     seconds, texts = defaultdict[str, float](float), defaultdict[str, list[str]](list)
     for seed in range(arguments.samples):
