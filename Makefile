@@ -42,7 +42,7 @@ floors:
 	$(PYTHON) -m venv .venv-floors
 	.venv-floors/bin/python -m pip install --quiet uv
 	.venv-floors/bin/uv pip compile -q --resolution lowest-direct --extra dev pyproject.toml -o .venv-floors/floors.txt
-	.venv-floors/bin/python -m pip install --quiet -r .venv-floors/floors.txt
+	.venv-floors/bin/python -m pip install --quiet -r .venv-floors/floors.txt httpx  # which the oldest starlette tests with
 	.venv-floors/bin/python -m pip install --quiet --no-deps -e .
 	.venv-floors/bin/python -m pytest -n auto
 

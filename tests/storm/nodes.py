@@ -111,6 +111,7 @@ def trouble(kind: str, place: Path, patience: float) -> None:
     check(codes == [1, -signal.SIGKILL if kind == "killed" else 1], f"the nodes ended by {codes}")
     expected = {"error": ([0], [1]), "killed": ([1], [0]), "cut": ([1], [1])}[kind]
     check(tuple([len(lines)] for lines in told) == expected, f"the nodes told {told}")
+    check(not any("Exception raised from" in path.read_text() for path in said), "torch told its own attempts")
     load_plain(output / "checkpoints" / "last.pt")
 
 
