@@ -35,6 +35,8 @@ BOOK = [
     "l'eau",
     "l'ami",
     "l'or",
+    "eau",
+    "ami",
 ]
 FAST = GenerationConfig(steps=4, precision="float32", num_samples=2, ending="token", layout="free", length=40)
 
@@ -244,10 +246,14 @@ def test_a_capital_within_a_sentence_is_a_name_of_the_book() -> None:
 
 def test_a_part_before_an_apostrophe_goes_with_other_words_only_where_elision_does() -> None:
     english = KnownWords(
-        [f"{head}'{tail}" for head in ("he", "she", "man") for tail in ("s", "d", "ll")] + ["Switzerland"], "xx"
+        [f"{head}'{tail}" for head in ("he", "she", "man") for tail in ("s", "d", "ll")]
+        + ["Switzerland", "he", "she", "isn't", "don't", "won't", "ton"],
+        "xx",
     )
     assert english.knows("He’d", within=False) and not english.knows("o'd", within=False)
     assert not english.knows("He’switzerland", within=False) and not english.begins("he'sw", within=False)
-    french = KnownWords(["l'homme", "l'amour", "l'histoire", "éléphant", "Il"], "xx")
+    assert english.knows("isn’t", within=False) and english.knows("ton's", within=False)
+    assert not english.knows("ton't", within=False) and not english.begins("ton't", within=False)
+    french = KnownWords(["l'homme", "l'amour", "l'histoire", "éléphant", "Il", "homme", "amour"], "xx")
     assert french.knows("l’éléphant", within=False) and french.begins("l'éléph", within=False)
     assert not french.knows("il'éléphant", within=False)
