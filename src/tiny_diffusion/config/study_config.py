@@ -1,6 +1,6 @@
 """What the studies of many runs try."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -20,7 +20,7 @@ class StudyConfig(Config):
     """Presets of the model in compare; none: the config's own model."""
     ablation_epochs: int = Field(20, ge=1)
     """Compute of each schedule in ablation, in epochs of paragraphs."""
-    schedules: tuple[Schedule, ...] = Field(("described", "mixed", "reversed", "none", "last"), min_length=1)
+    schedules: tuple[Schedule, ...] = Field(get_args(Schedule), min_length=1)
     """Schedules in ablation, compared with the first of them. mixed: described, with a quarter of the rows at any mask
     rate. last: its last stage alone. none: paragraphs at any mask rate."""
     twin_epochs: tuple[int, ...] = Field((6, 12, 24), min_length=1)
