@@ -41,9 +41,9 @@ class KnownWords:
     """Knows the words of a book, given in its spelling, and those in common use in its language unless ``only_book``.
 
     A word with an apostrophe is known if it is one of these, or if one part is and the short other one joins any word
-    on that side: ``man's``, ``l'homme``, but not ``he'switzerland`` or ``ton't``. A number is known if it is in the book.
-    So is a name, with its capital: a word with a capital in the middle of a sentence (in German any noun is). Capitals
-    are those of a sentence's beginning or of all letters, or as the book spells the word.
+    on that side: ``man's``, ``l'homme``, but not ``he'switzerland`` or ``ton't``. A number is known if it is in the
+    book. So is a name, with its capital: a word with a capital in the middle of a sentence (in German any noun is).
+    Capitals are those of a sentence's beginning or of all letters, or as the book spells the word.
     """
 
     def __init__(self, book: Sequence[str], language: str, *, only_book: bool = False) -> None:
