@@ -12,9 +12,9 @@ from two_sided import TwoSided
 
 from tiny_diffusion.config import GenerationConfig
 from tiny_diffusion.data.language.words import split_words
+from tiny_diffusion.data.ngrams import KneserNey
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED, BookTokenizer
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.lengths import equal_lengths
 from tiny_diffusion.model.transformer import Transformer

@@ -17,8 +17,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from tiny_diffusion.data.ngrams import FloatArray, IntArray, KneserNey
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.likelihood.baselines import FloatArray, IntArray, KneserNey
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Arcs:
 
 
 class TwoSided:
-    """Scores and fills gaps with a fitted Kneser-Ney model, by the conventions of ``baselines``."""
+    """Scores and fills gaps with a fitted Kneser-Ney model, by the conventions of ``ngrams``."""
 
     def __init__(self, model: KneserNey) -> None:
         """Index the n-grams of ``model``."""

@@ -11,7 +11,7 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.words import split_words
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
+from tiny_diffusion.data.ngrams import KneserNey
 from tiny_diffusion.model.likelihood import chain_rule
 from tiny_diffusion.model.transformer import Transformer
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from two_sided import TwoSided
 
+from tiny_diffusion.data.ngrams import KneserNey
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey
 
 VOCAB = 4  # the last one never occurs in training
 LEFT = [[0, 1, 2], [2, 2, 0], [3, 1, 3], [0, 0, 1, 0, 1]]
@@ -41,7 +41,7 @@ def test_the_law_is_bayes_rule_over_all_fillings(model: KneserNey, left: list[in
 
 def test_a_bigram_by_hand() -> None:
     model = KneserNey(2, 3, [np.array([0, 1, 0, 1, 0, 2])])
-    # After 0: 0.2/3, 1.9/3, 0.3; after 1: 0.95, 0.025, 0.025; after 2: 0.5, 0.25, 0.25 (see test_baselines.py).
+    # After 0: 0.2/3, 1.9/3, 0.3; after 1: 0.95, 0.025, 0.025; after 2: 0.5, 0.25, 0.25 (see test_ngrams.py).
     ways = np.array([0.2 / 3 * 0.3, 1.9 / 3 * 0.025, 0.3 * 0.25])  # 0 x 2, for x = 0, 1, 2
     found = [TwoSided(model).log_prob([0], [x], [2]) for x in range(3)]
     np.testing.assert_allclose(np.exp(found), ways / ways.sum(), rtol=1e-12)

@@ -16,7 +16,6 @@ from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BOS
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.leaks import find_leaks, leaks_of
-from tiny_diffusion.evaluation.likelihood.baselines import PHASES, compressed_size, ppm_bits
 from tiny_diffusion.evaluation.likelihood.bound import HeldOut, held_out, model_nats, ngram_nats, summarise
 from tiny_diffusion.evaluation.likelihood.breakdown import (
     RATES,
@@ -28,6 +27,7 @@ from tiny_diffusion.evaluation.likelihood.breakdown import (
     window_thirds,
 )
 from tiny_diffusion.evaluation.likelihood.comparison import check_twin, compare, whole_characters
+from tiny_diffusion.evaluation.likelihood.compressor import PHASES, compressed_size, ppm_bits
 from tiny_diffusion.evaluation.likelihood.hugging_face import load_local, local_nats
 from tiny_diffusion.evaluation.likelihood.surprisal import Surprisal, score_text
 from tiny_diffusion.evaluation.subject import Rivals, Subject

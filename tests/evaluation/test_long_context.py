@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.ngrams import KneserNey
 from tiny_diffusion.data.tokenizer import BOS, NUM_RESERVED
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey, compressed_size
 from tiny_diffusion.evaluation.likelihood.bound import Likelihood, held_out
+from tiny_diffusion.evaluation.likelihood.compressor import compressed_size
 from tiny_diffusion.evaluation.likelihood.long_context import _counts, compare_long, sliding
 from tiny_diffusion.evaluation.subject import Step, Subject
 from tiny_diffusion.model.autoregressive import next_token_losses

@@ -16,11 +16,11 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model, save_checkpoint
 from tiny_diffusion.cli import main
 from tiny_diffusion.config import EvaluationConfig, ModelConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.ngrams import KneserNey, count_tokens
 from tiny_diffusion.data.tokenizer import NUM_RESERVED
 from tiny_diffusion.errors import UserError
 from tiny_diffusion.evaluation.kept import KeptParts
 from tiny_diffusion.evaluation.likelihood import experts
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey, count_tokens
 from tiny_diffusion.evaluation.likelihood.bound import HeldOut, Likelihood, held_out, ngram_nats
 from tiny_diffusion.evaluation.likelihood.comparison import compare
 from tiny_diffusion.evaluation.likelihood.experts import (

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..config import ProjectConfig
 from ..data.artefacts import Processed
-from ..evaluation.likelihood.baselines import KneserNey
+from ..data.ngrams import KneserNey
 from ..model.flops import training_flops
 from ..training.memory import estimate_memory
 from ..training.run_time import MEASURING, measure_pace

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...data.ngrams import FloatArray, IntArray, count_tokens
 from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import likelihood_bound
 from ...model.transformer import Transformer
-from .baselines import FloatArray, IntArray, count_tokens
 
 THIRDS = 3
 

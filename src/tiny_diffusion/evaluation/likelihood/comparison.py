@@ -12,8 +12,8 @@ from ...checkpoint import Checkpoint, check_same_data
 from ...data.artefacts import Processed
 from ...errors import UserError
 from ..subject import Rivals, Step, Subject
-from .baselines import ppm_bits
 from .bound import FloatArray, HeldOut, Likelihood, Resampled, ngram_nats, resample, summarise, uniform_nats
+from .compressor import ppm_bits
 from .hugging_face import check_local, load_local, local_nats
 from .mixture import check_mixture, mixed_rows, rows_of_bound
 from .readings import Nats, Reading, per_window, readings, steps, token_nats

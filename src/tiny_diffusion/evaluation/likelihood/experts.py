@@ -18,10 +18,10 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from torch import Tensor
 
+from ...data.ngrams import FloatArray, IntArray, KneserNey
 from ...data.tokenizer import BOS, NUM_RESERVED
 from ...model.autoregressive import next_token_logits
 from ...model.transformer import Transformer
-from .baselines import FloatArray, IntArray, KneserNey
 
 ORDER = 5  # at 1,024 tokens, orders 4 to 6 are within 0.001 bits per byte of each other in a mixture
 CLASSES = ORDER  # of a context: how many tokens of it the counts know

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...data.ngrams import FloatArray, count_tokens
 from ...data.tokenizer import NUM_RESERVED
 from ..subject import Step, Subject
-from .baselines import FloatArray, compressed_size, count_tokens
 from .bound import HeldOut, Likelihood, Resampled, held_out, resample, summarise
+from .compressor import compressed_size
 from .readings import CHAIN_RULE, Nats, Reading, per_window, readings, token_nats
 
 SLIDING, LEFT = "sliding", ", all to the left"  # of the names of steps

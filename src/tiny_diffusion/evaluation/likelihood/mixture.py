@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from ...checkpoint import Checkpoint, check_same_data
+from ...data.ngrams import FloatArray, KneserNey, count_tokens
 from ...errors import UserError
 from ...model.likelihood import bound_in_batches
 from ...runtime import autocast
 from ..subject import Step, Subject
-from .baselines import FloatArray, KneserNey, count_tokens
 from .bound import HeldOut, held_out
 from .experts import CLASSES, ORDER, Laws, fit_exponents, fit_weights, laws_of, mean_law, mixed, read_counts
 from .readings import CHAIN_RULE, MODEL, Nats, Reading, per_window, readings, steps, token_nats

@@ -7,13 +7,13 @@ import numpy as np
 from torch import Tensor
 
 from ...checkpoint import Checkpoint
+from ...data.ngrams import FloatArray, IntArray
 from ...data.tokenizer import BOS
 from ...model.autoregressive import token_losses_in_batches
 from ...model.likelihood import chain_rule
 from ...model.transformer import Transformer
 from ...runtime import autocast
 from ..subject import Step, Subject
-from .baselines import FloatArray, IntArray
 
 # Names of the slow steps.
 MODEL, CHAIN_RULE, TWIN = "likelihood of the model", "chain rule of the model", "likelihood of the autoregressive twin"

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ...config import EvaluationConfig
+from ...data.ngrams import FloatArray
 from ...data.tokenizer import BookTokenizer
 from ...errors import UserError
 from ...model.likelihood import likelihood_bound
 from ...model.transformer import Transformer
-from .baselines import FloatArray
 from .readings import causal_nats, chain_rule_nats
 
 _WORD_AND_DASH = re.compile(r"\w.*(?:—|–|--)$", re.DOTALL)

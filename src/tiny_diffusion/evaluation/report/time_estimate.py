@@ -13,10 +13,10 @@ from ...runtime import autocast, generator_for
 from ...writing.continuing import most_passes, reading_of
 from ...writing.results import Run
 from ...writing.writer import Writer
-from ..likelihood.baselines import PHASES, compressed_size
 from ..likelihood.bound import HeldOut, ngram_nats
 from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import PPM, ngrams
+from ..likelihood.compressor import PHASES, compressed_size
 from ..likelihood.long_context import LEFT, SLIDING, long_readings, sliding_windows
 from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows, product_step, product_windows
 from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..likelihood.baselines import KneserNey
+from ...data.ngrams import KneserNey
 from .calibration import commonest
 from .prose import Prose
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from ...data.language.words import split_words
+from ...data.ngrams import KneserNey, count_tokens
 from ...data.tokenizer import BOS, NUM_RESERVED, BookTokenizer
 from ...model.autoregressive import autoregressive_nats
 from ...model.transformer import Transformer
-from ..likelihood.baselines import KneserNey, count_tokens
 from .coherence import distinct
 
 

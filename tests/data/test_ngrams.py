@@ -7,8 +7,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from tiny_diffusion.data.ngrams import KneserNey, estimate_discounts
 from tiny_diffusion.errors import UserError
-from tiny_diffusion.evaluation.likelihood.baselines import KneserNey, estimate_discounts
 
 
 def _random_sequences(vocab: int, lengths: list[int], seed: int) -> list[np.ndarray]:
