@@ -4,7 +4,9 @@ Texts of 100 tokens from nothing, one at a time as a user asks for them, by each
 by diffusion in few and in many steps, alone and as drafts of which the causal reading takes the best. Few steps settle
 places at random, which is best for them; one token per step settles the surest first. ``--ways defaults`` compares two
 instead: the default settings, and those that were the default before networks had two readings (diffusion, any word,
-as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures and with several nuclei.
+as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures and with several nuclei;
+``--ways counts`` presets without and with counts of the book beside the network. ``--show N`` prints the first N texts
+of each way.
 All ways write text 1, then text 2, and so on, so that other jobs on the machine disturb
 them alike; seconds are of the processor, and for 1,000 words. "times" is how much longer than the first way. The
 measures are those of ``judges.py``; "copied" is the longest run of words that stands in the training text. Writes
@@ -86,7 +88,17 @@ def sharper() -> dict[str, GenerationConfig]:
     return found
 
 
-WAYS = {"readings": readings, "defaults": defaults, "sharper": sharper}
+def counts() -> dict[str, GenerationConfig]:
+    """The presets ``default`` and ``conservative``, and the default by diffusion, alone and with counts of the book."""
+    plain, smooth = GenerationConfig.default(), GenerationConfig.conservative()
+    ways = {"default": plain, "conservative": smooth, "masked": plain.model_copy(update={"reading": "masked"})}
+    beside = {"": "none", ", with counts": "ngram"}
+    return {
+        name + more: how.model_copy(update={"expert": e}) for name, how in ways.items() for more, e in beside.items()
+    }
+
+
+WAYS = {"readings": readings, "defaults": defaults, "sharper": sharper, "counts": counts}
 
 
 def main() -> None:
@@ -95,6 +107,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=24)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="ways whose name holds one of these words")
     parser.add_argument("--ways", choices=WAYS, default="readings", help="what is compared")
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="print the first N texts of each way")
     arguments = parser.parse_args()
     checkpoint, data, device = read_model(arguments)
     writer = Writer.of(checkpoint, device, Path(arguments.data_dir))
@@ -119,6 +132,8 @@ def main() -> None:
         times = took / rows[0].seconds if rows else 1.0
         rows.append(Row(name, took, times, copied, bench.judged(name, each)))
         print(f"| {' | '.join(rows[-1].cells())} |", flush=True)
+    for name in chosen:
+        print(*(f"\n{name}, seed {seed}: {text}" for seed, text in enumerate(texts[name][: arguments.show])), sep="\n")
     keep(rows, arguments.json)
 
 

@@ -12,7 +12,7 @@ from tiny_diffusion.errors import UserError
 CONTROLS = {"sentence_length", "dialogue", "difficulty", "stage", "guidance"}
 DRAWING = {
     "steps", "choice_noise", "block", "temperature", "top_k", "top_p", "min_p", "repetition_penalty",
-    "repetition_window", "vocab_level", "cache_context", "precision",
+    "repetition_window", "expert", "vocab_level", "cache_context", "precision",
 }  # fmt: skip
 DRAWN, TEXTS = {"sampler", *DRAWING, *CONTROLS}, {"num_samples", "seed", "words", "max_copied_words"}
 GAPS = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds"}

@@ -178,3 +178,28 @@ def test_order_five_is_fast_on_a_book() -> None:
     scores = [model.log_probs(window) for window in np.split(test, 160)]
     assert time.perf_counter() - start < 10
     assert np.isfinite(np.concatenate(scores)).all()
+
+
+def test_rows_of_one_length_are_scored_as_one_by_one() -> None:
+    rows = _random_sequences(6, [9, 9, 9], seed=4)
+    model = KneserNey(4, 6, _random_sequences(6, [80, 50], seed=5))
+    together = model.log_probs(np.stack(rows))
+    assert together.tolist() == [model.log_probs(row).tolist() for row in rows]
+
+
+def test_the_next_law_is_that_of_a_place_in_a_window() -> None:
+    [text] = _random_sequences(6, [12], seed=6)
+    model = KneserNey(4, 6, _random_sequences(6, [80, 50], seed=7))
+    laws = model.laws(text)
+    for place in range(len(text)):
+        assert model.next_law(text[:place].tolist()).tolist() == laws[place].tolist()
+    assert model.laws(text, 5).tolist() == laws[5:].tolist()
+
+
+@pytest.mark.parametrize(("before", "behind"), [([], []), ([1, 0], []), ([], [2, 3]), ([4, 0, 1, 2, 5], [0, 1, 2, 3])])
+def test_the_law_between_two_sides_is_that_of_all_texts_with_them(before: list[int], behind: list[int]) -> None:
+    """Brute force: p(before, id, behind) for every id, without what is out of reach."""
+    model = KneserNey(4, 6, _random_sequences(6, [80, 50], seed=8))
+    seen, after = before[-3:], behind[:3]
+    joint = np.exp([model.log_probs(np.array([*seen, i, *after])).sum() for i in range(6)])
+    assert model.law_between(before, behind).tolist() == pytest.approx((joint / joint.sum()).tolist(), rel=1e-9)

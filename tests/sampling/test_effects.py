@@ -51,8 +51,10 @@ def checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:
 
 
 def test_every_setting_is_listed() -> None:
-    # Those that others test: see test_endings, test_long_text, test_real_words, test_guard, test_drafts, test_controls.
-    elsewhere = {"ending", "layout", "words", "max_copied_words", "reading", "drafts", "pick", *CONTROLS, "guidance"}
+    # Those that others test: see test_endings, test_long_text, test_real_words, test_guard, test_drafts, test_controls,
+    # test_counts.
+    elsewhere = {"ending", "layout", "words", "max_copied_words", "reading", "drafts", "pick", "expert", "guidance"}
+    elsewhere |= set(CONTROLS)
     assert set(GENERATION) | FILLING | elsewhere == set(GenerationConfig.model_fields)
     assert set(EVALUATION) | ELSEWHERE == set(EvaluationConfig.model_fields)
 

@@ -36,6 +36,9 @@ class Drawing(Config):
     """Divides the logits of tokens that occur nearby already; 1: none."""
     repetition_window: int = Field(64, ge=1)
     """Distance, in tokens on either side, within which a repetition is penalised."""
+    expert: Literal["none", "ngram"] = "none"
+    """ngram: the law of each token is a product of the network's and that of the training text's n-grams, weighted by
+    the validation text. It helps most after a short training; it needs the prepared book."""
     vocab_level: int = Field(5, ge=1, le=5)
     """Write with the tokens of this vocabulary level only."""
     cache_context: bool = False

@@ -18,6 +18,7 @@ from .folder import (
     PASSAGES,
     SHELF,
     VERSION,
+    TrainingText,
     damaged,
     digest,
     identity,
@@ -82,6 +83,11 @@ class Processed:
     def without_shelf(self) -> "Processed":
         """The data of the book alone, as if they had been prepared without a shelf."""
         return replace(self, shelf=Shelf(), identity=self.book_identity)
+
+    @property
+    def training_text(self) -> TrainingText:
+        """As ``read_training_text`` reads it."""
+        return TrainingText(self.texts("train"), self.book_identity, self.texts("validation"))
 
     def texts(self, split: str) -> list[str]:
         """Texts of the passages of one split, in book order."""

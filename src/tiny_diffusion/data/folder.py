@@ -17,10 +17,14 @@ META, PASSAGES, SHELF = "meta.json", "passages.jsonl", "shelf.jsonl"
 
 @dataclass(frozen=True)
 class TrainingText:
-    """The book that a model is trained on: its passages in order, and ``Processed.book_identity``."""
+    """The book that a model is trained on: passages in order, and ``Processed.book_identity``.
+
+    passages: for training. validation: those that settings are fitted on.
+    """
 
     passages: list[str]
     book_identity: str
+    validation: list[str]
 
 
 def digest(text: str) -> str:
@@ -74,11 +78,15 @@ def read_meta(folder: Path) -> dict[str, object] | None:
 
 
 def read_training_text(folder: Path) -> TrainingText:
-    """Read the training passages of a prepared folder; raises UserError if there are none or a file is damaged."""
+    """Read the passages of a prepared folder without the test text.
+
+    Raises UserError if there are none or a file is damaged.
+    """
     meta = require_meta(folder)
     try:
-        passages = [passage.text for passage in read_passages(folder) if passage.split == "train"]
-        return TrainingText(passages, identity(meta, shelf=False))
+        passages = read_passages(folder)
+        training, validation = ([p.text for p in passages if p.split == split] for split in ("train", "validation"))
+        return TrainingText(training, identity(meta, shelf=False), validation)
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise damaged(folder, error) from error
 

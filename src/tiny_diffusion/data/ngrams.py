@@ -119,37 +119,55 @@ class KneserNey:
         """The n-grams of one token, of two, and so on up to the order."""
 
     def log_probs(self, window: np.ndarray) -> FloatArray:
-        """Return log p(token | its predecessors in the window), in nats, shape [len(window)].
+        """Return log p(token | its predecessors in the window), in nats, for one or more windows (..., T) of a length.
 
-        The window starts afresh.
+        A window starts afresh.
         """
-        probability = np.full(len(window), 1.0 / self.vocab_size)
+        probability = np.full(window.shape, 1.0 / self.vocab_size)
         for start, (level, context, grams) in enumerate(self._walk(window)):
-            if level.continuation is None:
-                raw = slice(start, None)
-            else:
-                raw = slice(start, start + 1)
-                rest = slice(start + 1, None)
+            raw = (..., slice(start, None if level.continuation is None else start + 1))
+            if level.continuation is not None:
+                rest = (..., slice(start + 1, None))
                 table = level.continuation
                 probability[rest] = table.mass[grams[rest]] + table.weight[context[rest]] * probability[rest]
             probability[raw] = level.raw.mass[grams[raw]] + level.raw.weight[context[raw]] * probability[raw]
         return np.log(probability)
 
-    def laws(self, window: np.ndarray) -> FloatArray:
-        """Return p(id | predecessors of a place in the window) for every id, shape [len(window), vocab_size].
+    def laws(self, window: np.ndarray, first: int = 0) -> FloatArray:
+        """Return p(id | predecessors of a place in the window) for every id, shape [len(window) - first, vocab_size].
 
-        As ``log_probs``, for all ids instead of the true one.
+        As ``log_probs``, for all ids instead of the true one, and for the places from ``first`` on.
         """
-        found = np.full((len(window), self.vocab_size), 1.0 / self.vocab_size)
+        found = np.full((len(window) - first, self.vocab_size), 1.0 / self.vocab_size)
         for start, (level, context, _) in enumerate(self._walk(window)):
             ends = np.searchsorted(level.keys, np.stack((context, context + 1)) * self.vocab_size)
-            for at in range(start, len(window)):
+            for at in range(max(start, first), len(window)):
                 table = level.raw if level.continuation is None or at == start else level.continuation
-                found[at] *= table.weight[context[at]]
+                law = found[at - first]
+                law *= table.weight[context[at]]
                 if context[at] >= 0:
                     grams = slice(*ends[:, at])
-                    found[at, level.keys[grams] % self.vocab_size] += table.mass[grams]
+                    law[level.keys[grams] % self.vocab_size] += table.mass[grams]
         return found
+
+    def next_law(self, before: Sequence[int]) -> FloatArray:
+        """Return p(id | the ids ``before`` it) for every id, shape [vocab_size]. What is before them is unknown."""
+        window = np.array([*before[max(0, len(before) - self.order + 1) :], 0])
+        return self.laws(window, len(window) - 1)[0]
+
+    def law_between(self, before: Sequence[int], behind: Sequence[int]) -> FloatArray:
+        """Return p(id | the ids on both sides) for every id, shape [vocab_size].
+
+        It is p(before, id, behind), divided by its sum over all ids; of each side the n-grams see their
+        order less one.
+        """
+        reach = self.order - 1
+        left, right = before[max(0, len(before) - reach) :], behind[:reach]
+        rows = np.empty((self.vocab_size, len(left) + 1 + len(right)), np.int64)
+        rows[:, : len(left)], rows[:, len(left)], rows[:, len(left) + 1 :] = left, range(self.vocab_size), right
+        nats = self.log_probs(rows)[:, len(left) :].sum(1)
+        law = np.exp(nats - nats.max())
+        return law / law.sum()
 
     def matched(self, window: np.ndarray) -> IntArray:
         """Return for each token how many tokens before it form the longest context that a token followed in training.
@@ -162,12 +180,12 @@ class KneserNey:
         return longest
 
     def _walk(self, tokens: np.ndarray) -> Iterator[tuple[Level, IntArray, IntArray]]:
-        """Yield each level with the ids of the context and of the n-gram at each token, -1 where never seen."""
-        context = np.zeros(len(tokens), np.int64)
+        """Yield each level with the ids (..., T) of context and n-gram at each token, -1 where never seen."""
+        context = np.zeros(tokens.shape, np.int64)
         for level in self.levels:
             grams = self.find(level.keys, context, tokens)
             yield level, context, grams
-            context = np.concatenate(([-1], grams[:-1]))
+            context = np.concatenate((np.full_like(grams[..., :1], -1), grams[..., :-1]), axis=-1)
 
     def _level(self, found: list[tuple[IntArray, IntArray, IntArray]], length: int, position: IntArray) -> Level:
         """Build the tables of one length from ``found``: the keys, counts and per-position ids of each length."""
@@ -193,7 +211,7 @@ class KneserNey:
         wanted = contexts * self.vocab_size + tokens
         # If the order exceeds the length of every training sequence, a level has no n-gram.
         if len(keys) == 0:
-            return np.full(len(tokens), -1, np.int64)
+            return np.full(tokens.shape, -1, np.int64)
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where((contexts >= 0) & (keys[place] == wanted), place, -1)
 

@@ -16,8 +16,8 @@ from ..writing.writer import Writer
 
 Version = tuple[int, int]  # when a file was written, and its size
 SHOWN = (
-    "length", "temperature", "seed", "sampler", "steps", "top_p", "words", "max_copied_words", "rewrite_strength",
-    "guidance",
+    "length", "temperature", "seed", "sampler", "steps", "top_p", "words", "expert", "max_copied_words",
+    "rewrite_strength", "guidance",
 )  # fmt: skip
 
 

@@ -18,8 +18,7 @@ Change = tuple[int] | tuple[int, Probability] | tuple[int, Probability, str]
 AROUND = 1_200  # characters on either side of a passage or of the gaps: about what a context of 512 tokens holds
 TAKEN = (
     "length", "num_samples", "temperature", "seed", "reading", "sampler", "gap_sampler", "steps", "top_p", "words",
-    "max_copied_words", "rewrite_strength", "sentence_length", "dialogue", "difficulty", "stage",
-    "guidance",
+    "expert", "max_copied_words", "rewrite_strength", "sentence_length", "dialogue", "difficulty", "stage", "guidance",
 )  # fmt: skip
 
 

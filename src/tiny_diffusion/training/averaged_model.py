@@ -114,4 +114,4 @@ def write_sample(state: RunState, settings: GenerationConfig) -> str:
 
 
 def _plain(config: ProjectConfig) -> GenerationConfig:
-    return config.generation.uncontrolled().as_drawn()
+    return config.generation.uncontrolled().as_drawn().model_copy(update={"expert": "none"})

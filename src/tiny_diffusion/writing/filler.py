@@ -18,8 +18,9 @@ from ..data.tokenizer import MASK, NUM_RESERVED, PARAGRAPH, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import memory_errors
-from ..sampling.canvas import Predictor, cast_once
+from ..sampling.canvas import Predictor, Reader, cast_once
 from ..sampling.characters import WholeCharacters, moves
+from ..sampling.counts import Counts, with_counts
 from ..sampling.denoise import DenoisingState, denoise, settled_prefix
 from ..sampling.draw import Numbers, forbid, row_generators
 from ..sampling.in_order import CausalReader, Permit, in_order, left_to_right
@@ -154,7 +155,8 @@ class Filler:
     So no text depends on how many are written with it. ``language``: two letters, for the ends of sentences.
 
     ``causal``: whether it writes by the causal reading, from left to right, or by the masked one; None means the
-    reading of ``Transformer.hidden``. Raises UserError if an autoregressive model is to write by the masked one.
+    reading of ``Transformer.hidden``. ``counts``: a second expert beside the network. Raises UserError if an
+    autoregressive model is to write by the masked one.
     """
 
     def __init__(
@@ -164,6 +166,7 @@ class Filler:
         settings: GenerationConfig,
         language: str = ENGLISH,
         causal: bool | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self.causal = model.config.causal if causal is None else causal
         if model.config.causal and not self.causal:
@@ -171,7 +174,7 @@ class Filler:
         # The decoder of a dual model's causal reading chooses its own precision.
         cast = not (self.causal and model.config.dual)
         self.model = (cast_once(model, settings.precision) if cast else model).eval()
-        self.tokenizer, self.settings, self.language = tokenizer, settings, language
+        self.tokenizer, self.settings, self.language, self.counts = tokenizer, settings, language, counts
         self.numbers = row_generators(settings.seed, settings.num_samples)
         self.context = model.config.context
         self.encode = partial(tokenizer.encode, level=model.config.vocab_level)
@@ -207,14 +210,16 @@ class Filler:
             if self.causal:
                 extra = {edge.place: edge.permitted for of_row in edges[:1] for edge in of_row}
                 permit, kept = self.rules(rules, ahead, extra=extra), settled_prefix(ids == MASK)
-                yield from left_to_right(self.model, ids, kept, self.settings, numbers, self.allowed, permit)
+                how = (self.settings, numbers, self.allowed, permit, self.counts)
+                yield from left_to_right(self.model, ids, kept, *how)
                 return
             for turn in range(max(map(len, edges), default=0)):
                 first = [of_row[turn] if turn < len(of_row) else None for of_row in edges]
                 self._draw_edges(ids, sure, first, numbers)
             settled = ids != MASK
             kept = settled_prefix(~settled)
-            for state in denoise(self.model, ids, self.settings, numbers, self.allowed, kept, self.whole):
+            more = (kept, self.whole, self.counts)
+            for state in denoise(self.model, ids, self.settings, numbers, self.allowed, *more):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
 
     def in_order(
@@ -224,9 +229,15 @@ class Filler:
 
         The causal reading draws one place per turn, the same in all rows.
         """
-        reader = (CausalReader if self.causal else Predictor)(self.model, self.settings)
+        reader = self.predictor()
+        if self.causal:
+            reader = with_counts(CausalReader(self.model, self.settings), self.counts, causal=True)
         with memory_errors():
             yield from in_order(reader, ids, turns, self.settings, numbers, self.allowed, permit)
+
+    def predictor(self) -> Reader:
+        """The masked reading, with counts if there are any."""
+        return with_counts(Predictor(self.model, self.settings), self.counts, causal=False)
 
     @torch.inference_mode()
     def _draw_edges(self, ids: Tensor, sure: Tensor, edges: list[Edge | None], numbers: Numbers) -> None:
@@ -236,7 +247,7 @@ class Filler:
             if edge is not None:
                 where[row, edge.place] = True
         permitted = torch.stack([edge.permitted for edge in edges if edge is not None]).to(ids.device)  # (N, V)
-        logits = Predictor(self.model, self.settings).logits(ids, where)
+        logits = self.predictor().logits(ids, where)
         logits = forbid(logits.masked_fill(~permitted, -torch.inf), self.allowed)
         drawn, chances = self.whole.choose(ids, where, logits, self.settings, numbers)
         ids[where] = drawn + self.model.reserved

@@ -15,6 +15,7 @@ from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import autocast, generator_for, memory_errors
 from ..sampling.canvas import float_logits, row_levels, wanted_controls
+from ..sampling.counts import Counts
 from ..sampling.draw import forbid
 from .endings import shortest
 from .results import Written
@@ -27,11 +28,19 @@ class Judge:
     """Exact log-probabilities of texts: the chain rule of the causal reading, with the controls that are wanted.
 
     The judge's law of each token is the softmax of its logits, divided by ``temperature``, over the first ``allowed``
-    text tokens. Top-k, top-p, min-p and the repetition penalty have no part in it.
+    text tokens. ``counts`` are a second expert. Top-k, top-p, min-p and the repetition penalty have no part in it.
     """
 
-    def __init__(self, model: Transformer, settings: GenerationConfig, allowed: int, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: Transformer,
+        settings: GenerationConfig,
+        allowed: int,
+        temperature: float = 1.0,
+        counts: Counts | None = None,
+    ) -> None:
         self.model, self.settings, self.allowed, self.temperature = model, settings, allowed, temperature
+        self.counts = counts
         self.levels = wanted_controls(model, settings)
         self.guided = self.levels is not None and settings.guidance != 1
 
@@ -66,16 +75,18 @@ class Judge:
 
     def _logits(self, ids: Tensor, scored: Tensor) -> Tensor:
         """Float32 logits (N, V) of the ``scored`` tokens (B, T) of ``ids`` (B, T), with controls and guidance."""
-        given = torch.cat((torch.full_like(ids[:, :1], BOS), ids[:, :-1]), dim=1)
+        given, asked = torch.cat((torch.full_like(ids[:, :1], BOS), ids[:, :-1]), dim=1), scored
         if self.guided:
-            given, scored = given.repeat(2, 1), scored.repeat(2, 1)
+            given, asked = given.repeat(2, 1), scored.repeat(2, 1)
         levels = row_levels(self.levels, len(ids), self.guided)
         with autocast(ids.device, self.settings.precision):
             hidden = self.model.hidden(given, controls=levels, causal=True)
-        logits = float_logits(self.model, hidden[scored])
+        logits = float_logits(self.model, hidden[asked])
         if self.guided:
             guided, plain = logits.chunk(2)
             logits = plain + self.settings.guidance * (guided - plain)
+        if self.counts is not None:
+            logits = self.counts.times(logits, ids, scored, causal=True)
         return forbid(logits, self.allowed)
 
 

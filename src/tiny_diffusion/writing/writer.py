@@ -10,7 +10,7 @@ import torch
 from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
-from ..data.folder import read_training_text
+from ..data.folder import TrainingText, read_training_text
 from ..data.language.segmentation import ENGLISH, usual_lengths
 from ..data.language.word_list import SHORTEST, common_words, spellings, without_stray_letters
 from ..data.language.words import folded
@@ -18,6 +18,7 @@ from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
+from ..sampling.counts import Counts
 from .continuing import Continuation, reading_of
 from .copy_guard import NoveltyGuard
 from .drafts import Drafts
@@ -29,6 +30,10 @@ from .real_words import RealWords
 from .results import Outcome, Refused, Run, Written
 from .rewriting import rewriting
 from .rules import BookLayout, Rule
+
+_NEEDS_TEXT = (
+    "generation.{setting} needs the training text: give --data-dir (in Python Writer.load(checkpoint, data_dir=...))"
+)
 
 
 def finish(run: Run) -> list[Written]:
@@ -50,7 +55,7 @@ class Writer:
     ``language``: two letters, selects the rules for ends of sentences and the list of words. ``words``: those of the
     book, in its spelling; without them ``settings.words`` has no effect. ``lines``: the book keeps its line ends, as
     verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
-    theirs, see ``usual_lengths``.
+    theirs, see ``usual_lengths``. ``book``: its text, for ``settings.expert``.
     """
 
     def __init__(
@@ -62,14 +67,16 @@ class Writer:
         words: Sequence[str] | None = None,
         lines: bool = False,
         lengths: Mapping[str, Sequence[int]] | None = None,
+        book: TrainingText | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.index, self.language, self.words = index, language, words
-        self.lengths = lengths or {}
+        self.lengths, self.book = lengths or {}, book
         self.device = model.device
         # Rules are made once, those with large tables when a setting first asks for them.
         self._layout = BookLayout(tokenizer, lines=lines)
+        self._counts: Counts | None = None
         self._guards, self._real_words = dict[int, NoveltyGuard](), dict[str, RealWords]()
 
     @classmethod
@@ -83,7 +90,7 @@ class Writer:
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
         """The writer of a checkpoint that has been read already; see ``load``."""
-        index, words, lengths = None, checkpoint.words, checkpoint.lengths
+        index, training, words, lengths = None, None, checkpoint.words, checkpoint.lengths
         language = checkpoint.meta.get("language", ENGLISH)
         if data_dir is not None:
             training = read_training_text(data_dir)
@@ -92,7 +99,7 @@ class Writer:
             words = words or spellings(training.passages)
             lengths = lengths or usual_lengths(training.passages, language)
         words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
-        return cls(model, checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines, lengths)
+        return cls(model, checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines, lengths, training)
 
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
@@ -139,7 +146,7 @@ class Writer:
         free = [*self.guards(settings), *self.layout(settings)]
         rules, inner = ([*free, *self.real_words(settings, open_end=last)] for last in (True, False))
         reading = reading_of(self.model.config, settings)
-        filler = Filler(self.model, self.tokenizer, settings, self.language, causal=reading == "causal")
+        filler = self._filler(settings, causal=reading == "causal")
         drafts = Drafts(filler) if reading == "drafts" else None
         found = yield from Continuation(filler, drafts, prompt, rules, inner).write()
         return self.finished(found, rules)
@@ -148,9 +155,9 @@ class Writer:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
         guards, words = self.guards(settings), self.real_words(settings)
         settings = gap_settings(settings, template)
-        filler, onward = Filler(self.model, self.tokenizer, settings, self.language, causal=False), None
+        filler, onward = self._filler(settings, causal=False), None
         if self.model.config.dual and reading_of(self.model.config, settings) == "causal":
-            onward = Filler(self.model, self.tokenizer, settings, self.language, causal=True)
+            onward = self._filler(settings, causal=True)
             onward.numbers = filler.numbers  # a text's draws are of one sequence
         found = yield from infilling(filler, onward, guards, words, template, must, self.lengths)
         return self.finished(found, guards)
@@ -158,9 +165,23 @@ class Writer:
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
         rules = [*self.guards(settings), *self.real_words(settings)]
-        filler = Filler(self.model, self.tokenizer, settings, self.language, causal=False)
+        filler = self._filler(settings, causal=False)
         found = yield from rewriting(filler, rules, text)
         return self.finished(found, rules)
+
+    def _filler(self, settings: GenerationConfig, *, causal: bool) -> Filler:
+        counts = self.counts(settings)
+        return Filler(self.model, self.tokenizer, settings, self.language, causal=causal, counts=counts)
+
+    def counts(self, settings: GenerationConfig) -> Counts | None:
+        """The counts of the training text, or nothing if they are off; raises UserError if there is no text."""
+        if settings.expert == "none":
+            return None
+        if self.book is None:
+            raise UserError(_NEEDS_TEXT.format(setting="expert=ngram"))
+        if self._counts is None:
+            self._counts = Counts.of(self.model, self.tokenizer, self.book.passages, self.book.validation)
+        return self._counts
 
     def guards(self, settings: GenerationConfig) -> list[Rule]:
         """The novelty guard, or nothing if it is off; raises UserError if there is no index for it."""
@@ -168,10 +189,7 @@ class Writer:
         if not limit:
             return []
         if index is None:
-            raise UserError(
-                f"generation.max_copied_words={limit} needs the training text: give --data-dir "
-                "(in Python Writer.load(checkpoint, data_dir=...))"
-            )
+            raise UserError(_NEEDS_TEXT.format(setting=f"max_copied_words={limit}"))
         if limit not in self._guards:
             self._guards[limit] = NoveltyGuard(index, self.tokenizer, limit)
         return [self._guards[limit]]

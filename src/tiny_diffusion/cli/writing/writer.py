@@ -20,8 +20,8 @@ DATA_DIR = click.option(
     "--data-dir",
     default="data/processed",
     show_default=True,
-    help="Folder written by prepare, for its training text. Read only if given, or if generation.max_copied_words is "
-    "set.",
+    help="Folder written by prepare, for its training text. Read only if given, or if generation.max_copied_words "
+    "or generation.expert needs it.",
 )
 
 
@@ -80,7 +80,7 @@ def control_flags(*common: str) -> Callable[[Any], Any]:
 def open_writer(ctx: click.Context, source: Source) -> "tuple[Writer, GenerationConfig]":
     """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'.
 
-    The training text is read if the user named its folder, or if the settings limit what may be copied from it.
+    The training text is read if the user named its folder, or if the settings need it.
     """
     from ...checkpoint import load_checkpoint
     from ...runtime import find_device
@@ -90,5 +90,6 @@ def open_writer(ctx: click.Context, source: Source) -> "tuple[Writer, Generation
     loaded = load_checkpoint(Path(source.checkpoint))
     config = loaded.config if source.preset is None else loaded.config.override(generation=source.preset)
     settings = resolve(ctx, config).generation
-    training = source.data_dir if source.reads_data or settings.max_copied_words else None
+    needs_text = settings.max_copied_words or settings.expert != "none"
+    training = source.data_dir if source.reads_data or needs_text else None
     return Writer.of(loaded, find_device(source.device), training), settings

@@ -170,7 +170,7 @@ def begin_test(
     half = settings.blind_passages // 2
     real = real_passages(data.texts("test"), data.language, settings.blind_words, half, settings.seed)
     check_writable(path)  # before the passages are written, which takes long
-    writer = Writer(model, checkpoint.tokenizer, lines=checkpoint.keeps_lines)
+    writer = Writer(model, checkpoint.tokenizer, lines=checkpoint.keeps_lines, book=data.training_text)
     generated = []
     for passage in write_passages(writer, data, settings, config.generation):
         generated.append(passage)

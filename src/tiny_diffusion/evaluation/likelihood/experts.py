@@ -3,27 +3,25 @@
 A mixture of normalised laws is normalised if its weights do not depend on the token that is predicted. So the
 probabilities of the true tokens are enough to score a text. The weight of the counts depends on the context.
 
-In a product, p(w) is proportional to network(w)^a * counts(w)^b: log-linear interpolation (Klakow 1998). Its
-normalisation over the vocabulary needs the probabilities of all tokens, not only of the true ones.
+A product of whole laws is in ``model.product``.
 
 Shapes: E experts, N tokens, C classes of context, V text vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from scipy.special import logsumexp
 from torch import Tensor
 
 from ...data.ngrams import FloatArray, IntArray, KneserNey
 from ...data.tokenizer import BOS, NUM_RESERVED
 from ...model.autoregressive import next_token_logits
+from ...model.product import Laws
 from ...model.transformer import Transformer
+from ...sampling.counts import ORDER
 
-ORDER = 5  # at 1,024 tokens, orders 4 to 6 are within 0.001 bits per byte of each other in a mixture
 CLASSES = ORDER  # of a context: how many tokens of it the counts know
 ENOUGH, MOST_ROUNDS = 1e-9, 1000  # EM stops when a round gains less, in nats per token
 
@@ -72,19 +70,6 @@ def _maximise(nats: FloatArray, classes: IntArray, weights: FloatArray) -> Float
     return weights
 
 
-@dataclass(frozen=True)
-class Laws:
-    """Log-probabilities of all tokens under the network and the counts, (2, N, V), and the true tokens (N,)."""
-
-    log_probs: Tensor
-    targets: Tensor
-
-    def nats(self, exponents: Tensor) -> Tensor:
-        """Nats (N,) of the true tokens under the product with ``exponents`` (2,) of network and counts."""
-        logits = torch.tensordot(exponents.to(self.log_probs.dtype), self.log_probs, dims=1)  # (N, V)
-        return logits.logsumexp(1) - logits.gather(1, self.targets[:, None]).squeeze(1)
-
-
 @torch.no_grad()
 def laws_of(networks: Sequence[Transformer], counts: KneserNey, windows: Sequence[Tensor]) -> Iterator[Laws]:
     """Yield the laws of each window: the mean of the causal laws of ``networks``, and those of ``counts``."""
@@ -94,19 +79,3 @@ def laws_of(networks: Sequence[Transformer], counts: KneserNey, windows: Sequenc
         mean = torch.stack(each).logsumexp(0).cpu() - np.log(len(each))
         known = torch.from_numpy(np.log(counts.laws(window.numpy() - NUM_RESERVED))).float()
         yield Laws(torch.stack((mean, known)), window - NUM_RESERVED)
-
-
-def fit_exponents(laws: Sequence[Laws]) -> FloatArray:
-    """The exponents (2,) with the highest likelihood of the true tokens; the problem is convex."""
-
-    def nats(exponents: FloatArray) -> tuple[float, FloatArray]:
-        point, total = torch.tensor(exponents, requires_grad=True), 0.0
-        for each in laws:
-            loss = each.nats(point).double().sum()
-            loss.backward()
-            total += float(loss.detach())
-        assert point.grad is not None
-        return total, point.grad.numpy()
-
-    found: FloatArray = minimize(nats, np.array((1.0, 0.0)), jac=True, method="L-BFGS-B").x
-    return found

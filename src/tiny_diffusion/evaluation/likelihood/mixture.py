@@ -9,10 +9,12 @@ from ...checkpoint import Checkpoint, check_same_data
 from ...data.ngrams import FloatArray, KneserNey, count_tokens
 from ...errors import UserError
 from ...model.likelihood import bound_in_batches
+from ...model.product import Laws, fit_exponents
 from ...runtime import autocast
+from ...sampling.counts import ORDER
 from ..subject import Step, Subject
 from .bound import HeldOut, held_out
-from .experts import CLASSES, ORDER, Laws, fit_exponents, fit_weights, laws_of, mean_law, mixed, read_counts
+from .experts import CLASSES, fit_weights, laws_of, mean_law, mixed, read_counts
 from .readings import CHAIN_RULE, MODEL, Nats, Reading, per_window, readings, steps, token_nats
 
 VALIDATION = "validation"
@@ -144,9 +146,9 @@ def _product(
             yield Step(name, len(laws), total)
         exponents, nats = fit_exponents(laws), list[float]()
         for each in laws_of(models, counts, held.windows):
-            nats.append(float(each.nats(torch.from_numpy(exponents)).double().sum()))
+            nats.append(float(each.nats(torch.tensor(exponents)).double().sum()))
             yield Step(name, len(laws) + len(nats), total)
-    return nats, exponents.tolist()
+    return nats, list(exponents)
 
 
 def _bound(subject: Subject, held: HeldOut, name: str, members: Sequence[Checkpoint] = ()) -> Nats:

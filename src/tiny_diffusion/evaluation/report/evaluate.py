@@ -127,7 +127,9 @@ def _measure_texts(
     generation = generation.model_copy(update={"steps": taken(generation.steps), "reading": reading})
 
     def write(how: GenerationConfig, name: str) -> Generator[Step, None, list[str]]:
-        return subject.kept.part(name, write_samples(model, subject.checkpoint, settings, how, name))
+        return subject.kept.part(
+            name, write_samples(model, subject.checkpoint, settings, how, name, subject.data.training_text)
+        )
 
     samples = yield from subject.attempt(WRITING, write(generation, WRITING))
     if samples is None:

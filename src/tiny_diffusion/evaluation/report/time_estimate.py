@@ -125,7 +125,8 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
             batch = min(size, len(longest))  # one window gives as many rows as it has tokens
             seconds[CHAIN_RULE] = _timed(lambda: next(chain_rule(model, [longest], size))) / batch
     how = sample_settings(settings, generation, 0)
-    writing = _moment_seconds(Writer(model, subject.tokenizer).writing("", how)) / how.num_samples
+    writer = Writer(model, subject.tokenizer, book=subject.data.training_text)
+    writing = _moment_seconds(writer.writing("", how)) / how.num_samples
     counts = count_passes(len(held.windows), settings, generation, model.config)
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
     counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)

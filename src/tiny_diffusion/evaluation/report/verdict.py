@@ -97,7 +97,7 @@ def plainly(report: Report) -> str:
         knows = "which words the book uses and little of their order"
     return (
         f"The model has learnt {knows}. The best table of word counts is still ahead: new pages surprise the model "
-        f"{share} more. Longer training helps."
+        f"{share} more. Longer training helps; --generation.expert ngram writes with such a table beside the model."
     )
 
 

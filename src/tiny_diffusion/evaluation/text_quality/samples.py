@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from ...checkpoint import Checkpoint
 from ...config import EvaluationConfig, GenerationConfig
+from ...data.folder import TrainingText
 from ...data.language.segmentation import split_sentences
 from ...model.transformer import Transformer
 from ...sampling.denoise import most_steps
@@ -28,12 +29,13 @@ def write_samples(
     settings: EvaluationConfig,
     generation: GenerationConfig,
     name: str = WRITING,
+    book: TrainingText | None = None,
 ) -> Generator[Step, None, list[str]]:
     """Write texts without a prompt, in batches, as the model draws them.
 
-    Yields the step ``name`` after each forward pass, counted in passes per text.
+    ``book``: for ``generation.expert``. Yields the step ``name`` after each forward pass, counted in passes per text.
     """
-    writer = Writer(model, checkpoint.tokenizer, lines=checkpoint.keeps_lines)
+    writer = Writer(model, checkpoint.tokenizer, lines=checkpoint.keeps_lines, book=book)
     samples: list[str] = []
     passes = most_passes(generation.model_copy(update={"length": settings.sample_tokens}), model.config)
     while len(samples) < settings.samples:

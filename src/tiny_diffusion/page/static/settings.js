@@ -4,7 +4,7 @@ import { $, el, warn } from "./dom.js";
 import { askJson } from "./stream.js";
 
 const RANGES = ["temperature", "length", "rewrite_strength", "top_p"];
-const PLAIN = [...RANGES, "steps", "words", "max_copied_words", "sampler"];
+const PLAIN = [...RANGES, "steps", "words", "expert", "max_copied_words", "sampler"];
 const ORDERS = {
   entropy: "the surest ones", confidence: "the likeliest ones", margin: "those with the widest margin",
   ancestral: "any, at random", first_hitting: "any, at random, in equal shares",
@@ -69,7 +69,7 @@ export class Settings {
       top_p: number("top_p"), words: $("words").value, rewrite_strength: number("rewrite_strength"),
       sampler: $("sampler").value, gap_sampler: $("sampler").value, steps: number("steps"), reading: $("reading").value,
     };
-    if (this.checkpoint.has_book) found.max_copied_words = number("max_copied_words");
+    if (this.checkpoint.has_book) Object.assign(found, { max_copied_words: number("max_copied_words"), expert: $("expert").value });
     document.querySelectorAll("#controls select, #controls input").forEach(({ name, value }) => {
       found[name] = name === "guidance" ? Number(value) : value;
     });
@@ -85,7 +85,7 @@ export class Settings {
       $("about-checkpoint").textContent = about(checkpoint);
       for (const option of $("reading").options) option.hidden = option.disabled = !checkpoint.readings.includes(option.value);
       $("reading").value = checkpoint.readings[0];
-      $("copying").hidden = !checkpoint.has_book;
+      for (const row of document.querySelectorAll(".of-book")) row.hidden = !checkpoint.has_book;
       const rows = Object.entries(checkpoint.controls).map(([name, levels]) =>
         el("label", { className: "row" }, `${NAMES[name] || name} `,
           el("select", { name }, ...["any", ...levels].map((level) => el("option", { value: level, textContent: level })))));

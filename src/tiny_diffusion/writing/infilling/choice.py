@@ -17,7 +17,6 @@ from ...data.language.segmentation import ENGLISH, split_sentences
 from ...data.tokenizer import MASK, BookTokenizer
 from ...model.lengths import equal_lengths
 from ...runtime import memory_errors
-from ...sampling.canvas import Predictor
 from ..copy_guard import NoveltyGuard
 from ..endings import ends_of, is_well_ended
 from ..filler import Filler, Opening, ends_sentence
@@ -158,7 +157,7 @@ def scores(filler: Filler, rows: Sequence[Tensor], spans: Sequence[Span]) -> lis
     """
     totals = torch.zeros(len(rows), dtype=torch.float64)
     bounds = torch.tensor(spans).view(-1, 2)
-    predictor = Predictor(filler.model, filler.settings)
+    predictor = filler.predictor()
     for batch in equal_lengths(rows, max(1, len(rows))):
         ids = batch.rows.to(filler.model.device)
         start, end = bounds[batch.owner].T.unsqueeze(2).to(ids.device)  # (B, 1) each

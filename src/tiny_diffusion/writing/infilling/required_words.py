@@ -12,7 +12,6 @@ from torch import Generator, Tensor
 from ...data.tokenizer import MASK, NUM_RESERVED
 from ...errors import UserError
 from ...runtime import memory_errors
-from ...sampling.canvas import Predictor
 from ..filler import Filler, Opening
 from ..rules import Span
 from .gapped_text import Gap, GappedText
@@ -104,7 +103,7 @@ def expectations(filler: Filler, ids: Sequence[int], span: Span) -> Tensor:
     where = torch.zeros_like(row, dtype=torch.bool)
     where[0, slice(*span)] = True
     with memory_errors():
-        logits = Predictor(filler.model, filler.settings).logits(row, where)
+        logits = filler.predictor().logits(row, where)
     return logits.log_softmax(-1).cpu()
 
 
