@@ -76,6 +76,12 @@ class Checkpoint:
         return str(self.meta.get("words", "")).split()
 
     @property
+    def doubled(self) -> list[str] | None:
+        """The words that somewhere follow themselves in the training text; None in older checkpoints."""
+        found = self.meta.get("doubled")
+        return None if found is None else list(found)
+
+    @property
     def lengths(self) -> dict[str, list[int]]:
         """Words of the training text's sentences and paragraphs, see ``usual_lengths``; older checkpoints hold none."""
         return dict(self.meta.get("lengths", {}))

@@ -113,7 +113,7 @@ class Texts(Config):
     """Seed of the random draws."""
     words: Literal["known", "book", "free"] = "known"
     """known: only words of the book or in common use in its language are written, of names and numbers those of the
-    book; book: only words of the book; free: any."""
+    book; book: only words of the book; free: any. But for free, a word follows itself only if it does in the book."""
     max_copied_words: int = Field(0, ge=0)
     """Most words in a row that may be copied from the training text; 0: no limit."""
 

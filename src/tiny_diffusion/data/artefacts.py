@@ -29,7 +29,7 @@ from .folder import (
     settings_hash,
 )
 from .language.segmentation import usual_lengths
-from .language.word_list import spellings
+from .language.word_list import doubled_words, spellings
 from .reading.document import Removed
 from .sentences import Sentence
 from .shelf import Shelf
@@ -74,6 +74,11 @@ class Processed:
     def words(self) -> str:
         """The words of the training text, each in its commonest spelling, with spaces between them."""
         return " ".join(spellings(self.texts("train")))
+
+    @cached_property
+    def doubled(self) -> list[str]:
+        """The words of the training text that somewhere follow themselves."""
+        return doubled_words(self.texts("train"))
 
     @cached_property
     def lengths(self) -> dict[str, list[int]]:

@@ -121,6 +121,7 @@ class RunState:
             "language": self.data.language,
             "lines": self.data.keeps_lines,
             "words": self.data.words,
+            "doubled": self.data.doubled,
             "lengths": self.data.lengths,
             "marks": self.average.marks,
             "step": self.progress.step,

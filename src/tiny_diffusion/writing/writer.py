@@ -12,7 +12,7 @@ from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import TrainingText, read_training_text
 from ..data.language.segmentation import ENGLISH, usual_lengths
-from ..data.language.word_list import SHORTEST, common_words, spellings, without_stray_letters
+from ..data.language.word_list import SHORTEST, common_words, doubled_words, spellings, without_stray_letters
 from ..data.language.words import folded
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from ..errors import UserError
@@ -21,6 +21,7 @@ from ..runtime import find_device
 from ..sampling.counts import Counts
 from .continuing import Continuation, reading_of
 from .copy_guard import NoveltyGuard
+from .doubled_words import DoubledWords
 from .drafts import Drafts
 from .filler import Filler
 from .infilling.infill import infilling
@@ -56,6 +57,7 @@ class Writer:
     book, in its spelling; without them ``settings.words`` has no effect. ``lines``: the book keeps its line ends, as
     verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
     theirs, see ``usual_lengths``. ``book``: its text, for ``settings.expert``.
+    ``doubled``: words that somewhere follow themselves in it; with them ``settings.words`` lets no others do so.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Writer:
         lines: bool = False,
         lengths: Mapping[str, Sequence[int]] | None = None,
         book: TrainingText | None = None,
+        doubled: Sequence[str] | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.index, self.language, self.words = index, language, words
         self.lengths, self.book = lengths or {}, book
+        self._doubled = None if doubled is None else DoubledWords(doubled, tokenizer)
         self.device = model.device
         # Rules are made once, those with large tables when a setting first asks for them.
         self._layout = BookLayout(tokenizer, lines=lines)
@@ -91,15 +95,17 @@ class Writer:
     def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
         """The writer of a checkpoint that has been read already; see ``load``."""
         index, training, words, lengths = None, None, checkpoint.words, checkpoint.lengths
-        language = checkpoint.meta.get("language", ENGLISH)
+        language, doubled = checkpoint.meta.get("language", ENGLISH), checkpoint.doubled
         if data_dir is not None:
             training = read_training_text(data_dir)
             check_same_data(checkpoint, training)
             index = CopyIndex(training.passages)
             words = words or spellings(training.passages)
             lengths = lengths or usual_lengths(training.passages, language)
+            doubled = doubled_words(training.passages) if doubled is None else doubled
         words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
-        return cls(model, checkpoint.tokenizer, index, language, words, checkpoint.keeps_lines, lengths, training)
+        lines = checkpoint.keeps_lines
+        return cls(model, checkpoint.tokenizer, index, language, words, lines, lengths, training, doubled)
 
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
@@ -199,14 +205,15 @@ class Writer:
         return [] if settings.layout == "free" else [self._layout]
 
     def real_words(self, settings: GenerationConfig, *, open_end: bool = False) -> list[Rule]:
-        """The rule about words, or nothing if it is off; ``open_end``: a word may be unfinished at the end."""
+        """The rules about words, or nothing if they are off; ``open_end``: a word may be unfinished at the end."""
         if settings.words == "free" or self.words is None:
             return []
         if settings.words not in self._real_words:
             words = without_stray_letters(self.words, self.language)
             known = KnownWords(words, self.language, only_book=settings.words == "book")
             self._real_words[settings.words] = RealWords(known, self.tokenizer)
-        return [self._real_words[settings.words].with_end(is_open=open_end)]
+        rules: list[Rule] = [self._real_words[settings.words].with_end(is_open=open_end)]
+        return rules if self._doubled is None else [*rules, self._doubled]
 
     def finished(self, outcome: Outcome, rules: Sequence[Rule]) -> list[Written]:
         """The texts in order, each with its number and its longest copied run.

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 
 from wordfreq import available_languages, get_frequency_dict
 
 from .language import wordfreq_name
-from .words import folded, spelled_spans
+from .words import folded, is_spaceless, spelled_spans
+
+Span = tuple[int, int]
 
 SHORTEST = 3  # letters of a common word
 COMMON = 1e-5  # its share of general text
@@ -55,3 +58,23 @@ def spellings(texts: Iterable[str]) -> list[str]:
     for spelling, _ in sorted(counts.items(), key=lambda item: (-item[1], not item[0].islower(), item[0])):
         commonest.setdefault(folded(spelling), spelling)
     return sorted(commonest.values())
+
+
+def doubles(text: str) -> list[tuple[Span, Span]]:
+    """The character spans of each word that follows itself with only a space between, and of the one before it.
+
+    Numbers, and scripts without spaces, are left out.
+    """
+    spans = spelled_spans(text)
+    return [
+        (first, second)
+        for first, second in pairwise(spans)
+        if text[first[1] : second[0]] == " "
+        and folded(text[slice(*first)]) == (word := folded(text[slice(*second)]))
+        and not (is_spaceless(word) or word.isdigit())
+    ]
+
+
+def doubled_words(texts: Iterable[str]) -> list[str]:
+    """The words of ``texts``, folded, that somewhere follow themselves, in alphabetical order."""
+    return sorted({folded(text[slice(*second)]) for text in texts for _, second in doubles(text)})
