@@ -28,6 +28,6 @@ def config_option(default: str) -> Decorator:
         default=default,
         show_default=True,
         metavar="NAME|FILE",
-        help="A preset (default, debug, memory_efficient, comprehensive, cpu_1m, cpu_2m, cpu_10m, cpu_30m ...) or a "
-        ".toml, .yaml or .py file.",
+        help="A preset (default, debug, memory_efficient, comprehensive, cpu_1m, cpu_2m, cpu_5m, cpu_10m, cpu_30m ...) "
+        "or a .toml, .yaml or .py file.",
     )

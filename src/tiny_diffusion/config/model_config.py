@@ -110,6 +110,13 @@ class ModelConfig(Config):
         return cls(d_model=192, n_layers=4, d_ff=512, context=128, vocab_level=2, qk_norm=True, controls=True)
 
     @classmethod
+    def cpu_5m(cls) -> Self:
+        """About 5M parameters: a student of networks of 2M, or a longer book."""
+        return cls(
+            d_model=256, n_layers=6, d_ff=704, context=128, vocab_level=2, dropout=0.15, qk_norm=True, controls=True
+        )
+
+    @classmethod
     def cpu_10m(cls) -> Self:
         """About 10M parameters; with less dropout the model memorises one book (docs/results.md)."""
         return cls(

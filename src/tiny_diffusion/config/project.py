@@ -126,6 +126,11 @@ class ProjectConfig(Config):
         return cls._cpu(ModelConfig.cpu_2m(), epochs=25)
 
     @classmethod
+    def cpu_5m(cls) -> Self:
+        """About 5M parameters and 1,024 tokens: no better than 2M by itself on one novel (docs/results.md)."""
+        return cls._cpu(ModelConfig.cpu_5m(), epochs=25)
+
+    @classmethod
     def cpu_10m(cls) -> Self:
         """About 10M parameters and 2,048 tokens: for a book of some megabytes; one novel does not need it."""
         return cls._cpu(ModelConfig.cpu_10m(), epochs=25)

@@ -25,7 +25,7 @@ from .step import Stepper
 from .trainer import Trainer
 
 DAY = 86_400.0
-CANDIDATES = ("cpu_30m", "cpu_10m", "cpu_2m", "cpu_1m")
+CANDIDATES = ("cpu_30m", "cpu_10m", "cpu_5m", "cpu_2m", "cpu_1m")
 MEASURING = 3.0  # largest number of seconds for steps
 SHARE = 0.01  # and largest share of the run
 SAVED_COPIES = 3.5  # of the weights in the state of a run: model, average, optimiser
