@@ -11,6 +11,7 @@ from torch import Tensor
 from two_sided import TwoSided
 
 from tiny_diffusion.config import GenerationConfig
+from tiny_diffusion.data.folder import TrainingText
 from tiny_diffusion.data.language.words import split_words
 from tiny_diffusion.data.ngrams import KneserNey
 from tiny_diffusion.data.tokenizer import BOS, MASK, NUM_RESERVED, BookTokenizer
@@ -18,6 +19,7 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.lengths import equal_lengths
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.sampling import counts as experts
 from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.writing.filler import Filler
 from tiny_diffusion.writing.infilling.choice import scores
@@ -32,18 +34,22 @@ BEHIND = 16  # tokens behind a gap that are judged with its filling
 class Diffusion:
     """A diffusion model's likelihoods and fillings."""
 
-    def __init__(self, model: Transformer, tokenizer: BookTokenizer) -> None:
+    def __init__(self, model: Transformer, tokenizer: BookTokenizer, book: TrainingText) -> None:
         self.model, self.tokenizer = model, tokenizer
+        self.counts = experts.Counts.of(model, tokenizer, book.passages, book.validation)
 
-    def nats(self, gaps: Sequence[Gap], right: bool) -> list[float]:
-        """Of each true filling by the left-to-right chain rule, one token at a time; the right side masked or not."""
+    def nats(self, gaps: Sequence[Gap], right: bool, counts: bool = False) -> list[float]:
+        """Of each true filling by the left-to-right chain rule, one token at a time.
+
+        The right side is masked or not; ``counts``: with n-grams as a second expert, as ``generation.expert`` has it.
+        """
         settings = GenerationConfig(steps=self.model.config.context, precision="float32")
         rows = [gap.ids.clone() for gap in gaps]
         if not right:
             for row, gap in zip(rows, gaps, strict=True):
                 row[gap.end :] = MASK
-        filler, spans = Filler(self.model, self.tokenizer, settings), [(gap.start, gap.end) for gap in gaps]
-        found = []
+        filler = Filler(self.model, self.tokenizer, settings, counts=self.counts if counts else None)
+        spans, found = [(gap.start, gap.end) for gap in gaps], []
         for i in range(0, len(gaps), BATCH):
             found += scores(filler, rows[i : i + BATCH], spans[i : i + BATCH])
         return [-score * gap.size for score, gap in zip(found, gaps, strict=True)]

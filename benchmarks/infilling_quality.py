@@ -4,7 +4,8 @@ Gaps of 1, 3 and 10 words and of a sentence, cut from the test passages by a see
 of a window of the model's context; the same for all. Three tables with 95 % intervals by bootstrap over gaps:
 
 * Bits per byte of the true filling among all fillings of as many tokens. Diffusion: the left-to-right chain rule over
-  the gap's tokens, exact, given both sides, or given the left side with the right one masked. The autoregressive twin
+  the gap's tokens, exact, given both sides, alone and with counts (``generation.expert``), or given the left side with
+  the right one masked. The autoregressive twin
   (``--twin``): given the left side in the window, or as much of it as its context holds. Kneser-Ney (order 5, fitted
   on the training text): given the left side, or both: p(left filling right) over its sum for all fillings of as many
   tokens, exactly (``evaluation/two_sided.py``). All are distributions that sum to one.
@@ -174,7 +175,7 @@ def main() -> None:
         other = load_checkpoint(arguments.twin)
         check_twin(other, checkpoint, data)
         twin = Twin(other.build(device).eval())
-    diffusion = Diffusion(checkpoint.build(device), tokenizer)
+    diffusion = Diffusion(checkpoint.build(device), tokenizer, data.training_text)
     counts = Counts(data.texts("train"), tokenizer, level, arguments.order)
     texts = data.texts(arguments.split)
     gaps = cut_gaps(texts, tokenizer, level, context, arguments.gaps, data.language, arguments.seed)

@@ -66,7 +66,7 @@ def test_a_diffusion_model_is_scored_by_the_chain_rule(data: Processed, shape: P
     from gap_rivals import Diffusion
 
     model, gaps = built(shape, data), cut(data)["3 words"]
-    diffusion = Diffusion(model, data.tokenizer)
+    diffusion = Diffusion(model, data.tokenizer, data.training_text)
     found = diffusion.nats(gaps, right=False)
     for gap, nats in zip(gaps, found, strict=True):
         whole = {int(at): float(loss) for _, ats, ls in chain_rule(model, [gap.ids], 8) for at, loss in zip(ats, ls)}  # noqa: B905
