@@ -95,16 +95,24 @@ def what_next(checkpoint: Path, data_dir: Path) -> str:
 
 
 def verdict(bits: float, data: "Processed", level: int) -> str:
-    """A sentence that compares the best validation with counts of words and of word pairs on the same text."""
+    """A sentence that compares the best validation with counts of words, and of words in a row, on the same text."""
+    from ...sampling.counts import ORDER
     from ...studies.measure import count_bits
 
-    words, pairs = (count_bits(data, level, order) for order in (1, 2))
+    words, pairs, runs = (count_bits(data, level, order) for order in (1, 2, ORDER))
+    best = min(pairs, runs)
+    better = "it predicts the validation text better than counts of"
+    if bits < best:
+        return f"{better} up to five word pieces in a row, which reach {best:.3f}"
     if bits < pairs:
-        return f"it predicts the validation text better than counts of word pairs, which reach {pairs:.3f}"
+        return (
+            f"{better} word pairs, which reach {pairs:.3f}, but not better than those of up to five word pieces in a row, "
+            f"{best:.3f}: train longer, or write with both by --generation.expert ngram"
+        )
     if bits < words:
         return (
-            f"it predicts the validation text better than counts of single words, which reach {words:.3f}, but not "
-            f"better than counts of word pairs, {pairs:.3f}: train longer"
+            f"{better} single words, which reach {words:.3f}, but not better than counts of word pairs, {pairs:.3f}: "
+            "train longer"
         )
     return f"it has learnt nothing yet: counts of single words reach {words:.3f} on the validation text; train longer"
 
