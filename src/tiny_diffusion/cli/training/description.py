@@ -106,8 +106,8 @@ def verdict(bits: float, data: "Processed", level: int) -> str:
         return f"{better} up to five word pieces in a row, which reach {best:.3f}"
     if bits < pairs:
         return (
-            f"{better} word pairs, which reach {pairs:.3f}, but not better than those of up to five word pieces in a row, "
-            f"{best:.3f}: train longer, or write with both by --generation.expert ngram"
+            f"{better} word pairs, which reach {pairs:.3f}, but not better than those of up to five word pieces in a "
+            f"row, {best:.3f}: train longer, or write with both by --generation.expert ngram"
         )
     if bits < words:
         return (
