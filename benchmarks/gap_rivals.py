@@ -19,7 +19,8 @@ from tiny_diffusion.errors import UserError
 from tiny_diffusion.model.autoregressive import next_token_losses
 from tiny_diffusion.model.lengths import equal_lengths
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling import counts as experts
+from tiny_diffusion.sampling import counts
+from tiny_diffusion.sampling.experts import ALONE, Experts
 from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.writing.filler import Filler
 from tiny_diffusion.writing.infilling.choice import scores
@@ -36,19 +37,19 @@ class Diffusion:
 
     def __init__(self, model: Transformer, tokenizer: BookTokenizer, book: TrainingText) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.counts = experts.Counts.of(model, tokenizer, book.passages, book.validation)
+        self.experts = Experts(counts=counts.Counts.of([model], tokenizer, book.passages, book.validation))
 
-    def nats(self, gaps: Sequence[Gap], right: bool, counts: bool = False) -> list[float]:
+    def nats(self, gaps: Sequence[Gap], right: bool, with_counts: bool = False) -> list[float]:
         """Of each true filling by the left-to-right chain rule, one token at a time.
 
-        The right side is masked or not; ``counts``: with n-grams as a second expert, as ``generation.expert`` has it.
+        The right side is masked or not; ``with_counts``: n-grams as a second expert, as ``generation.expert`` has it.
         """
         settings = GenerationConfig(steps=self.model.config.context, precision="float32")
         rows = [gap.ids.clone() for gap in gaps]
         if not right:
             for row, gap in zip(rows, gaps, strict=True):
                 row[gap.end :] = MASK
-        filler = Filler(self.model, self.tokenizer, settings, counts=self.counts if counts else None)
+        filler = Filler(self.model, self.tokenizer, settings, experts=self.experts if with_counts else ALONE)
         spans, found = [(gap.start, gap.end) for gap in gaps], []
         for i in range(0, len(gaps), BATCH):
             found += scores(filler, rows[i : i + BATCH], spans[i : i + BATCH])

@@ -25,7 +25,7 @@ class Way:
 def likelihood_ways(diffusion: Diffusion, counts: Counts, twin: Twin | None) -> Iterator[tuple[str, Score]]:
     """A name, and nats of gaps' true fillings."""
     yield "diffusion, both sides", lambda gaps: diffusion.nats(gaps, right=True)
-    yield "diffusion with counts, both sides", lambda gaps: diffusion.nats(gaps, right=True, counts=True)
+    yield "diffusion with counts, both sides", lambda gaps: diffusion.nats(gaps, right=True, with_counts=True)
     yield "diffusion, left side", lambda gaps: diffusion.nats(gaps, right=False)
     if twin is not None:
         yield "twin, left side", lambda gaps: twin.nats(gaps, long=False)

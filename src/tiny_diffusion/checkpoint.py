@@ -143,6 +143,21 @@ def check_same_data(checkpoint: Checkpoint, data: "Processed | TrainingText") ->
         )
 
 
+def check_alike(first: Checkpoint, other: Checkpoint, number: int) -> None:
+    """Raise UserError unless the laws of two checkpoints have a mean: the same book, tokens and reading of rows.
+
+    number: of the other one among all that are given, for the message.
+    """
+    if first.book_identity != other.book_identity or first.tokenizer.to_json() != other.tokenizer.to_json():
+        raise UserError(f"network {number} was trained on other prepared data than the first one")
+    for key in ("vocab_level", "context", "causal", "dual"):
+        own, its = getattr(first.config.model, key), getattr(other.config.model, key)
+        if own != its:
+            raise UserError(
+                f"network {number} has model.{key}={its}, the first one {own}: only networks of one kind have a mean"
+            )
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint`` to ``path``, whole or not at all."""
     save_plain(

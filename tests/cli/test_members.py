@@ -1,5 +1,6 @@
 """``train --seeds`` and ``train --teachers``: members that differ by their seed, and a student of them."""
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -51,6 +52,22 @@ def test_members_are_runs_of_their_own_seeds(tmp_path: Path, members: Path, prep
     assert [load_checkpoint(members / f"member-{k}" / "best_model.pt").config.training.seed for k in (0, 1)] == [4, 5]
     train(prepared, tmp_path, *SHORT[:-1], "5")
     assert same(second, weights(tmp_path))
+
+
+def test_a_folder_of_members_writes_with_their_mean(members: Path, prepared: Path) -> None:
+    def rows(command: str) -> list[dict[str, Any]]:
+        done = CliRunner().invoke(app, shlex.split(command), standalone_mode=False)
+        assert done.exception is None
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    one, two = (str(members / f"member-{k}" / "best_model.pt") for k in (0, 1))
+    [mean] = rows(
+        f"generate --checkpoint {members} --length 12 --jsonl --data-dir {prepared} --generation.expert ngram"
+    )
+    assert mean["checkpoint"] == one
+    assert [member["checkpoint"] for member in mean["members"]] == [two]
+    [alone] = rows(f"generate --checkpoint {one} --length 12 --jsonl --data-dir {prepared} --generation.expert ngram")
+    assert "members" not in alone and alone["text"] != mean["text"]
 
 
 def test_members_are_listed_as_runs(members: Path) -> None:

@@ -25,8 +25,6 @@ from tiny_diffusion.evaluation.likelihood.bound import HeldOut, Likelihood, held
 from tiny_diffusion.evaluation.likelihood.comparison import compare
 from tiny_diffusion.evaluation.likelihood.experts import (
     CLASSES,
-    ORDER,
-    fit_exponents,
     fit_weights,
     laws_of,
     mean_law,
@@ -40,7 +38,9 @@ from tiny_diffusion.evaluation.report.time_estimate import Expected, mixing_pass
 from tiny_diffusion.evaluation.report.verdict import details, rivals
 from tiny_diffusion.evaluation.subject import Rivals, Step, Subject
 from tiny_diffusion.model.likelihood import likelihood_bound
+from tiny_diffusion.model.product import fit_exponents
 from tiny_diffusion.model.transformer import Transformer
+from tiny_diffusion.sampling.counts import ORDER
 
 KINDS = ("", " with counts", ", mean of 2", ", mean of 2 with counts")
 CPU, TOKENS = torch.device("cpu"), 3
@@ -151,7 +151,8 @@ def test_a_product_of_laws_sums_to_one_and_has_the_best_exponents() -> None:
     assert np.exp(-nats).sum() == pytest.approx(1, abs=1e-6)
     # Each factor alone is the law that the other modules give.
     means = mean_law(np.array([list(causal_nats(tiny(seed), windows, 10))[-1] for seed in (0, 1)]))
-    for alone, expected in (([1.0, 0.0], means), ([0.0, 1.0], np.concatenate([-counts.log_probs(t) for t in texts]))):
+    counted = np.concatenate([-counts.log_probs(np.array(text)) for text in texts])
+    for alone, expected in (([1.0, 0.0], means), ([0.0, 1.0], counted)):
         found = torch.cat([each.nats(torch.tensor(alone)) for each in laws])
         assert found.numpy() == pytest.approx(expected, abs=1e-5)
     # By hand for one place.

@@ -21,6 +21,7 @@ from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.canvas import Predictor
 from tiny_diffusion.sampling.counts import Counts, spread
 from tiny_diffusion.sampling.denoise import denoise
+from tiny_diffusion.sampling.experts import Experts
 from tiny_diffusion.sampling.in_order import left_to_right
 from tiny_diffusion.writing.judge import Judge
 from tiny_diffusion.writing.writer import Writer
@@ -46,7 +47,7 @@ def ngrams() -> KneserNey:
 @pytest.fixture
 def counts(dual: Transformer, ngrams: KneserNey) -> Counts:
     """With exponents that are set, not fitted."""
-    made = Counts(dual, ngrams, [])
+    made = Counts([dual], ngrams, [])
     made.past, made.masked = ({s: EXPONENTS[s] for s in sights} for sights in (("past",), ("left", "right", "both")))
     return made
 
@@ -76,7 +77,7 @@ def test_the_masked_reading_is_multiplied_by_what_stands_beside_the_place(
 ) -> None:
     where = torch.zeros(1, len(row), dtype=torch.bool)
     where[0, place] = True
-    own = Predictor(counts.network, PLAIN).logits(torch.tensor([row]), where)
+    own = Predictor(counts.networks[0], PLAIN).logits(torch.tensor([row]), where)
     left = len(seen) if sight == "left" else 0 if sight == "right" else len(seen) - 1
     naive = [counts.ngrams.log_probs(np.array([*seen[:left], w, *seen[left:]])).sum() for w in range(WORDS)]
     expected = product(own[0].softmax(0), np.exp(naive) / np.exp(naive).sum(), EXPONENTS[sight])
@@ -87,7 +88,7 @@ def test_the_masked_reading_is_multiplied_by_what_stands_beside_the_place(
 def test_a_place_between_hidden_ones_keeps_the_networks_law(counts: Counts) -> None:
     row = torch.tensor([[*ids(1), MASK, MASK, MASK, *ids(2)]])
     where = row == MASK
-    own = Predictor(counts.network, PLAIN).logits(row, where).softmax(-1)
+    own = Predictor(counts.networks[0], PLAIN).logits(row, where).softmax(-1)
     found = counts.times(own.log(), row, where, causal=False).softmax(-1)
     assert found[1].tolist() == pytest.approx(own[1].tolist(), abs=1e-6)
     assert all(abs(found[i] - own[i]).max() > 0.01 for i in (0, 2))
@@ -108,8 +109,10 @@ def test_the_causal_reading_is_multiplied_by_what_is_before_the_place(counts: Co
 def test_what_is_drawn_in_order_has_the_probability_that_the_judge_gives_it(dual: Transformer, counts: Counts) -> None:
     """The law of drawing, the judge's law, and their sum over all texts agree."""
     block = torch.tensor([[*ids(1), MASK, MASK, MASK]])
-    *_, last = left_to_right(dual, block, 1, PLAIN, torch.Generator().manual_seed(3), WORDS, counts=counts)
-    judge = Judge(dual, PLAIN, WORDS, counts=counts)
+    *_, last = left_to_right(
+        dual, block, 1, PLAIN, torch.Generator().manual_seed(3), WORDS, experts=Experts(counts=counts)
+    )
+    judge = Judge(dual, PLAIN, WORDS, experts=Experts(counts=counts))
     [found] = judge.log_probabilities([last.ids[0]], [1])
     assert found == pytest.approx(float(last.confidence[0, 1:].double().log().sum()), abs=1e-4)
     texts = [torch.tensor(ids(1, *text)) for text in itertools.product(range(WORDS), repeat=3)]
@@ -125,7 +128,7 @@ def test_diffusion_draws_from_the_product(dual: Transformer, counts: Counts) -> 
     own = Predictor(dual, PLAIN).logits(row, row == MASK)
     law = counts.times(own, row, row == MASK, causal=False).softmax(-1)[0]
     rows = row.expand(draws, -1)
-    *_, last = denoise(dual, rows, PLAIN, torch.Generator().manual_seed(0), WORDS, counts=counts)
+    *_, last = denoise(dual, rows, PLAIN, torch.Generator().manual_seed(0), WORDS, experts=Experts(counts=counts))
     found = torch.bincount(last.ids[:, 1] - NUM_RESERVED, minlength=WORDS) / draws
     assert (found - law).abs().max() < 0.03
     assert (own.softmax(-1)[0] - law).abs().max() > 0.06  # so the network alone would fail this test
@@ -134,7 +137,7 @@ def test_diffusion_draws_from_the_product(dual: Transformer, counts: Counts) -> 
 def test_exponents_are_those_that_find_the_true_tokens_likeliest(dual: Transformer, ngrams: KneserNey) -> None:
     rng = np.random.default_rng(5)
     windows = [torch.tensor(rng.choice(WORDS, 8, p=[0.4, 0.3, 0.2, 0.1])) + NUM_RESERVED for _ in range(20)]
-    counts = Counts(dual, ngrams, windows)
+    counts = Counts([dual], ngrams, windows)
     rows, where = torch.stack(windows), torch.ones(20, 8, dtype=torch.bool)
     given = torch.cat((torch.full_like(rows[:, :1], BOS), rows[:, :-1]), 1)
     own = dual.logits(dual.hidden(given, causal=True)).flatten(0, 1)
@@ -200,7 +203,7 @@ def test_counts_need_the_text(writer: Writer) -> None:
     with pytest.raises(UserError, match=r"expert=ngram needs the training text: give --data-dir"):
         bare.write("", ASKED)
     with pytest.raises(UserError, match="needs validation text"):
-        Counts.of(writer.model, writer.tokenizer, ["some text"], [])
+        Counts.of([writer.model], writer.tokenizer, ["some text"], [])
 
 
 def test_the_twin_takes_counts_from_the_left_alone(data: Processed, prepared: Path, config: ProjectConfig) -> None:

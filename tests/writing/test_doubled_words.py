@@ -63,7 +63,7 @@ def writer(data: Processed, config: ProjectConfig) -> Writer:
     model = new_model(config.override(**{"model.dual": True, "training.objective": "dual"}), data.tokenizer).eval()
     made = Writer(model, data.tokenizer, words=data.words.split(), book=data.training_text, doubled=data.doubled)
     stutter = np.array(data.tokenizer.encode(" the the old old of of" * 50)) - NUM_RESERVED
-    counts = Counts(model, KneserNey(2, model.text_vocab_size, [stutter]), [])
+    counts = Counts([model], KneserNey(2, model.text_vocab_size, [stutter]), [])
     counts.past, counts.masked = {"past": (0.0, 1.0)}, dict.fromkeys(("left", "right", "both"), (0.0, 1.0))
     made._counts = counts
     return made

@@ -4,6 +4,8 @@ Shapes: B rows, T tokens, M positions wanted per row, N in all, V text vocabular
 """
 
 import copy
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -194,6 +196,22 @@ class Predictor:
         if self.cache is not None:
             self.cache.length = self.kept
         return float_logits(self.model, hidden[asked])
+
+
+class Mean:
+    """The mean of the laws of several readers, one per network; the first one's network stands for all."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self.readers, self.model = readers, readers[0].model
+
+    def logits(self, ids: Tensor, where: Tensor) -> Tensor:
+        """Log-probabilities (N, V), as logits, of the positions ``where`` (B, T) of ``ids`` (B, T)."""
+        return mean_law([reader.logits(ids, where) for reader in self.readers])
+
+
+def mean_law(logits: Sequence[Tensor]) -> Tensor:
+    """Log-probabilities (..., V) of the mean of the laws that have these logits (..., V) each."""
+    return torch.stack([each.log_softmax(-1) for each in logits]).logsumexp(0) - math.log(len(logits))
 
 
 def cast_once(model: Transformer, precision: str) -> Transformer:

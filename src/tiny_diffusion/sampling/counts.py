@@ -21,7 +21,7 @@ from ..model.autoregressive import next_token_logits
 from ..model.product import Exponents, Laws, fit_exponents
 from ..model.transformer import Transformer
 from ..runtime import autocast, generator_for
-from .canvas import Predictor, Reader
+from .canvas import Mean, Predictor, mean_law
 
 Sight = Literal["past", "left", "right", "both"]
 """What the counts see of a place: all before it in the causal reading; in the masked one, the settled tokens beside it
@@ -35,27 +35,32 @@ FIT = 0x5E  # purpose of random draws, see ``runtime.seed_for``
 
 
 class Counts:
-    """The n-grams of a training text beside ``network``; each sight has two exponents, fitted on ``windows``.
+    """The n-grams of a training text beside the mean of ``networks``; each sight has exponents, fitted on ``windows``.
 
     windows: 1-D ids of validation text, each of which fits in the context.
     """
 
-    def __init__(self, network: Transformer, ngrams: KneserNey, windows: Sequence[Tensor]) -> None:
-        self.network, self.ngrams, self.windows = network, ngrams, windows
+    def __init__(self, networks: Sequence[Transformer], ngrams: KneserNey, windows: Sequence[Tensor]) -> None:
+        self.networks, self.ngrams, self.windows = networks, ngrams, windows
+        self.device = networks[0].device
         self._law = lru_cache(KEPT)(self._fresh_law)
 
     @classmethod
     def of(
-        cls, network: Transformer, tokenizer: BookTokenizer, training: Sequence[str], validation: Sequence[str]
+        cls,
+        networks: Sequence[Transformer],
+        tokenizer: BookTokenizer,
+        training: Sequence[str],
+        validation: Sequence[str],
     ) -> Self:
         """The counts of the ``training`` texts, fitted on the ``validation`` texts. Raises UserError without either."""
-        level, context = network.config.vocab_level, network.config.context
+        level, context = networks[0].config.vocab_level, networks[0].config.context
         ngrams = count_tokens(training, tokenizer, level, ORDER)
         texts = [torch.tensor(tokenizer.encode(text, level)) for text in validation]
         windows = [window for text in texts for window in text.split(context)]
         if not windows:
             raise UserError("generation.expert=ngram needs validation text, and this prepared book has none")
-        return cls(network, ngrams, [windows[i] for i in spread(len(windows), WINDOWS)])
+        return cls(networks, ngrams, [windows[i] for i in spread(len(windows), WINDOWS)])
 
     @torch.inference_mode()
     def times(self, logits: Tensor, ids: Tensor, where: Tensor, *, causal: bool) -> Tensor:
@@ -92,25 +97,25 @@ class Counts:
 
     @torch.no_grad()
     def _past_laws(self) -> Iterator[Laws]:
-        device = self.network.device
         for window in self.windows:
-            with autocast(device, "auto"):
-                own = next_token_logits(self.network, window[None].to(device), BOS)[0].log_softmax(1).cpu()
+            with autocast(self.device, "auto"):
+                rows = window[None].to(self.device)
+                own = mean_law([next_token_logits(each, rows, BOS)[0] for each in self.networks]).cpu()
             counted = torch.from_numpy(self.ngrams.laws(window.numpy() - NUM_RESERVED)).log().float()
             yield Laws(torch.stack((own, counted))[:, 1:], window[1:] - NUM_RESERVED)  # of the first they see nothing
 
     @torch.no_grad()
     def _masked_laws(self) -> dict[Sight, Laws]:
         """Places of each sight in windows of which a random share is hidden."""
-        predictor = Predictor(self.network, GenerationConfig())
+        reader = Mean([Predictor(each, GenerationConfig()) for each in self.networks])
         pairs: dict[Sight, list[Tensor]] = {"left": [], "right": [], "both": []}
         targets: dict[Sight, list[int]] = {sight: [] for sight in pairs}
         for number, window in enumerate(self.windows):
             generator = generator_for(0, FIT, number)
             where = torch.rand(len(window), generator=generator) < torch.rand(1, generator=generator)
             where[torch.randint(len(window), (1,), generator=generator)] = True
-            ids = window.masked_fill(where, MASK)[None].to(self.network.device)
-            logits = predictor.logits(ids, where[None].to(ids.device)).log_softmax(1).cpu()
+            ids = window.masked_fill(where, MASK)[None].to(self.device)
+            logits = reader.logits(ids, where[None].to(ids.device)).cpu()
             for own, place in zip(logits, where.nonzero().flatten().tolist(), strict=True):
                 found = self.law(ids[0].tolist(), place, causal=False)
                 if found is not None and len(pairs[found.sight]) < PLACES:
@@ -121,23 +126,6 @@ class Counts:
     def _fresh_law(self, left: tuple[int, ...], right: tuple[int, ...]) -> Tensor:
         law = self.ngrams.law_between(left, right) if right else self.ngrams.next_law(left)
         return torch.from_numpy(law).log().float()
-
-
-class Counted:
-    """A reading of the network together with counts; see ``Counts``."""
-
-    def __init__(self, reader: Reader, counts: Counts, *, causal: bool) -> None:
-        self.reader, self.counts, self.causal = reader, counts, causal
-        self.model = reader.model
-
-    def logits(self, ids: Tensor, where: Tensor) -> Tensor:
-        """Float32 logits (N, V) of the positions ``where`` (B, T), at least one, of ``ids`` (B, T)."""
-        return self.counts.times(self.reader.logits(ids, where), ids, where, causal=self.causal)
-
-
-def with_counts(reader: Reader, counts: Counts | None, *, causal: bool) -> Reader:
-    """``reader`` together with ``counts``, if there are any."""
-    return reader if counts is None else Counted(reader, counts, causal=causal)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from ..config import GenerationConfig
 from ..model.transformer import MASK_ID, Transformer
 from .canvas import Canvas, Prediction, Predictor
 from .characters import WholeCharacters
-from .counts import Counts, with_counts
 from .draw import Numbers
+from .experts import ALONE, Experts
 
 
 def ancestral(canvas: Canvas, steps: int) -> Iterator[int]:
@@ -159,7 +159,7 @@ def denoise(
     allowed: int,
     kept: int = 0,
     whole: WholeCharacters | None = None,
-    counts: Counts | None = None,
+    experts: Experts = ALONE,
 ) -> Iterator[DenoisingState]:
     """Fill every MASK of ``ids`` (B, T) with ``settings.sampler``; all other ids stay as they are.
 
@@ -167,7 +167,7 @@ def denoise(
     (semi-autoregressive, Arriola et al. 2025; unlike their model, this one also sees the masks of later blocks). The
     steps are shared among the blocks by length, at least one each. Only the first ``allowed`` text tokens are drawn.
     ``numbers``: one generator for all rows, or one per row, which makes the rows independent of each other.
-    ``whole``: keeps characters whole. ``counts``: a second expert beside the network.
+    ``whole``: keeps characters whole. ``experts``: what is asked beside the network.
 
     With ``settings.cache_context``, keys and values of the first ``kept`` tokens, which must be settled, and later of
     each finished block are computed once: in the first pass over the block after them. Later passes run over the
@@ -175,8 +175,8 @@ def denoise(
     position that some row has not settled. Raises UserError for controls that the model has not learnt.
     """
     model.eval()
-    predictor = Predictor(model, settings, kept)
-    canvas = Canvas(with_counts(predictor, counts, causal=False), ids, settings, numbers, allowed, whole)
+    predictors = [Predictor(network, settings, kept) for network in (model, *experts.members)]
+    canvas = Canvas(experts.join(predictors, causal=False), ids, settings, numbers, allowed, whole)
     blocks = split_blocks(canvas.masked, settings.block)
     most = torch.stack([block.sum(1).max() for block in blocks]).tolist()  # one token per step
     shares = share_steps(settings.steps, most)
@@ -185,7 +185,8 @@ def denoise(
     step = 0
     for i, block in enumerate(blocks):
         if i:
-            predictor.keep(settled_prefix(canvas.ids == MASK_ID))
+            for predictor in predictors:
+                predictor.keep(settled_prefix(canvas.ids == MASK_ID))
         canvas.block = block
         for left in SAMPLERS[settings.sampler](canvas, shares[i]):
             step += 1

@@ -19,9 +19,9 @@ from ..model.layers import KeyValueCache
 from ..model.transformer import Transformer
 from ..runtime import autocast, product_dtype
 from .canvas import Canvas, Reader, float_logits, row_levels, wanted_controls
-from .counts import Counts, with_counts
 from .denoise import DenoisingState
 from .draw import Numbers
+from .experts import ALONE, Experts
 
 
 class Permit(Protocol):
@@ -111,16 +111,16 @@ def left_to_right(
     numbers: Numbers,
     allowed: int,
     permit: Permit | None = None,
-    counts: Counts | None = None,
+    experts: Experts = ALONE,
 ) -> Iterator[DenoisingState]:
     """Write ``block`` (B, T) after its first ``kept`` tokens by the causal reading; one state per token.
 
     Keys and values are cached, so that a step costs a pass over one token. Settings about the order and the number of
-    steps have no effect. ``counts``: a second expert beside the network. Raises UserError for controls that the model
+    steps have no effect. ``experts``: what is asked beside the network. Raises UserError for controls that the model
     has not learnt; an autoregressive twin learns none.
     """
     model.eval()
     places = torch.arange(block.shape[1], device=block.device).expand_as(block)
     turns = [places == place for place in range(kept, block.shape[1])]
-    reader = with_counts(CausalReader(model, settings), counts, causal=True)
+    reader = experts.join([CausalReader(each, settings) for each in (model, *experts.members)], causal=True)
     yield from in_order(reader, block, turns, settings, numbers, allowed, permit)

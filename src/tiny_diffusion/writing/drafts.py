@@ -40,7 +40,7 @@ class Drafts:
     def __init__(self, filler: Filler) -> None:
         settings = filler.settings
         self.filler, self.texts, self.count = filler, settings.num_samples, settings.drafts
-        self.judge = Judge(filler.model, settings, filler.allowed, settings.temperature, filler.counts)
+        self.judge = Judge(filler.model, settings, filler.allowed, settings.temperature, filler.experts)
         self.numbers = draft_generators(settings, filler.numbers)
         self.picks = [generator_for(settings.seed, PICK, text) for text in range(self.texts)]
         self.chosen: list[list[int]] = []  # for each finished block, the number of each text's draft

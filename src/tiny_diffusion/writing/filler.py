@@ -20,9 +20,9 @@ from ..model.transformer import Transformer
 from ..runtime import memory_errors
 from ..sampling.canvas import Predictor, Reader, cast_once
 from ..sampling.characters import WholeCharacters, moves
-from ..sampling.counts import Counts, with_counts
 from ..sampling.denoise import DenoisingState, denoise, settled_prefix
 from ..sampling.draw import Numbers, forbid, row_generators
+from ..sampling.experts import ALONE, Experts
 from ..sampling.in_order import CausalReader, Permit, in_order, left_to_right
 from .infilling.template import Fixed, GapRequest
 from .rules import Rule, Rules
@@ -155,7 +155,7 @@ class Filler:
     So no text depends on how many are written with it. ``language``: two letters, for the ends of sentences.
 
     ``causal``: whether it writes by the causal reading, from left to right, or by the masked one; None means the
-    reading of ``Transformer.hidden``. ``counts``: a second expert beside the network. Raises UserError if an
+    reading of ``Transformer.hidden``. ``experts``: what is asked beside the network. Raises UserError if an
     autoregressive model is to write by the masked one.
     """
 
@@ -166,15 +166,16 @@ class Filler:
         settings: GenerationConfig,
         language: str = ENGLISH,
         causal: bool | None = None,
-        counts: Counts | None = None,
+        experts: Experts = ALONE,
     ) -> None:
         self.causal = model.config.causal if causal is None else causal
         if model.config.causal and not self.causal:
             raise UserError("an autoregressive checkpoint cannot fill gaps; train with training.objective=diffusion")
         # The decoder of a dual model's causal reading chooses its own precision.
         cast = not (self.causal and model.config.dual)
-        self.model = (cast_once(model, settings.precision) if cast else model).eval()
-        self.tokenizer, self.settings, self.language, self.counts = tokenizer, settings, language, counts
+        own, *others = (cast_once(each, settings.precision) if cast else each for each in (model, *experts.members))
+        self.model, self.experts = own.eval(), replace(experts, members=tuple(each.eval() for each in others))
+        self.tokenizer, self.settings, self.language = tokenizer, settings, language
         self.numbers = row_generators(settings.seed, settings.num_samples)
         self.context = model.config.context
         self.encode = partial(tokenizer.encode, level=model.config.vocab_level)
@@ -210,7 +211,7 @@ class Filler:
             if self.causal:
                 extra = {edge.place: edge.permitted for of_row in edges[:1] for edge in of_row}
                 permit, kept = self.rules(rules, ahead, extra=extra), settled_prefix(ids == MASK)
-                how = (self.settings, numbers, self.allowed, permit, self.counts)
+                how = (self.settings, numbers, self.allowed, permit, self.experts)
                 yield from left_to_right(self.model, ids, kept, *how)
                 return
             for turn in range(max(map(len, edges), default=0)):
@@ -218,7 +219,7 @@ class Filler:
                 self._draw_edges(ids, sure, first, numbers)
             settled = ids != MASK
             kept = settled_prefix(~settled)
-            more = (kept, self.whole, self.counts)
+            more = (kept, self.whole, self.experts)
             for state in denoise(self.model, ids, self.settings, numbers, self.allowed, *more):
                 yield replace(state, confidence=torch.where(settled, sure, state.confidence))
 
@@ -229,15 +230,15 @@ class Filler:
 
         The causal reading draws one place per turn, the same in all rows.
         """
-        reader = self.predictor()
-        if self.causal:
-            reader = with_counts(CausalReader(self.model, self.settings), self.counts, causal=True)
+        reader = self.reader(causal=self.causal)
         with memory_errors():
             yield from in_order(reader, ids, turns, self.settings, numbers, self.allowed, permit)
 
-    def predictor(self) -> Reader:
-        """The masked reading, with counts if there are any."""
-        return with_counts(Predictor(self.model, self.settings), self.counts, causal=False)
+    def reader(self, *, causal: bool) -> Reader:
+        """The masked or the causal reading of the network, together with the experts."""
+        kind = CausalReader if causal else Predictor
+        readers = [kind(each, self.settings) for each in (self.model, *self.experts.members)]
+        return self.experts.join(readers, causal=causal)
 
     @torch.inference_mode()
     def _draw_edges(self, ids: Tensor, sure: Tensor, edges: list[Edge | None], numbers: Numbers) -> None:
@@ -247,7 +248,7 @@ class Filler:
             if edge is not None:
                 where[row, edge.place] = True
         permitted = torch.stack([edge.permitted for edge in edges if edge is not None]).to(ids.device)  # (N, V)
-        logits = self.predictor().logits(ids, where)
+        logits = self.reader(causal=False).logits(ids, where)
         logits = forbid(logits.masked_fill(~permitted, -torch.inf), self.allowed)
         drawn, chances = self.whole.choose(ids, where, logits, self.settings, numbers)
         ids[where] = drawn + self.model.reserved

@@ -15,8 +15,8 @@ from ..model.lengths import equal_lengths
 from ..model.transformer import Transformer
 from ..runtime import autocast, generator_for, memory_errors
 from ..sampling.canvas import float_logits, row_levels, wanted_controls
-from ..sampling.counts import Counts
 from ..sampling.draw import forbid
+from ..sampling.experts import ALONE, Experts
 from .endings import shortest
 from .results import Written
 
@@ -24,11 +24,35 @@ ENDS = 0x5D  # purpose of random draws, see ``runtime.seed_for``
 ROWS = 32  # rows whose logits exist at the same time
 
 
+class FinishedRows:
+    """The causal reading of finished rows, in one pass, with the controls and the guidance of ``settings``."""
+
+    def __init__(self, model: Transformer, settings: GenerationConfig) -> None:
+        self.model, self.settings = model, settings
+        self.levels = wanted_controls(model, settings)
+        self.guided = self.levels is not None and settings.guidance != 1
+
+    def logits(self, ids: Tensor, where: Tensor) -> Tensor:
+        """Float32 logits (N, V) of the tokens ``where`` (B, T) of ``ids`` (B, T), given BOS and those before each."""
+        given = torch.cat((torch.full_like(ids[:, :1], BOS), ids[:, :-1]), dim=1)
+        if self.guided:
+            given, where = given.repeat(2, 1), where.repeat(2, 1)
+        levels = row_levels(self.levels, len(ids), self.guided)
+        with autocast(ids.device, self.settings.precision):
+            hidden = self.model.hidden(given, controls=levels, causal=True)
+        logits = float_logits(self.model, hidden[where])
+        if not self.guided:
+            return logits
+        guided, plain = logits.chunk(2)
+        return plain + self.settings.guidance * (guided - plain)
+
+
 class Judge:
     """Exact log-probabilities of texts: the chain rule of the causal reading, with the controls that are wanted.
 
     The judge's law of each token is the softmax of its logits, divided by ``temperature``, over the first ``allowed``
-    text tokens. ``counts`` are a second expert. Top-k, top-p, min-p and the repetition penalty have no part in it.
+    text tokens. ``experts`` are asked beside the network. Top-k, top-p, min-p and the repetition penalty have no part
+    in it.
     """
 
     def __init__(
@@ -37,12 +61,12 @@ class Judge:
         settings: GenerationConfig,
         allowed: int,
         temperature: float = 1.0,
-        counts: Counts | None = None,
+        experts: Experts = ALONE,
     ) -> None:
         self.model, self.settings, self.allowed, self.temperature = model, settings, allowed, temperature
-        self.counts = counts
         self.levels = wanted_controls(model, settings)
-        self.guided = self.levels is not None and settings.guidance != 1
+        readers = [FinishedRows(each, settings) for each in (model, *experts.members)]
+        self.reader = experts.join(readers, causal=True)
 
     @torch.inference_mode()
     def log_probabilities(self, rows: Sequence[Tensor], starts: Sequence[int]) -> list[float]:
@@ -54,7 +78,8 @@ class Judge:
             first = torch.tensor([starts[i] for i in owners], device=ids.device)
             scored = torch.arange(ids.shape[1], device=ids.device) >= first[:, None]  # (B, T)
             with memory_errors():
-                laws = (self._logits(ids, scored) / self.temperature).log_softmax(-1)  # (N, V)
+                logits = forbid(self.reader.logits(ids, scored), self.allowed)
+                laws = (logits / self.temperature).log_softmax(-1)  # (N, V)
             each = laws.gather(1, ids[scored][:, None] - self.model.reserved).squeeze(1)
             nats = torch.zeros(ids.shape, dtype=each.dtype, device=ids.device).masked_scatter(scored, each)
             for i, total in zip(owners, nats.cpu().double().sum(1).tolist(), strict=True):
@@ -72,22 +97,6 @@ class Judge:
             hidden = self.model.hidden(given, controls=row_levels(self.levels, 1, False), causal=True)[0]
         logits = F.linear(hidden.float(), self.model.output[self.model.lowest :])
         return (logits / self.temperature).softmax(-1)[:, 0].cpu()
-
-    def _logits(self, ids: Tensor, scored: Tensor) -> Tensor:
-        """Float32 logits (N, V) of the ``scored`` tokens (B, T) of ``ids`` (B, T), with controls and guidance."""
-        given, asked = torch.cat((torch.full_like(ids[:, :1], BOS), ids[:, :-1]), dim=1), scored
-        if self.guided:
-            given, asked = given.repeat(2, 1), scored.repeat(2, 1)
-        levels = row_levels(self.levels, len(ids), self.guided)
-        with autocast(ids.device, self.settings.precision):
-            hidden = self.model.hidden(given, controls=levels, causal=True)
-        logits = float_logits(self.model, hidden[asked])
-        if self.guided:
-            guided, plain = logits.chunk(2)
-            logits = plain + self.settings.guidance * (guided - plain)
-        if self.counts is not None:
-            logits = self.counts.times(logits, ids, scored, causal=True)
-        return forbid(logits, self.allowed)
 
 
 def drawn_ends(judge: Judge, lead: Sequence[int], texts: Mapping[int, Written], length: int) -> dict[int, int]:

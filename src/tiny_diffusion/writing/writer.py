@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 
-from ..checkpoint import Checkpoint, check_same_data, load_checkpoint
+from ..checkpoint import Checkpoint, check_alike, check_same_data, load_checkpoint
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import TrainingText, read_training_text
@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
 from ..sampling.counts import Counts
+from ..sampling.experts import Experts
 from .continuing import Continuation, reading_of
 from .copy_guard import NoveltyGuard
 from .doubled_words import DoubledWords
@@ -58,6 +59,7 @@ class Writer:
     verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
     theirs, see ``usual_lengths``. ``book``: its text, for ``settings.expert``.
     ``doubled``: words that somewhere follow themselves in it; with them ``settings.words`` lets no others do so.
+    ``members``: networks of the same kind, whose laws are averaged with the model's.
     """
 
     def __init__(
@@ -71,9 +73,9 @@ class Writer:
         lengths: Mapping[str, Sequence[int]] | None = None,
         book: TrainingText | None = None,
         doubled: Sequence[str] | None = None,
+        members: Sequence[Transformer] = (),
     ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
+        self.model, self.members, self.tokenizer = model, tuple(members), tokenizer
         self.index, self.language, self.words = index, language, words
         self.lengths, self.book = lengths or {}, book
         self._doubled = None if doubled is None else DoubledWords(doubled, tokenizer)
@@ -84,16 +86,33 @@ class Writer:
         self._guards, self._real_words = dict[int, NoveltyGuard](), dict[str, RealWords]()
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", data_dir: str | Path | None = None) -> Self:
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        data_dir: str | Path | None = None,
+        members: Sequence[str | Path] = (),
+    ) -> Self:
         """The writer of a checkpoint, with the index of its training text if ``data_dir`` (from prepare) is given.
 
-        Raises UserError if the file, the device or the folder is not available, or the folder holds other data.
+        ``members``: checkpoints of networks of the same kind, whose laws are averaged with its own. Raises UserError if
+        a file, the device or the folder is not available, or the folder holds other data.
         """
-        return cls.of(load_checkpoint(Path(path)), find_device(device), None if data_dir is None else Path(data_dir))
+        others = [load_checkpoint(Path(member)) for member in members]
+        data = None if data_dir is None else Path(data_dir)
+        return cls.of(load_checkpoint(Path(path)), find_device(device), data, others)
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, device: torch.device, data_dir: Path | None = None) -> Self:
-        """The writer of a checkpoint that has been read already; see ``load``."""
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        data_dir: Path | None = None,
+        members: Sequence[Checkpoint] = (),
+    ) -> Self:
+        """The writer of checkpoints that have been read already; see ``load``."""
+        for number, member in enumerate(members, 2):
+            check_alike(checkpoint, member, number)
         index, training, words, lengths = None, None, checkpoint.words, checkpoint.lengths
         language, doubled = checkpoint.meta.get("language", ENGLISH), checkpoint.doubled
         if data_dir is not None:
@@ -104,8 +123,8 @@ class Writer:
             lengths = lengths or usual_lengths(training.passages, language)
             doubled = doubled_words(training.passages) if doubled is None else doubled
         words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
-        lines = checkpoint.keeps_lines
-        return cls(model, checkpoint.tokenizer, index, language, words, lines, lengths, training, doubled)
+        lines, others = checkpoint.keeps_lines, [member.build(device) for member in members]
+        return cls(model, checkpoint.tokenizer, index, language, words, lines, lengths, training, doubled, others)
 
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
@@ -176,8 +195,8 @@ class Writer:
         return self.finished(found, rules)
 
     def _filler(self, settings: GenerationConfig, *, causal: bool) -> Filler:
-        counts = self.counts(settings)
-        return Filler(self.model, self.tokenizer, settings, self.language, causal=causal, counts=counts)
+        experts = Experts(self.members, self.counts(settings))
+        return Filler(self.model, self.tokenizer, settings, self.language, causal=causal, experts=experts)
 
     def counts(self, settings: GenerationConfig) -> Counts | None:
         """The counts of the training text, or nothing if they are off; raises UserError if there is no text."""
@@ -186,7 +205,8 @@ class Writer:
         if self.book is None:
             raise UserError(_NEEDS_TEXT.format(setting="expert=ngram"))
         if self._counts is None:
-            self._counts = Counts.of(self.model, self.tokenizer, self.book.passages, self.book.validation)
+            texts = self.book.passages, self.book.validation
+            self._counts = Counts.of((self.model, *self.members), self.tokenizer, *texts)
         return self._counts
 
     def guards(self, settings: GenerationConfig) -> list[Rule]:

@@ -65,7 +65,7 @@ def command(
         return
     settings = showing.shown(settings, writer)
     refused: list[str] = []
-    about = origin(source.checkpoint, showing)
+    about = origin(source.checkpoints, showing)
     for number, line in enumerate(prompts, start=1):
         texts, refusal = showing.write(writer.writing(line, settings), writer, settings)
         showing.echo(texts, writer, settings, prompt=line, **about)

@@ -55,5 +55,5 @@ def command(
     writer, settings = open_writer(ctx, source)
     settings = showing.shown(gap_settings(settings, given), writer)
     found = showing.write(writer.filling(given, settings, must), writer, settings)
-    about = {"template": given, "must": must, **origin(source.checkpoint, showing)}
+    about = {"template": given, "must": must, **origin(source.checkpoints, showing)}
     deliver(found, output, showing, writer, settings, exact=file is not None, **about)

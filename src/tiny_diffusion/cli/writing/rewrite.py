@@ -48,5 +48,5 @@ def command(
     writer, settings = open_writer(ctx, source)
     settings = settings.model_copy(update={"reading": "masked"})  # which sees both sides of what it writes anew
     found = showing.write(writer.rewriting(given, settings), writer, settings)
-    about = {"original": given, **origin(source.checkpoint, showing)}
+    about = {"original": given, **origin(source.checkpoints, showing)}
     deliver(found, output, showing, writer, settings, exact=file is not None, **about)

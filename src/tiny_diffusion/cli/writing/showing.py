@@ -161,11 +161,12 @@ def _counted(run: "Run") -> "Run":
             yield state
 
 
-def origin(checkpoint: str, showing: Showing) -> dict[str, Any]:
-    """The model, for JSON lines: with it a text can be reproduced. Empty for other output."""
+def origin(checkpoints: list[Path], showing: Showing) -> dict[str, Any]:
+    """The model and its members, for JSON lines: with them a text can be reproduced. Empty for other output."""
     if not showing.jsonl:
         return {}
-    return {"checkpoint": checkpoint, "checkpoint_sha256": fingerprint(Path(checkpoint))}
+    [own, *members] = [{"checkpoint": str(path), "checkpoint_sha256": fingerprint(path)} for path in checkpoints]
+    return {**own, "members": members} if members else own
 
 
 def as_row(text: "Written", writer: "Writer", settings: "GenerationConfig") -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ...config import Controls, GenerationConfig, ProjectConfig
+from ...training.output_folder import best_models
 from ..options import CHECKPOINT, DEVICE, DRAW_PRESET
 from ..settings import resolve, short_flag
 
@@ -27,9 +28,12 @@ DATA_DIR = click.option(
 
 @dataclass(frozen=True)
 class Source:
-    """Where texts come from: a checkpoint, a preset of its settings, a device, and the training text if it is read."""
+    """Where texts come from: checkpoints, a preset of their settings, a device, and the training text if it is read.
 
-    checkpoint: str
+    checkpoints: the first one gives the settings; the laws of all are averaged.
+    """
+
+    checkpoints: list[Path]
     preset: str | None
     device: str
     data_dir: Path
@@ -55,7 +59,8 @@ def writer_options(function: Any) -> Any:
         **rest: Any,
     ) -> Any:
         given = ctx.get_parameter_source("data_dir") is ParameterSource.COMMANDLINE
-        return function(*args, source=Source(checkpoint, preset, device, Path(data_dir), given), **rest)
+        models = best_models(Path(checkpoint))
+        return function(*args, source=Source(models, preset, device, Path(data_dir), given), **rest)
 
     return command
 
@@ -78,7 +83,7 @@ def control_flags(*common: str) -> Callable[[Any], Any]:
 
 
 def open_writer(ctx: click.Context, source: Source) -> "tuple[Writer, GenerationConfig]":
-    """The writer of a checkpoint, and its settings: the checkpoint's, then the preset's, then the flags'.
+    """The writer of the checkpoints, and its settings: those of the first one, then the preset's, then the flags'.
 
     The training text is read if the user named its folder, or if the settings need it.
     """
@@ -87,9 +92,9 @@ def open_writer(ctx: click.Context, source: Source) -> "tuple[Writer, Generation
     from ...writing.writer import Writer
 
     resolve(ctx, ProjectConfig.default())  # wrong flags are refused before the model is read
-    loaded = load_checkpoint(Path(source.checkpoint))
-    config = loaded.config if source.preset is None else loaded.config.override(generation=source.preset)
+    first, *others = map(load_checkpoint, source.checkpoints)
+    config = first.config if source.preset is None else first.config.override(generation=source.preset)
     settings = resolve(ctx, config).generation
     needs_text = settings.max_copied_words or settings.expert != "none"
     training = source.data_dir if source.reads_data or needs_text else None
-    return Writer.of(loaded, find_device(source.device), training), settings
+    return Writer.of(first, find_device(source.device), training, others), settings

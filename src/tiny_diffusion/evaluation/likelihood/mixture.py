@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 import torch
 
-from ...checkpoint import Checkpoint, check_same_data
+from ...checkpoint import Checkpoint, check_alike, check_same_data
 from ...data.ngrams import FloatArray, KneserNey, count_tokens
 from ...errors import UserError
 from ...model.likelihood import bound_in_batches
@@ -33,16 +33,9 @@ def is_mixed(row: str) -> bool:
 
 def check_mixture(subject: Subject) -> None:
     """Raise UserError for a member of another kind or other data, and for counts that no reading can be mixed with."""
-    own = subject.checkpoint.config.model
     for number, member in enumerate(subject.rivals.members, 2):
         check_same_data(member, subject.data)
-        other = member.config.model
-        for key in ("vocab_level", "context", "causal", "dual"):
-            if getattr(own, key) != getattr(other, key):
-                raise UserError(
-                    f"network {number} has model.{key}={getattr(other, key)}, the first one {getattr(own, key)}: "
-                    "only networks of one kind have a mean"
-                )
+        check_alike(subject.checkpoint, member, number)
     if subject.settings.expert == "ngram" and not readings(subject):
         raise UserError("evaluation.expert=ngram needs a reading from left to right: set evaluation.chain_rule=true")
 

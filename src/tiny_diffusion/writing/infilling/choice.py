@@ -157,7 +157,7 @@ def scores(filler: Filler, rows: Sequence[Tensor], spans: Sequence[Span]) -> lis
     """
     totals = torch.zeros(len(rows), dtype=torch.float64)
     bounds = torch.tensor(spans).view(-1, 2)
-    predictor = filler.predictor()
+    reader = filler.reader(causal=False)
     for batch in equal_lengths(rows, max(1, len(rows))):
         ids = batch.rows.to(filler.model.device)
         start, end = bounds[batch.owner].T.unsqueeze(2).to(ids.device)  # (B, 1) each
@@ -169,7 +169,7 @@ def scores(filler: Filler, rows: Sequence[Tensor], spans: Sequence[Span]) -> lis
             for turn in range(int(groups.max())):
                 asked = inside & (group == turn)
                 noisy = ids.masked_fill(inside & (group >= turn), MASK)
-                chances = predictor.logits(noisy, asked).log_softmax(-1)  # (N, V)
+                chances = reader.logits(noisy, asked).log_softmax(-1)  # (N, V)
                 found = chances.gather(1, ids[asked][:, None] - filler.model.reserved).squeeze(1)
                 totals.index_add_(0, batch.owner[asked.nonzero()[:, 0].cpu()], found.cpu().double())
     return (totals / (bounds[:, 1] - bounds[:, 0])).tolist()

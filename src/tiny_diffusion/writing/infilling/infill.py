@@ -59,7 +59,7 @@ def infilling(
     if must:
         text = assign_words(filler, text, must, ratio)
     work = GapFiller(filler, guards, words)
-    judge = Judge(filler.model, settings, filler.allowed, counts=filler.counts) if filler.model.config.dual else None
+    judge = Judge(filler.model, settings, filler.allowed, experts=filler.experts) if filler.model.config.dual else None
     texts = dict.fromkeys(range(settings.num_samples), text)
     for numbers in text.rounds(context):
         if texts and text.gaps[numbers[0]].has_fixed_size:

@@ -103,7 +103,7 @@ def expectations(filler: Filler, ids: Sequence[int], span: Span) -> Tensor:
     where = torch.zeros_like(row, dtype=torch.bool)
     where[0, slice(*span)] = True
     with memory_errors():
-        logits = filler.predictor().logits(row, where)
+        logits = filler.reader(causal=False).logits(row, where)
     return logits.log_softmax(-1).cpu()
 
 
