@@ -4,12 +4,11 @@ from itertools import pairwise
 
 from ..document import Block
 from .headings import is_numbered_heading
-from .lines import ends_sentence, is_han
+from .lines import HAN_QUOTES, ends_sentence, is_han
 
 _LONG_LINE = 120
 _LONG_BLOCK = 40
 _WIDE_SPACE = "\u3000"
-_QUOTES = "「『（〈《【“‘—"  # what opens a paragraph of Chinese or Japanese where it is not indented
 
 
 def make_blocks(lines: list[str], unwrap: bool) -> list[Block]:
@@ -58,10 +57,10 @@ def _groups(lines: list[str], single: bool) -> list[Block]:
 
 def _split_at_wide_spaces(block: Block) -> list[Block]:
     """Split a block of a book in Chinese or Japanese, where a wide space or a quotation opens a paragraph."""
-    return _parted(
+    return parted(
         block,
         [
-            line[0] in _WIDE_SPACE + _QUOTES or ends_sentence(before) or is_numbered_heading(before)
+            line[0] in _WIDE_SPACE + HAN_QUOTES or ends_sentence(before) or is_numbered_heading(before)
             for before, line in pairwise(block.lines)
         ],
     )
@@ -85,10 +84,10 @@ def _split_block(block: Block, width: int, gapless: bool) -> list[Block]:
         closed = ends_sentence(before) and not _is_wide(before, width)
         opens = closed or (by_indent and now and not was)
         opening.append(opens or is_numbered_heading(before) or is_numbered_heading(line))
-    return _parted(block, opening)
+    return parted(block, opening)
 
 
-def _parted(block: Block, opening: list[bool]) -> list[Block]:
+def parted(block: Block, opening: list[bool]) -> list[Block]:
     """A block in parts; ``opening``: for each line after the first, whether it begins a new part."""
     parts = [Block(block.lines[:1], block.blanks)]
     for line, opens in zip(block.lines[1:], opening, strict=True):

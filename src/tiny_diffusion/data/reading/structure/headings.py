@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from ...language.tables import heading_pattern
-from ...language.words import HYPHENATED_WORD
+from ...language.words import HYPHENATED_WORD, count_words
 from ..document import Block
 from .numbered import ROMAN, mark_numbered
 
@@ -27,9 +27,14 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
 _MAX_TITLE = 120
 _TITLE_WORDS = 12
 _FRONT_CHARS = 120  # longest paragraph of a title page
+_SENTENCE_WORDS, _FRONT_SENTENCES = (
+    4,
+    2,
+)  # words from which a line with a full stop is a sentence; those that may be on it
 _FAR = 3  # blank lines above a title that stands apart
 _SEVERAL = 5  # titles that stand apart, from which they are taken for titles
 _SCENE = 60  # longest line that says where a scene is
+TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, and once more
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
 
 
@@ -93,7 +98,11 @@ def mark_headings(blocks: list[Block]) -> None:
     """Set ``kind`` on each block that is a heading or belongs to the title page."""
     _mark_scenes(blocks)
     mark_numbered(blocks)
-    capitals = [is_capitals(block.flat) for block in blocks]
+    often = Counter(block.flat for block in blocks)  # a name that recurs is a speaker's
+    capitals = [
+        is_capitals(block.flat.rstrip("!?") if block.blanks >= 2 else block.flat) and often[block.flat] <= TITLE_TIMES
+        for block in blocks
+    ]
     # In a book printed in capitals throughout, capitals do not tell headings apart.
     shouted = sum(len(block.flat) for block, capital in zip(blocks, capitals, strict=True) if capital)
     by_capitals = shouted <= max(200, 0.3 * sum(len(block.flat) for block in blocks))
@@ -104,7 +113,7 @@ def mark_headings(blocks: list[Block]) -> None:
         flat = block.flat
         titled = is_numbered_heading(block.lines[0]) and all(is_titled(line) for line in block.lines[1:])
         heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
-        if not heading and by_capitals and capitals[i] and len(block.lines) <= 3:
+        if not heading and by_capitals and capitals[i] and len(block.lines) <= 3 and not _goes_on(blocks, i):
             apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2 or block.after >= 2
             apart = apart or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
             heading = apart if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
@@ -116,6 +125,13 @@ def mark_headings(blocks: list[Block]) -> None:
         # A lone "or", "by" or name between two headings of a title page.
         if not blocks[i].kind and blocks[i - 1].heading and blocks[i + 1].heading and is_title_line(blocks[i]):
             blocks[i].kind = "headings"
+
+
+def _goes_on(blocks: list[Block], i: int) -> bool:
+    """Whether the sentence around block ``i`` goes on through it: a sign, a telegram, which "said: NO BREAD"."""
+    if not 0 < i < len(blocks) - 1 or blocks[i - 1].heading or blocks[i - 1].flat.isupper():
+        return False
+    return blocks[i - 1].flat[-1] in ":," or blocks[i + 1].flat[0].islower()
 
 
 def _mark_scenes(blocks: list[Block]) -> None:
@@ -175,11 +191,18 @@ def is_titled(line: str) -> bool:
 
 
 def _mark_title_page(blocks: list[Block]) -> None:
-    """Mark the short lines before the first heading as a title page, if nothing else precedes that heading."""
+    """Mark the short lines before the first heading as a title page, if nothing else precedes that heading.
+
+    Speech, or several sentences, are not a title page but the book.
+    """
+    sentences = 0
     for i, block in enumerate(blocks[:60]):
         if is_numbered_heading(block.lines[0]) or is_named_heading(block.flat):
             for before in blocks[:i]:
                 before.kind = before.kind or "front"
             return
-        if not (block.kind or len(block.flat) <= _FRONT_CHARS):
+        if block.kind:
+            continue
+        sentences += block.flat[-1] in ".!?。！？" and count_words(block.flat) >= _SENTENCE_WORDS
+        if len(block.flat) > _FRONT_CHARS or sentences > _FRONT_SENTENCES or block.flat[-1] in "”»」":
             return
