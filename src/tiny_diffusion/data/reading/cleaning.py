@@ -15,6 +15,7 @@ from .structure.headings import mark_headings
 from .structure.lines import ends_sentence, fold, goes_on, join_lines, known_words
 from .structure.notes import drop_bracketed_notes, mark_notes
 from .structure.pages import drop_page_marks, mark_furniture, mark_page_ends
+from .structure.plays import mark_speeches, part_speeches
 from .structure.verse import join_block, mark_verse
 
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
@@ -74,7 +75,7 @@ def clean_book(
 
 
 def _normalise(text: str) -> str:
-    text = unicodedata.normalize("NFC", re.sub(r"\r\n?|[\u2028\u2029\x85]", "\n", text))
+    text = unicodedata.normalize("NFC", re.sub(r"\r+\n|[\r\u2028\u2029\x85]", "\n", text))
     return _INVISIBLE.sub("", text).translate(_LIGATURES).replace("\f", "\n\n").replace("\v", "\n")
 
 
@@ -98,12 +99,15 @@ def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], rem
 def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
     """Set the kind of every block: first what marks show, then lists of contents, headings, verse; the rest is text."""
     mark_notes(blocks)
+    if unwrap:
+        blocks[:] = part_speeches(blocks)
     mark_contents(blocks)
     mark_furniture(blocks, removed)
     mark_index(blocks)
     mark_headings(_without_furniture(blocks))
     if unwrap:
-        mark_verse([block for block in blocks if not block.kind])
+        mark_speeches(blocks)
+        mark_verse([block for block in blocks if block.kind in ("", "speech")])
     for block in blocks:
         block.kind = block.kind or "text"
 

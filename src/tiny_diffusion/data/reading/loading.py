@@ -208,7 +208,7 @@ def _gunzip(data: bytes, name: str) -> bytes:
 
 
 def _normalise(text: str, name: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    text = re.sub(r"\r+\n|\r", "\n", text).removeprefix("\ufeff")
     if not text.strip():
         raise UserError(f"{name} holds no text")
     return text

@@ -10,7 +10,7 @@ _HYPHENATED = re.compile(
 _BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++[-‐¬=][ \t]*\n[ \t\n]*[^\W\d_]+")
 _DASHED = re.compile(r"(?<! )(?:--|—)\n|\d[-–]\n\d")  # a dash without a space before it, or 1871-1873
 _CLOSERS = "\"'”’»)]_*」』"
-HAN_QUOTES = "「『（〈《【“‘—"  # what opens a paragraph of Chinese or Japanese where it is not indented
+HAN_QUOTES = "「『（〈《【“‘—―─"  # what opens a paragraph of Chinese or Japanese where it is not indented
 _SENTENCE_END = ".!?…。．｡！？:："
 
 
