@@ -32,6 +32,7 @@ _CHAPTERS = 3  # bare numbers from which they may be those of chapters
 _YEAR = re.compile(r"1[0-9]{3}\.|20[0-9]{2}\.")  # a page number has no full stop
 _ONLY_NUMBER = re.compile(r"\s*\d{1,8}\.?\s*")
 _LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$", re.MULTILINE)
+_RULE, _RULE_LENGTH = re.compile(r"([=~^\-])\1{2,}"), 3  # below a title, and how much longer or shorter it may be
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 
 
@@ -54,6 +55,8 @@ def drop_page_marks(text: str, removed: Removed) -> str:
 def mark_furniture(blocks: list[Block], removed: Removed) -> None:
     """Set the kind of separators and page numbers; a separator, or a line with only a number, within a block goes."""
     for block in blocks:
+        if not block.kind and (title := _underlined(block.lines)):
+            block.kind, block.lines = "headings", [title]
         lines = list(block.lines)
         for place, line in enumerate(() if block.kind else block.lines[:-1]):
             if kind := _furniture(line, place):
@@ -72,9 +75,8 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
 
 def _mark_chapter_numbers(blocks: list[Block]) -> None:
     """Mark bare numbers as headings where they count on from 1 and each follows a finished sentence, unlike pages."""
-    numbers = [
-        (int(block.flat), i) for i, block in enumerate(blocks) if block.kind == "pages" and block.flat.isdecimal()
-    ]
+    bare = [(block.flat.strip(" -–—"), i) for i, block in enumerate(blocks) if block.kind == "pages"]
+    numbers = [(int(number), i) for number, i in bare if number.isdecimal()]
     counts = [number for number, _ in numbers] == list(range(1, len(numbers) + 1))
     if len(numbers) >= _CHAPTERS and counts and all(i == 0 or ends_sentence(blocks[i - 1].flat) for _, i in numbers):
         for _, i in numbers:
@@ -102,6 +104,14 @@ def _cuts(blocks: list[Block], i: int) -> bool:
     """Whether block ``i`` stands next to a page number, or between the two parts of a sentence."""
     before, after = blocks[i - 1], blocks[i + 1]
     return "pages" in (before.kind, after.kind) or (not ends_sentence(before.flat) and after.flat[:1].islower())
+
+
+def _underlined(lines: list[str]) -> str:
+    """The only line of a block, if a rule of about its length is below it, and perhaps above it; empty if not."""
+    title = [line.strip() for line in lines if not _SEPARATOR.fullmatch(line)]
+    rule = lines[-1].strip()
+    found = len(title) == 1 and _RULE.fullmatch(rule) and abs(len(rule) - len(title[0])) <= _RULE_LENGTH
+    return title[0] if found else ""
 
 
 def _furniture(line: str, place: int) -> str:
