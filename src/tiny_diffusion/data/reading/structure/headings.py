@@ -31,10 +31,7 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
 _MAX_TITLE = 120
 _TITLE_WORDS = 12
 _FRONT_CHARS = 120  # longest paragraph of a title page
-_SENTENCE_WORDS, _FRONT_SENTENCES = (
-    4,
-    2,
-)  # words from which a line with a full stop is a sentence; those that may be on it
+_SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
 _FAR = 3  # blank lines above a title that stands apart
 _SEVERAL = 5  # titles that stand apart, from which they are taken for titles
 _SCENE = 60  # longest line that says where a scene is
@@ -222,7 +219,7 @@ def is_titled(line: str) -> bool:
 def _mark_title_page(blocks: list[Block]) -> None:
     """Mark the short lines before the first heading as a title page, if nothing else precedes that heading.
 
-    Speech, or several sentences, are not a title page but the book.
+    Speech, a sentence right below a heading, or two sentences are not a title page but the book.
     """
     sentences = 0
     for i, block in enumerate(blocks[:60]):
@@ -232,6 +229,8 @@ def _mark_title_page(blocks: list[Block]) -> None:
             return
         if block.kind:
             continue
-        sentences += block.flat[-1] in ".!?。！？" and count_words(block.flat) >= _SENTENCE_WORDS
-        if len(block.flat) > _FRONT_CHARS or sentences > _FRONT_SENTENCES or block.flat[-1] in "”»」":
+        sentence = block.flat[-1] in ".!?。！？" and count_words(block.flat) >= _SENTENCE_WORDS
+        told = sentence and (sentences or blocks[max(0, i - 1)].heading)
+        sentences += sentence
+        if len(block.flat) > _FRONT_CHARS or told or block.flat[-1] in "”»」":
             return

@@ -17,7 +17,7 @@ _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=\W|[_\u3040-\
 _SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$))", re.MULTILINE)
 _NUMBERED = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])\[[1-9]\d{0,2}\]")
 _REFERRED = re.compile(r"(?<=\S)[\[({](\d{1,3})[\])}]")
-_NOTES_HEAD = re.compile(r"\W*(?:foot ?notes?|end ?notes?|notes?|fußnoten|anmerkungen|notas)[:.]?\W*", re.IGNORECASE)
+NOTES_HEAD = re.compile(r"\W*(?:foot ?notes?|end ?notes?|notes?|fußnoten|anmerkungen|notas)[:.]?\W*", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<![^\s(\"“])\*[^\W_]")  # *so*: the book marks emphasis by stars
 _WORD = r"\[(?:Foot ?note|Fußnote|Side ?note|Note)\s*"
 _IN_BRACKETS = re.compile(
@@ -65,7 +65,7 @@ def mark_notes(blocks: list[Block]) -> None:
     for i, block in enumerate(blocks):
         if not block.kind and (m := _BODY.match(block.lines[0])) and m[1] in used | spaced:
             block.kind = "notes"
-            if i and not blocks[i - 1].kind and _NOTES_HEAD.fullmatch(blocks[i - 1].flat):
+            if i and not blocks[i - 1].kind and NOTES_HEAD.fullmatch(blocks[i - 1].flat):
                 blocks[i - 1].kind, section = "headings", i
             _mark_rest(blocks, last, i, section)
             last = i
@@ -103,7 +103,7 @@ def _mark_list(blocks: list[Block], text: str) -> None:
     referred = {found[1] for found in _REFERRED.finditer(text)}
     listed = False
     for before, block in pairwise(blocks):
-        if not before.kind and _NOTES_HEAD.fullmatch(before.flat):
+        if not before.kind and NOTES_HEAD.fullmatch(before.flat):
             number = _LISTED.match(block.lines[0])
             listed = number is not None and number[1] in referred
             before.kind = "headings" if listed else ""
