@@ -8,31 +8,7 @@ import pytest
 from tiny_diffusion.data.reading.cleaning import Cleaned, clean_book, first_pieces, unlike_a_book
 from tiny_diffusion.data.reading.document import REMOVABLE
 
-
-def prose(count: int, seed: int = 1) -> list[str]:
-    chance = random.Random(seed)
-    words = "orchard ladder winter saddle narrow river upon under carried behind morning letters candle sister".split()
-    made = (" ".join(chance.choices(words, k=40)).capitalize() + "." for _ in range(count))
-    return [textwrap.fill(paragraph, 70) for paragraph in made]
-
-
-PROSE = prose(20)
-FLAT = [" ".join(paragraph.split()) for paragraph in PROSE]
-
-
-def book(*parts: str, gap: str = "\n\n") -> str:
-    """``parts`` with prose before and after them."""
-    return gap.join([*PROSE[:10], *parts, *PROSE[10:]])
-
-
-def added(text: str, **settings: bool) -> list[str]:
-    """The paragraphs that are not of the prose around them."""
-    return [p for p in clean_book(text, **settings).paragraphs if p not in FLAT]
-
-
-def counts(text: str) -> dict[str, int]:
-    return clean_book(text).removed.counts
-
+from .made_up import FLAT, PROSE, added, book, counts
 
 STANZA = (
     "The ferry has gone from the shingle,\n  The lamp has gone from the door,\n"

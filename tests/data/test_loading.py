@@ -212,6 +212,10 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         ("a.odt", b"PK\x03\x04mimetypeapplication/vnd.oasis.opendocument.text", "OpenDocument.*word processor"),
         ("a.pdf", b"%PDF-1.4", "PDF.*pdftotext"),
         ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
+        ("a.txt", b"\\documentclass{book}", "LaTeX.*pandoc"),
+        ("a.org", b"* Chapter", "Org.*pandoc"),
+        ("a.xml", b"<TEI/>", "XML.*HTML"),
+        ("a.azw", b"\0\0", "Kindle.*Calibre"),
     ],
 )
 def test_files_that_are_no_books(tmp_path: Path, name: str, content: bytes, words: str) -> None:

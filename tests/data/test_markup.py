@@ -213,6 +213,59 @@ def test_an_epub_that_names_no_types(tmp_path: Path) -> None:
     assert found.removed.counts == {"front": 3, "headings": 3, "back": 2}
 
 
+def test_notes_on_a_page_of_their_own_go_with_their_marks(tmp_path: Path) -> None:
+    pages = {
+        "one": "<h1>One</h1><p>He sold the mare.<a id='r1'></a><sup><a href='n.xhtml#n1'>1</a></sup></p>",
+        "two": "<h1>Two</h1><p>He went home,<a href='n.xhtml#n2' id='r2'>2</a> they say.</p>",
+        "n": "<h1>Notes</h1><p id='n1'><a href='one.xhtml#r1'>1.</a> For nine crowns.</p><p>And the saddle.</p>"
+        "<p id='n2'><a href='two.xhtml#r2'>2</a> By the quay.</p>",
+    }
+    found = read(book_of(tmp_path / "b.epub", {name: f"<body>{page}</body>" for name, page in pages.items()}))
+    assert found.paragraphs == ["He sold the mare.", "He went home, they say."]
+    assert found.removed.counts == {"headings": 3, "notes": 3}
+
+
+def test_a_chapter_with_a_link_back_to_the_contents_is_no_note(tmp_path: Path) -> None:
+    pages = {
+        "toc": "<p><a id='c' href='one.xhtml#t'>1</a></p>",
+        "one": "<div id='t'><a href='toc.xhtml#c'>Back</a>" + "<p>He sold a mare.</p>" * 9 + "</div>",
+    }
+    found = read(book_of(tmp_path / "b.epub", {name: f"<body>{page}</body>" for name, page in pages.items()}))
+    assert found.paragraphs.count("He sold a mare.") == 9
+
+
+@pytest.mark.parametrize(
+    ("body", "stays"),
+    [
+        ("<h2>Chapter 4</h2><p>“All rights reserved,” said he.</p><p>So she laughed.</p>", True),
+        ("<p>The printer held it, he said: first published was first paid.</p>" + "<p>He sold a mare.</p>" * 99, True),
+        ("<p>First published by Nobody. No part of this may be sold.</p>" + "<p>A saddler's line.</p>" * 99, False),
+        ("<p>Alle Rechte vorbehalten.</p><p>Gedruckt bei Niemand.</p>", False),
+    ],
+)
+def test_pages_that_name_rights(tmp_path: Path, body: str, stays: bool) -> None:
+    found = read(book_of(tmp_path / "b.epub", {"a": "<body><p>One mare.</p></body>", "b": f"<body>{body}</body>"}))
+    assert (len(found.paragraphs) > 1) == stays
+
+
+def test_a_page_beside_the_spine_is_a_note(tmp_path: Path) -> None:
+    path = book_of(tmp_path / "b.epub", {"a": "<body><p>One mare.</p></body>", "b": "<body><p>Aside.</p></body>"})
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content.replace(b'<itemref idref="b"', b'<itemref linear="no" idref="b"'))
+    assert read(path).paragraphs == ["One mare."]
+
+
+def test_what_a_site_puts_around_a_book_is_left_out(tmp_path: Path) -> None:
+    told = "He sold it in the winter, when nobody buys a mare, and was glad of it."
+    body = f"<header><p>My Site</p></header><main><h1>A Mare</h1><p>{told}</p></main><footer>Privacy"
+    assert page(tmp_path, body).paragraphs == [told]
+    two = "<article><p>One mare.</p></article><article><p>Two carts, and a saddle, and a rope.</p></article>"
+    assert len(page(tmp_path, two).paragraphs) == 3
+
+
 def test_a_long_page_with_rights_stays(tmp_path: Path) -> None:
     long = "".join(f"<p>He sold {n} mares, and nobody asked him for the reason of it.</p>" for n in range(100))
     found = read(book_of(tmp_path / "b.epub", {"all": f"<body>{long}<p>All rights reserved.</p></body>"}))
@@ -234,6 +287,51 @@ def test_a_manuscript_in_markdown(tmp_path: Path) -> None:
     found = read(path)
     assert found.paragraphs == ["He sold the mare. See the deed.", "Nobody spoke."]
     assert found.removed.counts == {"headings": 1, "front": 1, "notes": 2}
+
+
+LONG = "A long paragraph of prose that stands on one line, as it does in most manuscripts."
+
+
+def manuscript(tmp_path: Path, text: str, name: str = "b.md") -> list[str]:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    book = read_book(tmp_path / name)
+    return clean_book(book.text if book.blocks is None else book.blocks).paragraphs
+
+
+@pytest.mark.parametrize(
+    ("text", "paragraphs"),
+    [
+        ("---\n\nHe sold the mare.\n\n---\n\nSo.\n", ["He sold the mare.", "So."]),
+        ("+++\ntitle = 'Tales'\n+++\n\nSo.\n", ["So."]),
+        ("1871. A bad year.\n\n1. Hay.\n", ["1871. A bad year.", "Hay."]),
+        ("::: {.note}\nHay.\n:::\n\n{{< mare >}}\n\n\\newpage\n\nSo.\n", ["Hay.", "So."]),
+        ("| One lamp,\n|   one door.\n\nSo.\n", ["One lamp,\none door.", "So."]),
+        ("> One lamp and one door,\n> no lamp and no\n> river at night." + f"\n\n{LONG}" * 9,
+         ["One lamp and one door,\nno lamp and no\nriver at night.", *[LONG] * 9]),
+        ("He sold the mare in spring.\nNobody knew it." + f"\n\n{LONG}" * 9,
+         ["He sold the mare in spring. Nobody knew it.", *[LONG] * 9]),
+    ],
+)  # fmt: skip
+def test_dialects_of_markdown(tmp_path: Path, text: str, paragraphs: list[str]) -> None:
+    assert manuscript(tmp_path, text) == paragraphs
+
+
+def test_manuscripts_that_are_called_txt(tmp_path: Path) -> None:
+    markdown = "# Tales\n\nHe *sold* it.\n\n## Two\n\nSo **it** was.\n"
+    assert manuscript(tmp_path, markdown, "a.txt") == ["He sold it.", "So it was."]
+    asciidoc = "= Tales\n\n== One\n\nHe _sold_ it.\n\n== Two\n\nSo *it* was.\n"
+    assert manuscript(tmp_path, asciidoc, "b.txt") == ["He sold it.", "So it was."]
+    stars = "He sold it.\n\n# # #\n\n    So it was.\n\n# # #\n\nIt was so.\n"
+    assert manuscript(tmp_path, stars, "c.txt") == ["He sold it.", "So it was.", "It was so."]
+
+
+def test_more_marks_of_asciidoc(tmp_path: Path) -> None:
+    text = (
+        "ifdef::web[]\nHe sold{nbsp}it.\nendif::[]\n\n[%hardbreaks]\nOne lamp\none door\n\n|===\n|Hay |Oats\n"
+        "|2 |4\n|===\n\nThe mare`'s kbd:[X] [[[r]]]place.\n"
+    )
+    wanted = ["He sold it.", "One lamp\none door", "Hay Oats\n2 4", "The mare’s X place."]
+    assert manuscript(tmp_path, text, "a.adoc") == wanted
 
 
 @pytest.mark.parametrize(("member", "words"), [("word/document.xml", "Word"), ("content.xml", "OpenDocument")])

@@ -9,7 +9,7 @@ _HEADING = re.compile(r"(?:={1,6}|#{1,6})[ \t]+(\S.*)")
 _LEFT_OUT = re.compile(
     r"//(?!/).*|:!?[\w-]+!?:.*|\[\[[^\]]*\]\]|(?:image|video|audio|toc|include|ifdef|endif|ifndef)::.*"
 )
-_STYLE = re.compile(r"\[[\"'\w.#%,=; ]*\]")
+_STYLE = re.compile(r"\[[\"'\w.#%,=; -]*\]")
 _FENCE = re.compile(r"(_{4,}|={4,}|\*{4,}|-{4,}|\.{4,}|\+{4,}|/{4,}|--|```\w*|\|===)")
 _AS_LINES = ("....", "----", "++++", "```", "|===")  # what stands between these keeps its lines
 _BREAK = re.compile(r"'{3,}|<<<|\*\*\*|---|\* \* \*")
@@ -19,7 +19,11 @@ _NOTE = re.compile(r"footnote(?:ref)?:[\w-]*\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"\(\(\(.*?\)\)\)|image:[^\s\[]+\[[^\]]*\]|\[\[[^\]]*\]\]", ""),
+        (r"\(\(\(.*?\)\)\)|image:[^\s\[]+\[[^\]]*\]|\[\[\[?[^\]]*\]\]\]?", ""),
+        (r"\{(?:nbsp|sp)\}", " "),
+        (r"(?<=\w)`'", "’"),
+        (r"(?:pass|kbd|btn|menu):[\w,>-]*\[([^\]\n]*)\]|\+\+\+(.+?)\+\+\+", r"\1\2"),
+        (r"(?m)^\|(?!=)|[ \t]\|(?=\S)", " "),
         (r"\(\(([^()]+)\)\)", r"\1"),
         (r"<<[^,<>]*,\s*([^<>]*)>>|<<([^<>]*)>>", r"\1\2"),
         (r"(?:link:|xref:|mailto:|https?://)[^\s\[\]]*\[([^\]\n]*)\]", r"\1"),
@@ -60,10 +64,12 @@ def asciidoc_blocks(text: str) -> list[Block]:
                 lines = []
             elif _STYLE.fullmatch(mark):
                 style = mark[1:-1].split(",")[0]
+            elif _LEFT_OUT.fullmatch(mark) or mark == "+":
+                continue
             elif _ITEM.match(line) and style != "verse":
                 blocks += _paragraph(lines, style, fence, notes)
                 lines = [line[_ITEM.match(line).end() :]]  # type: ignore[union-attr]
-            elif not _LEFT_OUT.fullmatch(mark) and mark != "+":
+            else:
                 lines.append(_CAPTION.sub("", line) if not lines else line)
         title_page = number == 0 and bool(blocks) and blocks[-1].kind == "headings"  # author and revision
         found = _paragraph(lines, style, fence, notes)
@@ -76,7 +82,7 @@ def _paragraph(lines: list[str], style: str, fence: str, notes: list[Block]) -> 
     if not lines or style == "comment":
         return []
     broken = all(line.rstrip().endswith(" +") for line in lines[:-1]) and len(lines) > 1
-    kept = "verse" if style == "verse" or fence.startswith(_AS_LINES) or broken else ""
+    kept = "verse" if style in ("verse", "%hardbreaks") or fence.startswith(_AS_LINES) or broken else ""
     text = _inline("\n".join(line.rstrip().removesuffix(" +") for line in lines), notes)
     found = text.split("\n")
     return [Block(found if kept else [" ".join(" ".join(found).split())], 1, 1, kept)] if text.strip() else []

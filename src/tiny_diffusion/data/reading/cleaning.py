@@ -12,9 +12,10 @@ from .structure import aozora
 from .structure.blocks import make_blocks
 from .structure.contents import mark_contents, mark_index
 from .structure.headings import mark_headings
-from .structure.lines import ends_sentence, fold, join_lines, known_words
+from .structure.lines import ends_sentence, fold, goes_on, join_lines, known_words
 from .structure.notes import drop_bracketed_notes, mark_notes
-from .structure.pages import drop_page_marks, mark_furniture
+from .structure.pages import drop_page_marks, mark_furniture, mark_page_ends
+from .structure.plays import mark_speeches, part_speeches
 from .structure.verse import join_block, mark_verse
 
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
@@ -23,6 +24,7 @@ _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_
 _CODE, _FIGURES = 0.03, 0.15  # shares of the characters from which a text looks like code, or a table
 _LIST, _SHORT, _ENOUGH = 0.8, 25, 50  # share of lines shorter than so many characters, of at least so many, in a list
 _FURNITURE = ("pages", "separators")
+_CUTTING = ("pages", "notes", "pictures")  # what may stand in the middle of a paragraph
 HEADINGS = "headings"
 
 
@@ -73,7 +75,7 @@ def clean_book(
 
 
 def _normalise(text: str) -> str:
-    text = unicodedata.normalize("NFC", re.sub(r"\r\n?|[\u2028\u2029\x85]", "\n", text))
+    text = unicodedata.normalize("NFC", re.sub(r"\r+\n|[\r\u2028\u2029\x85]", "\n", text))
     return _INVISIBLE.sub("", text).translate(_LIGATURES).replace("\f", "\n\n").replace("\v", "\n")
 
 
@@ -82,7 +84,7 @@ def _filled(text: str) -> list[str]:
 
 
 def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], removed: Removed) -> list[Block]:
-    text = _normalise(text)
+    text = _normalise(mark_page_ends(text))
     if strip:
         body = strip_frame(text)
         if len(body) < len(text):
@@ -97,12 +99,15 @@ def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], rem
 def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
     """Set the kind of every block: first what marks show, then lists of contents, headings, verse; the rest is text."""
     mark_notes(blocks)
+    if unwrap:
+        blocks[:] = part_speeches(blocks)
     mark_contents(blocks)
     mark_furniture(blocks, removed)
     mark_index(blocks)
     mark_headings(_without_furniture(blocks))
     if unwrap:
-        mark_verse([block for block in blocks if not block.kind])
+        mark_speeches(blocks)
+        mark_verse([block for block in blocks if block.kind in ("", "speech")])
     for block in blocks:
         block.kind = block.kind or "text"
 
@@ -137,11 +142,11 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
         text = _without_italics_marks(join_block(block, known))
         pieces.append((block.kind, text))
         if not stays(block.kind, keep):
-            cut = cut and block.kind == "separators" or block.kind == "pages"
+            cut = (cut and block.kind == "separators") or block.kind in _CUTTING
             continue
         if not text:
             continue
-        if cut and unwrap and paragraphs and text[0].islower() and not ends_sentence(paragraphs[-1]):
+        if cut and unwrap and paragraphs and goes_on(paragraphs[-1], block.lines[0]):
             paragraphs[-1] = join_lines([paragraphs[-1], text], known)
         else:
             if begins:

@@ -16,8 +16,12 @@ from defusedxml.ElementTree import fromstring
 from ...errors import UserError
 from ..language.tables import heading_pattern
 from .document import Block
+from .dom import Element as Page
+from .dom import parse_html
 from .encoding import decode
-from .markup import html_blocks
+from .markup import name_notes, page_blocks
+from .structure.headings import is_numbered_heading
+from .structure.notes import NOTES_HEAD
 
 MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000
@@ -30,8 +34,13 @@ _DAMAGE = (
     OverflowError,
 )  # fmt: skip
 _PUBLISHER = re.compile(heading_pattern("publisher"), re.IGNORECASE)
-_RIGHTS = re.compile(r"\bISBN\b|\ball rights reserved|©|\bcopyright \d{4}", re.IGNORECASE)
-_MOST_RIGHTS = 5_000  # characters of the longest page of rights
+_RIGHTS = re.compile(
+    r"\bISBN\b|\ball rights reserved|©|\bcopyright (?:© ?)?\d{4}|first published|no part of this|\bprinted in"
+    r"|library of congress|sold subject to|alle rechte|tous droits|dépôt légal|todos los derechos|tutti i diritti"
+    r"|todos os direitos|все права",
+    re.IGNORECASE,
+)
+_FEW_RIGHTS, _MOST_RIGHTS = 1_000, 5_000  # characters of a page of rights that one such phrase tells, and two tell
 # Types of a page in the package: the nav of EPUB 3, and references of the guide of EPUB 2.
 _GUIDE = {
     "toc": "contents", "loi": "contents", "lot": "contents", "index": "contents", "cover": "front",
@@ -54,13 +63,15 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
             spine, kinds = _spine(package, package_path, name), _kinds(package, package_path)
             missing = [path for path in spine if path not in archive.NameToInfo]
             _refuse_encrypted(archive, spine, name)
-            blocks: list[Block] = []
+            pages: list[tuple[str, Page]] = []
             for path in (path for path in spine if path not in missing):
                 content = _member(archive, path, name)
                 if content.strip():
-                    page = decode(content, f"{name}: {path}")[0]
-                    _refuse_entities(page, path, name)
-                    blocks += _own(html_blocks(page, kinds.get(path, ""))[0])
+                    text = decode(content, f"{name}: {path}")[0]
+                    _refuse_entities(text, path, name)
+                    pages.append((path, parse_html(text)))
+            name_notes(pages)
+            blocks = [block for path, page in pages for block in _own(page_blocks(page, kinds.get(path, "")))]
     except UserError:
         raise  # a refusal from below; UserError is a ValueError, so the next line would catch it
     except _DAMAGE as error:
@@ -71,12 +82,15 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
 
 
 def _own(page: list[Block]) -> list[Block]:
-    """The blocks of ``page``, marked as front or back matter if it names rights or is the publisher's own."""
+    """The blocks of ``page``, marked if it names rights, is the publisher's own, or holds notes under their heading."""
     text = "\n".join(block.flat for block in page)
-    rights = len(text) <= _MOST_RIGHTS and _RIGHTS.search(text)
-    if rights or (page and page[0].heading and _PUBLISHER.fullmatch(page[0].flat.rstrip(" .:"))):
+    found = {match[0].casefold() for match in _RIGHTS.finditer(text)} if len(text) <= _MOST_RIGHTS else set()
+    rights = len(found) > (len(text) > _FEW_RIGHTS) and not is_numbered_heading(page[0].flat)
+    published = page and page[0].heading and _PUBLISHER.fullmatch(page[0].flat.rstrip(" .:"))
+    noted = page and NOTES_HEAD.fullmatch(page[0].flat) and any(block.kind == "notes" for block in page)
+    if rights or published or noted:
         for block in page:
-            block.kind = block.kind or ("front" if rights else "back")
+            block.kind = block.kind or ("front" if rights else "back" if published else "notes")
     return page
 
 
@@ -165,9 +179,13 @@ def _kinds(package: Element, package_path: str) -> dict[str, str]:
         # A reference to a place within a page says nothing about the whole page.
         if (kind := _GUIDE.get(reference.get("type", "").lower())) and "#" not in reference.get("href", "#"):
             kinds[_path(reference.get("href", ""), package_path)] = kind
+    aside = {each.get("idref") for each in package.findall(".//{*}spine/{*}itemref") if each.get("linear") == "no"}
     for item in package.findall(".//{*}manifest/{*}item"):
+        path = _path(item.get("href", ""), package_path)
         if "nav" in item.get("properties", "").split():
-            kinds[_path(item.get("href", ""), package_path)] = "contents"
+            kinds[path] = "contents"
+        elif item.get("id") in aside:  # a note that opens in a window, or a cover
+            kinds.setdefault(path, "notes")
     return kinds
 
 

@@ -44,11 +44,26 @@ _REFUSED = {
     ".doc": ("an old Word document", _WORD_PROCESSOR),
     ".mobi": ("a Kindle book", "convert it to .epub with Calibre"),
     ".azw3": ("a Kindle book", "convert it to .epub with Calibre"),
+    ".azw": ("a Kindle book", "convert it to .epub with Calibre"),
+    ".djvu": ("a DjVu scan", "extract its text with djvutxt"),
     ".pdf": ("a PDF", "extract its text with pdftotext, or give the book as .epub"),
+    ".org": ("an Org file", "convert it to HTML with pandoc"),
+    ".textile": ("Textile", "convert it to HTML with pandoc"),
+    ".wiki": ("a wiki page", "convert it to HTML with pandoc"),
+    ".json": ("JSON", "give the text that it holds"),
+    ".xml": ("XML", "convert it to HTML or .epub"),
 }
-_STARTS = {b"{\\rtf": ".rtf", b"%PDF": ".pdf"}
+_STARTS = {b"{\\rtf": ".rtf", b"%PDF": ".pdf", b"\\documentclass": ".tex", b"AT&TFORM": ".djvu"}
 _MEMBERS = {b"mimetypeapplication/vnd.oasis": ".odt"}  # bytes that show what a zip is
 _HTML = re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>\s*)?(?:<!doctype html|<html)", re.IGNORECASE)
+
+
+# How a manuscript is read, what it is called, and what shows it in a file that is called otherwise: its headings.
+_MANUSCRIPTS = (
+    (asciidoc_blocks, (".adoc", ".asciidoc"), re.compile(r"(?:\A|\n)={2,6} [^\n=]+(?=\n\n)")),
+    (markdown_blocks, (".md", ".markdown"), re.compile(r"(?:\A|\n\n)#{1,6} [^\s#].*(?=\n\n)")),
+)
+_MARKS = 2
 
 
 @dataclass(frozen=True)
@@ -170,10 +185,9 @@ def parse_book(data: bytes, name: str) -> Book:
     if last in (".html", ".htm", ".xhtml") or _HTML.match(text[:2000]):
         blocks, title = html_blocks(text)
         return _of_blocks(blocks, name, encoding, title)
-    if last in (".adoc", ".asciidoc"):
-        return _of_blocks(asciidoc_blocks(text), name, encoding, None)
-    if last in (".md", ".markdown"):
-        return _of_blocks(markdown_blocks(text), name, encoding, None)
+    for read, suffixes_of, mark in _MANUSCRIPTS:
+        if last in suffixes_of or len(mark.findall(text)) >= _MARKS:
+            return _of_blocks(read(text), name, encoding, None)
     return Book(text, name, encoding, None)
 
 
@@ -208,7 +222,7 @@ def _gunzip(data: bytes, name: str) -> bytes:
 
 
 def _normalise(text: str, name: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    text = re.sub(r"\r+\n|\r", "\n", text).removeprefix("\ufeff")
     if not text.strip():
         raise UserError(f"{name} holds no text")
     return text

@@ -1,7 +1,9 @@
 """Reads the document of an HTML page from its tree: what tags, roles and classes say about each block."""
 
+import posixpath
 import re
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .document import REMOVABLE, Block
@@ -19,6 +21,8 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b", re.IGNORECASE)
 _LONGEST_LINE = 70  # mean length from which lines parted by <br> are wrapped prose rather than verse
+_MOST_OF_A_NOTE = 6  # blocks within a note
+_LONGEST_PAGE = 12  # signs in the number of a page, where its class could also be that of a division
 _WORDS = re.compile(r"[^\W_]")
 # Parts of a book by their epub:type, ARIA role or class. The first that matches decides.
 _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -105,22 +109,30 @@ class _Reader:
             self.pieces.append(" ")
 
 
-def html_blocks(page: str, kind: str = "") -> tuple[list[Block], str | None]:
-    """Return the blocks of an HTML page, and its title (None if there is none).
-
-    ``kind`` is that of the whole page where its package gives one. Kinds are set where the page says them.
-    """
+def html_blocks(page: str) -> tuple[list[Block], str | None]:
+    """Return the blocks of an HTML page, and its title (None if there is none)."""
     root = parse_html(page)
+    name_notes([("", root)])
     title = next((e.text() for e in root.elements() if e.tag == "title"), "")
+    return page_blocks(root), " ".join(title.split()) or None
+
+
+def page_blocks(root: Element, kind: str = "") -> list[Block]:
+    """The blocks of a page whose notes are named; kinds are set where it says them.
+
+    ``kind`` is that of the whole page where its package gives one.
+    """
     body = next((e for e in root.elements() if e.tag == "body"), root)
     for head in [e for e in root.elements() if any(isinstance(c, Element) and c.tag == "head" for c in e.children)]:
         head.children = [c for c in head.children if isinstance(c, str) or c.tag != "head"]
-    return tree_blocks(body, kind), " ".join(title.split()) or None
+    mains = [e for e in body.elements() if e.tag in ("main", "article")]
+    if mains and sum(e.tag == mains[-1].tag for e in mains) == 1 and 2 * _signs(mains[-1]) > _signs(body):
+        body = mains[-1]  # what a site puts around it is not the book
+    return tree_blocks(body, kind)
 
 
 def tree_blocks(body: Element, kind: str = "") -> list[Block]:
-    """The blocks of a tree of elements; ``kind`` as in ``html_blocks``."""
-    _name_notes(body)
+    """The blocks of a tree of elements; ``kind`` as in ``page_blocks``."""
     reader = _Reader()
     reader.walk(body, kind)
     reader.flush(kind)
@@ -157,7 +169,9 @@ def _is_hidden(element: Element) -> bool:
 
 def _is_page(element: Element) -> bool:
     said = f"{element.get('class')} {element.get('epub:type')} {element.get('role')}"
-    return element.tag in ("span", "a", "sup", "div", "p", "small") and bool(_PAGE_CLASS.search(said))
+    if element.tag not in ("span", "a", "sup", "div", "p", "small"):
+        return False
+    return bool(_PAGE_CLASS.search(said)) or ("page" in said.split() and len(element.text()) <= _LONGEST_PAGE)
 
 
 def _is_note_mark(element: Element) -> bool:
@@ -202,32 +216,52 @@ def _is_line(element: Element) -> bool:
     return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not lines)
 
 
-def _name_notes(root: Element) -> None:
-    """Give the class ``footnote`` to each block that links back to a mark, and the class ``noteref`` to the mark."""
+def name_notes(pages: Sequence[tuple[str, Element]]) -> None:
+    """Give the class ``footnote`` to each block that links back to a mark, and the class ``noteref`` to the mark.
+
+    ``pages``: the path of each page of a book, by which others link to it, and its tree.
+    """
     marks: dict[str, Element] = {}
     backs: list[tuple[str, Element]] = []
-    for link, block, names in _links(root):
-        target = link.get("href")[1:]
-        if target in marks and block.tag not in HEADINGS:
-            backs.append((target, block))
-        elif _LINKED_MARK.fullmatch(link.text().strip()):
-            marks |= dict.fromkeys(names, link)
+    for path, root in pages:
+        for link, block, names in _links(root):
+            target = _target(link, path)
+            if target in marks and block.tag not in HEADINGS and not _holds_many(block):
+                backs.append((target, block))
+            elif _LINKED_MARK.fullmatch(link.text().strip()):
+                marks |= {f"{path}#{name}": link for name in names}
     for target, block in backs:
         _add_class(block, "footnote")
         _add_class(marks[target], "noteref")
 
 
-def _links(element: Element, block: Element | None = None) -> Iterator[tuple[Element, Element, list[str]]]:
-    """Each link within its page, with the innermost block around it and the names by which it is linked to."""
-    around, before = block or element, ""
+def _target(link: Element, path: str) -> str:
+    page, _, name = link.get("href").partition("#")
+    there = posixpath.join(posixpath.dirname(path), urllib.parse.unquote(page)) if page else path
+    return f"{posixpath.normpath(there) if there else there}#{name}"
+
+
+def _holds_many(block: Element) -> bool:
+    """Whether a part holds so many paragraphs that it is a chapter, with a link to the contents, and no note."""
+    return sum(each.tag in BLOCKS for each in block.elements()) > _MOST_OF_A_NOTE
+
+
+def _links(
+    element: Element, block: Element | None = None, before: str = ""
+) -> Iterator[tuple[Element, Element, list[str]]]:
+    """Each link to a named place, with the innermost block around it and the names by which it is linked to.
+
+    before: the name of an empty element right before ``element``.
+    """
+    around = block or element
     for child in element.children:
         if not isinstance(child, Element):
             before = "" if child.strip() else before
             continue
-        if child.tag == "a" and child.get("href").startswith("#"):
+        if child.tag == "a" and "#" in child.get("href"):
             names = [child.get("id"), child.get("name"), element.get("id"), before]
             yield child, around, [name for name in names if name]
-        yield from _links(child, child if child.tag in BLOCKS or child.tag in HEADINGS else around)
+        yield from _links(child, child if child.tag in BLOCKS or child.tag in HEADINGS else around, before)
         before = "" if child.text().strip() else child.get("id") or child.get("name")
 
 

@@ -4,16 +4,18 @@ from itertools import pairwise
 
 from ..document import Block
 from .headings import is_numbered_heading
-from .lines import ends_sentence, is_han
+from .lines import HAN_QUOTES, ends_sentence, is_han
+from .verse import is_verse
 
 _LONG_LINE = 120
 _LONG_BLOCK = 40
+_MANY_LINES, _LISTED = 20, 25  # lines from which a text tells that it is double-spaced; their mean length in a list
 _WIDE_SPACE = "\u3000"
-_QUOTES = "「『（〈《【“‘—"  # what opens a paragraph of Chinese or Japanese where it is not indented
 
 
 def make_blocks(lines: list[str], unwrap: bool) -> list[Block]:
     """Group lines into blocks: at blank lines if the text is wrapped, otherwise one block per line."""
+    lines = _single_spaced(lines)
     filled = [line.strip() for line in lines if line.strip()]
     if not filled:
         return []
@@ -25,17 +27,21 @@ def make_blocks(lines: list[str], unwrap: bool) -> list[Block]:
     groups = _groups(lines, single)
     if single:
         return groups
-    if sum(line.startswith(_WIDE_SPACE) and is_han(line.strip()[0]) for line in lines if line.strip()) > 0.3 * len(
-        filled
-    ):
+    led = [line for line in lines if line.strip() and line[0] in _WIDE_SPACE + HAN_QUOTES and is_han(line.strip()[0])]
+    if len(led) > 0.3 * len(filled) and any(line[0] == _WIDE_SPACE for line in led):
         return [part for group in groups for part in _split_at_wide_spaces(group)]
     return [part for group in groups for part in _split_block(group, width, gapless)]
 
 
-def wrap_width(blocks: list[Block]) -> int:
-    """The width at which the lines of a book are wrapped: that of nearly its longest lines."""
-    lengths = sorted(len(line.strip()) for block in blocks if len(block.lines) > 1 for line in block.lines)
-    return lengths[int(0.95 * (len(lengths) - 1))] if lengths else 0
+def _single_spaced(lines: list[str]) -> list[str]:
+    """``lines`` without the blank line that follows each of a text that is typed with double spacing."""
+    filled = [line for line in lines if line.strip()]
+    close = sum(bool(line.strip() and after.strip()) for line, after in pairwise(lines))
+    ended = sum(ends_sentence(line) for line in filled)
+    listed = len(filled) < _MANY_LINES or sum(map(len, filled)) < _LISTED * len(filled)
+    if listed or close > 0.02 * len(filled) or ended > 0.5 * len(filled):
+        return lines
+    return [line for before, line in pairwise(["", *lines]) if line.strip() or not before.strip()]
 
 
 def _groups(lines: list[str], single: bool) -> list[Block]:
@@ -58,10 +64,10 @@ def _groups(lines: list[str], single: bool) -> list[Block]:
 
 def _split_at_wide_spaces(block: Block) -> list[Block]:
     """Split a block of a book in Chinese or Japanese, where a wide space or a quotation opens a paragraph."""
-    return _parted(
+    return parted(
         block,
         [
-            line[0] in _WIDE_SPACE + _QUOTES or ends_sentence(before) or is_numbered_heading(before)
+            line[0] in _WIDE_SPACE + HAN_QUOTES or ends_sentence(before) or is_numbered_heading(before)
             for before, line in pairwise(block.lines)
         ],
     )
@@ -73,22 +79,24 @@ def _split_block(block: Block, width: int, gapless: bool) -> list[Block]:
     if len(lines) <= _LONG_BLOCK and not gapless:
         # "CHAPTER I." with its prose directly below it, without a blank line.
         first, rest = lines[0], lines[1:]
-        if not rest or not is_numbered_heading(first) or is_numbered_heading(rest[0]):
+        if not rest or not is_numbered_heading(first) or is_numbered_heading(rest[0]) or rest[0].strip()[0].islower():
             return [block]
         if not any(_is_wide(line, width) for line in rest):
             return [block]
         return [Block([first], block.blanks, 1), Block(rest, 1, block.after)]
     indented = [line[0].isspace() for line in lines]
     by_indent = 0 < sum(indented) <= 0.6 * len(lines)
+    if not (gapless or by_indent) and is_verse(lines, width):
+        return [block]
     opening = []
     for (before, line), (was, now) in zip(pairwise(lines), pairwise(indented), strict=True):
         closed = ends_sentence(before) and not _is_wide(before, width)
         opens = closed or (by_indent and now and not was)
         opening.append(opens or is_numbered_heading(before) or is_numbered_heading(line))
-    return _parted(block, opening)
+    return parted(block, opening)
 
 
-def _parted(block: Block, opening: list[bool]) -> list[Block]:
+def parted(block: Block, opening: list[bool]) -> list[Block]:
     """A block in parts; ``opening``: for each line after the first, whether it begins a new part."""
     parts = [Block(block.lines[:1], block.blanks)]
     for line, opens in zip(block.lines[1:], opening, strict=True):

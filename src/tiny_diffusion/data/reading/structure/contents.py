@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ...language.tables import heading_pattern
 from ..document import Block
-from .headings import QUOTES, is_numbered_heading, is_titled
+from .headings import QUOTES, TITLE_TIMES, is_numbered_heading, is_titled
 from .numbered import ROMAN
 
 _LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
@@ -15,7 +15,6 @@ _LEADER = re.compile(r"(?:[ .…·]*\.{2,}|\s{2,}|[ .…·]{3,}|\t)[ .…·]*(?:
 _LISTED_TITLE = re.compile(rf"(?:\d{{1,3}}|{ROMAN})[.)]\s+")
 _PAGE_WORD = re.compile(r"(?:chap\w*\.?|page)(?:\s+page)?", re.IGNORECASE)
 _TABLE_PLACE = 0.2  # a table of contents stands in this first part of the blocks
-_TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, and once more
 _INDEX_SHARE = 0.6  # share of paragraphs that end in page numbers, from which what follows "Index" is one
 _INDEX = re.compile(r"\W*(?:general )?(?:index|register|indice|índice|table analytique)\W*", re.IGNORECASE)
 _PAGES_LAST = re.compile(r"\d(?:\s*\([a-z]\))?\W*$")
@@ -49,7 +48,7 @@ def _mark_recurring(blocks: list[Block]) -> None:
     headings: list[int] = []
     for i, block in enumerate(blocks[: int(_TABLE_PLACE * len(blocks)) + 1]):
         keys = [_key(line) for line in block.lines]
-        found = [places.get(key, -1) if counts[key] <= _TITLE_TIMES else -1 for key in keys]
+        found = [places.get(key, -1) if counts[key] <= TITLE_TIMES else -1 for key in keys]
         rising = all(a < b for a, b in pairwise([*headings[-1:], *found])) and found[0] > i
         if rising and not block.kind and block.flat[:1] not in QUOTES:
             run.append(i)

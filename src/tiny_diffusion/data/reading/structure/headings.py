@@ -1,10 +1,11 @@
 """Decides which blocks of a book are headings, tables of contents or title pages rather than prose."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import pairwise
 
 from ...language.tables import heading_pattern
-from ...language.words import HYPHENATED_WORD
+from ...language.words import HYPHENATED_WORD, count_words
 from ..document import Block
 from .numbered import ROMAN, mark_numbered
 
@@ -16,9 +17,12 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _HAN_HEADING = re.compile(
-    r"(?:第[0-9０-９一二三四五六七八九十百千零〇两兩]{1,7}[章回节節卷部篇話话幕]|제 ?\d{1,3} ?[장부편])"
+    r"第[0-9０-９一二三四五六七八九十百千零〇两兩]{1,7}[章回节節卷部篇話话幕]"
+    r"|卷[一二三四五六七八九十]{1,3}|(?:제 ?)?\d{1,3} ?[장부편]"
 )
 _HAN_NUMBER = re.compile(r"[（(〔]?[一二三四五六七八九十百零〇]{1,5}[）)〕]?[、.．]?")
+_SPELLED = re.compile(_ORDINALS, re.IGNORECASE)
+_BARE = re.compile(rf"\d+|{_ORDINALS}", re.IGNORECASE)
 _NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
 _AFTER_NUMBER = ".:—–-)] "
 _TERMINAL = ".!?…。！？»”\"’'"
@@ -27,15 +31,19 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
 _MAX_TITLE = 120
 _TITLE_WORDS = 12
 _FRONT_CHARS = 120  # longest paragraph of a title page
+_SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
 _FAR = 3  # blank lines above a title that stands apart
 _SEVERAL = 5  # titles that stand apart, from which they are taken for titles
 _SCENE = 60  # longest line that says where a scene is
+TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, and once more
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
+_ALIKE = 3  # words of a title that is like others
 
 
 def is_numbered_heading(line: str) -> bool:
     """True for one line such as "CHAPTER I", "Letter 4." or "Zweites Kapitel"; never for a sentence."""
     line = " ".join(line.replace("_", " ").split()).strip("*=~ ")
+    line = line[1:-1] if line[:1] + line[-1:] == "[]" and " " in line else line
     if not line or len(line) > _MAX_TITLE:
         return False
     if match := _HAN_HEADING.match(line):
@@ -93,7 +101,12 @@ def mark_headings(blocks: list[Block]) -> None:
     """Set ``kind`` on each block that is a heading or belongs to the title page."""
     _mark_scenes(blocks)
     mark_numbered(blocks)
-    capitals = [is_capitals(block.flat) for block in blocks]
+    _mark_alike(blocks)
+    often = Counter(block.flat for block in blocks)  # a name that recurs is a speaker's
+    capitals = [
+        is_capitals(block.flat.rstrip("!?") if block.blanks >= 2 else block.flat) and often[block.flat] <= TITLE_TIMES
+        for block in blocks
+    ]
     # In a book printed in capitals throughout, capitals do not tell headings apart.
     shouted = sum(len(block.flat) for block, capital in zip(blocks, capitals, strict=True) if capital)
     by_capitals = shouted <= max(200, 0.3 * sum(len(block.flat) for block in blocks))
@@ -104,7 +117,7 @@ def mark_headings(blocks: list[Block]) -> None:
         flat = block.flat
         titled = is_numbered_heading(block.lines[0]) and all(is_titled(line) for line in block.lines[1:])
         heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
-        if not heading and by_capitals and capitals[i] and len(block.lines) <= 3:
+        if not heading and by_capitals and capitals[i] and len(block.lines) <= 3 and not _goes_on(blocks, i):
             apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2 or block.after >= 2
             apart = apart or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
             heading = apart if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
@@ -118,20 +131,49 @@ def mark_headings(blocks: list[Block]) -> None:
             blocks[i].kind = "headings"
 
 
+def _goes_on(blocks: list[Block], i: int) -> bool:
+    """Whether the sentence around block ``i`` goes on through it: a sign, a telegram, which "said: NO BREAD"."""
+    if not 0 < i < len(blocks) - 1 or blocks[i - 1].heading or blocks[i - 1].flat.isupper():
+        return False
+    return blocks[i - 1].flat[-1] in ":," or blocks[i + 1].flat[0].islower()
+
+
 def _mark_scenes(blocks: list[Block]) -> None:
-    """Mark "Scene II." with a short line below it, where several scenes have one."""
+    """Mark "Scene II." with a short line below it, where several scenes, or nearly all, have one."""
+    numbered = [block for block in blocks if not block.kind and is_numbered_heading(block.lines[0])]
     scenes = [
         block
-        for block in blocks
-        if not block.kind
-        and len(block.lines) == 2
-        and len(block.lines[1].strip()) <= _SCENE
-        and is_numbered_heading(block.lines[0])
-        and block.lines[1].strip()[0] not in QUOTES
+        for block in numbered
+        if len(block.lines) == 2 and len(block.lines[1].strip()) <= _SCENE and block.lines[1].strip()[0] not in QUOTES
     ]
-    if len(scenes) >= _SEVERAL:
+    if len(scenes) >= _SEVERAL or len(scenes) >= max(_SERIES, 0.8 * len(numbered)):
         for block in scenes:
             block.kind = "headings"
+
+
+def _mark_alike(blocks: list[Block]) -> None:
+    """Mark lines of a few words of which all but one is the same, in any language: "Rozdział pierwszy".
+
+    So are lines that are spelled numbers. None recurs, and text is between any two.
+    """
+    spaced = any(block.blanks >= 2 for block in blocks[1:])
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, block in enumerate(blocks):
+        words = block.flat.casefold().split()
+        if block.kind or len(words) > _ALIKE or not _may_be_title(block) or block.flat[-1] in _TERMINAL + QUOTES:
+            continue
+        if spaced and i and block.blanks < 2:
+            continue
+        if _SPELLED.fullmatch(block.flat):
+            groups["1"].append(i)
+        elif len(words) > 1:
+            groups[words[0]].append(i)
+            groups[" " + words[-1]].append(i)
+    for same in groups.values():
+        distinct = len({blocks[i].flat.casefold() for i in same}) == len(same)
+        if len(same) >= _SERIES and distinct and all(b - a > 1 for a, b in pairwise(same)):
+            for i in same:
+                blocks[i].kind = "headings"
 
 
 def _mark_titles(blocks: list[Block]) -> None:
@@ -142,7 +184,7 @@ def _mark_titles(blocks: list[Block]) -> None:
         if not blocks[i].kind
         and blocks[i].flat[:1] not in QUOTES
         and blocks[i - 1].heading
-        and is_numbered_heading(blocks[i - 1].flat)
+        and (is_numbered_heading(blocks[i - 1].flat) or _BARE.fullmatch(blocks[i - 1].flat))
     ]
     # Where nearly every chapter's number is followed by one short line, that line is its title, however it ends.
     bare = [block for block, number in after if _lacks_title(number)]
@@ -150,7 +192,7 @@ def _mark_titles(blocks: list[Block]) -> None:
     titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
     for block in [*titles, *(short if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
-    apart = [b for b in blocks if not b.kind and b.blanks >= _FAR and b.after and _may_be_title(b)]
+    apart = [b for b in blocks if not b.kind and (b.blanks >= _FAR or b is blocks[0]) and b.after and _may_be_title(b)]
     words = Counter(word.casefold() for b in apart for word in {b.flat.split()[0], b.flat.split()[-1]})
     sure = sum(is_titled(b.flat) or words[b.flat.split()[-1].casefold()] >= _SEVERAL for b in apart)
     if sure >= max(_SEVERAL, 0.5 * len(apart)):  # then the short ones among them, "To You", are titles too
@@ -175,11 +217,20 @@ def is_titled(line: str) -> bool:
 
 
 def _mark_title_page(blocks: list[Block]) -> None:
-    """Mark the short lines before the first heading as a title page, if nothing else precedes that heading."""
+    """Mark the short lines before the first heading as a title page, if nothing else precedes that heading.
+
+    Speech, a sentence right below a heading, or two sentences are not a title page but the book.
+    """
+    sentences = 0
     for i, block in enumerate(blocks[:60]):
         if is_numbered_heading(block.lines[0]) or is_named_heading(block.flat):
             for before in blocks[:i]:
                 before.kind = before.kind or "front"
             return
-        if not (block.kind or len(block.flat) <= _FRONT_CHARS):
+        if block.kind:
+            continue
+        sentence = block.flat[-1] in ".!?。！？" and count_words(block.flat) >= _SENTENCE_WORDS
+        told = sentence and (sentences or blocks[max(0, i - 1)].heading)
+        sentences += sentence
+        if len(block.flat) > _FRONT_CHARS or told or block.flat[-1] in "”»」":
             return

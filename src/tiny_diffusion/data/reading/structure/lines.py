@@ -4,9 +4,13 @@ import re
 
 from ...language.words import HYPHENATED_WORD
 
-_HYPHENATED = re.compile(rf"(?<![^\W\d_])({HYPHENATED_WORD.pattern})-$")
-_BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++-[ \t]*\n[ \t\n]*[^\W\d_]+")
+_HYPHENATED = re.compile(
+    rf"(?<![^\W\d_])({HYPHENATED_WORD.pattern})([-‐¬=])$"
+)  # the last two in scans, for a broken word
+_BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++[-‐¬=][ \t]*\n[ \t\n]*[^\W\d_]+")
+_DASHED = re.compile(r"(?<! )(?:--|—)\n|\d[-–]\n\d")  # a dash without a space before it, or 1871-1873
 _CLOSERS = "\"'”’»)]_*」』"
+HAN_QUOTES = "「『（〈《【“‘—―─"  # what opens a paragraph of Chinese or Japanese where it is not indented
 _SENTENCE_END = ".!?…。．｡！？:："
 
 
@@ -30,6 +34,12 @@ def ends_sentence(line: str) -> bool:
     return not stripped or stripped[-1] in _SENTENCE_END
 
 
+def goes_on(before: str, line: str) -> bool:
+    """Whether ``line``, after a page number or a note, is a part of the sentence that ``before`` leaves unfinished."""
+    led = line[:1].isspace() or line[:1] in HAN_QUOTES
+    return not ends_sentence(before) and (line.strip()[:1].islower() or (not led and _both_han(before, line)))
+
+
 def join_lines(lines: list[str], known: frozenset[str]) -> str:
     """Join wrapped lines, without a space inside a hyphenated word, after a dash or between Han characters."""
     out = [lines[0].strip()]
@@ -38,9 +48,9 @@ def join_lines(lines: list[str], known: frozenset[str]) -> str:
         if before.endswith("\u00ad"):
             out[-1] = before[:-1]
         elif match := _HYPHENATED.search(before[-80:]):
-            if not _keeps_hyphen(match[1], line, known):
+            if match[2] in "¬=" or not _keeps_hyphen(match[1], line, known):
                 out[-1] = before[:-1]
-        elif not (before.endswith(("--", "—")) and not before.endswith((" --", " —")) or _both_han(before, line)):
+        elif not (_DASHED.search(before[-3:] + "\n" + line[:1]) or _both_han(before, line)):
             out.append(" ")
         out.append(line)
     return "".join(out)
@@ -49,7 +59,7 @@ def join_lines(lines: list[str], known: frozenset[str]) -> str:
 def _keeps_hyphen(left: str, line: str, known: frozenset[str]) -> bool:
     """Whether a hyphen at the end of a line belongs to the word, judged by the words that the book itself uses."""
     match = HYPHENATED_WORD.match(line)
-    if match is None or line[0].isupper():
+    if match is None or (line[0].isupper() and not (left.isupper() and match[0].isupper() and len(left) > 1)):
         return True
     left, right = left.casefold(), match[0].casefold()
     if f"{left}-{right}" in known:

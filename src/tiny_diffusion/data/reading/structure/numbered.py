@@ -7,22 +7,31 @@ from ..document import Block
 
 ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-_TITLED = re.compile(rf"(?:§+ ?)?(?:(\d{{1,3}}(?:\.\d{{1,2}}){{0,3}})|({ROMAN}))[.):]? ?[.):—–-]* (?=\W*\w)")
+_NUMBER = rf"(?:(\d{{1,3}}(?:\.\d{{1,2}}){{0,3}})|({ROMAN})|([一二三四五六七八九十]{{1,3}}))"
+_TITLED = re.compile(rf"(?:§+ ?)?{_NUMBER}(?:[.):]? ?[.):—–-]* |、)(?=\W*\w)")
+_WORDED = re.compile(rf"\W?([^\W\d_]+)[.:]? {_NUMBER}(?:\W* (?=\W*\w)|\W*$)")
+_HAN = "一二三四五六七八九"
 _TITLE_WORDS = 12
 _SERIES = 3  # numbers that count on, from which they are taken for those of headings
 
 
 @dataclass(frozen=True)
 class _Numbered:
-    """A short line that begins with a number: where it is, and the number, (2, 1) for "2.1"."""
+    """A short line that begins with a number: where it is, and the number, (2, 1) for "2.1".
+
+    word: what stands before the number, or after it in small letters: "Capitolul II", "2. fejezet".
+    """
 
     place: int
     number: tuple[int, ...]
+    word: str = ""
 
     def follows(self, before: "_Numbered | None") -> bool:
         """Whether it counts on from the line before: 1, 1.1, 1.2, 2, 3."""
         if before is None:
             return set(self.number) == {1}
+        if self.word != before.word:
+            return False
         first, level = before.number, len(self.number) - 1
         deeper = self.number == (*first, 1)
         return deeper or (level < len(first) and self.number == (*first[:level], first[level] + 1))
@@ -52,7 +61,8 @@ def _listed(one: _Numbered, other: _Numbered) -> bool:
 
 
 def _mark(blocks: list[Block], series: list[_Numbered]) -> None:
-    if len(series) >= _SERIES:
+    listed = series and series[0].place and blocks[series[0].place - 1].flat.endswith((":", "："))
+    if len(series) >= _SERIES and not listed:
         for found in series:
             blocks[found.place].kind = "headings"
 
@@ -61,15 +71,27 @@ def _numbered(place: int, block: Block) -> _Numbered | None:
     """The block's number, if it is one line as short as a title and not yet anything else."""
     if block.kind or len(block.lines) != 1 or len(block.flat.split()) > _TITLE_WORDS + 1:
         return None
-    found = _TITLED.match(block.flat.strip("*=~ "))
-    if found is None or block.flat[-1] == ",":
+    line = block.flat.strip("*=~ ")
+    if block.flat[-1] == ",":
         return None
-    title = block.flat[found.end() :].lstrip("\"“‘'«„ ")
-    if title[:1].islower():
+    if worded := _WORDED.match(line):
+        word, *figures = worded.groups()
+    elif found := _TITLED.match(line):
+        title, figures = line[found.end() :].lstrip("\"“‘'«„ "), list(found.groups())
+        word = title if title[:1].islower() and title.isalpha() else ""
+        if title[:1].islower() and not word:
+            return None
+    else:
         return None
-    arabic, roman = found.groups()
-    numbers = arabic.split(".") if arabic else [_value(roman)]
-    return _Numbered(place, tuple(map(int, numbers)))
+    arabic, roman, han = figures
+    numbers = arabic.split(".") if arabic else [_value(roman) if roman else _han_value(han)]
+    return _Numbered(place, tuple(map(int, numbers)), word.casefold())
+
+
+def _han_value(signs: str) -> int:
+    """The number that 三, 十三, 三十 or 三十三 stand for."""
+    tens, ten, ones = signs.rpartition("十")
+    return 10 * ((_HAN.find(tens) + 1 if tens else 1) if ten else 0) + (_HAN.find(ones) + 1 if ones else 0)
 
 
 def _value(roman: str) -> int:

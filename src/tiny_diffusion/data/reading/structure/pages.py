@@ -4,30 +4,47 @@ import re
 from collections import defaultdict
 
 from ..document import Block, Removed
+from .headings import is_numbered_heading
+from .lines import ends_sentence
 
+_FORM_FEED = re.compile(r"\n?\f\n?")
 _PAGE_MARK = re.compile(
     r"[\[{]\s*(?:pg|page|seite|p|s)(?:\.\s*|\s+|(?=\d))(?:\d{1,5}|[ivxlc]{1,7})\s*[\]}]", re.IGNORECASE
 )
+PAGE = "0"  # stands where a page ends, if its number is not known
 _BRACED_NUMBER = re.compile(r"\{(\d{1,4})\}")
 _MANY = 5  # braced numbers in rising order from which they are taken for pages
-_ILLUSTRATION = re.compile(r"\[\s*Illustrations?\b[^\[\]]{0,2000}(?:\[[^\[\]]{0,500}\][^\[\]]{0,1000})?\]", re.I)
-_HEAD = re.compile(
-    r"^[ \t]*(?:(\d{1,4})[ \t]{3,}(\S[^\n]{0,70})|(\S[^\n]{0,70}?)[ \t]{3,}(\d{1,4}))[ \t]*$", re.MULTILINE
+_ILLUSTRATION = re.compile(
+    r"\[\s*(?:Illustrations?|Ilustra\w+|Illustra[tz]i\w+|Abbildung|Иллюстрация|Frontispiece|Figure|Image|Blank page"
+    r"|Decoration|(?:Head|Tail)piece)\b[^\[\]]{0,2000}(?:\[[^\[\]]{0,500}\][^\[\]]{0,1000})?\]",
+    re.IGNORECASE,
 )
+_HEAD = re.compile(
+    r"^[ \t]*(?:(\d{1,4})([ \t]+)(\S[^\n]{0,70})|(\S[^\n]{0,70}?)([ \t]+)(\d{1,4}))[ \t]*$", re.MULTILINE
+)
+_WIDE = 3  # spaces between a running head and its number, from which two of a kind tell it; else it takes three
 _LONE_NUMBER = re.compile(
     r"[-–—.\[(\s]*(?:(?i:page|seite|p\.) )?(?:\d{1,4}|[ivxl]{2,7})(?: ?(?:of|von|de|/) ?\d{1,4})?[-–—.\])\s]*"
 )
 _LONE_MARK = re.compile(rf"^[ \t]*{_PAGE_MARK.pattern}[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_LONGEST_HEAD, _RECURS = 60, 3  # characters of a running head without a number, and how often it recurs
+_CHAPTERS = 3  # bare numbers from which they may be those of chapters
 _YEAR = re.compile(r"1[0-9]{3}\.|20[0-9]{2}\.")  # a page number has no full stop
 _ONLY_NUMBER = re.compile(r"\s*\d{1,8}\.?\s*")
 _LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$", re.MULTILINE)
+_RULE, _RULE_LENGTH = re.compile(r"([=~^\-])\1{2,}"), 3  # below a title, and how much longer or shorter it may be
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
+
+
+def mark_page_ends(text: str) -> str:
+    """``text`` with a page number, about which a paragraph may go on, in place of each form feed."""
+    return _FORM_FEED.sub(f"\n\n{PAGE}\n\n", text)
 
 
 def drop_page_marks(text: str, removed: Removed) -> str:
     """``text`` without ``[Pg 12]``, pictures, and with only the number of each running head, on a line of its own."""
     text = removed.cut("pictures", _ILLUSTRATION, text)
-    text = _LONE_MARK.sub("\n\n1\n\n", text)  # a page number, about which a paragraph goes on
+    text = _LONE_MARK.sub(lambda m: _on_its_own(m, PAGE), text)  # a paragraph goes on about it
     text = removed.cut("pages", _PAGE_MARK, text)
     numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
     if len(numbers) >= _MANY and _rising(numbers):
@@ -38,6 +55,8 @@ def drop_page_marks(text: str, removed: Removed) -> str:
 def mark_furniture(blocks: list[Block], removed: Removed) -> None:
     """Set the kind of separators and page numbers; a separator, or a line with only a number, within a block goes."""
     for block in blocks:
+        if not block.kind and (title := _underlined(block.lines)):
+            block.kind, block.lines = "headings", [title]
         lines = list(block.lines)
         for place, line in enumerate(() if block.kind else block.lines[:-1]):
             if kind := _furniture(line, place):
@@ -50,6 +69,49 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
             block.kind = block.kind or ("headings" if _YEAR.fullmatch(flat) else "pages")
         else:
             block.lines = lines
+    _mark_chapter_numbers(blocks)
+    _mark_recurring_heads(blocks)
+
+
+def _mark_chapter_numbers(blocks: list[Block]) -> None:
+    """Mark bare numbers as headings where they count on from 1 and each follows a finished sentence, unlike pages."""
+    bare = [(block.flat.strip(" -–—"), i) for i, block in enumerate(blocks) if block.kind == "pages"]
+    numbers = [(int(number), i) for number, i in bare if number.isdecimal()]
+    counts = [number for number, _ in numbers] == list(range(1, len(numbers) + 1))
+    if len(numbers) >= _CHAPTERS and counts and all(i == 0 or ends_sentence(blocks[i - 1].flat) for _, i in numbers):
+        for _, i in numbers:
+            blocks[i].kind = "headings"
+
+
+def _mark_recurring_heads(blocks: list[Block]) -> None:
+    """Mark a short line that recurs, and mostly cuts a sentence or stands by a page number, as a running head."""
+    places = defaultdict(list)
+    for i, block in enumerate(blocks[1:-1], 1):
+        if (
+            not block.kind
+            and len(block.lines) == 1
+            and len(block.flat) <= _LONGEST_HEAD
+            and not block.flat[0].islower()
+        ):
+            places[block.flat.casefold()].append(i)
+    for same in places.values():
+        if len(same) >= _RECURS and 2 * sum(_cuts(blocks, i) for i in same) >= len(same):
+            for i in same:
+                blocks[i].kind = "pages"
+
+
+def _cuts(blocks: list[Block], i: int) -> bool:
+    """Whether block ``i`` stands next to a page number, or between the two parts of a sentence."""
+    before, after = blocks[i - 1], blocks[i + 1]
+    return "pages" in (before.kind, after.kind) or (not ends_sentence(before.flat) and after.flat[:1].islower())
+
+
+def _underlined(lines: list[str]) -> str:
+    """The only line of a block, if a rule of about its length is below it, and perhaps above it; empty if not."""
+    title = [line.strip() for line in lines if not _SEPARATOR.fullmatch(line)]
+    rule = lines[-1].strip()
+    found = len(title) == 1 and _RULE.fullmatch(rule) and abs(len(rule) - len(title[0])) <= _RULE_LENGTH
+    return title[0] if found else ""
 
 
 def _furniture(line: str, place: int) -> str:
@@ -62,19 +124,39 @@ def _furniture(line: str, place: int) -> str:
 
 
 def _without_running_heads(text: str, removed: Removed) -> str:
-    """Replace each running head, a line with a page number and a title that recurs, by its number alone."""
-    titles = defaultdict(list)
-    heads = [(m, int(m[1] or m[4]), " ".join((m[2] or m[3]).casefold().split())) for m in _HEAD.finditer(text)]
-    for _, number, title in heads:
-        titles[title].append(number)
-    known = {title for title, numbers in titles.items() if len(numbers) > 1 and _rising(numbers)}
+    """Replace each running head, a line with a page number and a title that recurs, by its number alone.
+
+    Where the numbers of all such lines rise, as those of pages do, the titles need not recur.
+    """
+    heads = [m for m in _HEAD.finditer(text) if not is_numbered_heading(m[0].strip())]
+    wide = [m for m in heads if len(m[2] or m[5]) >= _WIDE]
+    alone = [m for m in wide if text.endswith("\n\n", 0, m.start()) and text.startswith("\n\n", m.end())]
+    found = set(alone) if len(alone) >= _MANY and _rising([_page(m) for m in alone]) else set()
+    for group, least in ((wide, 2), (heads, 3)):
+        titles = defaultdict(list)
+        for match in group:
+            titles[" ".join((match[3] or match[4]).casefold().split())].append(match)
+        found |= {
+            m for same in titles.values() if len(same) >= least and _rising([_page(m) for m in same]) for m in same
+        }
     parts, end = [], 0
-    for match, number, title in heads:
-        if title in known:
+    for match in heads:
+        if match in found:
             removed.add("pages", match[0])
-            parts += [text[end : match.start()], f"\n\n{number}\n\n"]
+            parts += [text[end : match.start()], _on_its_own(match, str(_page(match)))]
             end = match.end()
     return "".join([*parts, text[end:]])
+
+
+def _on_its_own(line: re.Match[str], page: str) -> str:
+    """``page`` in place of a line, with a blank line before and after it."""
+    before = line.string.endswith("\n\n", 0, line.start())
+    after = line.string.startswith("\n\n", line.end())
+    return "\n" * (not before) + page + "\n" * (not after)
+
+
+def _page(head: re.Match[str]) -> int:
+    return int(head[1] or head[6])
 
 
 def _without_line_numbers(text: str, removed: Removed) -> str:

@@ -1,15 +1,13 @@
-"""Finds verse, plays and lists in plain text by their shape, and joins the lines of a block as its kind asks."""
+"""Finds verse and lists in plain text by their shape, and joins the lines of a block as its kind asks."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 from ..document import Block
-from .blocks import wrap_width
-from .lines import fold, is_han, join_lines
+from .lines import ends_sentence, fold, is_han, join_lines
 
 _EARLY = 0.92  # share of the wrap width within which the next word must have had room
 _EARLY_PAIR = 0.7  # the same for two lines, which tell less
+_EARLY_CAPITAL = 0.8  # the same for two, if the second begins with a capital in the middle of the sentence
 _MOST, _SOME = 0.6, 0.25  # shares of lines that end early: in verse, and in verse whose lines begin with capitals
 _VERSE_BOOK = 0.25  # share of all lines that end early in a book of verse
 _NARROW, _SHORT_LINES = 45, 0.15  # no prose is set so narrow if so many lines leave room for the next word
@@ -20,21 +18,25 @@ _HAN_LINE = 16  # signs in the longest line of verse without punctuation
 _CAPITALS = 0.9  # share of lines that begin with a capital in verse whose lines are long
 _TURNED = 3  # columns by which the rest of a long line of verse is set in
 _FULL, _LONG, _REST = 0.7, 0.5, 0.7  # shares of the page: a line so long may have any rest, or one of this share of it
-_TINY = 24  # characters in the longest line, up to which a block is no prose in a narrow column
-_HAN_NAME = 5  # signs in the longest name of a speaker in Chinese or Japanese
-_SPEAKERS = 3  # speeches under a name from which a book is taken for a play
+_TINY, _COLUMN = 24, 0.4  # characters, and share of the page, up to which a block is no prose in a narrow column
+_PAUSED = 0.75  # share of lines that end in punctuation, from which a block is no such prose either
 _COLUMNS = 72  # the usual width of plain text, where a speech alone must tell whether it is verse
-_NAME = re.compile(r"[^\W\d_a-zß-öø-ÿ][^\Wa-zß-öø-ÿ]+(?:[ .,'’&-]+[^\W\d_a-zß-öø-ÿ][^\Wa-zß-öø-ÿ]*){0,4}[.:]?")
+
+
+def _wrap_width(blocks: Sequence[Block]) -> int:
+    """The width at which the lines of a book are wrapped: that of nearly its longest lines."""
+    lengths = sorted(len(line.strip()) for block in blocks if len(block.lines) > 1 for line in block.lines)
+    return lengths[int(0.95 * (len(lengths) - 1))] if lengths else 0
 
 
 def mark_verse(blocks: Sequence[Block]) -> None:
-    """Set the kind of blocks that are speeches under a name, or verse: their lines end before the page does.
+    """Set the kind of blocks that are verse: their lines end before the page does.
 
     In prose the next word never fits on a line; in verse it nearly always does. Lists and addresses look like verse,
     and keep their lines too.
     """
-    width = wrap_width(list(blocks))
-    _mark_speeches(blocks)
+    width = _wrap_width(blocks)
+    speeches = [block for block in blocks if block.kind == "speech"]
     several = [block for block in blocks if len(block.lines) > 1 and not block.kind]
     ends = [early for block in several for early in _early_ends(block.lines, width)]
     verse_book = bool(ends) and sum(ends) / len(ends) > _VERSE_BOOK
@@ -44,6 +46,11 @@ def mark_verse(blocks: Sequence[Block]) -> None:
     for block in several:
         if is_verse(block.lines, width, verse_book):
             block.kind, block.lines = "verse", _unturned(block.lines, width, verse_book)
+    for block in speeches:  # of one alone, the width of the book tells little
+        columns = width if verse_book else max(width, _COLUMNS)
+        name, spoken = block.lines[0], block.lines[1:]
+        if is_verse(spoken, columns, verse_book):
+            block.kind, block.lines = "verse", [name, *_unturned(spoken, columns, verse_book)]
 
 
 def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool:
@@ -56,6 +63,8 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
     if len(own) < 2 or not early:
         return False
     if len(own) == 2 and not verse_book:
+        if own[1].strip()[0].isupper() and not ends_sentence(own[0]):
+            return _early_ends(own, _EARLY_CAPITAL * width / _EARLY)[0]
         short = all(len(line.strip()) <= _EARLY_PAIR * width for line in own)
         return short and _early_ends(own, round(_EARLY_PAIR * width / _EARLY))[0]
     share = sum(early) / len(early)
@@ -63,8 +72,9 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
     if verse_book and (capitals >= _CAPITALS or share >= _LITTLE or max(map(len, own)) <= _NARROW):
         return True
     longest = max(len(line.strip()) for line in lines)
-    ragged = len({_indent(line) for line in lines[1:]}) > 1 or longest <= _TINY
-    if capitals < _CAPITALS and not ragged and not any(_early_ends(lines, longest)):
+    ragged = len({_indent(line) for line in lines[1:]}) > 1 or longest <= max(_TINY, _COLUMN * width)
+    stopped = sum(not line.rstrip()[-1].isalnum() for line in own[:-1]) >= _PAUSED * (len(own) - 1)
+    if capitals < _CAPITALS and not ragged and not stopped and not any(_early_ends(lines, longest)):
         return False  # prose that is wrapped more narrowly than the rest
     return share >= _MOST or (share >= _SOME and capitals >= _CAPITALS)
 
@@ -84,10 +94,7 @@ def join_block(block: Block, known: frozenset[str]) -> str:
     if block.kind == "verse":
         return "\n".join(fold(line) for line in block.lines)
     if block.kind == "speech":
-        spoken = block.lines[1:]
-        in_verse = len(spoken) > 1 and is_verse(spoken, _COLUMNS)
-        body = Block(_unturned(spoken, _COLUMNS) if in_verse else spoken, kind="verse" if in_verse else "text")
-        return f"{fold(block.lines[0])}\n{join_block(body, known)}"
+        return f"{fold(block.lines[0])}\n{fold(join_lines(block.lines[1:], known))}"
     return fold(join_lines(block.lines, known))
 
 
@@ -131,15 +138,3 @@ def _unturned(lines: Sequence[str], width: int, verse_book: bool = False) -> lis
             indent = own
         reaches = not early
     return out
-
-
-def _mark_speeches(blocks: Sequence[Block]) -> None:
-    named = [b for b in blocks if len(b.lines) > 1 and not b.kind and _is_name(b.lines[0].strip())]
-    names = Counter(block.lines[0].strip() for block in named)
-    if len(named) >= _SPEAKERS and max(names.values()) > 1:
-        for block in named:
-            block.kind = "speech"
-
-
-def _is_name(line: str) -> bool:
-    return _NAME.fullmatch(line) is not None and not (is_han(line[0]) and len(line) > _HAN_NAME)

@@ -1,0 +1,86 @@
+"""Headings of many customs and languages, and lines of the book itself that look like one."""
+
+import pytest
+
+from tiny_diffusion.data.reading.cleaning import clean_book
+
+from .made_up import FLAT, PROSE, added, book, counts
+
+
+def chapters(headings: list[str], gap: str = "\n\n") -> str:
+    return gap.join(f"{heading}\n\n{PROSE[2 * i]}\n\n{PROSE[2 * i + 1]}" for i, heading in enumerate(headings))
+
+
+@pytest.mark.parametrize("gap", ["\n\n", "\n\n\n"])
+@pytest.mark.parametrize(
+    "headings",
+    [
+        ["Rozdział pierwszy", "Rozdział drugi", "Rozdział trzeci"],
+        ["Birinci Bölüm", "İkinci Bölüm", "Üçüncü Bölüm"],
+        ["Ĉapitro 1", "Ĉapitro 2", "Ĉapitro 3"],
+        ["1. rész", "2. rész", "3. rész"],
+        ["Capitolul I. Râul", "Capitolul II. Cine a strigat?", "Capitolul III. Iarna"],
+        ["No. 1. The old ladder", "No. 2. Who rang?", "No. 3. Snow"],
+        ["अध्याय १", "अध्याय २", "अध्याय ३"],
+        ["الفصل الأول", "الفصل الثاني", "الفصل الثالث"],
+        ["פרק א", "פרק ב", "פרק ג"],
+        ["一、山", "二、河", "三、海"],
+        ["[Chapter 1]", "[Chapter 2]", "[Chapter 3]"],
+        ["- 1 -", "- 2 -", "- 3 -"],
+        ["One", "Two", "Three"],
+        ["One\n\nThe Ladder", "Two\n\nA River", "Three\n\nNine Saddles"],
+        ["The Ladder\n==========", "A River\n~~~~~~~", "Of Salt\n-------"],
+        ["Chapter 1\nThe old ladder", "Chapter 2\nA river, and a saddle", "Chapter 3\nWho rang?"],
+    ],
+)
+def test_headings_of_any_language_and_shape_go(headings: list[str], gap: str) -> None:
+    found = clean_book(chapters(headings, gap))
+    assert found.paragraphs == FLAT[: 2 * len(headings)]
+    assert found.chapters == (0, 2, 4)
+
+
+def test_titles_in_capitals_may_ask_or_cry_where_they_stand_apart() -> None:
+    text = chapters(["THE LADDER.", "WHO RANG THE BELL?", "STOP!"], "\n\n\n")
+    assert clean_book(text).paragraphs == FLAT[:6]
+
+
+def test_the_first_of_several_titles_that_stand_apart_goes_too() -> None:
+    titles = ["The Ladder", "A Narrow River", "What Anna Said", "The Long Winter", "Letters"]
+    assert clean_book(chapters(titles, "\n\n\n\n")).paragraphs == FLAT[:10]
+
+
+@pytest.mark.parametrize("name", ["Epilog", "Introducción", "Послесловие", "エピローグ", "楔子", "머리말", "Předmluva"])
+def test_parts_with_a_name_in_other_languages(name: str) -> None:
+    assert added(book(name)) == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["He looked up at the board, which said:", "NO BREAD TODAY", "Then he went home."],
+        ["The stone bore the name of", "TOM HALE, PILOT", "and no more."],
+        ["I am, as ever, your obliged friend,", "T. W. HALE OF THE QUAY"],
+        ["He gave three reasons:", "1. The rope was old.", "So it was.", "2. It rained.", "It did.", "3. He slept."],
+        ["PART I. He was born, and that was the whole of it; and after that he died\nas all men do, on the quay."],
+        ["Old Tom", "Old Tom", "Old Anna"],
+        ["Two", "Two", "“Three,” said she."],
+    ],
+)
+def test_lines_of_the_book_itself_stay(parts: list[str]) -> None:
+    assert added(book(*parts)) == [part.replace("\n", " ") for part in parts]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ["It rained on the quay.", "Tom had not slept for two nights.", "Nobody came.", "He went down to the water."],
+        ["“Who is there?”", "“Tom.”"],
+        ["雨下了一整天。", "老人坐在门口。", "孩子没有来。"],
+    ],
+)
+def test_short_paragraphs_before_the_first_number_are_no_title_page(first: list[str]) -> None:
+    assert clean_book("\n\n".join([*first, "II", *PROSE])).paragraphs == [*first, *FLAT]
+
+
+def test_years_and_lines_of_stars_are_not_chapters() -> None:
+    assert counts(book("1871", "* * *", "1873")) == {"pages": 2, "separators": 1}

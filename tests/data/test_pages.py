@@ -1,0 +1,102 @@
+"""Pages of a scan: running heads, page numbers, notes and pictures that cut a paragraph or a word."""
+
+import pytest
+
+from tiny_diffusion.data.reading.cleaning import clean_book
+
+from .made_up import FLAT, PROSE, added, book, counts
+
+HEADS = "The Quay|A Rope|Of Salt|The Pilot|Nine Gulls|Low Water".split("|")
+
+
+def cut(head: str, i: int) -> list[str]:
+    """A sentence that a page ends, and the head of the next page."""
+    return [f"The pilot went to quay number {i}, and then he", head, f"came back with {i + 3} ropes."]
+
+
+def whole(i: int) -> str:
+    return f"The pilot went to quay number {i}, and then he came back with {i + 3} ropes."
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        ["THE PILOT'S DAUGHTER"] * 6,
+        [f"{30 + i} The Pilot's Daughter" if i % 2 else f"A Night Watch {30 + i}" for i in range(6)],
+        [f"{title}                       {30 + i}" for i, title in enumerate(HEADS)],
+        [f"{30 + i}\n\nTHE PILOT'S DAUGHTER" for i in range(6)],
+        ["Copied by a Machine"] * 6,
+        ["\f"] * 6,
+        [f"\f{30 + i}" for i in range(6)],
+        [f"\f{30 + i}  THE PILOT" for i in range(6)],
+    ],
+)
+def test_a_paragraph_goes_on_behind_any_running_head(heads: list[str]) -> None:
+    text = book(*(part for i, head in enumerate(heads) for part in cut(head, i)))
+    assert added(text) == [whole(i) for i in range(len(heads))]
+    assert set(counts(text)) == {"pages"}
+
+
+def test_running_heads_within_the_lines_of_a_paragraph() -> None:
+    lines = [f"and the rope that hung there by the wall of quay number {i} was so long" for i in range(4)]
+    headed = [line for i, text in enumerate(lines) for line in (text, f"THE PILOT {40 + i}")]
+    assert added(book("\n".join([*headed, "that it broke."]))) == [" ".join([*lines, "that it broke."])]
+
+
+def test_lines_that_recur_in_the_book_itself_stay() -> None:
+    verse = ["Row on, my pilot,", "and the gulls cried out.", "Row on, my pilot,", "and the rope was long."] * 2
+    assert added(book("He sang.", *verse, "He slept.", "41", "came back to her.", "came back to her.")) == [
+        "He sang.", *verse, "He slept.", "came back to her.", "came back to her."
+    ]  # fmt: skip
+
+
+def test_bare_numbers_of_chapters_are_headings_and_those_of_pages_are_not() -> None:
+    chapters = [part for i in range(4) for part in (str(i + 1), *PROSE[3 * i : 3 * i + 3])]
+    found = clean_book("\n\n".join(chapters))
+    assert found.paragraphs == FLAT[:12] and found.chapters == (0, 3, 6, 9) and found.removed.counts == {"headings": 4}
+    assert counts(book(*(part for i in range(4) for part in cut(str(i + 1), i)))) == {"pages": 4}
+
+
+@pytest.mark.parametrize(
+    ("between", "kind"),
+    [
+        ("* A grey one.", "notes"),
+        ("______\n* A grey one.", "notes"),
+        ("[Frontispiece: A mare]\n\n44", "pictures"),
+        ("[Abbildung: Ein Pferd]\n\n44", "pictures"),
+    ],
+)
+def test_a_paragraph_goes_on_behind_a_note_or_a_picture(between: str, kind: str) -> None:
+    text = book(
+        "He sold the mare,* and then he" if kind == "notes" else "He sold the mare, and then he", between, "slept."
+    )
+    assert added(text) == ["He sold the mare, and then he slept."] and counts(text)[kind] == 1
+
+
+def test_a_paragraph_of_chinese_goes_on_behind_a_page_number() -> None:
+    lines = [
+        "\u3000\u3000老人走到河边，看见船",
+        "12",
+        "已经走了。",
+        "\u3000\u3000他",
+        "13",
+        "\u3000\u3000第二天他又来了。",
+    ]
+    assert clean_book("\n\n".join(lines)).paragraphs == ["老人走到河边，看见船已经走了。", "他", "第二天他又来了。"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "joined"),
+    [
+        ("the lan¬", "tern", "the lantern"),
+        ("the lan=", "tern", "the lantern"),
+        ("the lan\u2010", "tern", "the lantern"),
+        ("the LAN-", "TERN", "the LANTERN"),
+        ("in 1871-", "1873", "in 1871-1873"),
+        ("an Anglo-", "Saxon", "an Anglo-Saxon"),
+        ("it was --", "well", "it was -- well"),
+    ],
+)
+def test_words_that_a_line_end_breaks(first: str, second: str, joined: str) -> None:
+    line = f"The pilot went to the quay at night and found that nobody saw {first}\n{second} that he had left there."
+    assert f"nobody saw {joined} that he" in added(book(line))[0]

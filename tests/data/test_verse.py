@@ -1,0 +1,48 @@
+"""Verse that is hard to tell from prose by its shape, and texts typed with double spacing."""
+
+import random
+
+import pytest
+
+from tiny_diffusion.data.reading.cleaning import clean_book
+
+from .made_up import FLAT, PROSE, WORDS, added, book, prose
+
+
+@pytest.mark.parametrize(
+    "verse",
+    [
+        "Das Wasser steigt, das Wasser fällt,\nes trägt der Fluss das Brot der Welt,\n"
+        "und wer am Ufer danach fragt,\nder hat ihm nie ein Wort gesagt.",
+        "an old grey ladder--\nthe child has climbed on it\nand it is winter",
+        "It was the winter of the river, and of salt,\nAnd nobody came.",
+    ],
+)  # fmt: skip
+def test_verse_within_wide_prose(verse: str) -> None:
+    assert added(book(verse)) == [verse]
+
+
+def test_two_lines_of_prose_of_which_the_second_begins_with_a_name_are_joined() -> None:
+    lines = "She had asked about it at the river and on the quay, but\nTom had not."
+    assert added(book(lines)) == [lines.replace("\n", " ")]
+
+
+def test_a_canto_of_many_lines_stays_whole() -> None:
+    chance = random.Random(2)
+    lines = [
+        " ".join(chance.choices(WORDS, k=chance.randint(4, 8))).capitalize() + chance.choice(",;.") for _ in range(90)
+    ]
+    assert clean_book("\n\n".join(["BOOK I", "\n".join(lines), "BOOK II", *PROSE])).paragraphs[0] == "\n".join(lines)
+
+
+@pytest.mark.parametrize("newline", ["\n\n", "\r\r\n", "\n\r"])
+def test_lines_with_double_spacing(newline: str) -> None:
+    assert clean_book("\n\n".join(PROSE).replace("\n", newline)).paragraphs == FLAT
+    indented = "\n".join("    " + paragraph for paragraph in PROSE)
+    assert clean_book(indented.replace("\n", newline)).paragraphs == FLAT
+
+
+def test_short_paragraphs_are_not_taken_for_double_spacing() -> None:
+    said = [f"“I saw {i} of them,” he said." for i in range(60)]
+    assert clean_book("\n\n".join(said)).paragraphs == said
+    assert clean_book("\n\n".join(prose(3, width=4000))).paragraphs == FLAT[:3]
