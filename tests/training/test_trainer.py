@@ -198,14 +198,18 @@ def losses_after(trainer: Trainer, step: int) -> list[float]:
 
 
 @pytest.mark.long
-def test_a_compiled_run_learns_the_same(tmp_path: Path, config: ProjectConfig, data: Processed) -> None:
+def test_a_run_compiled_from_its_start_or_from_a_stop_learns_the_same(
+    tmp_path: Path, config: ProjectConfig, data: Processed
+) -> None:
     if not can_compile(torch.device("cpu")):
         pytest.skip("needs a C++ compiler")
     config = config.override(**{"training.batch_size": 8})
-    plain, compiled = (
-        Trainer(config.override(**{"training.compile": choice}), data, tmp_path / choice) for choice in ("off", "on")
-    )
-    assert losses(compiled, 12) == pytest.approx(losses(plain, 12), rel=1e-4)
+    off, on = (config.override(**{"training.compile": choice}) for choice in ("off", "on"))
+    plain = losses(Trainer(off, data, tmp_path / "plain"), 12)
+    assert losses(Trainer(on, data, tmp_path / "compiled"), 12) == pytest.approx(plain, rel=1e-4)
+    part = losses(Trainer(off, data, tmp_path / "parts"), 5)
+    going_on = Trainer(on, data, tmp_path / "parts", resume=True)
+    assert part + losses(going_on, 7) == pytest.approx(plain, rel=1e-4)
 
 
 def test_a_failing_compiler_ends_in_one_line(
