@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(notdir $(PYTHON))
-# On all cores; tests/conftest.py gives each process one thread.
-PYTEST = $(BIN)/python -m pytest -n auto
+# On all cores, to the end: who has no tests left takes over some of another's. tests/conftest.py gives each one thread.
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-all test-page lint benchmark storm floors lock audit licences clean
@@ -44,7 +44,7 @@ floors:
 	.venv-floors/bin/uv pip compile -q --resolution lowest-direct --extra dev pyproject.toml -o .venv-floors/floors.txt
 	.venv-floors/bin/python -m pip install --quiet -r .venv-floors/floors.txt httpx  # which the oldest starlette tests with
 	.venv-floors/bin/python -m pip install --quiet --no-deps -e .
-	.venv-floors/bin/python -m pytest -n auto
+	.venv-floors/bin/python -m pytest -n auto --dist worksteal
 
 # The tested versions with the hash of every file, for all systems.
 lock: $(STAMP)

@@ -152,7 +152,7 @@ def test_it_runs(
         weights = new_model(config, data.tokenizer).state_dict()
         save_checkpoint(tmp_path / name, Checkpoint(config, data.tokenizer, weights, {"data": data.identity}))
     told = ["--checkpoint", tmp_path / "model.pt", "--twin", tmp_path / "twin.pt", "--data-dir", prepared]
-    told += ["--gaps", "2", "--samplers", "entropy", "--steps", "--device", "cpu", "--json", tmp_path / "found.json"]
+    told += ["--gaps", "1", "--samplers", "entropy", "--steps", "--device", "cpu", "--json", tmp_path / "found.json"]
     monkeypatch.setattr("sys.argv", ["infilling_quality.py", *map(str, told)])
     infilling_quality.main()
     lines = capsys.readouterr().out.splitlines()

@@ -31,10 +31,16 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["prepare_data", "train", "generate", "evaluate"])
+def test_the_scripts_are_the_commands(tmp_path: Path, name: str) -> None:
+    said = run_program(tmp_path, str(ROOT / "scripts" / f"{name}.py"), "--help").stdout
+    assert f"Usage: tiny-diffusion {name.split('_')[0]} " in said
+
+
 @pytest.mark.long
 def test_train_again_moves_the_run_aside(checkout: Path) -> None:
-    done = run_program(checkout, "scripts/train.py", "--data-dir", "data/processed", *SMALL)
-    assert "is now in" in done.stdout and (checkout / "outputs" / "earlier").is_dir()
+    done = run(checkout, "train", "--data-dir", "data/processed", *SMALL)
+    assert "is now in" in done.text and (checkout / "outputs" / "earlier").is_dir()
     lines = (checkout / "outputs" / "logs" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["event"] == "Finished"
     run(checkout, "train", "--config", "memory_efficient", *SMALL)
@@ -55,7 +61,7 @@ def test_a_time_budget_respects_what_is_given_and_ends_in_time(checkout: Path) -
 @pytest.mark.long
 def test_generate(checkout: Path) -> None:
     chosen = ["--checkpoint", "outputs/best_model.pt", "--length", "20"]
-    written = run_program(checkout, "scripts/generate.py", *chosen, "--prompt", "The origin of").stdout
+    written = run(checkout, "generate", *chosen, "--prompt", "The origin of").text
     assert written.startswith("The origin of")
     level = ["--vocab-level", "3", "--prompt", "Science", "--length", "20"]
     assert run(checkout, "generate", *level).text.startswith("Science")
@@ -75,7 +81,7 @@ def test_evaluate(checkout: Path) -> None:
     chosen = ["--checkpoint", "outputs/best_model.pt", "--data-dir", "data/processed", "--preset", "default"]
     few = ["--eval-batch-size", "4", "--eval-samples", "50", "--evaluation.draws", "4", "--generation.steps", "2"]
     few += ["--evaluation.novelty_steps", "[2]", "--evaluation.temperatures", "[1]"]
-    table = run_program(checkout, "scripts/evaluate.py", *chosen, *few).stdout
+    table = run(checkout, "evaluate", *chosen, *few).text
     report = json.loads((checkout / "outputs" / "evaluation.json").read_text(encoding="utf-8"))
     assert report["windows"] <= 50 and len(report["samples"]) <= 50
     names = {row["name"] for row in report["likelihood"]}

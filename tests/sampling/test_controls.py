@@ -257,7 +257,7 @@ def test_what_cannot_be_controlled_is_said_in_one_line(data: Processed, config: 
 
 @pytest.fixture(scope="module")
 def controlled(config: ProjectConfig) -> ProjectConfig:
-    return config.override(**{"model.controls": True, "curriculum.rehearsal_share": 0.5})
+    return config.override(**{"model.controls": True, "model.n_layers": 1, "curriculum.rehearsal_share": 0.5})
 
 
 def run(trainer: Trainer, steps: int | None = None) -> None:
@@ -375,8 +375,9 @@ def test_every_way_to_write_is_controlled(data: Processed, controlled: ProjectCo
         template = {"gap": "The ___ sold it.", "search": "The {2-9 words} sold it.", "must": "The {3-9 words} sold it."}
         return writer.infill(template[how], settings, must)[0].text
 
-    texts = {text(), text(dialogue="much"), text(difficulty="hard"), text(guidance=1.0, difficulty="hard")}
-    assert len(texts) == 4 and text() == text()
+    plain = text()
+    texts = {plain, text(dialogue="much"), text(difficulty="hard"), text(guidance=1.0, difficulty="hard")}
+    assert len(texts) == 4 and text() == plain
 
 
 def taught_checkpoint(config: ProjectConfig, data: Processed) -> Checkpoint:

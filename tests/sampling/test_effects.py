@@ -23,7 +23,7 @@ TOGETHER = {
     "choice_noise": {"sampler": "confidence"}, "repetition_window": {"repetition_penalty": 9.0},
 }  # fmt: skip
 EVALUATION = {
-    "draws": 3, "batch_size": 1, "windows": 5, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
+    "draws": 3, "batch_size": 1, "windows": 3, "samples": 3, "sample_tokens": 9, "bootstrap": 101,
     "chain_rule": False, "breakdown_draws": 2, "ngram_orders": (1,), "ppm_order": 3, "split": "validation",
     "max_leaked_share": 0.5, "max_bits_per_byte": 99.0, "max_sentence_length_distance": 999.0,
     "max_copied_words": 999, "seed": 1, "book_pieces": 11, "delta_words": 5, "type_token_window": 3,
@@ -37,7 +37,7 @@ FILLING = {"gap_sampler", "gap_tokens", "gap_candidates", "gap_rounds", "rewrite
 ELSEWHERE = {"blind_passages", "blind_words", "surprising_share", "expert", "long_context"}
 FEW = EvaluationConfig(
     draws=2, batch_size=4, samples=2, sample_tokens=16, bootstrap=100, ngram_orders=(1, 2), book_pieces=10,
-    novelty_steps=(), temperatures=(), breakdown_draws=1, ppm_order=2, windows=8,
+    novelty_steps=(), temperatures=(), breakdown_draws=1, ppm_order=2, windows=4,
 )  # fmt: skip
 SHORT = GenerationConfig(length=12, steps=6, top_p=1.0, temperature=1.0, precision="float32").as_drawn()
 

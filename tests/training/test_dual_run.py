@@ -18,7 +18,7 @@ from tiny_diffusion.training.trainer import Trainer
 
 @pytest.fixture(scope="module")
 def dual(config: ProjectConfig) -> ProjectConfig:
-    return config.override(**{"model.dual": True, "training.objective": "dual"})
+    return config.override(**{"model.dual": True, "model.n_layers": 1, "training.objective": "dual"})
 
 
 def nats(trainer: Trainer) -> tuple[float, float]:

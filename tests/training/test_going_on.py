@@ -20,7 +20,6 @@ from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.tokenizer import BookTokenizer
 from tiny_diffusion.errors import DivergedError, UserError
-from tiny_diffusion.runtime import can_compile
 from tiny_diffusion.studies import machine
 from tiny_diffusion.studies.measure import count_bits
 from tiny_diffusion.training.events import Event, Finished, StepDone
@@ -29,10 +28,10 @@ from tiny_diffusion.training.trainer import Trainer
 
 @pytest.fixture(scope="module")
 def short(config: ProjectConfig) -> ProjectConfig:
-    """Three stages of a few steps each, in micro-batches."""
+    """Three stages of a few steps each, in micro-batches of unlike sizes, of a network of one layer."""
     every_sentence = {"max_complexity": 1.0, "min_centrality": 0.0, "max_rarity": 1.0, "max_difficulty": 1.0}
     return config.override(
-        **{"training.batch_size": 16, "training.micro_batch_size": 6, "model.vocab_level": 1}
+        **{"training.batch_size": 16, "training.micro_batch_size": 10, "model.vocab_level": 1, "model.n_layers": 1}
         | {f"curriculum.stages[0].{key}": value for key, value in every_sentence.items()}
     )
 
@@ -69,7 +68,7 @@ def test_a_stop_at_any_pass_is_heard_at_once_and_resumed_to_the_bit(
     expected = told(list(whole.run()))
     turns = [i for i in range(1, len(passes)) if passes[i] != passes[i - 1]]  # between steps and other work
     samples = [2, 4, *(turn + shift for turn in turns for shift in (0, 1, 2)), len(passes) - 1]
-    for stop in sorted({n for n in samples if 0 < n < len(passes)})[::3]:
+    for stop in sorted({n for n in samples if 0 < n < len(passes)})[::4]:
         folder = tmp_path / str(stop)
         first = Trainer(config, data, folder)
         taken = count_passes(first, stop)
@@ -84,7 +83,7 @@ def test_a_stop_at_any_pass_is_heard_at_once_and_resumed_to_the_bit(
 def test_a_step_that_was_thrown_away_leaves_no_gradients(tmp_path: Path, short: ProjectConfig, data: Processed) -> None:
     whole = Trainer(short, data, tmp_path / "whole")
     trainer = Trainer(short, data, tmp_path / "parts")
-    count_passes(trainer, 5)
+    count_passes(trainer, 3)
     part = losses(trainer)
     assert len(part) == 1 and trainer.progress.step == 1
     trainer.stop_requested = False  # the same object may go on
@@ -171,10 +170,11 @@ def test_lengths_that_contradict_what_is_done_are_refused(
     assert shorter.progress.finished and shorter.progress.step == sum(steps) - steps[2] // 2
 
 
+# And training.compile, which test_trainer.py turns on.
 CHANGES = {
     "training.micro_batch_size": 5, "training.threads": 2, "training.memory_limit_gb": 50.0,
     "training.gradient_checkpointing": True, "training.sample_every_epochs": 1, "training.eval_every_epochs": 2,
-    "training.device": "auto", "training.compile": "on",
+    "training.device": "auto",
 }  # fmt: skip
 
 
@@ -183,9 +183,7 @@ def test_what_does_not_move_the_training_may_change_on_the_way(
     tmp_path: Path, short: ProjectConfig, data: Processed, key: str
 ) -> None:
     short = short.override(**{"model.dropout": 0.0, "generation.steps": 4})
-    if key == "training.compile":
-        if not can_compile(torch.device("cpu")):
-            pytest.skip("needs a C++ compiler")
+    if key == "training.threads":  # steps of two threads are slow where other tests hold the cores
         short = short.override(**{"training.max_steps": 8})
     whole = losses(Trainer(short, data, tmp_path / "whole"))
     part = losses(Trainer(short, data, tmp_path / "parts"), 5)
@@ -236,7 +234,7 @@ def test_a_warm_start_from_another_model_names_what_differs(
             Trainer(short.override(**changes), data, tmp_path, start=start, resume=resume)
 
     refused(
-        "model.d_model is 64 and was 32, model.n_layers is 1 and was 2", **{"model.d_model": 64, "model.n_layers": 1}
+        "model.d_model is 64 and was 32, model.n_layers is 2 and was 1", **{"model.d_model": 64, "model.n_layers": 2}
     )
     other = BookTokenizer.train(["another book of other words"] * 9, 300)
     refused("another tokenizer", Checkpoint(trained.config, other, trained.weights, {}))
@@ -326,4 +324,4 @@ def test_memory_that_is_short_is_told_before_the_run_starts(
     job.run(job.Job(short, data, prepared, tmp_path / "run", preset=("smoke", ProjectConfig.smoke()), dry_run=True))
     out, said = capsys.readouterr()
     assert len(out.splitlines()) < 24 and "settings of smoke, but" in out and "model.d_model = 32" in out
-    assert "0.0 GB are free" in said and "--training.micro_batch_size 3, --training.gradient_checkpointing true" in said
+    assert "0.0 GB are free" in said and "--training.micro_batch_size 5, --training.gradient_checkpointing true" in said

@@ -90,14 +90,14 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(tmp_path: Path, 
     exact = ["--training.precision", "float32", "--model.dropout", "0", "--training.batch_size", "5"]
     settings = latest(*SMALL, *exact, "--training.max_steps", "400", "--set", "curriculum.stages[0].epochs=50")
     train = ["train", "--data-dir", str(prepared), "--config", "debug", "--output", "outputs", *settings]
-    # Four processes within an hour, which ends none of the steps.
-    first = started(tmp_path, 4, "-m", "tiny_diffusion", *train, "--time-budget", "1h")
+    # Two processes within an hour, which ends none of the steps.
+    first = started(tmp_path, 2, "-m", "tiny_diffusion", *train, "--time-budget", "1h")
     while len(rows(tmp_path / "outputs", "StepDone")) < 5 and first.poll() is None:
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=240)
     assert "continue with the same command and --resume" in err and err.count("stopping after this step") == 1
-    assert "GB in 4 processes, in each" in out and out.count("parameters (") == 1  # one process speaks
+    assert "GB in 2 processes, in each" in out and out.count("parameters (") == 1  # one process speaks
     done = len(rows(tmp_path / "outputs", "StepDone"))
     more = ["train", *latest(*train[1:], "--training.max_steps", str(done + 5)), "--resume"]
     assert done >= 5 and "best validation" in run(tmp_path, *more).text

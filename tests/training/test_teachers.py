@@ -20,7 +20,8 @@ from tiny_diffusion.training.trainer import Trainer
 
 @pytest.fixture(scope="module")
 def dual(config: ProjectConfig) -> ProjectConfig:
-    return config.override(**{"model.dual": True, "training.objective": "dual", "training.batch_size": 16})
+    shape = {"model.dual": True, "model.n_layers": 1}
+    return config.override(**shape, **{"training.objective": "dual", "training.batch_size": 16})
 
 
 @pytest.fixture(scope="module")

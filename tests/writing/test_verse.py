@@ -35,7 +35,7 @@ def test_a_model_of_verse_writes_lines(tmp_path: Path, config: ProjectConfig) ->
     assert data.keeps_lines
     stage = {"name": "all", "format": "paragraphs", "epochs": 12, "mask_range": (0.1, 0.3)}
     changes = {"curriculum.stages": [stage], "curriculum.full_range_share": 1.0, "curriculum.rehearsal_share": 0.0}
-    shape = {"training.objective": "dual", "training.batch_size": 8, "model.d_model": 48, "model.controls": False}
+    shape = {"training.objective": "dual", "training.batch_size": 8, "model.n_layers": 1, "model.controls": False}
     run = config.override(**changes, **shape, **{"curriculum.transition_share": 0.0})
     trainer = Trainer(run, data, tmp_path / "run")
     for _ in trainer.run():
