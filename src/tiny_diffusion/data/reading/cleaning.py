@@ -10,7 +10,7 @@ from .document import Block, Removed, stays
 from .gutenberg import strip_block_frame, strip_frame
 from .structure import aozora
 from .structure.blocks import make_blocks
-from .structure.contents import mark_contents, mark_index
+from .structure.contents import mark_back, mark_contents
 from .structure.headings import mark_headings
 from .structure.lines import ends_sentence, fold, goes_on, join_lines, known_words
 from .structure.notes import drop_bracketed_notes, mark_notes
@@ -104,7 +104,7 @@ def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
         blocks[:] = part_speeches(blocks)
     mark_contents(blocks)
     mark_furniture(blocks, removed)
-    mark_index(blocks)
+    mark_back(blocks)
     mark_headings(_without_furniture(blocks))
     if unwrap:
         mark_speeches(blocks)
