@@ -55,6 +55,8 @@ def test_bare_numbers_of_chapters_are_headings_and_those_of_pages_are_not() -> N
     found = clean_book("\n\n".join(chapters))
     assert found.paragraphs == FLAT[:12] and found.chapters == (0, 3, 6, 9) and found.removed.counts == {"headings": 4}
     assert counts(book(*(part for i in range(4) for part in cut(str(i + 1), i)))) == {"pages": 4}
+    counted = [part for i in range(3) for part in (str(i + 1), f"Nobody moved at {i}.")]
+    assert added(book("He counted.", *counted)) == ["He counted.", *counted[1::2]]
 
 
 @pytest.mark.parametrize(
