@@ -102,3 +102,7 @@ def test_a_paragraph_of_chinese_goes_on_behind_a_page_number() -> None:
 def test_words_that_a_line_end_breaks(first: str, second: str, joined: str) -> None:
     line = f"The pilot went to the quay at night and found that nobody saw {first}\n{second} that he had left there."
     assert f"nobody saw {joined} that he" in added(book(line))[0]
+
+
+def test_points_at_the_end_of_a_wrapped_paragraph_stay() -> None:
+    assert added(book(f"{PROSE[0][:-1]}, in a year\n. . . .")) == [f"{FLAT[0][:-1]}, in a year . . . ."]

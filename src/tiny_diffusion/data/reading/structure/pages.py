@@ -59,7 +59,7 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
         if not block.kind and (title := _underlined(block.lines)):
             block.kind, block.lines = "headings", [title]
         lines = list(block.lines)
-        inner = len(lines) - 1 if _ONLY_NUMBER.fullmatch(lines[-1]) or len(lines) == 1 else len(lines)
+        inner = len(lines) if len(lines) > 1 and _RULE.fullmatch(lines[-1].strip()) else len(lines) - 1
         for place, line in enumerate(() if block.kind else block.lines[:inner]):
             if kind := _furniture(line, place):
                 removed.add(kind, line)
