@@ -120,6 +120,41 @@ def test_an_index_goes_and_a_chapter_of_that_name_stays() -> None:
     assert clean_book("\n\n".join([*PROSE, "Index", *PROSE])).paragraphs == [*FLAT, "Index", *FLAT]
 
 
+@pytest.mark.parametrize("gap", ["\n\n", "\n"])
+def test_an_index_with_letters_and_wrapped_lines_goes(gap: str) -> None:
+    entries = [
+        "A",
+        "Anna, 3, 7-9;\n  her mare, 14.",
+        "B",
+        "Boats, 4 _n._, _see also_ Quay.",
+        "Bread, _see_ Oats.",
+        "C",
+        "Cart, 3, _passim_",
+    ]
+    found = clean_book("\n\n".join([*PROSE, "INDEX", gap.join(entries)]))
+    assert found.paragraphs == FLAT
+
+
+def test_a_publisher_s_list_at_the_end_goes_and_a_chapter_behind_it_stays() -> None:
+    lists = ["BY THE SAME AUTHOR.", "The Ox. Six crowns.", "The Cart. Nine crowns."]
+    assert clean_book("\n\n".join([*PROSE, *lists])).paragraphs == FLAT
+    found = clean_book("\n\n".join([*PROSE[:18], "About the Author", FLAT[0], "CHAPTER IX", *PROSE[18:]])).paragraphs
+    assert found[-2:] == FLAT[18:] and FLAT[0] in found[1:]
+
+
+def test_a_name_in_capitals_signs_a_letter() -> None:
+    letters = [f"LETTER {n}\n\nMy dear, {PROSE[i]}\n\nANNA {name}." for i, (n, name) in enumerate(
+        zip(("I", "II", "III"), ("HALE", "GRAY", "ROOK"), strict=True))]  # fmt: skip
+    found = clean_book("\n\n\n".join(letters)).paragraphs
+    assert [text for text in found if text.isupper()] == ["ANNA HALE.", "ANNA GRAY.", "ANNA ROOK."]
+
+
+def test_what_is_said_of_an_edition_counts_as_title_page() -> None:
+    front = ["The Mare", "This ebook was made by nobody at all.", "It was first published in the winter of 1871.",
+             "[End of The Mare, by Nobody]"]  # fmt: skip
+    assert clean_book("\n\n".join([*front[:3], "CHAPTER I", *PROSE, front[3]])).paragraphs == FLAT
+
+
 def test_titles_below_the_numbers_of_chapters() -> None:
     parts = [x for i, (title, body) in enumerate(zip(("Of a Mare", "Where is Tom?", "At sea"), FLAT, strict=False), 1)
              for x in (f"CHAPTER {i}", title, body)]  # fmt: skip

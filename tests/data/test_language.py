@@ -41,11 +41,45 @@ def test_each_language(code: str) -> None:
     ("code", "text"),
     [
         ("fi", "tumma tyttö tuvassansa, katseli yöhön pimeään, kuuli tuulen huudon, lähti laivaan harmaaseen"),
+        ("hu", "a sötét lány várt a házban, kinézett az ablakon, hallotta a szelet, és egy csónakot keresett a parton"),
+        ("ro", "fata aștepta în casa mică, se uita pe fereastră, auzea vântul și căuta barca veche a tatălui ei"),
+        ("sk", "tmavé dievča čakalo doma, pozeralo sa z okna von, počulo vietor volať, hľadalo svoju starú loďku"),
+        ("en", "a girl waits by the water, beholds the dark hill, calls a name to nobody, old boats answer her"),
         ("cs", "tmavá dívka čekala doma, dívala se oknem ven, slyšela vítr volat, hledala svoji starou loďku"),
     ],
 )
 def test_verse_with_few_function_words(code: str, text: str) -> None:
     assert detect_language(text) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("uk", "Темна дівчина чекала вдома і дивилася у вікно на її човен."),
+        ("bg", "Тъмното момиче чакаше вкъщи и гледаше през прозореца лодката си, която беше стара."),
+        ("sr", "Девојка је ћутала и чекала код куће, а вођа је дошао."),
+        ("ru", "Дѣвушка ждала дома и глядѣла въ окно на лодку, объ которой говорили."),
+        ("ur", "لڑکی گھر میں انتظار کر رہی تھی اور کھڑکی سے باہر دیکھ رہی تھی"),
+        ("hi", "लड़की घर में इंतज़ार कर रही थी।"),
+        ("th", "หญิงสาวรออยู่ที่บ้าน"),
+        ("ka", "გოგონა სახლში ელოდა."),
+        ("hy", "Աղջիկը տանը սպասում էր։"),
+    ],
+)
+def test_languages_of_other_scripts(code: str, text: str) -> None:
+    assert detect_language(text) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Merched tywyll yn aros yn y tŷ, yn edrych drwy'r ffenestr ar y cwch ac yn clywed y gwynt yn galw enw.",
+        "Neska iluna etxean zain zegoen, leihotik begira, haizea entzuten, bere txalupa zaharraren bila.",
+        "La malhela knabino atendis hejme, rigardis tra la fenestro, aŭdis la venton kaj serĉis sian boaton.",
+    ],
+)
+def test_a_language_without_lists_is_not_taken_for_a_neighbour(text: str) -> None:
+    assert detect_language(text * 3) == "und"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tiny_diffusion.data.reading import loading
+from tiny_diffusion.data.reading.cleaning import clean_book
 from tiny_diffusion.data.reading.loading import read_book
 from tiny_diffusion.errors import UserError
 
@@ -24,6 +25,8 @@ POLISH = "Stary młynarz szedł wąską drogą i myślał o ogrodzie i o bracie,
 CZECH = "Starý mlynář šel úzkou cestou a přemýšlel o domě a o svém bratrovi, který už dávno odešel.\n" * 40
 HUNGARIAN = "Az öreg molnár a szűk úton ment, és a bátyjára gondolt, aki már régen elment, ő is.\n" * 40
 GERMAN = "Die Möwen gingen über die große Mauer, und er fragte, wer läutete.\n" * 20
+SWEDISH = "Måsarna flög över den stora muren, och han frågade vem som ringde. Ännu är det för tidigt.\n" * 20
+LITHUANIAN = "Žuvėdros skrido virš sienos, o sargas paklausė, kas čia skambina. Ąžuolas šlama, vėjas pučia.\n" * 20
 PLAIN = "A plain line of English words.\n" * 10_000  # longer than the sample
 
 
@@ -38,7 +41,8 @@ PLAIN = "A plain line of English words.\n" * 10_000  # longer than the sample
         (POLISH, "iso8859-2"), (CZECH, "cp1250"), (HUNGARIAN, "cp1250"), (FRENCH.replace("Ça", "Cœur"), "iso8859-15"),
         ("It cost 3½d., said Zoë, for crème brûlée.\n", "latin-1"), (PLAIN + FRENCH, "latin-1"),
         (PLAIN + RUSSIAN, "cp1251"), (FRENCH, "mac_roman"), (QUOTES, "mac_roman"), (GERMAN, "cp850"),
-        (GERMAN, "cp1252"), (JAPANESE, "iso2022_jp"),
+        (GERMAN, "cp1252"), (JAPANESE, "iso2022_jp"), (SWEDISH, "cp437"), (SWEDISH, "cp865"), (SWEDISH, "mac_roman"),
+        (POLISH, "cp852"), (HUNGARIAN, "cp852"), (LITHUANIAN, "cp1257"), (RUSSIAN, "koi8-r"),
     ],
 )  # fmt: skip
 def test_encodings_are_found_out(tmp_path: Path, text: str, encoding: str) -> None:
@@ -54,6 +58,21 @@ def test_a_text_that_was_encoded_twice(tmp_path: Path, text: str) -> None:
     seen = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in text.encode())
     path.write_bytes(seen.encode())
     assert read_book(path).text == text
+
+
+def test_entities_and_overstruck_letters_in_plain_text(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    path.write_text(f"&quot;Go &amp; see,&quot; said Zo&euml;. N\bNo\bo.\n\n{PLAIN[:900]}", encoding="utf-8")
+    assert clean_book(read_book(path).text).paragraphs[0] == '"Go & see," said Zoë. No.'
+    path.write_text("He wrote &amp; in it.\n", encoding="utf-8")
+    assert read_book(path).text == "He wrote &amp; in it.\n"
+
+
+def test_a_text_with_few_letters_beyond_ascii_is_not_garbled(tmp_path: Path) -> None:
+    path = tmp_path / "b.txt"
+    path.write_bytes((PLAIN[:900] + "Zoë, Chloë, Noël and René\n").encode() + b"Zo\xeb\n")
+    with pytest.raises(UserError, match="UTF-8 but damaged"):
+        read_book(path)
 
 
 def test_letters_that_look_like_bytes_stay(tmp_path: Path) -> None:

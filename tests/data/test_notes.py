@@ -44,6 +44,8 @@ def test_a_single_note_in_brackets_takes_its_mark_along() -> None:
         ["He had two reasons: (1) the mill, and (2) the mare. As for (1), it burnt.", "(1) It burnt.", "(2) She died."],
         ["It was the town of B**, d**n it, in 18**.", "* So it was."],
         ["[Sidenote 1871] He sold the mare."],
+        ["Of two laws the first (1), is old.", "(1) Nobody may sell at night.", "(2) Nobody may buy."],
+        ["It is 10^2 feet.", "^2 he wrote again."],
         ["A debt under section 3(a) is a debt.", "(a) It is paid in corn."],
     ],
 )

@@ -55,6 +55,8 @@ def test_bare_numbers_of_chapters_are_headings_and_those_of_pages_are_not() -> N
     found = clean_book("\n\n".join(chapters))
     assert found.paragraphs == FLAT[:12] and found.chapters == (0, 3, 6, 9) and found.removed.counts == {"headings": 4}
     assert counts(book(*(part for i in range(4) for part in cut(str(i + 1), i)))) == {"pages": 4}
+    counted = [part for i in range(3) for part in (str(i + 1), f"Nobody moved at {i}.")]
+    assert added(book("He counted.", *counted)) == ["He counted.", *counted[1::2]]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +102,7 @@ def test_a_paragraph_of_chinese_goes_on_behind_a_page_number() -> None:
 def test_words_that_a_line_end_breaks(first: str, second: str, joined: str) -> None:
     line = f"The pilot went to the quay at night and found that nobody saw {first}\n{second} that he had left there."
     assert f"nobody saw {joined} that he" in added(book(line))[0]
+
+
+def test_points_at_the_end_of_a_wrapped_paragraph_stay() -> None:
+    assert added(book(f"{PROSE[0][:-1]}, in a year\n. . . .")) == [f"{FLAT[0][:-1]}, in a year . . . ."]

@@ -43,6 +43,8 @@ def test_lines_with_double_spacing(newline: str) -> None:
 
 
 def test_short_paragraphs_are_not_taken_for_double_spacing() -> None:
+    lines = [f"Tom went down to quay number {i} and never came back" for i in range(40)]
+    assert clean_book("\n\n".join(lines)).paragraphs == lines
     said = [f"“I saw {i} of them,” he said." for i in range(60)]
     assert clean_book("\n\n".join(said)).paragraphs == said
     assert clean_book("\n\n".join(prose(3, width=4000))).paragraphs == FLAT[:3]

@@ -10,7 +10,7 @@ from .document import Block, Removed, stays
 from .gutenberg import strip_block_frame, strip_frame
 from .structure import aozora
 from .structure.blocks import make_blocks
-from .structure.contents import mark_contents, mark_index
+from .structure.contents import mark_back, mark_contents
 from .structure.headings import mark_headings
 from .structure.lines import ends_sentence, fold, goes_on, join_lines, known_words
 from .structure.notes import drop_bracketed_notes, mark_notes
@@ -19,6 +19,7 @@ from .structure.plays import mark_speeches, part_speeches
 from .structure.verse import join_block, mark_verse
 
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
+_OVERSTRUCK = re.compile("[^\n]\x08")  # by a backspace: old printers made bold letters so
 _LIGATURES = {0xFB00 + i: letters for i, letters in enumerate("ff fi fl ffi ffl st st".split())}
 _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
 _CODE, _FIGURES = 0.03, 0.15  # shares of the characters from which a text looks like code, or a table
@@ -76,7 +77,7 @@ def clean_book(
 
 def _normalise(text: str) -> str:
     text = unicodedata.normalize("NFC", re.sub(r"\r+\n|[\r\u2028\u2029\x85]", "\n", text))
-    return _INVISIBLE.sub("", text).translate(_LIGATURES).replace("\f", "\n\n").replace("\v", "\n")
+    return _INVISIBLE.sub("", _OVERSTRUCK.sub("", text)).translate(_LIGATURES).replace("\f", "\n\n").replace("\v", "\n")
 
 
 def _filled(text: str) -> list[str]:
@@ -103,7 +104,7 @@ def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
         blocks[:] = part_speeches(blocks)
     mark_contents(blocks)
     mark_furniture(blocks, removed)
-    mark_index(blocks)
+    mark_back(blocks)
     mark_headings(_without_furniture(blocks))
     if unwrap:
         mark_speeches(blocks)

@@ -41,6 +41,9 @@ _ALPHABETS = {
     "cp1254": ("çğıöşüâîûİ",),
 }
 _ALPHABETS |= {encoding: _ALPHABETS["cp1252"] for encoding in ("mac_roman", "cp850")}  # old Macs, and DOS
+_ALPHABETS |= {"cp852": _ALPHABETS["cp1250"], "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "õäöüšž")}
+# Rather a small letter in another encoding: a sign, or a capital, within a word.
+_MISPLACED = re.compile(r"(?<=[^\W\d_])[„”“«»‹›†‡‚…](?=[^\W\d_])|(?<=[a-z])[À-ÖØ-Þ]")
 _ISO_2022 = re.compile(rb"\x1b\$[@B]")  # Japanese begins
 _NO_LEAD = re.compile(r"(?<![^\x00-\x7f])[^\x00-\x7f\xc2-\xf4]")  # no first byte of a character in UTF-8
 TWICE = "utf-8 twice"
@@ -112,7 +115,7 @@ def _mostly_utf8(data: bytes) -> bool:
     text = data.decode("utf-8", errors="replace")
     damaged = text.count("\ufffd")
     proper = len(data) - len(data.translate(None, bytes(range(0xC2, 0xF5)))) - damaged
-    return proper >= 10 and proper > 20 * damaged
+    return proper > 2 and proper > 3 * damaged
 
 
 def _utf16_without_mark(data: bytes) -> str | None:
@@ -174,7 +177,8 @@ def _latin(sample: bytes) -> str:
     for encoding, alphabets in _ALPHABETS.items():
         if encoding == "iso8859_15" and _FRACTION.search(sample):
             continue
-        counts = Counter(c for c in sample.decode(encoding, errors="replace") if c >= "\x80")
+        text = _MISPLACED.sub("\ufffd", sample.decode(encoding, errors="replace"))
+        counts = Counter(c for c in text if c >= "\x80")
         for alphabet in alphabets:
             known = sum(n for c, n in counts.items() if c in _TYPOGRAPHIC or c in alphabet or c.lower() in alphabet)
             share = known / max(1, sum(counts.values()))

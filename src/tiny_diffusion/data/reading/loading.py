@@ -1,6 +1,7 @@
 """Reads a book from any source: text in any encoding, a book format, gzip, a URL or a Project Gutenberg number."""
 
 import gzip
+import html
 import http.client
 import io
 import re
@@ -64,6 +65,9 @@ _MANUSCRIPTS = (
     (markdown_blocks, (".md", ".markdown"), re.compile(r"(?:\A|\n\n)#{1,6} [^\s#].*(?=\n\n)")),
 )
 _MARKS = 2
+_ENTITY = re.compile(
+    r"&(?:amp|quot|nbsp|[mn]dash|[lr][sd]quo|hellip|[A-Za-z](?:acute|grave|circ|uml|cedil|tilde)|#\d+);"
+)
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,8 @@ def parse_book(data: bytes, name: str) -> Book:
     for read, suffixes_of, mark in _MANUSCRIPTS:
         if last in suffixes_of or len(mark.findall(text)) >= _MARKS:
             return _of_blocks(read(text), name, encoding, None)
+    if len(_ENTITY.findall(text)) >= _MARKS:
+        text = html.unescape(text)
     return Book(text, name, encoding, None)
 
 

@@ -5,7 +5,10 @@ import re
 from ..document import Removed
 
 _RULE = r"^-{20,}[ \t]*$"
-_TITLE = re.compile(r"\A.*?(?=^-{20,}[ \t]*\n【テキスト中に現れる記号)", re.MULTILINE | re.DOTALL)
+_TITLE = re.compile(
+    r"\A.*?(?=^-{20,}[ \t]*\n【テキスト中に現れる記号)|\A(?:[^\n。「]{1,60}\n){1,4}(?=\n)", re.MULTILINE | re.DOTALL
+)
+_READ = re.compile(r"[\u4e00-\u9fff々]《[\u3041-\u30ff]+》")  # a reading of the signs before it
 _LONGEST_TITLE = 400
 _RARE_SIGN = re.compile(
     r"※［＃[^［］\n]{0,200}?(?:第[34]水準(\d)-(\d{1,2})-(\d{1,2})|U\+([0-9A-F]{4,5}))[^［］\n]{0,60}］"
@@ -13,14 +16,17 @@ _RARE_SIGN = re.compile(
 _TWICE = {"／＼": "〳〵", "／″＼": "〴〵"}  # marks of repetition, written with two signs
 _GUIDE = re.compile(rf"{_RULE}\n(?=【テキスト中に現れる記号).*?{_RULE}\n?", re.MULTILINE | re.DOTALL)
 _COLOPHON = re.compile(r"^底本：.*", re.MULTILINE | re.DOTALL)
-_HEADING_LINE = re.compile(r"^.*見出し(?:終わり)?］.*$", re.MULTILINE)
+_HEADING_LINE = re.compile(
+    r"^［＃ここから.{0,8}見出し］(?:.*\n){1,5}?［＃ここで.{0,8}見出し終わり］.*$|^.*見出し(?:終わり)?］.*$",
+    re.MULTILINE,
+)
 _RUBY = re.compile(r"《[^《》\n]{1,60}》")
 _ANNOTATION = re.compile(r"※?［＃[^［］\n]{0,400}(?:［[^［］\n]*］[^［］\n]*)?］")
 
 
 def is_aozora(text: str) -> bool:
-    """Whether a text has the guide or the annotations of Aozora Bunko."""
-    return "［＃" in text and ("《" in text or "底本：" in text)
+    """Whether a text has the guide, the annotations or the readings of Aozora Bunko."""
+    return ("［＃" in text and ("《" in text or "底本：" in text)) or len(_READ.findall(text)) > 1
 
 
 def drop_marks(text: str, keep: frozenset[str], removed: Removed) -> str:

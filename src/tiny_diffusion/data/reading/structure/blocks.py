@@ -1,5 +1,6 @@
 """Makes the blocks of plain text: from blank lines, indents, short closing lines and headings above their prose."""
 
+import re
 from itertools import pairwise
 
 from ..document import Block
@@ -10,6 +11,7 @@ from .verse import is_verse
 _LONG_LINE = 120
 _LONG_BLOCK = 40
 _MANY_LINES, _LISTED = 20, 25  # lines from which a text tells that it is double-spaced; their mean length in a list
+_WITHIN = 0.4  # share of lines that begin within a sentence in prose with double spacing
 _WIDE_SPACE = "\u3000"
 
 
@@ -38,8 +40,10 @@ def _single_spaced(lines: list[str]) -> list[str]:
     filled = [line for line in lines if line.strip()]
     close = sum(bool(line.strip() and after.strip()) for line, after in pairwise(lines))
     ended = sum(ends_sentence(line) for line in filled)
+    within = sum(line.strip()[0].islower() for line in filled) >= _WITHIN * len(filled)
+    gaps = {len(gap) for gap in re.findall(r"\n{2,}", "\n".join(line.strip() for line in lines).strip())}
     listed = len(filled) < _MANY_LINES or sum(map(len, filled)) < _LISTED * len(filled)
-    if listed or close > 0.02 * len(filled) or ended > 0.5 * len(filled):
+    if listed or close > 0.02 * len(filled) or ended > 0.5 * len(filled) or not (within or len(gaps) > 1):
         return lines
     return [line for before, line in pairwise(["", *lines]) if line.strip() or not before.strip()]
 

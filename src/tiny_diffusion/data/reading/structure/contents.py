@@ -7,6 +7,7 @@ from itertools import pairwise
 from ...language.tables import heading_pattern
 from ..document import Block
 from .headings import QUOTES, TITLE_TIMES, is_numbered_heading, is_titled
+from .lines import ends_sentence
 from .numbered import ROMAN
 
 _LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
@@ -15,9 +16,11 @@ _LEADER = re.compile(r"(?:[ .…·]*\.{2,}|\s{2,}|[ .…·]{3,}|\t)[ .…·]*(?:
 _LISTED_TITLE = re.compile(rf"(?:\d{{1,3}}|{ROMAN})[.)]\s+")
 _PAGE_WORD = re.compile(r"(?:chap\w*\.?|page)(?:\s+page)?", re.IGNORECASE)
 _TABLE_PLACE = 0.2  # a table of contents stands in this first part of the blocks
-_INDEX_SHARE = 0.6  # share of paragraphs that end in page numbers, from which what follows "Index" is one
+_INDEX_SHARE = 0.6  # share of lines that end in page numbers, from which what follows "Index" is one
 _INDEX = re.compile(r"\W*(?:general )?(?:index|register|indice|índice|table analytique)\W*", re.IGNORECASE)
-_PAGES_LAST = re.compile(r"\d(?:\s*\([a-z]\))?\W*$")
+_ENTRY = re.compile(r"\d(?:\s*\([a-z]\))?\W*(?:passim|n|note|ff?)?\W*$|\bsee\b", re.IGNORECASE)
+_ADVERT_SHARE = 0.15  # share of the book that a publisher's lists at its end have at most
+_PUBLISHER = re.compile(heading_pattern("publisher"), re.IGNORECASE)
 
 
 def mark_contents(blocks: list[Block]) -> None:
@@ -60,7 +63,11 @@ def _mark_recurring(blocks: list[Block]) -> None:
 
 
 def _mark_run(blocks: list[Block], run: list[int], headings: list[int]) -> None:
-    if sum(len(blocks[i].lines) for i in run) >= _LISTED:
+    lines = [line for i in run for line in blocks[i].lines]
+    # A formula, whose sentences follow each other wherever it recurs, lists nothing.
+    formula = 2 * sum(b - a == 1 for a, b in pairwise(headings)) > len(lines) - 1
+    formula = formula and 2 * sum(ends_sentence(line) for line in lines) > len(lines)
+    if len(lines) >= _LISTED and not formula:
         for i in run:
             blocks[i].kind = "contents"
         for i in headings:
@@ -113,16 +120,28 @@ def _is_entry(line: str) -> bool:
     return is_numbered_heading(text) or bool(_LEADER.search(line)) or (len(text) <= 100 and text[-1] not in '.!?”"')
 
 
-def mark_index(blocks: list[Block]) -> None:
-    """Mark the index at the end of a book, where most paragraphs end in page numbers."""
-    for i, block in enumerate(blocks):
-        if i > len(blocks) // 2 and _INDEX.fullmatch(block.flat):
-            rest = blocks[i + 1 :]
-            listed = sum(_PAGES_LAST.search(entry.flat) is not None for entry in rest)
-            if listed >= max(_LISTED, _INDEX_SHARE * len(rest)):
-                for entry in blocks[i:]:
-                    entry.kind = "back"
+def mark_back(blocks: list[Block]) -> None:
+    """Mark the index at the end of a book, most lines of which end in page numbers, and a publisher's lists."""
+    for i in range(len(blocks) // 2, len(blocks)):
+        if _is_index(blocks[i:]) or _is_advertisement(blocks, i):
+            for block in blocks[i:]:
+                block.kind = block.kind or "back"
             return
+
+
+def _is_index(blocks: list[Block]) -> bool:
+    if not _INDEX.fullmatch(blocks[0].flat):
+        return False
+    lines = [line.replace("_", " ").strip() for block in blocks[1:] for line in block.lines]
+    lines = [line for line in lines if len(line) > 1]  # no letter of the alphabet
+    return sum(_ENTRY.search(line) is not None for line in lines) >= max(_LISTED, _INDEX_SHARE * len(lines))
+
+
+def _is_advertisement(blocks: list[Block], at: int) -> bool:
+    """Whether a publisher's heading, and what is left of the book behind it, are no part of the book."""
+    if not _PUBLISHER.fullmatch(blocks[at].flat.rstrip(" .:")) or any(is_numbered_heading(b.flat) for b in blocks[at:]):
+        return False
+    return sum(len(b.flat) for b in blocks[at:]) <= _ADVERT_SHARE * sum(len(b.flat) for b in blocks)
 
 
 def _words(line: str) -> list[str]:

@@ -31,6 +31,7 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
 _MAX_TITLE = 120
 _TITLE_WORDS = 12
 _FRONT_CHARS = 120  # longest paragraph of a title page
+_MADE = re.compile(r"e-?(?:book|text)|https?:|www\.|copyright|publish|print|rights|transcri", re.IGNORECASE)
 _SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
 _FAR = 3  # blank lines above a title that stands apart
 _SEVERAL = 5  # titles that stand apart, from which they are taken for titles
@@ -118,7 +119,7 @@ def mark_headings(blocks: list[Block]) -> None:
         titled = is_numbered_heading(block.lines[0]) and all(is_titled(line) for line in block.lines[1:])
         heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
         if not heading and by_capitals and capitals[i] and len(block.lines) <= 3 and not _goes_on(blocks, i):
-            apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2 or block.after >= 2
+            apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2
             apart = apart or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
             heading = apart if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
         if heading:
@@ -230,6 +231,7 @@ def _mark_title_page(blocks: list[Block]) -> None:
         if block.kind:
             continue
         sentence = block.flat[-1] in ".!?。！？" and count_words(block.flat) >= _SENTENCE_WORDS
+        sentence = sentence and not _MADE.search(block.flat)
         told = sentence and (sentences or blocks[max(0, i - 1)].heading)
         sentences += sentence
         if len(block.flat) > _FRONT_CHARS or told or block.flat[-1] in "”»」":

@@ -70,7 +70,8 @@ def _keeps_hyphen(left: str, line: str, known: frozenset[str]) -> bool:
 
 
 def _both_han(before: str, line: str) -> bool:
-    return bool(before and line) and is_han(before[-1]) and is_han(line[0])
+    """Whether no space belongs between two lines: both are of a script without spaces."""
+    return bool(before and line) and all(is_han(sign) or "\u0e00" <= sign <= "\u0eff" for sign in (before[-1], line[0]))
 
 
 def is_han(char: str) -> bool:

@@ -10,7 +10,7 @@ from .headings import is_capitals, is_named_heading, is_numbered_heading
 
 _TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註])\d{1,3}"
 _SIGNS = r"\*{1,3}+(?!\*)|[†‡§¶‖]|\|\||[¹²³⁰⁴-⁹]{1,3}|[①-⑳]"
-_MARK = rf"[\[({{<（［](?:{_TOKEN})[\])}}>）］]|(?<!\d)\d{{1,3}}\)|\^\d{{1,3}}|{_SIGNS}"
+_MARK = rf"[\[({{<（［](?:{_TOKEN})[\])}}>）］]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
 _BODY = re.compile(rf"[ \t\u3000]*({_MARK})(?:[ \t\u3000]+|(?<=\d[\])}}>）］])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
 _LISTED = re.compile(r"[ \t]*(\d{1,3})[.):]?[ \t]+\S")  # in a list of notes, under its heading
 _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=\W|[_\u3040-\u9fff]|\Z)")
@@ -84,8 +84,11 @@ def _used(text: str) -> tuple[set[str], set[str]]:
         bodies -= Counter({sign: bodies[sign] for sign in ("*", "**", "***")})
     used = {m[1] for m in _REFERENCE.finditer(text)} & bodies.keys() if bodies else set()
     referred = Counter(m[1] for m in _SPACED.finditer(text)) if bodies else Counter()
-    return used, {mark for mark in referred.keys() & bodies.keys() - used
-                  if referred[mark] == bodies[mark] == text.count(mark) - referred[mark]}  # fmt: skip
+    spaced = {mark for mark in referred.keys() & bodies.keys() - used
+              if referred[mark] == bodies[mark] == text.count(mark) - referred[mark]}  # fmt: skip
+    # The items of a list look like notes too, but not all of them are referred to.
+    listed = {mark[0] for mark in bodies.keys() - used - spaced if mark[1:-1].isdecimal()}
+    return used, {mark for mark in spaced if mark[0] not in listed}
 
 
 def _parted_notes(block: Block, used: set[str]) -> list[Block]:

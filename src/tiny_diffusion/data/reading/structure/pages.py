@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from itertools import pairwise
 
 from ..document import Block, Removed
 from .headings import is_numbered_heading
@@ -28,7 +29,7 @@ _LONE_NUMBER = re.compile(
 )
 _LONE_MARK = re.compile(rf"^[ \t]*{_PAGE_MARK.pattern}[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _LONGEST_HEAD, _RECURS = 60, 3  # characters of a running head without a number, and how often it recurs
-_CHAPTERS = 3  # bare numbers from which they may be those of chapters
+_CHAPTERS, _SHORTEST_CHAPTER = 3, 150  # bare numbers that may be those of chapters, and characters between two
 _YEAR = re.compile(r"1[0-9]{3}\.|20[0-9]{2}\.")  # a page number has no full stop
 _ONLY_NUMBER = re.compile(r"\s*\d{1,8}\.?\s*")
 _LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$", re.MULTILINE)
@@ -58,7 +59,8 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
         if not block.kind and (title := _underlined(block.lines)):
             block.kind, block.lines = "headings", [title]
         lines = list(block.lines)
-        for place, line in enumerate(() if block.kind else block.lines[:-1]):
+        inner = len(lines) if len(lines) > 1 and _RULE.fullmatch(lines[-1].strip()) else len(lines) - 1
+        for place, line in enumerate(() if block.kind else block.lines[:inner]):
             if kind := _furniture(line, place):
                 removed.add(kind, line)
                 lines.remove(line)
@@ -78,7 +80,10 @@ def _mark_chapter_numbers(blocks: list[Block]) -> None:
     bare = [(block.flat.strip(" -–—"), i) for i, block in enumerate(blocks) if block.kind == "pages"]
     numbers = [(int(number), i) for number, i in bare if number.isdecimal()]
     counts = [number for number, _ in numbers] == list(range(1, len(numbers) + 1))
-    if len(numbers) >= _CHAPTERS and counts and all(i == 0 or ends_sentence(blocks[i - 1].flat) for _, i in numbers):
+    ended = all(i == 0 or ends_sentence(blocks[i - 1].flat) for _, i in numbers)
+    starts = pairwise(i for _, i in numbers)
+    long = all(sum(len(block.flat) for block in blocks[a + 1 : b]) >= _SHORTEST_CHAPTER for a, b in starts)
+    if len(numbers) >= _CHAPTERS and counts and ended and long:
         for _, i in numbers:
             blocks[i].kind = "headings"
 
@@ -110,7 +115,12 @@ def _underlined(lines: list[str]) -> str:
     """The only line of a block, if a rule of about its length is below it, and perhaps above it; empty if not."""
     title = [line.strip() for line in lines if not _SEPARATOR.fullmatch(line)]
     rule = lines[-1].strip()
-    found = len(title) == 1 and _RULE.fullmatch(rule) and abs(len(rule) - len(title[0])) <= _RULE_LENGTH
+    found = (
+        len(title) == 1
+        and title[0][-1] not in ":,;"
+        and _RULE.fullmatch(rule)
+        and abs(len(rule) - len(title[0])) <= _RULE_LENGTH
+    )
     return title[0] if found else ""
 
 

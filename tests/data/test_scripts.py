@@ -1,0 +1,57 @@
+"""Layouts of Chinese, Japanese, Korean and Thai books."""
+
+import pytest
+
+from tiny_diffusion.data.reading.cleaning import clean_book
+
+JAPANESE = [
+    "\u3000老人は川を見ていた。舟は来なかった。",
+    "「誰だ」と彼は言った。",
+    "――返事はない。",
+    "\u3000夜になった。",
+]
+
+
+def test_japanese_speech_without_an_indent_is_a_paragraph() -> None:
+    wanted = [line.strip("\u3000") for line in JAPANESE]
+    assert clean_book("\n".join(JAPANESE * 9)).paragraphs == wanted * 9
+
+
+@pytest.mark.parametrize("colophon", ["", "\n\n底本：「川の夜」架空文庫\n入力：架空\n"])
+def test_readings_alone_tell_aozora(colophon: str) -> None:
+    text = f"川の夜\n架空太郎\n\n\u3000川《かわ》は静《しず》かだ。\n\u3000｜渡し船《わたしぶね》が来た。{colophon}"
+    assert clean_book(text).paragraphs == ["川は静かだ。", "渡し船が来た。"]
+
+
+def test_words_in_double_brackets_are_no_readings() -> None:
+    text = "\u3000彼は《急げ》と言った。\n\u3000彼女は《はい》と答えた。"
+    assert clean_book(text).paragraphs == ["彼は《急げ》と言った。", "彼女は《はい》と答えた。"]
+
+
+def test_headings_of_several_lines_in_aozora() -> None:
+    text = (
+        "［＃ここから大見出し］\n一\n夜\n［＃ここで大見出し終わり］\n\n\u3000川《かわ》の音。\n\u3000空《そら》の色。\n"
+    )
+    assert clean_book(text).paragraphs == ["川の音。", "空の色。"]
+
+
+@pytest.mark.parametrize("heading", ["第三节", "卷四 风", "尾声", "3부", "제 2 장", "プロローグ"])
+def test_headings_of_chinese_korean_and_japanese(heading: str) -> None:
+    lines = ["老人走到河边，看见船已经走了。", "孩子没有说话。", "夜里下了雨。"]
+    assert clean_book("\n\n".join([*lines, heading, *lines])).paragraphs == lines * 2
+
+
+def test_sentences_that_begin_like_headings_stay() -> None:
+    lines = [
+        "第三章讲的是一条船。",
+        "第一次见到他，是在河边。",
+        "3부를 읽었다고 그가 말했다.",
+        "卷四讲风的故事，他没有读完。",
+    ]
+    assert clean_book("\n\n".join(lines * 3)).paragraphs == lines * 3
+
+
+def test_thai_lines_join_without_a_space() -> None:
+    lines = ["หญิงสาวรออยู่ที่บ้านและมองออกไปนอกหน้าต่างทุกวัน", "เรือเก่าของพ่อไม่กลับมาอีกเลยตั้งแต่ฤดูหนาวปีก่อน"]
+    text = "\n\n".join(["\n".join([*lines, "และเธอก็ร้องไห้"])] * 5)
+    assert clean_book(text).paragraphs == ["".join([*lines, "และเธอก็ร้องไห้"])] * 5
