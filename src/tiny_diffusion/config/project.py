@@ -127,7 +127,7 @@ class ProjectConfig(Config):
 
     @classmethod
     def cpu_5m(cls) -> Self:
-        """About 5M parameters and 1,024 tokens: a little better than 2M, in four times as long (docs/results.md)."""
+        """About 5M parameters and 1,024 tokens: a little better than 2M, in three times as long (docs/results.md)."""
         return cls._cpu(ModelConfig.cpu_5m(), epochs=25)
 
     @classmethod

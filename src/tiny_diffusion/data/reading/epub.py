@@ -19,7 +19,8 @@ from .document import Block
 from .dom import Element as Page
 from .dom import parse_html
 from .encoding import decode
-from .markup import name_notes, page_blocks
+from .linked_notes import name_notes
+from .markup import page_blocks
 from .structure.headings import is_numbered_heading
 from .structure.notes import NOTES_HEAD
 

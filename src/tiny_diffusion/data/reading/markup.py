@@ -1,13 +1,11 @@
 """Reads the document of an HTML page from its tree: what tags, roles and classes say about each block."""
 
-import posixpath
 import re
-import urllib.parse
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .document import REMOVABLE, Block
 from .dom import BLOCKS, HEADINGS, Element, parse_html
+from .linked_notes import name_notes
 
 _SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -15,13 +13,11 @@ _PAGE_CLASS = re.compile(
     r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum|l(?:ine)?-?num\w*|lineno)\b", re.IGNORECASE
 )
 _NOTE_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3}|↩\ufe0e?)\s*[\])}]?", re.IGNORECASE)
-_LINKED_MARK = re.compile(r"[\[({]?\s*(?:\d{1,4}|[a-z]|[ivx]{1,5}|[*†‡§¶]{1,3})\s*[\])}]?", re.IGNORECASE)
 _LISTS = frozenset("ul ol table p div blockquote section center".split())
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b", re.IGNORECASE)
 _LONGEST_LINE = 70  # mean length from which lines parted by <br> are wrapped prose rather than verse
-_MOST_OF_A_NOTE = 6  # blocks within a note
 _LONGEST_PAGE = 12  # signs in the number of a page, where its class could also be that of a division
 _WORDS = re.compile(r"[^\W_]")
 # Parts of a book by their epub:type, ARIA role or class. The first that matches decides.
@@ -214,56 +210,3 @@ def _is_line(element: Element) -> bool:
     stanza = re.search(r"\b(?:stanza|linegroup|line-?block)\b", element.get("class"))
     lines = any(each.tag in BLOCKS or each.tag == "br" for each in element.elements() if each is not element)
     return element.tag == "li" or (element.tag in ("div", "p") and not stanza and not lines)
-
-
-def name_notes(pages: Sequence[tuple[str, Element]]) -> None:
-    """Give the class ``footnote`` to each block that links back to a mark, and the class ``noteref`` to the mark.
-
-    ``pages``: the path of each page of a book, by which others link to it, and its tree.
-    """
-    marks: dict[str, Element] = {}
-    backs: list[tuple[str, Element]] = []
-    for path, root in pages:
-        for link, block, names in _links(root):
-            target = _target(link, path)
-            if target in marks and block.tag not in HEADINGS and not _holds_many(block):
-                backs.append((target, block))
-            elif _LINKED_MARK.fullmatch(link.text().strip()):
-                marks |= {f"{path}#{name}": link for name in names}
-    for target, block in backs:
-        _add_class(block, "footnote")
-        _add_class(marks[target], "noteref")
-
-
-def _target(link: Element, path: str) -> str:
-    page, _, name = link.get("href").partition("#")
-    there = posixpath.join(posixpath.dirname(path), urllib.parse.unquote(page)) if page else path
-    return f"{posixpath.normpath(there) if there else there}#{name}"
-
-
-def _holds_many(block: Element) -> bool:
-    """Whether a part holds so many paragraphs that it is a chapter, with a link to the contents, and no note."""
-    return sum(each.tag in BLOCKS for each in block.elements()) > _MOST_OF_A_NOTE
-
-
-def _links(
-    element: Element, block: Element | None = None, before: str = ""
-) -> Iterator[tuple[Element, Element, list[str]]]:
-    """Each link to a named place, with the innermost block around it and the names by which it is linked to.
-
-    before: the name of an empty element right before ``element``.
-    """
-    around = block or element
-    for child in element.children:
-        if not isinstance(child, Element):
-            before = "" if child.strip() else before
-            continue
-        if child.tag == "a" and "#" in child.get("href"):
-            names = [child.get("id"), child.get("name"), element.get("id"), before]
-            yield child, around, [name for name in names if name]
-        yield from _links(child, child if child.tag in BLOCKS or child.tag in HEADINGS else around, before)
-        before = "" if child.text().strip() else child.get("id") or child.get("name")
-
-
-def _add_class(element: Element, name: str) -> None:
-    element.attributes["class"] = f"{element.get('class')} {name}".strip()
