@@ -21,8 +21,7 @@ DATA_DIR = click.option(
     "--data-dir",
     default="data/processed",
     show_default=True,
-    help="Folder written by prepare, for its training text. Read only if given, or if generation.max_copied_words "
-    "or generation.expert needs it.",
+    help="Folder written by prepare, for its training text. Read only if given, or if a setting needs it.",
 )
 
 

@@ -55,6 +55,8 @@ def mark_verse(blocks: Sequence[Block]) -> None:
 
 def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool:
     """Whether two or more lines, in a book that is wrapped at ``width``, end by themselves and not at the margin."""
+    if len(lines) < 2:
+        return False
     flat = "".join(lines)
     if 2 * sum(map(is_han, flat)) > len(flat):
         return _is_han_verse([line.strip() for line in lines])
