@@ -80,6 +80,13 @@ def test_the_same_seed_writes_the_same(client: TestClient) -> None:
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_counts_of_the_book_write_beside_the_network(client: TestClient) -> None:
+    [shown, _] = client.get("/api/start").json()["checkpoints"]
+    assert shown["has_book"] and shown["settings"]["expert"] == "none"
+    alone, both = (drafts(write(client, task="continue", text="", settings={"expert": e})) for e in ("none", "ngram"))
+    assert alone[0]["text"] != both[0]["text"]
+
+
 def test_only_the_end_of_a_long_text_is_read(client: TestClient) -> None:
     text = "é " + "The old miller carried the quiet letter of Karenbel. " * 12
     found = write(client, task="continue", text=text)
