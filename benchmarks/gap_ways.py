@@ -22,6 +22,9 @@ class Way:
     fill: Fill
 
 
+TRUTH = Way("the text itself", 1, lambda gaps, *_: [gap.filling for gap in gaps])
+
+
 def likelihood_ways(diffusion: Diffusion, counts: Counts, twin: Twin | None) -> Iterator[tuple[str, Score]]:
     """A name, and nats of gaps' true fillings."""
     yield "diffusion, both sides", lambda gaps: diffusion.nats(gaps, right=True)
@@ -51,7 +54,7 @@ def word_ways(
     yield Way(f"Kneser-Ney {order}, both sides", 1, lambda gaps, *_: counts.fill(gaps, right=True, beam=BEAM))
     yield Way(f"Kneser-Ney {order}, left side", 1, lambda gaps, *_: counts.fill(gaps, right=False, beam=BEAM))
     yield Way("commonest words", 1, lambda gaps, kind, _: counts.commonest(gaps, apart=kind == "sentence"))
-    yield Way("the text itself", 1, lambda gaps, *_: [gap.filling for gap in gaps])
+    yield TRUTH
 
 
 def _sampled(
@@ -74,10 +77,11 @@ def _sampled(
 
 
 def infill_ways(diffusion: Diffusion, samplers: Sequence[str]) -> Iterator[Way]:
-    """As the command ``infill`` fills gaps of so many words: it does not know of how many tokens."""
+    """As the command ``infill`` fills gaps of so many words, not knowing of how many tokens; then the true fillings."""
 
     def filled(settings: GenerationConfig) -> Fill:
         return lambda gaps, kind, draw: diffusion.infill(gaps, settings.model_copy(update={"seed": draw}), kind)
 
     for sampler in ["ancestral", *(s for s in samplers if s != "ancestral")]:
         yield Way(f"infill, {sampler}", 2, filled(GenerationConfig(gap_sampler=sampler).as_drawn()))
+    yield TRUTH

@@ -111,7 +111,7 @@ class ModelConfig(Config):
 
     @classmethod
     def cpu_5m(cls) -> Self:
-        """About 5M parameters: a student of networks of 2M, or a longer book."""
+        """About 5M parameters: a little better on one book than 2M, and slower."""
         return cls(
             d_model=256, n_layers=6, d_ff=704, context=128, vocab_level=2, dropout=0.15, qk_norm=True, controls=True
         )

@@ -30,7 +30,7 @@ on one side or on both. The first place of a text, or one between two hidden one
 ORDER = 5  # at 1,024 tokens, orders 4 to 6 are within 0.001 bits per byte of each other in a mixture
 WINDOWS = 32  # of the validation text, to fit two numbers for each sight
 PLACES = 150  # of each sight of the masked reading
-KEPT = 4096  # laws
+KEPT = 4096  # laws that are not computed again
 FIT = 0x5E  # purpose of random draws, see ``runtime.seed_for``
 
 
