@@ -129,11 +129,12 @@ def mark_headings(blocks: list[Block]) -> None:
         if heading:
             block.kind = "headings"
     # Beside numbered headings, or without space above, one or two may be a telegram or a gravestone.
-    numbered = (i for i, block in enumerate(blocks) if block.heading and is_numbered_heading(block.flat))
-    first = next(numbered, len(blocks) if spaced else 0)
-    custom = sum(i - 1 not in lone for i in lone) >= _SERIES
-    for i in lone:
-        blocks[i].kind = "headings" if custom or i < first else ""
+    custom = spaced and not any(block.heading and is_numbered_heading(block.flat) for block in blocks)
+    custom = custom or sum(i - 1 not in lone for i in lone) >= _SERIES
+    prose = next((i for i, block in enumerate(blocks) if not block.kind and len(block.flat) > _FRONT_CHARS), 0)
+    for i in reversed(lone):
+        ends = i + 1 == len(blocks) or blocks[i + 1].heading
+        blocks[i].kind = "headings" if custom or ends or i < prose else ""
     _mark_titles(blocks)
     _mark_title_page(blocks)
     for i in range(1, len(blocks) - 1):

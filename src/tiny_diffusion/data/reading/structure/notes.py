@@ -21,7 +21,7 @@ NOTES_HEAD = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(
-    r"(?<=[^\W\d_]{2}|[^\s\d_“\"‘«(][.,;:!?…\"”’»)])(\d{1,3})(?!\w|[.,:–-]\d|\))|(?<=[^\s\d])[\[({](\d{1,3})[\])}]"
+    r"(?<=[^\W\d_]{2}|[^\s\d_“\"‘«(][.,;:!?…\"”’»)])(?:(\d{1,3})(?!\w|[.,:–-]\d|\))|[\[({](\d{1,3})[\])}])"
 )
 _REST = 2  # paragraphs of the last note of a list
 _LOST = 3  # numbers that may lack between one list of notes and the next
@@ -98,7 +98,7 @@ def _take_numbers(blocks: list[Block]) -> set[int]:
     missed = 0
     for (places, listed), (_, after) in pairwise([*_lists(blocks), ([], [0])] if references else []):
         last = numbers[taken[-1]] if taken else 0
-        if listed[0] != 1 and not last < listed[0] <= last + _LOST:
+        if listed[0] != 1 and not (last and last < listed[0] <= last + _LOST):
             continue
         ahead = (j for j in range(taken[-1] + 1 if taken else 0, len(references)) if references[j][0] < places[0])
         marks = [next((j for j in ahead if numbers[j] == number), None) for number in listed]

@@ -37,7 +37,7 @@ _CHAPTERS, _SHORTEST_CHAPTER = 3, 150  # bare numbers that may be those of chapt
 _STOPPED = re.compile(r"\d{1,4}\.")  # the number of a chapter or letter, or a year: that of a page has no full stop
 _MONTH, _DAY = heading_pattern("months"), r"\d{1,2}(?:st|nd|rd|th|d|er|[.º])?"
 _DATE = re.compile(
-    rf"(?:[^\W\d_]+[.,]? ){{0,3}}(?:{_DAY},? (?:(?:of|de|di) )?(?:{_MONTH})|(?:{_MONTH})\.? (?:the )?{_DAY})(?!\w)",
+    rf"(?:[^\W\d_]+[.,]? ){{0,2}}(?:{_DAY},? (?:(?:of|de|di) )?(?:{_MONTH})|(?:{_MONTH})\.? (?:the )?{_DAY})(?!\w)",
     re.IGNORECASE,
 )
 _LONGEST_DATE = 80  # characters of a line that is the author's if it begins with a date: "London, 3rd May 1871"
