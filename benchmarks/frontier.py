@@ -4,7 +4,7 @@ Texts of 100 tokens from nothing, one at a time as a user asks for them, by each
 by diffusion in few and in many steps, alone and as drafts of which the causal reading takes the best. Few steps settle
 places at random, which is best for them; one token per step settles the surest first. ``--ways defaults`` compares two
 instead: the default settings, and those that were the default before networks had two readings (diffusion, any word,
-as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures and with several nuclei;
+as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures, with and without the least likely tokens;
 ``--ways counts`` presets without and with counts of the book beside the network. ``--show N`` prints the first N texts
 of each way.
 All ways write text 1, then text 2, and so on, so that other jobs on the machine disturb
@@ -80,12 +80,13 @@ def defaults() -> dict[str, GenerationConfig]:
 
 
 def sharper() -> dict[str, GenerationConfig]:
-    """The default settings with other temperatures, and with the least likely tokens left out."""
+    """The default settings at other temperatures, with the least likely tokens left out: by top-p or by min-p."""
     now = GenerationConfig(length=100)
+    least = ({}, {"top_p": 0.95}, {"top_p": 0.9}, {"min_p": 0.02}, {"min_p": 0.05}, {"min_p": 0.1})
     found = {}
-    for temperature, top_p in product((0.9, 0.8, 0.7), (1.0, 0.95, 0.9)):
-        how = {"temperature": temperature, "top_p": top_p}
-        found[f"temperature {temperature}, top-p {top_p}"] = now.model_copy(update=how)
+    for temperature, without in product((1.0, 0.9, 0.8, 0.7), least):
+        rest = "".join(f", {name.replace('_', '-')} {value}" for name, value in without.items())
+        found[f"temperature {temperature}{rest}"] = now.model_copy(update={"temperature": temperature, **without})
     return found
 
 
