@@ -4,9 +4,9 @@ Texts of 100 tokens from nothing, one at a time as a user asks for them, by each
 by diffusion in few and in many steps, alone and as drafts of which the causal reading takes the best. Few steps settle
 places at random, which is best for them; one token per step settles the surest first. ``--ways defaults`` compares two
 instead: the default settings, and those that were the default before networks had two readings (diffusion, any word,
-as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures, with and without the least likely tokens;
-``--ways counts`` presets without and with counts of the book beside the network. ``--show N`` prints the first N texts
-of each way.
+as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures, with and without the
+least likely tokens; ``--ways counts`` presets without and with counts of the book beside the network. ``--show N``
+prints the first N texts of each way.
 All ways write text 1, then text 2, and so on, so that other jobs on the machine disturb
 them alike; seconds are of the processor, and for 1,000 words. "times" is how much longer than the first way. The
 measures are those of ``judges.py``, ``--judge`` too; "copied" is the longest run of words that stands in the training
