@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tiny_diffusion.model.loss import HEAD_ROWS, Lesson, head_loss, same_document
+from tiny_diffusion.model.loss import GRAIN, HEAD_ROWS, Lesson, head_loss, same_document
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 2 * HEAD_ROWS["cpu"] + 3])
@@ -86,6 +87,30 @@ def test_laws_of_many_places_are_those_of_each_piece() -> None:
     mixed = 0.5 * F.one_hot(targets, 11) + 0.5 * law
     expected = F.cross_entropy(hidden @ table.T, mixed, reduction="sum")
     torch.testing.assert_close(head_loss(hidden, table, targets, lesson=lesson), expected)
+
+
+class ProductSizes(TorchDispatchMode):
+    """The sizes of all products of matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[tuple] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204  # torch's own signature
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm_):
+            self.found.add(tuple(arg.shape for arg in args))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_any_number_of_places_needs_few_sizes_of_products(dtype: torch.dtype) -> None:
+    """The library of products keeps code for each size: 0.4 GB in a training whose every step has another number."""
+    table, own_table = torch.randn(11, 5), torch.randn(11, 3)
+    with ProductSizes() as sizes, torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        for count in range(1, 2 * HEAD_ROWS["cpu"], 7):
+            lesson = Lesson((torch.randn(count, 3),), (own_table,), 0.5)
+            head_loss(torch.randn(count, 5), table, torch.zeros(count, dtype=torch.long), lesson=lesson)
+    assert 0 < len(sizes.found) <= 4 * HEAD_ROWS["cpu"] / GRAIN  # the head's logits, its two gradients, the teacher's
 
 
 def test_attention_stays_within_a_document() -> None:
