@@ -68,6 +68,7 @@ def test_parts_with_a_name_in_other_languages(name: str) -> None:
     "parts",
     [
         ["He looked up at the board, which said:", "NO BREAD TODAY", "Then he went home."],
+        ["She read it aloud.", "WINDSOR-JULY. MY DEAR TOM,", "I am well."],
         ["The stone bore the name of", "TOM HALE, PILOT", "and no more."],
         ["I am, as ever, your obliged friend,", "T. W. HALE OF THE QUAY"],
         ["He gave three reasons:", "1. The rope was old.", "So it was.", "2. It rained.", "It did.", "3. He slept."],

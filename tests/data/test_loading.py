@@ -243,6 +243,7 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
         ("a.txt", b"\\documentclass{book}", "LaTeX.*pandoc"),
         ("a.txt", b".. contents::\n\nOne [1]_ mare.\n\n.. [1] A grey one.\n", "reStructuredText.*docutils"),
+        ("a.txt", b"\\chapter{One}\n\nA \\emph{grey} mare.\n", "LaTeX.*pandoc"),
         ("a.org", b"* Chapter", "Org.*pandoc"),
         ("a.xml", b"<TEI/>", "XML.*HTML"),
         ("a.azw", b"\0\0", "Kindle.*Calibre"),

@@ -8,7 +8,7 @@ from .made_up import PROSE, added, book, counts
 @pytest.mark.parametrize(
     ("one", "two"),
     [("^1", "^2"), ("1)", "2)"), ("(a)", "(b)"), ("<1>", "<2>"), ("[i]", "[ii]"), ("[1a]", "[12b]"), ("(*)", "(†)"),
-     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)")],
+     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("*)", "**)")],
 )  # fmt: skip
 @pytest.mark.parametrize("gap", ["\n\n", "\n"])
 def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:

@@ -24,6 +24,7 @@ def whole(i: int) -> str:
         ["THE PILOT'S DAUGHTER"] * 6,
         [f"{30 + i} The Pilot's Daughter" if i % 2 else f"A Night Watch {30 + i}" for i in range(6)],
         [f"{title}                       {30 + i}" for i, title in enumerate(HEADS)],
+        [f"{30 + i} | The Pilot's Daughter" if i % 2 else f"A Night Watch | {30 + i}" for i in range(6)],
         [f"{30 + i}\n\nTHE PILOT'S DAUGHTER" for i in range(6)],
         ["Copied by a Machine"] * 6,
         ["\f"] * 6,
@@ -39,8 +40,9 @@ def test_a_paragraph_goes_on_behind_any_running_head(heads: list[str]) -> None:
 
 def test_running_heads_within_the_lines_of_a_paragraph() -> None:
     lines = [f"and the rope that hung there by the wall of quay number {i} was so long" for i in range(4)]
-    headed = [line for i, text in enumerate(lines) for line in (text, f"THE PILOT {40 + i}")]
-    assert added(book("\n".join([*headed, "that it broke."]))) == [" ".join([*lines, "that it broke."])]
+    for head in ("THE PILOT {}", "- {} -", "[{}]"):
+        headed = [line for i, text in enumerate(lines) for line in (text, head.format(40 + i))]
+        assert added(book("\n".join([*headed, "that it broke."]))) == [" ".join([*lines, "that it broke."])]
 
 
 def test_lines_that_recur_in_the_book_itself_stay() -> None:

@@ -62,9 +62,7 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
             package = _xml(archive, package_path, name)
             title = package.findtext(".//{*}title", default=None)
             spine, kinds = _spine(package, package_path, name), _kinds(package, package_path)
-            warnings = (
-                [] if spine else [f"{name}: the EPUB gives no order of its pages; they are read as it lists them"]
-            )
+            warnings = [] if spine else [f"{name}: the EPUB gives no order of its pages; read as it lists them"]
             spine = spine or _listed(package, package_path, name)
             missing = [path for path in spine if path not in archive.NameToInfo]
             _refuse_encrypted(archive, spine, name)

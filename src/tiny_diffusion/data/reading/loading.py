@@ -65,12 +65,9 @@ _MANUSCRIPTS = (
     (markdown_blocks, (".md", ".markdown"), re.compile(r"(?:\A|\n\n)#{1,6} [^\s#].*(?=\n\n)")),
 )
 _MARKS = 2
-# What shows a form that is not read in a file that is called otherwise.
-_FOREIGN = {
+_FOREIGN = {  # what shows a form that is not read in a file that is called otherwise
     ".rst": re.compile(r"^\.\. (?:[\w-]+::|\[[#*\w]+\] |_[^:\n]+:)|\w\]_(?!\w)|:[a-z]+:`[^`\n]+`", re.MULTILINE),
     ".tex": re.compile(r"\\(?:chapter|section|begin|emph|textit|footnote)\*?\{"),
-    ".org": re.compile(r"^#\+[A-Za-z_]+(?::|$)|^:PROPERTIES:$", re.MULTILINE),
-    ".wiki": re.compile(r"^(==+) ?[^=\n]+ ?\1$|'''[^'\n]+'''|\[\[[^\]\n]+\]\]", re.MULTILINE),
 }
 _ENTITY = re.compile(
     r"&(?:amp|quot|nbsp|[mn]dash|[lr][sd]quo|hellip|[A-Za-z](?:acute|grave|circ|uml|cedil|tilde)|#\d+);"

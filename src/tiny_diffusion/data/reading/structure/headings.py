@@ -120,8 +120,7 @@ def mark_headings(blocks: list[Block]) -> None:
         titled = is_numbered_heading(block.lines[0]) and all(is_titled(line) for line in block.lines[1:])
         heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
         if not heading and by_capitals and capitals[i] and len(block.lines) <= 3 and not _goes_on(blocks, i):
-            below = i == 0 or blocks[i - 1].heading
-            below = below or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
+            below = i == 0 or blocks[i - 1].heading or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
             apart = block.blanks >= 2 if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
             heading = below and (spaced or apart)
             if not heading and (apart or spaced and lone[-1:] == [i - 1]):
@@ -145,7 +144,7 @@ def mark_headings(blocks: list[Block]) -> None:
 
 def _goes_on(blocks: list[Block], i: int) -> bool:
     """Whether a sentence goes on through block ``i`` or into the next: a sign, which "said: NO BREAD", "DEAR SIR,"."""
-    if i < len(blocks) - 1 and blocks[i].flat[-1] in ",-–—" and not blocks[i + 1].flat.isupper():
+    if i < len(blocks) - 1 and blocks[i].flat[-1] in ",-–—" and not is_capitals(blocks[i + 1].flat):
         return True
     if not 0 < i < len(blocks) - 1 or blocks[i - 1].heading or blocks[i - 1].flat.isupper():
         return False

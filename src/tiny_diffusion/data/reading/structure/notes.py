@@ -74,8 +74,7 @@ def mark_notes(blocks: list[Block]) -> None:
         marked = None if block.kind else _BODY.match(block.lines[0])
         if i in numbered or marked and marked[1] in used | spaced:
             block.kind = "notes"
-            headed = i and not blocks[i - 1].kind and NOTES_HEAD.fullmatch(blocks[i - 1].flat)
-            if headed:
+            if headed := i and not blocks[i - 1].kind and NOTES_HEAD.fullmatch(blocks[i - 1].flat):
                 blocks[i - 1].kind = "headings"
             one_list = _mark_rest(blocks, last, i, section)
             section, last = i if headed else section if one_list else None, i
@@ -98,16 +97,15 @@ def _take_numbers(blocks: list[Block]) -> set[int]:
     missed = 0
     for (places, listed), (_, after) in pairwise([*_lists(blocks), ([], [0])] if references else []):
         last = numbers[taken[-1]] if taken else 0
-        if listed[0] != 1 and not (last and last < listed[0] <= last + _LOST):
-            continue
-        ahead = (j for j in range(taken[-1] + 1 if taken else 0, len(references)) if references[j][0] < places[0])
-        marks = [next((j for j in ahead if numbers[j] == number), None) for number in listed]
-        if None not in marks and (listed[-1] + 1 == after[0] or listed[-1] + 1 not in (numbers[j] for j in ahead)):
-            taken += marks  # type: ignore[arg-type]
-            notes.update(places)
-        elif listed[0] != 1:
-            missed += len(listed)
-    if missed > len(taken):
+        if listed[0] == 1 or last and last < listed[0] <= last + _LOST:
+            ahead = (j for j in range(taken[-1] + 1 if taken else 0, len(numbers)) if references[j][0] < places[0])
+            marks = [next((j for j in ahead if numbers[j] == number), None) for number in listed]
+            if None not in marks and (listed[-1] + 1 == after[0] or listed[-1] + 1 not in (numbers[j] for j in ahead)):
+                taken += marks  # type: ignore[arg-type]
+                notes.update(places)
+            else:
+                missed += listed[0] != 1
+    if missed > len(notes):
         return set()
     for i, found in (references[j] for j in reversed(taken)):
         text = "\n".join(blocks[i].lines)
@@ -116,20 +114,16 @@ def _take_numbers(blocks: list[Block]) -> set[int]:
 
 
 def _lists(blocks: list[Block]) -> list[tuple[list[int], list[int]]]:
-    """Runs of blocks that begin with numbers which count on: their places, and the numbers of their lines."""
+    """Runs of lines that begin with numbers which count on, each from the first line of a block: places and numbers."""
     found: list[tuple[list[int], list[int]]] = []
     for i, block in enumerate(blocks):
-        number = _LISTED.match(block.lines[0])
-        if block.kind or number is None:
-            continue
-        if not (found and found[-1][0][-1] == i - 1 and int(number[1]) == found[-1][1][-1] + 1):
-            found.append(([], []))
-        places, numbers = found[-1]
-        places.append(i)
-        numbers.append(int(number[1]))
-        for line in block.lines[1:]:
-            if (number := _LISTED.match(line)) and int(number[1]) == numbers[-1] + 1:
-                numbers.append(int(number[1]))
+        for k, line in enumerate(() if block.kind else block.lines):
+            number = int(listed[1]) if (listed := _LISTED.match(line)) else 0
+            on = found and found[-1][0][-1] == i - (k == 0) and found[-1][1][-1] == number - 1
+            if number and (on or k == 0):
+                found += [] if on else [([], [])]
+                found[-1][0].append(i)
+                found[-1][1].append(number)
     return found
 
 
@@ -163,8 +157,7 @@ def _parted_notes(block: Block, used: set[str]) -> list[Block]:
 def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None) -> bool:
     """Mark the further paragraphs of a note: those set in below it, and all between two notes of one list.
 
-    Behind the last note of a list under its heading there are few, up to the next heading. Returns whether there is no
-    heading before ``stop``.
+    Behind the last note of a list under its heading there are few. Returns whether no heading is before ``stop``.
     """
     if note is None:
         return False

@@ -22,8 +22,7 @@ _SERIES = 3  # numbers that count on, from which they are taken for those of hea
 class _Numbered:
     """A short line that begins with a number: where it is, and the number, (2, 1) for "2.1".
 
-    word: what stands before the number, or after it in small letters: "Capitolul II", "2. fejezet". Letters, which
-    count too, have the first of their alphabet as the word.
+    word: what stands before the number, or after it: "Capitolul II", "2. fejezet"; of letters, the first that counts.
     """
 
     place: int

@@ -40,7 +40,6 @@ _DATE = re.compile(
     rf"(?:[^\W\d_]+[.,]? ){{0,2}}(?:{_DAY},? (?:(?:of|de|di) )?(?:{_MONTH})|(?:{_MONTH})\.? (?:the )?{_DAY})(?!\w)",
     re.IGNORECASE,
 )
-_LONGEST_DATE = 80  # characters of a line that is the author's if it begins with a date: "London, 3rd May 1871"
 _ONLY_NUMBER = re.compile(r"\s*(?:\d{1,8}\.?|[-–—\[(] ?\d{1,4} ?[-–—\])])\s*")
 _LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$|^[ \t]*(\d{1,5})[ \t]{2,}(?=\S)", re.MULTILINE)
 _RULE, _RULE_LENGTH = re.compile(r"([=~^\-])\1{2,}"), 3  # below a title, and how much longer or shorter it may be
@@ -64,15 +63,12 @@ def drop_page_marks(text: str, removed: Removed) -> str:
 
 
 def mark_furniture(blocks: list[Block], removed: Removed) -> None:
-    """Set the kind of separators, page numbers and dates, which look like them or like headings.
-
-    A separator, or a line with only a number, within a block goes.
-    """
+    """Set the kind of separators, page numbers and dates; a separator, or a mere number, within a block goes."""
     for block in blocks:
         flat = block.flat.strip("*=~ ")
         if not block.kind and (title := _underlined(block.lines)):
             block.kind, block.lines = "headings", [title]
-        elif len(block.lines) == 1 and len(flat) <= _LONGEST_DATE and _DATE.match(flat):
+        elif len(block.lines) == 1 and len(flat) <= _LONGEST_HEAD and _DATE.match(flat):
             block.kind = block.kind or ("" if is_numbered_heading(flat) else "text")
         lines = list(block.lines)
         inner = len(lines) if len(lines) > 1 and _RULE.fullmatch(lines[-1].strip()) else len(lines) - 1
@@ -153,8 +149,7 @@ def _furniture(line: str, place: int) -> str:
 def _without_running_heads(text: str, removed: Removed) -> str:
     """Replace each running head, a line with a page number and a title that recurs, by its number alone.
 
-    Where the numbers of all such lines rise, as those of pages do, the titles need not recur. Some of them must break
-    off a sentence, unlike the dates of a diary and the years of a chronicle.
+    Where all their numbers rise, as those of pages do, the titles need not recur. Some must break off a sentence.
     """
     heads = [m for m in _HEAD.finditer(text) if not is_numbered_heading(m[0].strip())]
     wide = [m for m in heads if len(m[2] or m[5]) >= _WIDE]
