@@ -4,13 +4,13 @@ Texts of 100 tokens from nothing, one at a time as a user asks for them, by each
 by diffusion in few and in many steps, alone and as drafts of which the causal reading takes the best. Few steps settle
 places at random, which is best for them; one token per step settles the surest first. ``--ways defaults`` compares two
 instead: the default settings, and those that were the default before networks had two readings (diffusion, any word,
-as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures and with several nuclei;
-``--ways counts`` presets without and with counts of the book beside the network. ``--show N`` prints the first N texts
-of each way.
+as many tokens as asked for); ``--ways sharper`` the default settings at several temperatures, with and without the
+least likely tokens; ``--ways counts`` presets without and with counts of the book beside the network. ``--show N``
+prints the first N texts of each way.
 All ways write text 1, then text 2, and so on, so that other jobs on the machine disturb
 them alike; seconds are of the processor, and for 1,000 words. "times" is how much longer than the first way. The
-measures are those of ``judges.py``; "copied" is the longest run of words that stands in the training text. Writes
-markdown; ``--json FILE`` keeps the figures.
+measures are those of ``judges.py``, ``--judge`` too; "copied" is the longest run of words that stands in the training
+text. Writes markdown; ``--json FILE`` keeps the figures.
 """
 
 import time
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from judges import Bench, Judged, pieces
+from judges import STRANGER, Bench, Judged, pieces
 from trained import cell, keep, model_parser, read_model
 
 from tiny_diffusion.config import GenerationConfig
@@ -29,7 +29,7 @@ from tiny_diffusion.writing.writer import Writer
 
 COLUMNS = (
     *("way", "seconds for 1,000 words", "times", "invented, %", "new words, %", "style", "Kneser-Ney ppl", "fresh ppl"),
-    *("entropy", "distinct-2", "copied", "two-sample, %"),
+    *("entropy", "distinct-2", "copied", "two-sample, %", *STRANGER),
 )
 STEPS = (8, 16, 32, 64)
 
@@ -56,6 +56,7 @@ class Row:
             *(cell(q.perplexity, 1), cell(q.fresh_perplexity, 1), cell(q.entropy, 2), cell(q.distinct_2, 3)),
             f"{self.copied}",
             f"{100 * accuracy.accuracy:.0f} ({100 * accuracy.low:.0f}-{100 * accuracy.high:.0f})",
+            *(q.stranger.cells() if q.stranger else "--"),
         ]
 
 
@@ -79,12 +80,13 @@ def defaults() -> dict[str, GenerationConfig]:
 
 
 def sharper() -> dict[str, GenerationConfig]:
-    """The default settings with other temperatures, and with the least likely tokens left out."""
+    """The default settings at other temperatures, with the least likely tokens left out: by top-p or by min-p."""
     now = GenerationConfig(length=100)
+    least = ({}, {"top_p": 0.95}, {"top_p": 0.9}, {"min_p": 0.02}, {"min_p": 0.05}, {"min_p": 0.1})
     found = {}
-    for temperature, top_p in product((0.9, 0.8, 0.7), (1.0, 0.95, 0.9)):
-        how = {"temperature": temperature, "top_p": top_p}
-        found[f"temperature {temperature}, top-p {top_p}"] = now.model_copy(update=how)
+    for temperature, without in product((1.0, 0.9, 0.8, 0.7), least):
+        rest = "".join(f", {name.replace('_', '-')} {value}" for name, value in without.items())
+        found[f"temperature {temperature}{rest}"] = now.model_copy(update={"temperature": temperature, **without})
     return found
 
 
@@ -108,10 +110,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="WORD", help="ways whose name holds one of these words")
     parser.add_argument("--ways", choices=WAYS, default="readings", help="what is compared")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print the first N texts of each way")
+    parser.add_argument("--judge", type=Path, metavar="CHECKPOINT", help="a network of other books, see judges.py")
     arguments = parser.parse_args()
     checkpoint, data, device = read_model(arguments)
     writer = Writer.of(checkpoint, device, Path(arguments.data_dir))
-    bench = Bench(data, checkpoint.config.model.vocab_level)
+    bench = Bench(data, checkpoint.config.model.vocab_level, arguments.judge)
     ways = WAYS[arguments.ways]()
     chosen = {n: how for n, how in ways.items() if not arguments.only or any(w in n for w in arguments.only)}
     seconds, texts = defaultdict[str, float](float), defaultdict[str, list[str]](list)

@@ -7,7 +7,10 @@ marks in place. "looping": the first twelve words again and again. "copied": tra
 training text at random. Then other books, and models at the default settings of measurement. Columns: the style score
 with the lowest of its parts, the accuracy of the two-sample test with its interval (50 is the aim), perplexity per
 token under Kneser-Ney of the training text and under the fresh judge, the entropy of tokens, distinct-2, words that are
-new to the book, and invented ones. Writes markdown; ``--json FILE`` keeps the figures.
+new to the book, and invented ones. With ``--judge CHECKPOINT``, a network that learnt from other books alone
+(``train --curriculum.shelf_epochs``), two more: the bits per byte that its causal reading pays, and the share of
+sentences that are odd to it, dearer than 19 of 20 sentences of the yardstick. Writes markdown; ``--json FILE`` keeps
+the figures.
 """
 
 import argparse
@@ -16,26 +19,33 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from trained import cell, keep
 
-from tiny_diffusion.checkpoint import check_same_data, load_checkpoint
+from tiny_diffusion.checkpoint import Checkpoint, check_same_data, load_checkpoint
 from tiny_diffusion.config import EvaluationConfig, GenerationConfig
 from tiny_diffusion.data.artefacts import Processed, load_processed
 from tiny_diffusion.data.language.segmentation import split_sentences
 from tiny_diffusion.data.reading.encoding import decode
+from tiny_diffusion.data.tokenizer import BOS
 from tiny_diffusion.evaluation.style.prose import read_prose
 from tiny_diffusion.evaluation.style.style import measure_style
 from tiny_diffusion.evaluation.text_quality.coherence import invented_share, unseen_share
 from tiny_diffusion.evaluation.text_quality.frontier import Judge
 from tiny_diffusion.evaluation.text_quality.samples import whole_sentences
 from tiny_diffusion.evaluation.text_quality.two_sample import TwoSample, measure_two_sample
+from tiny_diffusion.model.autoregressive import autoregressive_nats
 from tiny_diffusion.runtime import find_device
 from tiny_diffusion.writing.writer import Writer
 
+SHORTEST = 5  # words of a sentence that is judged by itself
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+STRANGER = ("bits per byte by other books", "odd sentences, %")
 COLUMNS = (
     *("text", "style", "lowest part", "two-sample, %", "Kneser-Ney ppl", "fresh ppl", "entropy", "distinct-2"),
-    *("new words, %", "invented, %"),
+    *("new words, %", "invented, %", *STRANGER),
 )
 
 
@@ -53,15 +63,57 @@ class Judged:
     distinct_2: float | None
     new_words: float
     invented: float | None
+    stranger: "Strange | None"
+
+
+@dataclass(frozen=True)
+class Strange:
+    """What texts cost a network of other books, in bits per byte, and the share of sentences that are odd to it."""
+
+    bits: float
+    odd: float
+
+    def cells(self) -> tuple[str, str]:
+        """As a table shows them under ``STRANGER``."""
+        return f"{self.bits:.3f}", f"{100 * self.odd:.0f}"
+
+
+class Stranger:
+    """A network of other books, and what it pays for the dearest of 20 sentences of ``yardstick``."""
+
+    def __init__(self, checkpoint: Checkpoint, yardstick: list[str], language: str) -> None:
+        self.checkpoint, self.language = checkpoint, language
+        self.model = checkpoint.build(find_device("cpu"))
+        self.limit = np.quantile(self._each(self._sentences(yardstick)), 0.95)
+
+    def judge(self, texts: list[str]) -> Strange:
+        """Whole texts, and each of their sentences by itself."""
+        sentences = self._each(self._sentences(texts))
+        size = np.array([len(text.encode()) for text in texts])
+        return Strange(float((self._each(texts) * size).sum() / size.sum()), float((sentences > self.limit).mean()))
+
+    def _sentences(self, texts: list[str]) -> list[str]:
+        whole = [s for text in texts for s in split_sentences(whole_sentences(text, self.language), self.language)]
+        return [sentence for sentence in whole if len(sentence.split()) >= SHORTEST]
+
+    def _each(self, texts: list[str]) -> npt.NDArray[np.float64]:
+        """Bits per byte of each text, in windows of the network's context."""
+        config = self.checkpoint.config.model
+        rows = [torch.tensor(self.checkpoint.tokenizer.encode(text, config.vocab_level)) for text in texts]
+        windows = [(i, window) for i, row in enumerate(rows) for window in row.split(config.context)]
+        nats = autoregressive_nats(self.model, [window for _, window in windows], BOS, batch_size=16).numpy()
+        sums = np.bincount([i for i, _ in windows], nats)
+        return sums / np.log(2) / [len(text.encode()) for text in texts]
 
 
 class Bench:
     """The judges, with the half of the held-out passages that they compare with."""
 
-    def __init__(self, data: Processed, level: int) -> None:
+    def __init__(self, data: Processed, level: int, judge: Path | None = None) -> None:
         self.data, self.settings = data, EvaluationConfig()
         self.training, self.held = data.texts("train"), data.texts("test")[1::2]
         self.judge = Judge(self.training, data.tokenizer, level, self.settings.judge_order, held=self.held)
+        self.stranger = judge and Stranger(load_checkpoint(judge), self.held, data.language)
         self.known = frozenset(read_prose(self.training, data.language).all_words)
 
     def judged(self, name: str, texts: list[str]) -> Judged:
@@ -81,6 +133,7 @@ class Bench:
             point.distinct_2,
             unseen_share(prose, self.known),
             invented_share(prose, self.known, language),
+            self.stranger and self.stranger.judge(texts),
         )
 
 
@@ -138,9 +191,10 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=110, help="in each text that is no model's")
     parser.add_argument("--level", type=int, default=2, help="vocabulary level of the perplexities")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--judge", type=Path, metavar="CHECKPOINT", help="a network of other books")
     arguments = parser.parse_args()
     data = load_processed(arguments.data_dir)
-    bench, found = Bench(data, arguments.level), []
+    bench, found = Bench(data, arguments.level, arguments.judge), []
     count, tokens = bench.settings.samples, bench.settings.sample_tokens
     texts = {} if arguments.no_anchors else anchors(data, arguments.words, count)
     texts |= {path.stem: pieces([book(path)], arguments.words, count) for path in arguments.other_books}
@@ -159,6 +213,7 @@ def main() -> None:
         cells = [name, f"{q.style:.0f}", q.lowest if q.style < 100 else "-", told, cell(q.perplexity, 1)]
         cells += [cell(q.fresh_perplexity, 1), cell(q.entropy, 2), cell(q.distinct_2, 3), f"{100 * q.new_words:.1f}"]
         cells.append(cell(None if q.invented is None else 100 * q.invented, 1))
+        cells += q.stranger.cells() if q.stranger else ("-", "-")
         print(f"| {' | '.join(cells)} |", flush=True)
     keep(found, arguments.json)
 

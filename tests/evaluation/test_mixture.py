@@ -25,6 +25,7 @@ from tiny_diffusion.evaluation.likelihood.bound import HeldOut, Likelihood, held
 from tiny_diffusion.evaluation.likelihood.comparison import compare
 from tiny_diffusion.evaluation.likelihood.experts import (
     CLASSES,
+    counted,
     fit_weights,
     laws_of,
     mean_law,
@@ -38,9 +39,10 @@ from tiny_diffusion.evaluation.report.time_estimate import Expected, mixing_pass
 from tiny_diffusion.evaluation.report.verdict import details, rivals
 from tiny_diffusion.evaluation.subject import Rivals, Step, Subject
 from tiny_diffusion.model.likelihood import likelihood_bound
+from tiny_diffusion.model.likelihood import mean_law as mean_of
 from tiny_diffusion.model.product import fit_exponents
 from tiny_diffusion.model.transformer import Transformer
-from tiny_diffusion.sampling.counts import ORDER
+from tiny_diffusion.sampling.counts import ORDER, Counts
 
 KINDS = ("", " with counts", ", mean of 2", ", mean of 2 with counts")
 CPU, TOKENS = torch.device("cpu"), 3
@@ -128,7 +130,8 @@ def test_the_bound_of_a_mean_of_laws() -> None:
     networks, windows = [tiny(0), tiny(1)], [torch.tensor([NUM_RESERVED + i]) for i in range(TOKENS)]
 
     def bound(model: Transformer, *members: Transformer) -> np.ndarray:
-        return likelihood_bound(model, windows, 4, 8, torch.Generator().manual_seed(0), members).numpy()
+        law = mean_of((model, *members))
+        return likelihood_bound(model, windows, 4, 8, torch.Generator().manual_seed(0), law).numpy()
 
     alone = np.array([bound(network) for network in networks])
     both = bound(*networks)
@@ -151,13 +154,13 @@ def test_a_product_of_laws_sums_to_one_and_has_the_best_exponents() -> None:
     assert np.exp(-nats).sum() == pytest.approx(1, abs=1e-6)
     # Each factor alone is the law that the other modules give.
     means = mean_law(np.array([list(causal_nats(tiny(seed), windows, 10))[-1] for seed in (0, 1)]))
-    counted = np.concatenate([-counts.log_probs(np.array(text)) for text in texts])
-    for alone, expected in (([1.0, 0.0], means), ([0.0, 1.0], counted)):
+    known = np.concatenate([-counts.log_probs(np.array(text)) for text in texts])
+    for alone, expected in (([1.0, 0.0], means), ([0.0, 1.0], known)):
         found = torch.cat([each.nats(torch.tensor(alone)) for each in laws])
         assert found.numpy() == pytest.approx(expected, abs=1e-5)
     # By hand for one place.
-    network, known = laws[5].log_probs[:, 1].double()
-    by_hand = (0.6 * network + 0.7 * known).exp()
+    first, second = laws[5].log_probs[:, 1].double()
+    by_hand = (0.6 * first + 0.7 * second).exp()
     assert float(laws[5].nats(exponents)[1].exp() ** -1) == pytest.approx(float(by_hand[texts[5][1]] / by_hand.sum()))
     some = laws[:7]
     best = fit_exponents(some)
@@ -187,6 +190,25 @@ def subject_of(data: Processed, first: Checkpoint, *members: Checkpoint, kept: K
     return Subject(first, first.build(CPU), data, SETTINGS, Rivals(members=members), kept or KeptParts())
 
 
+def test_hidden_tokens_cost_what_the_product_with_two_sided_counts_says() -> None:
+    rng = np.random.default_rng(1)
+    ngrams = KneserNey(ORDER, TOKENS, [rng.integers(0, TOKENS, 40)])
+    networks, windows = [tiny(0), tiny(1)], list(torch.from_numpy(rng.integers(0, TOKENS, (8, 8))) + NUM_RESERVED)
+    counts = Counts(networks, ngrams, windows)
+    row, masked = windows[0][None], torch.tensor([[False, True, True, False, True, True, True, True]])
+    found = counted(counts, "float32")(row, masked)
+    own = torch.stack([mean_of(networks)(row.masked_fill(masked, NUM_RESERVED + w), masked) for w in range(TOKENS)], 1)
+    text = (row[0] - NUM_RESERVED).tolist()
+    for number, (place, left, right) in enumerate(
+        [(1, text[:1], []), (2, [], text[3:4]), (4, text[3:4], []), (5, [], []), (6, [], []), (7, [], [])]
+    ):
+        law = -own[number]
+        if left or right:
+            a, b = counts.masked["left" if left else "right"]
+            law = a * law + b * torch.from_numpy(np.log(ngrams.law_between(left, right)))
+        assert float(found[number]) == pytest.approx(float(-law.log_softmax(0)[text[place]]), rel=1e-4)
+
+
 def rows_of(subject: Subject, held: HeldOut) -> dict[str, Likelihood]:
     events = compare(subject, held)
     while True:
@@ -202,7 +224,8 @@ def test_each_reading_has_a_row_for_every_mixture(config: ProjectConfig, data: P
     found = rows_of(subject, held)
     exact = [f"diffusion ({reading}){kind}" for reading in ("causal reading", "chain rule") for kind in KINDS]
     exact += [f"diffusion (causal reading){kind} times counts" for kind in ("", ", mean of 2")]
-    assert set(found) == {"diffusion (bound)", "diffusion (bound), mean of 2", *exact, "5-gram Kneser-Ney", "uniform"}
+    bounds = [f"diffusion (bound){mean}{counts}" for mean in ("", ", mean of 2") for counts in ("", " times counts")]
+    assert set(found) == {*bounds, *exact, "5-gram Kneser-Ney", "uniform"}
     assert not subject.missing and {name for name in found if is_mixed(name)} == {
         name for name in found if "counts" in name or "mean" in name
     }
@@ -224,7 +247,9 @@ def test_each_reading_has_a_row_for_every_mixture(config: ProjectConfig, data: P
     last = exact[3]
     assert found[last].bits_per_byte == pytest.approx(expected, rel=1e-6)
     assert subject.weights[last] == pytest.approx(weights[:, 1].tolist(), abs=1e-4)
-    assert set(subject.weights) == {name for name in exact if name.endswith("counts")}
+    assert set(subject.weights) == {name for name in (*bounds, *exact) if name.endswith("counts")}
+    for name in bounds[1::2]:  # a pair of exponents for the left, the right and both sides
+        assert len(subject.weights[name]) == 6 and found[name].bits_per_byte < found[bounds[0]].bits_per_byte - 0.5
     for name in exact[-2:]:  # exponents near 0 and 1 too are among what is tried
         assert len(subject.weights[name]) == 2 and found[name].bits_per_byte < found["5-gram Kneser-Ney"].bits_per_byte
     # Networks that know nothing leave nearly all to the counts.
@@ -240,10 +265,9 @@ def test_what_cannot_be_read_from_left_to_right_has_a_mean_bound_only(
     plain = SETTINGS.model_copy(update={"chain_rule": False, "expert": "none"})
     found = rows_of(replace(subject_of(data, *networks), settings=plain), held)
     assert set(found) == {"diffusion (bound)", "diffusion (bound), mean of 2", "5-gram Kneser-Ney", "uniform"}
-    with pytest.raises(UserError, match="set evaluation.chain_rule=true"):
-        rows_of(
-            replace(subject_of(data, networks[0]), settings=SETTINGS.model_copy(update={"chain_rule": False})), held
-        )
+    beside = SETTINGS.model_copy(update={"chain_rule": False})
+    found = rows_of(replace(subject_of(data, networks[0]), settings=beside), held)
+    assert set(found) == {"diffusion (bound)", "diffusion (bound) times counts", "5-gram Kneser-Ney", "uniform"}
 
 
 def test_twins_are_mixed_as_well(config: ProjectConfig, data: Processed, held: HeldOut) -> None:

@@ -60,7 +60,7 @@ class ReportSettings(Config):
     long_context: bool = True
     """Also measure readings from left to right, counts and PPMd with all that stands to the left in the passage."""
     expert: Literal["none", "ngram"] = "none"
-    """ngram: further rows mix left-to-right readings with Kneser-Ney counts; weights from the validation text."""
+    """ngram: further rows mix each reading and the bound with Kneser-Ney counts, by weights of the validation text."""
     breakdown_draws: int = Field(8, ge=0)
     """Masks per window at each mask rate, and per example of each stage's format; 0: neither."""
     ngram_orders: tuple[int, ...] = Field((1, 2, 3, 4, 5, 6), min_length=1)

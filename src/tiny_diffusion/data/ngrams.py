@@ -159,15 +159,33 @@ class KneserNey:
         """Return p(id | the ids on both sides) for every id, shape [vocab_size].
 
         It is p(before, id, behind), divided by its sum over all ids; of each side the n-grams see their
-        order less one.
+        order less one. An id that was never seen next to either neighbour changes the text behind it in one way only:
+        how much weight it passes on to the first token there. So one such id stands for all of them.
         """
         reach = self.order - 1
         left, right = before[max(0, len(before) - reach) :], behind[:reach]
-        rows = np.empty((self.vocab_size, len(left) + 1 + len(right)), np.int64)
-        rows[:, : len(left)], rows[:, len(left)], rows[:, len(left) + 1 :] = left, range(self.vocab_size), right
-        nats = self.log_probs(rows)[:, len(left) :].sum(1)
-        law = np.exp(nats - nats.max())
+        nats = -np.log(self.next_law(left))
+        if len(right) and reach:
+            nats -= self._log_probs_behind(left, right)
+        law = np.exp(nats.min() - nats)
         return law / law.sum()
+
+    def _log_probs_behind(self, left: Sequence[int], right: Sequence[int]) -> FloatArray:
+        """Return log p(right | left, id) for every id, shape [vocab_size]."""
+        ids, pair = np.arange(self.vocab_size), self.levels[1]
+        context = self.find(self.levels[0].keys, np.zeros_like(ids), ids)  # the id alone, before another token
+        seen = self.find(pair.keys, context, np.full_like(ids, right[0])) >= 0
+        if len(left):
+            seen |= self.find(pair.keys, np.full_like(ids, context[left[-1]]), ids) >= 0
+        table = pair.raw if pair.continuation is None or not len(left) else pair.continuation
+        weight = np.log(table.weight[context])
+        chosen = np.append(ids[seen], ids[~seen][:1])
+        rows = np.empty((len(chosen), len(left) + 1 + len(right)), np.int64)
+        rows[:, : len(left)], rows[:, len(left)], rows[:, len(left) + 1 :] = left, chosen, right
+        scored = self.log_probs(rows)[:, len(left) + 1 :].sum(1)
+        found = np.full(self.vocab_size, scored[-1]) + weight - weight[chosen[-1]]
+        found[chosen] = scored
+        return found
 
     def matched(self, window: np.ndarray) -> IntArray:
         """Return for each token how many tokens before it form the longest context that a token followed in training.

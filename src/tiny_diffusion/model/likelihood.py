@@ -5,7 +5,7 @@ Shapes: B rows, T tokens, N masked places, L text tokens of a window, V text voc
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,9 @@ from .loss import hidden_at
 from .schedule import stratified
 from .transformer import MASK_ID, Transformer
 
+HiddenNats = Callable[[Tensor, Tensor], Tensor]
+"""Nats (N,) of the tokens of rows (B, T) where a mask (B, T) hides them, in row-major order, in float64 on the CPU."""
+
 
 def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Tensor:
     """Cross-entropy in nats at the masked positions only, (N,), in row-major order.
@@ -25,6 +28,16 @@ def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Ten
     ids, masked = model.input_of(ids), F.pad(masked, (model.shift, 0))
     hidden, targets = hidden_at(model, ids, masked, masked)
     return F.cross_entropy(model.logits(hidden).float(), targets - model.reserved, reduction="none")
+
+
+def mean_law(networks: Sequence[Transformer]) -> HiddenNats:
+    """What hidden tokens cost under the mean of the laws of ``networks``."""
+
+    def nats(rows: Tensor, masked: Tensor) -> Tensor:
+        each = [masked_cross_entropy(network, rows, masked).cpu().double() for network in networks]
+        return math.log(len(each)) - torch.stack(each).neg().logsumexp(0)
+
+    return nats
 
 
 def exact_masks(length: int, draws: int, generator: Generator) -> Tensor:
@@ -40,14 +53,14 @@ def likelihood_bound(
     draws: int,
     batch_size: int,
     generator: Generator,
-    members: Sequence[Transformer] = (),
+    law: HiddenNats | None = None,
     share: slice = slice(None),
 ) -> Tensor:
     """Mean bound in nats of each window in ``share``, all by default, from ``draws`` stratified masks per window.
 
     See ``bound_in_batches``.
     """
-    *_, found = bound_in_batches(model, windows, draws, batch_size, generator, members, share)
+    *_, found = bound_in_batches(model, windows, draws, batch_size, generator, law, share)
     assert isinstance(found, Tensor)
     return found
 
@@ -58,13 +71,13 @@ def bound_in_batches(
     draws: int,
     batch_size: int,
     generator: Generator,
-    members: Sequence[Transformer] = (),
+    law: HiddenNats | None = None,
     share: slice = slice(None),
 ) -> Iterator[int | Tensor]:
     """Yield after each batch how many of the ``draws`` times ``len(windows)`` rows are done, and last the mean bounds.
 
-    With ``members``, the law of each hidden token is the mean of the laws of ``model`` and of all members. Only the
-    windows in ``share`` are measured, by the masks that they would have among all.
+    ``law`` is that of the hidden tokens, None for the model's own. Only the windows in ``share`` are measured, by the
+    masks that they would have among all.
 
     The any-order form (Uria et al. 2014; Ou et al. 2024): with k uniform on 1..L and exactly k tokens hidden,
     L/k times their summed cross-entropy is an unbiased estimate of the bound. Windows of equal length share
@@ -72,13 +85,13 @@ def bound_in_batches(
     """
     model.eval()
     masks = [_masks_of_text(window >= model.reserved, draws, generator) for window in windows][share]
-    windows = windows[share]
+    windows, law = windows[share], law or mean_law([model])
     totals, done = torch.zeros(len(windows), dtype=torch.float64), 0
     for batch in equal_lengths(windows, batch_size, lambda _: draws):
         chosen = zip(batch.owner.tolist(), batch.copy.tolist(), strict=True)
         masked = torch.stack([masks[i][c] for i, c in chosen])
         length = (batch.rows >= model.reserved).sum(1)
-        totals.index_add_(0, batch.owner, _mean_losses(model, batch.rows, masked, members) * length / draws)
+        totals.index_add_(0, batch.owner, _mean_losses(law, batch.rows, masked) * length / draws)
         done += len(batch.rows)
         yield done
     yield totals
@@ -92,10 +105,9 @@ def _masks_of_text(text: Tensor, draws: int, generator: Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _mean_losses(model: Transformer, rows: Tensor, masked: Tensor, members: Sequence[Transformer] = ()) -> Tensor:
+def _mean_losses(law: HiddenNats, rows: Tensor, masked: Tensor) -> Tensor:
     """Mean cross-entropy in nats of the hidden tokens of each row, (B,) in float64 on the CPU."""
-    each = [masked_cross_entropy(network, rows, masked).cpu().double() for network in (model, *members)]
-    losses = math.log(len(each)) - torch.stack(each).neg().logsumexp(0)  # of the mean of the probabilities
+    losses = law(rows, masked)
     sums = torch.zeros(len(rows), dtype=torch.float64).index_add_(0, masked.nonzero()[:, 0], losses)
     return sums / masked.sum(1)
 
@@ -110,12 +122,12 @@ def uniform_mask_losses(
 ) -> Tensor:
     """Mean cross-entropy in nats of each example, (len(examples),), with ``hidden_count`` of its tokens hidden."""
     model.eval()
-    found = torch.zeros(len(examples), dtype=torch.float64)
+    found, law = torch.zeros(len(examples), dtype=torch.float64), mean_law([model])
     for batch in equal_lengths(examples, batch_size):
         reserved = batch.rows < model.reserved
         noise = torch.rand(batch.rows.shape, generator=generator).masked_fill(reserved, 2.0)
         count = hidden_count((~reserved).sum(1), rate)
-        found[batch.owner] = _mean_losses(model, batch.rows, noise.argsort(1).argsort(1) < count[:, None])
+        found[batch.owner] = _mean_losses(law, batch.rows, noise.argsort(1).argsort(1) < count[:, None])
     return found
 
 

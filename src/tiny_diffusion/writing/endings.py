@@ -15,6 +15,7 @@ from torch import Tensor
 from ..data.language.segmentation import sentence_ends
 from ..data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
 from .filler import Edge, Filler
+from .quotations import is_open
 from .results import Outcome, Process, Stretch, WritingState, Written
 from .rules import BREAK, Place, Rule, Span, read_bytes, token_spans
 
@@ -54,9 +55,15 @@ def ends_of(ids: Sequence[int], tokenizer: BookTokenizer, language: str) -> list
     return [bounds[end] for end in sentence_ends(text + _NEXT, language) if end in bounds and is_well_ended(text[:end])]
 
 
-def last_end(ids: Sequence[int], tokenizer: BookTokenizer, language: str) -> int:
-    """Number of tokens up to the end of the last whole sentence; 0 if none ends at the end of a token."""
-    return max(ends_of(ids, tokenizer, language), default=0)
+def last_end(ids: Sequence[int], tokenizer: BookTokenizer, language: str, least: int = 0) -> int:
+    """Number of tokens up to the end of the last whole sentence; 0 if none ends at the end of a token.
+
+    Of sentences that end after ``least`` tokens or more, those that leave no quotation open go first.
+    """
+    ends = ends_of(ids, tokenizer, language)
+    late = [end for end in ends if end >= least]
+    closed = [end for end in late if not is_open(tokenizer.decode(ids[:end]).rpartition(BREAK)[2])]
+    return max(closed or late or ends, default=0)
 
 
 def shortest(length: int) -> int:
@@ -194,8 +201,9 @@ class Endings:
 
     def _end(self, ids: list[int], length: int) -> int | None:
         """Number of tokens up to the last end that is late enough for a text of ``length`` tokens, if there is one."""
-        end = last_end(ids, self.filler.tokenizer, self.filler.language)
-        return end if end >= self.given + shortest(length) else None
+        least = self.given + shortest(length)
+        end = last_end(ids, self.filler.tokenizer, self.filler.language, least)
+        return end if end >= least else None
 
     def _with_tokens(self, text: Written, ids: list[int], confidence: list[float]) -> Written:
         """``text`` with other tokens, of which those of the prompt are given."""
@@ -211,5 +219,5 @@ def cut_at_sentence(text: Written, tokenizer: BookTokenizer, language: str, leas
     there) is skipped, so that the ids still spell the text.
     """
     given = max((i + 1 for i, was_given in enumerate(text.given) if was_given), default=0)
-    kept = last_end(text.ids, tokenizer, language)
+    kept = last_end(text.ids, tokenizer, language, given + least)
     return text if kept < given + least else text.cut_after(kept, tokenizer)

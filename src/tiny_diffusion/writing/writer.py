@@ -28,6 +28,7 @@ from .filler import Filler
 from .infilling.infill import infilling
 from .infilling.template import gap_settings
 from .known_words import KnownWords
+from .quotations import Quotations
 from .real_words import RealWords
 from .results import Outcome, Refused, Run, Written
 from .rewriting import rewriting
@@ -81,7 +82,7 @@ class Writer:
         self._doubled = None if doubled is None else DoubledWords(doubled, tokenizer)
         self.device = model.device
         # Rules are made once, those with large tables when a setting first asks for them.
-        self._layout = BookLayout(tokenizer, lines=lines)
+        self._layout = BookLayout(tokenizer, lines=lines), Quotations(tokenizer)
         self._counts: Counts | None = None
         self._guards, self._real_words = dict[int, NoveltyGuard](), dict[str, RealWords]()
 
@@ -221,8 +222,8 @@ class Writer:
         return [self._guards[limit]]
 
     def layout(self, settings: GenerationConfig) -> list[Rule]:
-        """The rule about white space, or nothing if it is off."""
-        return [] if settings.layout == "free" else [self._layout]
+        """The rules about white space and quotation marks, or nothing if they are off."""
+        return [] if settings.layout == "free" else list(self._layout)
 
     def real_words(self, settings: GenerationConfig, *, open_end: bool = False) -> list[Rule]:
         """The rules about words, or nothing if they are off; ``open_end``: a word may be unfinished at the end."""

@@ -12,15 +12,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.special import logsumexp
 from torch import Tensor
 
+from ...config import GenerationConfig
 from ...data.ngrams import FloatArray, IntArray, KneserNey
-from ...data.tokenizer import BOS, NUM_RESERVED
+from ...data.tokenizer import BOS, MASK, NUM_RESERVED
 from ...model.autoregressive import next_token_logits
+from ...model.likelihood import HiddenNats
 from ...model.product import Laws
 from ...model.transformer import Transformer
-from ...sampling.counts import ORDER
+from ...sampling.canvas import Mean, Predictor
+from ...sampling.counts import ORDER, Counts
+from ...sampling.experts import Experts
 
 CLASSES = ORDER  # of a context: how many tokens of it the counts know
 ENOUGH, MOST_ROUNDS = 1e-9, 1000  # EM stops when a round gains less, in nats per token
@@ -79,3 +84,17 @@ def laws_of(networks: Sequence[Transformer], counts: KneserNey, windows: Sequenc
         mean = torch.stack(each).logsumexp(0).cpu() - np.log(len(each))
         known = torch.from_numpy(np.log(counts.laws(window.numpy() - NUM_RESERVED))).float()
         yield Laws(torch.stack((mean, known)), window - NUM_RESERVED)
+
+
+def counted(counts: Counts, precision: str) -> HiddenNats:
+    """What hidden tokens cost under the product of the mean law of its networks and the counts of both sides."""
+    how = GenerationConfig().model_copy(update={"precision": precision})
+    readers = [Predictor(network, how) for network in counts.networks]
+    reader = Experts(counts=counts).join([Mean(readers)], causal=False)
+
+    def nats(rows: Tensor, masked: Tensor) -> Tensor:
+        device = reader.model.device
+        logits = reader.logits(rows.masked_fill(masked, MASK).to(device), masked.to(device))
+        return F.cross_entropy(logits.cpu().double(), rows[masked] - NUM_RESERVED, reduction="none")
+
+    return nats

@@ -1,21 +1,22 @@
 """Rows of the table for several experts: the mean of several networks, and networks together with counts."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
 
-from ...checkpoint import Checkpoint, check_alike, check_same_data
+from ...checkpoint import check_alike, check_same_data
 from ...data.ngrams import FloatArray, KneserNey, count_tokens
-from ...errors import UserError
 from ...model.likelihood import bound_in_batches
-from ...model.product import Laws, fit_exponents
+from ...model.likelihood import mean_law as mean_of
+from ...model.product import Exponents, Laws, fit_exponents
+from ...model.transformer import Transformer
 from ...runtime import autocast
-from ...sampling.counts import ORDER
+from ...sampling.counts import ORDER, Counts, Sight
 from ..subject import Step, Subject
 from .bound import HeldOut, held_out
-from .experts import CLASSES, fit_weights, laws_of, mean_law, mixed, read_counts
-from .readings import CHAIN_RULE, MODEL, Nats, Reading, per_window, readings, steps, token_nats
+from .experts import CLASSES, counted, fit_weights, laws_of, mean_law, mixed, read_counts
+from .readings import CHAIN_RULE, MODEL, Nats, Reading, per_window, steps, token_nats
 
 VALIDATION = "validation"
 BOUND = "diffusion (bound)"  # name of a row
@@ -23,6 +24,8 @@ COUNTS = f"n-grams of order {ORDER}, token by token"
 CHAIN_WINDOWS = 16  # the chain rule takes a pass per token, and few tokens are enough for so few weights
 MEAN_BOUND = "likelihood of the mean of the networks"
 WITH_COUNTS, TIMES_COUNTS, MEAN = " with counts", " times counts", ", mean of "
+SIDES: tuple[Sight, ...] = ("left", "right", "both")  # on which a hidden place has settled neighbours
+ALONE: Exponents = (1.0, 0.0)  # of the network beside counts that see nothing
 LARGEST = 2**26  # numbers in the laws on which exponents are fitted: 256 MiB
 
 
@@ -32,12 +35,10 @@ def is_mixed(row: str) -> bool:
 
 
 def check_mixture(subject: Subject) -> None:
-    """Raise UserError for a member of another kind or other data, and for counts that no reading can be mixed with."""
+    """Raise UserError for a member of another kind or of other data."""
     for number, member in enumerate(subject.rivals.members, 2):
         check_same_data(member, subject.data)
         check_alike(subject.checkpoint, member, number)
-    if subject.settings.expert == "ngram" and not readings(subject):
-        raise UserError("evaluation.expert=ngram needs a reading from left to right: set evaluation.chain_rule=true")
 
 
 def fitting_windows(subject: Subject, reading: Reading) -> HeldOut:
@@ -49,12 +50,15 @@ def fitting_windows(subject: Subject, reading: Reading) -> HeldOut:
 
 
 def rows_of_bound(subject: Subject, held: HeldOut) -> Iterator[tuple[str, Nats]]:
-    """The rows of the any-order bound of a diffusion model, and of its mean with its members, if there are any."""
-    members = subject.rivals.members
-    yield BOUND, subject.kept.part(MODEL, _bound(subject, held, MODEL))
-    if members:
-        measure = _bound(subject, held, MEAN_BOUND, members)
-        yield f"{BOUND}{MEAN}{1 + len(members)}", subject.kept.part(MEAN_BOUND, measure)
+    """The rows of the any-order bound of a diffusion model, of its mean with its members, and of each times counts."""
+    several = 1 + len(subject.rivals.members)
+    for networks in sorted({1, several}):
+        mean = f"{MEAN}{networks}" if networks > 1 else ""
+        step = MODEL if networks == 1 else MEAN_BOUND
+        yield BOUND + mean, subject.kept.part(step, _bound(subject, held, step, networks))
+        if subject.settings.expert == "ngram":
+            row, step = f"{BOUND}{mean}{TIMES_COUNTS}", step + TIMES_COUNTS
+            yield row, _bound_times_counts(subject, held, step, networks, row)
 
 
 def mixed_rows(subject: Subject, reading: Reading, held: HeldOut) -> Iterator[tuple[str, Nats]]:
@@ -144,12 +148,31 @@ def _product(
     return nats, list(exponents)
 
 
-def _bound(subject: Subject, held: HeldOut, name: str, members: Sequence[Checkpoint] = ()) -> Nats:
+def _bound(subject: Subject, held: HeldOut, name: str, networks: int, counts: Counts | None = None) -> Nats:
+    """Return the nats of each window under the mean of the first ``networks`` networks, with counts beside it."""
     settings, device = subject.settings, subject.model.device
-    networks = [member.build(device) for member in members]
     with autocast(device, subject.precision):
-        generator = torch.Generator().manual_seed(settings.seed)  # the same masks for any number of networks
-        how = (settings.draws, settings.batch_size, generator, networks)
-        events = bound_in_batches(subject.model, held.windows, *how)
+        generator = torch.Generator().manual_seed(settings.seed)  # the same masks for every law
+        law = mean_of(_build(subject, networks)) if counts is None else counted(counts, subject.precision)
+        events = bound_in_batches(subject.model, held.windows, settings.draws, settings.batch_size, generator, law)
         numbers = (event if isinstance(event, int) else event.numpy() for event in events)
         return (yield from steps(name, numbers, settings.draws * len(held.windows)))
+
+
+def _bound_times_counts(subject: Subject, held: HeldOut, name: str, networks: int, row: str) -> Nats:
+    """Return the nats of each window; the exponents, fitted on the validation text, go to ``subject``."""
+
+    def measure() -> Generator[Step, None, tuple[list[float], list[float]]]:
+        yield Step(name)
+        texts = subject.data.texts("train"), subject.data.texts(VALIDATION)
+        counts = Counts.of(_build(subject, networks), subject.tokenizer, *texts)
+        nats = yield from _bound(subject, held, name, networks, counts)
+        return nats, [number for sight in SIDES for number in counts.masked.get(sight, ALONE)]
+
+    nats, subject.weights[row] = yield from subject.kept.part(name, measure())
+    return nats
+
+
+def _build(subject: Subject, networks: int) -> list[Transformer]:
+    members = subject.rivals.members[: networks - 1]
+    return [subject.model, *(member.build(subject.model.device) for member in members)]

@@ -5,11 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from torch import Tensor
+
 from ...config import EvaluationConfig, GenerationConfig, ModelConfig
-from ...data.tokenizer import BOS
+from ...data.ngrams import KneserNey
+from ...data.tokenizer import BOS, NUM_RESERVED
 from ...model.autoregressive import autoregressive_nats
 from ...model.likelihood import chain_rule, likelihood_bound
 from ...runtime import autocast, generator_for
+from ...sampling.counts import ORDER
 from ...writing.continuing import most_passes, reading_of
 from ...writing.results import Run
 from ...writing.writer import Writer
@@ -18,7 +22,15 @@ from ..likelihood.breakdown import BREAKDOWN, breakdown_units
 from ..likelihood.comparison import PPM, ngrams
 from ..likelihood.compressor import PHASES, compressed_size
 from ..likelihood.long_context import LEFT, SLIDING, long_readings, sliding_windows
-from ..likelihood.mixture import COUNTS, MEAN_BOUND, VALIDATION, fitting_windows, product_step, product_windows
+from ..likelihood.mixture import (
+    COUNTS,
+    MEAN_BOUND,
+    TIMES_COUNTS,
+    VALIDATION,
+    fitting_windows,
+    product_step,
+    product_windows,
+)
 from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
 from ..subject import Subject
 from ..text_quality.samples import WRITING, sample_settings, steps_taken, varied
@@ -100,10 +112,18 @@ def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]
             found[product_step(reading, networks)] = reading.step, passes
     for reading in long_readings(subject) if settings.long_context else ():
         found[reading.name(0, SLIDING)] = reading.step, len(sliding_windows(subject))
-    members = len(subject.rivals.members)
+    members, passes = len(subject.rivals.members), settings.draws * len(held.windows)
     if members and not subject.model.config.causal:
-        found[MEAN_BOUND] = MODEL, (1 + members) * settings.draws * len(held.windows)
+        found[MEAN_BOUND] = MODEL, (1 + members) * passes
     return found
+
+
+def counting_places(subject: Subject, held: HeldOut) -> dict[str, int]:
+    """The steps that multiply a bound with counts, and the hidden places of each: half of the tokens of a draw."""
+    if subject.settings.expert == "none" or subject.model.config.causal:
+        return {}
+    means = [MODEL, MEAN_BOUND][: 1 + bool(subject.rivals.members)]
+    return {step + TIMES_COUNTS: subject.settings.draws * held.tokens // 2 for step in means}
 
 
 def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Expected:
@@ -131,8 +151,11 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
     parts = {name: count * seconds.get(name, writing) for name, count in counts.items()}
     counting = _timed(lambda: ngram_nats(training, held, subject.tokenizer, subject.level, 1), warm=False)
     parts |= {name: count * seconds[like] for name, (like, count) in mixing_passes(subject, held).items()}
-    if settings.expert == "ngram":
+    if settings.expert == "ngram" and readings(subject):
         parts[COUNTS] = counting
+    for step, places in counting_places(subject, held).items():
+        of_network = parts[step.removesuffix(TIMES_COUNTS)]
+        parts[step] = of_network + places * _timed(_law_of_counts(longest, model.text_vocab_size))
     parts |= {ngrams(order): counting for order in settings.ngram_orders}
     if settings.long_context and long_readings(subject):
         parts[f"{ngrams(max(settings.ngram_orders))}{LEFT}"] = counting
@@ -146,6 +169,14 @@ def expect(subject: Subject, held: HeldOut, generation: GenerationConfig) -> Exp
         if settings.long_context and long_readings(subject):
             parts[f"{PPM}{LEFT}"] = 2 * len(held.windows) * once
     return Expected(parts)
+
+
+def _law_of_counts(window: Tensor, vocabulary: int) -> Callable[[], object]:
+    """What counts say about the middle of a window; those of a book take hardly longer than those of the window."""
+    ids = window.numpy() - NUM_RESERVED
+    counts, at = KneserNey(ORDER, vocabulary, [ids]), len(ids) // 2
+    before, behind = ids[:at].tolist(), ids[at + 1 :].tolist()
+    return lambda: counts.law_between(before, behind)
 
 
 def _timed(call: Callable[[], object], *, warm: bool = True) -> float:

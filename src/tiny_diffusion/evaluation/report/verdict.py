@@ -150,7 +150,8 @@ def details(report: Report) -> list[str]:
         shown = ", ".join(f"{weight:.2f}" for weight in weights)
         what = "the weight of the counts after 0, 1 and more tokens that they know is"
         if name.endswith(TIMES_COUNTS):
-            what = "the exponents of network and counts are"
+            sides = ", with text to the left, to the right and on both sides," if name.startswith(BOUND) else ""
+            what = f"the exponents of network and counts{sides} are"
         lines.append(f"{name}: {what} {shown}.")
     if report.shelf:
         lines.append(

@@ -21,6 +21,7 @@ from ..copy_guard import NoveltyGuard
 from ..endings import ends_of, is_well_ended
 from ..filler import Filler, Opening, ends_sentence
 from ..judge import Judge
+from ..quotations import is_open
 from ..rules import BREAK, Rule, Span
 from .gap_filler import Row
 from .gapped_text import Gap, Hole
@@ -95,16 +96,6 @@ def joins_well(gap: Gap, before: str, behind: str) -> bool:
         return False
     left, right = before[before.rfind(BREAK[0]) + 1 :], behind.partition(BREAK[0])[0]
     return is_open(left + gap.text + right) <= is_open(left + right)
-
-
-def is_open(paragraph: str) -> bool:
-    """Whether a quotation begins or ends in ``paragraph`` without its other mark."""
-    for opening, closing in ("„“" if "„" in paragraph else "“”", "«»", "「」", '""'):
-        opened, closed = paragraph.count(opening), paragraph.count(closing)
-        unequal = opened % 2 if opening == closing else opened != closed and (opened or closed % 2)
-        if unequal:  # in Swedish ” opens, too
-            return True
-    return False
 
 
 def copied_run(guards: Sequence[Rule], hole: Hole, gap: Gap) -> list[str]:

@@ -22,7 +22,7 @@ _HAN_HEADING = re.compile(
 )
 _HAN_NUMBER = re.compile(r"[（(〔]?[一二三四五六七八九十百零〇]{1,5}[）)〕]?[、.．]?")
 _SPELLED = re.compile(_ORDINALS, re.IGNORECASE)
-_BARE = re.compile(rf"\d+|{_ORDINALS}", re.IGNORECASE)
+_BARE = re.compile(rf"\d+\.?|{_ORDINALS}", re.IGNORECASE)
 _NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
 _AFTER_NUMBER = ".:—–-)] "
 _TERMINAL = ".!?…。！？»”\"’'"
@@ -112,6 +112,7 @@ def mark_headings(blocks: list[Block]) -> None:
     shouted = sum(len(block.flat) for block, capital in zip(blocks, capitals, strict=True) if capital)
     by_capitals = shouted <= max(200, 0.3 * sum(len(block.flat) for block in blocks))
     spaced = any(block.blanks >= 2 for block in blocks[1:])
+    lone: list[int] = []  # lines in capitals that are not next to another heading
     for i, block in enumerate(blocks):
         if block.kind:
             continue
@@ -119,11 +120,20 @@ def mark_headings(blocks: list[Block]) -> None:
         titled = is_numbered_heading(block.lines[0]) and all(is_titled(line) for line in block.lines[1:])
         heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
         if not heading and by_capitals and capitals[i] and len(block.lines) <= 3 and not _goes_on(blocks, i):
-            apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2
-            apart = apart or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
-            heading = apart if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
+            below = i == 0 or blocks[i - 1].heading or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
+            apart = block.blanks >= 2 if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
+            heading = below and (spaced or apart)
+            if not heading and (apart or spaced and lone[-1:] == [i - 1]):
+                lone.append(i)
         if heading:
             block.kind = "headings"
+    # Beside numbered headings, or without space above, one or two may be a telegram or a gravestone.
+    custom = spaced and not any(block.heading and is_numbered_heading(block.flat) for block in blocks)
+    custom = custom or sum(i - 1 not in lone for i in lone) >= _SERIES
+    prose = next((i for i, block in enumerate(blocks) if not block.kind and len(block.flat) > _FRONT_CHARS), 0)
+    for i in reversed(lone):
+        ends = i + 1 == len(blocks) or blocks[i + 1].heading
+        blocks[i].kind = "headings" if custom or ends or i < prose else ""
     _mark_titles(blocks)
     _mark_title_page(blocks)
     for i in range(1, len(blocks) - 1):
@@ -133,7 +143,9 @@ def mark_headings(blocks: list[Block]) -> None:
 
 
 def _goes_on(blocks: list[Block], i: int) -> bool:
-    """Whether the sentence around block ``i`` goes on through it: a sign, a telegram, which "said: NO BREAD"."""
+    """Whether a sentence goes on through block ``i`` or into the next: a sign, which "said: NO BREAD", "DEAR SIR,"."""
+    if i < len(blocks) - 1 and blocks[i].flat[-1] in ",-–—" and not is_capitals(blocks[i + 1].flat):
+        return True
     if not 0 < i < len(blocks) - 1 or blocks[i - 1].heading or blocks[i - 1].flat.isupper():
         return False
     return blocks[i - 1].flat[-1] in ":," or blocks[i + 1].flat[0].islower()
@@ -189,7 +201,7 @@ def _mark_titles(blocks: list[Block]) -> None:
     ]
     # Where nearly every chapter's number is followed by one short line, that line is its title, however it ends.
     bare = [block for block, number in after if _lacks_title(number)]
-    short = [block for block in bare if len(block.lines) == 1 and len(block.flat) <= 80]
+    short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and b.flat[-1] not in ",-–—"]
     titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
     for block in [*titles, *(short if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
@@ -211,7 +223,7 @@ def is_titled(line: str) -> bool:
     """True for a title: capitals, or mostly capitalised long words and no sentence end."""
     text = line.replace("_", " ").strip()
     if text.isupper():
-        return True
+        return text[-1] not in "-–—"  # as the first line of a letter ends
     words = [word for word in HYPHENATED_WORD.findall(text) if len(word) > 3]
     capital = sum(word[0].isupper() for word in words)
     return len(text) <= 80 and text[-1] not in '.!?,;"”’»' and bool(words) and capital >= 0.7 * len(words)
