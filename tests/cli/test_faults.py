@@ -283,7 +283,7 @@ def test_saved_animations_are_told_and_count_all_steps(checkpoint: str, tmp_path
     page = tmp_path / "out.html"
     written = ["generate", "--prompt", "The", "--length", "50", "--steps", "4", "--html", str(page)]
     done = CliRunner().invoke(app, [*written, "--checkpoint", checkpoint], standalone_mode=False)
-    assert f"animation saved in {page}" in done.stderr
+    assert f"animation saved in {page}" in done.output
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.S)
     assert data is not None
     [film] = json.loads(data[1])["films"]  # 50 tokens go beyond the context of 32: two blocks, each of four steps

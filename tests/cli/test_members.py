@@ -62,11 +62,11 @@ def test_a_folder_of_members_writes_with_their_mean(members: Path, prepared: Pat
 
     one, two = (str(members / f"member-{k}" / "best_model.pt") for k in (0, 1))
     [mean] = rows(
-        f"generate --checkpoint {members} --length 12 --jsonl --data-dir {prepared} --generation.expert ngram"
+        f"generate --checkpoint {members} --length 40 --jsonl --data-dir {prepared} --generation.expert ngram"
     )
     assert mean["checkpoint"] == one
     assert [member["checkpoint"] for member in mean["members"]] == [two]
-    [alone] = rows(f"generate --checkpoint {one} --length 12 --jsonl --data-dir {prepared} --generation.expert ngram")
+    [alone] = rows(f"generate --checkpoint {one} --length 40 --jsonl --data-dir {prepared} --generation.expert ngram")
     assert "members" not in alone and alone["text"] != mean["text"]
 
 

@@ -296,11 +296,12 @@ def test_infill_as_json_lines(checkpoint: str) -> None:
 def test_animations_are_saved(checkpoint: str, tmp_path: Path, where: list[str]) -> None:
     files = ["--gif", str(tmp_path / "new" / "out.gif"), "--html", str(tmp_path / "out.html")]
     length = ["--length", "10"] if where[0] == "generate" else []
-    text = generate(checkpoint, *where[1:], *length, *files, command=where[0]).stdout.strip()
+    told = generate(checkpoint, *where[1:], *length, *files, command=where[0]).stdout.strip()
     with Image.open(tmp_path / "new" / "out.gif") as image:
         assert image.n_frames == 4  # type: ignore[attr-defined]  # the beginning and three steps
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
-    assert text == generate(checkpoint, *where[1:], *length, command=where[0]).stdout.strip()
+    text = generate(checkpoint, *where[1:], *length, command=where[0]).stdout.strip()
+    assert text and told.endswith(text)  # what is said of the files stands before it in old versions of click
     assert f"{escape(text)}</p>" in page
 
 
