@@ -82,9 +82,9 @@ def defaults() -> dict[str, GenerationConfig]:
 def sharper() -> dict[str, GenerationConfig]:
     """The default settings at other temperatures, with the least likely tokens left out: by top-p or by min-p."""
     now = GenerationConfig(length=100)
-    least = ({}, {"top_p": 0.95}, {"top_p": 0.9}, {"min_p": 0.02}, {"min_p": 0.05}, {"min_p": 0.1})
+    least = ({}, {"top_p": 0.95}, {"top_p": 0.9}, {"min_p": 0.01}, {"min_p": 0.02}, {"min_p": 0.05})
     found = {}
-    for temperature, without in product((1.0, 0.9, 0.8, 0.7), least):
+    for temperature, without in product((1.0, 0.9, 0.8), least):
         rest = "".join(f", {name.replace('_', '-')} {value}" for name, value in without.items())
         found[f"temperature {temperature}{rest}"] = now.model_copy(update={"temperature": temperature, **without})
     return found
