@@ -37,13 +37,9 @@ storm: $(STAMP)
 	$(BIN)/python -m tests.storm.world
 	$(BIN)/python -m tests.storm.fuzz --inputs 20000
 
-# The tests at the oldest versions that pyproject.toml allows, in an environment of their own.
+# The tests at the oldest versions that pyproject.toml allows, in an environment of their own; CI runs a part of them.
 floors:
-	$(PYTHON) -m venv .venv-floors
-	.venv-floors/bin/python -m pip install --quiet uv
-	.venv-floors/bin/uv pip compile -q --resolution lowest-direct --extra dev pyproject.toml -o .venv-floors/floors.txt
-	.venv-floors/bin/python -m pip install --quiet -r .venv-floors/floors.txt httpx  # which the oldest starlette tests with
-	.venv-floors/bin/python -m pip install --quiet --no-deps -e .
+	PYTHON=$(PYTHON) .ci/floors .venv-floors
 	.venv-floors/bin/python -m pytest -n auto --dist worksteal
 
 # The tested versions with the hash of every file, for all systems.

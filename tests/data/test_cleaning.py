@@ -91,6 +91,13 @@ def test_contents_in_one_block_with_page_numbers_go() -> None:
     assert clean(text) == [FLAT, "The Child", " ".join(SECOND.split())]
 
 
+def test_contents_with_parts_and_a_list_of_pictures_go() -> None:
+    entries = "PART I.\n\nTHE FERRY AND ITS PEOPLE.\n\nI. The Fog    1\n\nII. The Child, and what\nit said.    12"
+    pictures = "LIST OF ILLUSTRATIONS\n\nA boat    3\n\nA rope, drawn by\n\n40\n\nA gull    51"
+    text = f"CONTENTS.\n\nCHAPTER    PAGE\n\n{entries}\n\nIII. The Letter    30\n\n\n{pictures}\n\n\n{PROSE}\n\n12"
+    assert clean(text) == [FLAT]
+
+
 def test_heading_right_above_its_prose() -> None:
     assert clean(f"CHAPTER I.\n{PROSE}\n\nCHAPTER II.\n{SECOND}") == [FLAT, " ".join(SECOND.split())]
 

@@ -27,6 +27,9 @@ def chapters(headings: list[str], gap: str = "\n\n") -> str:
         ["一、山", "二、河", "三、海"],
         ["[Chapter 1]", "[Chapter 2]", "[Chapter 3]"],
         ["- 1 -", "- 2 -", "- 3 -"],
+        ["A.", "B.", "C."],
+        ["A. The old ladder", "B. A River", "C. Snow"],
+        ["Α", "Β", "Γ"],
         ["One", "Two", "Three"],
         ["One\n\nThe Ladder", "Two\n\nA River", "Three\n\nNine Saddles"],
         ["The Ladder\n==========", "A River\n~~~~~~~", "Of Salt\n-------"],
@@ -37,6 +40,23 @@ def test_headings_of_any_language_and_shape_go(headings: list[str], gap: str) ->
     found = clean_book(chapters(headings, gap))
     assert found.paragraphs == FLAT[: 2 * len(headings)]
     assert found.chapters == (0, 2, 4)
+
+
+def test_a_short_sentence_below_a_bare_number_is_no_title() -> None:
+    numbers = [part for i in range(4) for part in ("I II III IV".split()[i], f"He went to quay {i}.", PROSE[i])]
+    assert clean_book("\n\n".join(numbers)).paragraphs[::2] == [f"He went to quay {i}." for i in range(4)]
+
+
+def test_boards_in_a_story_without_headings_stay() -> None:
+    parts = ["He hung the boards on the wall.", "LOST: ONE GREY MARE", "WANTED: A BOY", "Then he went to bed."]
+    assert clean_book("\n\n".join([*parts, *PROSE])).paragraphs[:4] == parts
+
+
+@pytest.mark.parametrize("gap", ["\n\n", "\n\n\n"])
+def test_a_telegram_in_capitals_is_no_heading(gap: str) -> None:
+    telegram = "MARE SOLD STOP COMING HOME THURSDAY STOP BUY BREAD"
+    text = gap.join(["CHAPTER I", *PROSE[:5], "She read it.", telegram, "She wept.", "CHAPTER II", *PROSE[5:]])
+    assert clean_book(text).paragraphs[5:8] == ["She read it.", telegram, "She wept."]
 
 
 def test_titles_in_capitals_may_ask_or_cry_where_they_stand_apart() -> None:
@@ -58,6 +78,7 @@ def test_parts_with_a_name_in_other_languages(name: str) -> None:
     "parts",
     [
         ["He looked up at the board, which said:", "NO BREAD TODAY", "Then he went home."],
+        ["She read it aloud.", "WINDSOR-JULY. MY DEAR TOM,", "I am well."],
         ["The stone bore the name of", "TOM HALE, PILOT", "and no more."],
         ["I am, as ever, your obliged friend,", "T. W. HALE OF THE QUAY"],
         ["He gave three reasons:", "1. The rope was old.", "So it was.", "2. It rained.", "It did.", "3. He slept."],

@@ -4,6 +4,7 @@ import gzip
 import http.client
 import io
 import os
+import re
 import urllib.error
 import urllib.request
 import zipfile
@@ -151,6 +152,15 @@ def test_epub_is_read_in_the_order_of_its_spine(tmp_path: Path) -> None:
     assert book.text == "First chapter.\n\nSecond chapter." and book.title == "Tales"
 
 
+def test_an_epub_without_a_spine_is_read_as_its_pages_are_listed(tmp_path: Path) -> None:
+    opf = re.sub("<itemref[^>]*>", "", PACKAGE.format(first="one.xhtml"))
+    book = read_book(epub(tmp_path / "b.epub", opf=opf))
+    assert book.text == "Second chapter.\n\nFirst chapter." and "no order" in book.warnings[0]
+    falling = opf.replace("one.xhtml", "c1.xhtml").replace("two.xhtml", "c2.xhtml")
+    with pytest.raises(UserError, match="spine is empty"):
+        read_book(epub(tmp_path / "c.epub", opf=falling))
+
+
 def test_epub_chapters_in_other_encodings_and_repeated(tmp_path: Path) -> None:
     opf = PACKAGE.format(first="one.xhtml").replace("</spine>", '<itemref idref="a"/>' * 50 + "</spine>")
     page = '<?xml version="1.0" encoding="iso-8859-1"?><html><body><p>Été.</p></body></html>'
@@ -232,6 +242,8 @@ def test_epubs_not_to_be_trusted(tmp_path: Path, changes: dict[str, str], words:
         ("a.pdf", b"%PDF-1.4", "PDF.*pdftotext"),
         ("a.tex", b"\\documentclass{book}", "LaTeX.*pandoc"),
         ("a.txt", b"\\documentclass{book}", "LaTeX.*pandoc"),
+        ("a.txt", b".. contents::\n\nOne [1]_ mare.\n\n.. [1] A grey one.\n", "reStructuredText.*docutils"),
+        ("a.txt", b"\\chapter{One}\n\nA \\emph{grey} mare.\n", "LaTeX.*pandoc"),
         ("a.org", b"* Chapter", "Org.*pandoc"),
         ("a.xml", b"<TEI/>", "XML.*HTML"),
         ("a.azw", b"\0\0", "Kindle.*Calibre"),

@@ -192,6 +192,12 @@ PAGES = {
 }
 
 
+def test_a_page_that_only_links_is_a_list_of_contents(tmp_path: Path) -> None:
+    links = "".join(f"<p><a href='one.xhtml#{word}'>The {word} mare</a></p>" for word in ("grey", "old", "long"))
+    found = read(book_of(tmp_path / "b.epub", {"list": f"<body><h1>Inhalt</h1>{links}</body>", "one": PAGES["one"]}))
+    assert found.paragraphs == ["He sold the mare."] and found.removed.counts == {"headings": 2, "contents": 3}
+
+
 def test_an_epub_gives_only_the_author_s_text(tmp_path: Path) -> None:
     path = book_of(tmp_path / "b.epub", PAGES)
     found = read(path)

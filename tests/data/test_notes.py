@@ -2,13 +2,13 @@
 
 import pytest
 
-from .made_up import added, book, counts
+from .made_up import PROSE, added, book, counts
 
 
 @pytest.mark.parametrize(
     ("one", "two"),
     [("^1", "^2"), ("1)", "2)"), ("(a)", "(b)"), ("<1>", "<2>"), ("[i]", "[ii]"), ("[1a]", "[12b]"), ("(*)", "(†)"),
-     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)")],
+     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("*)", "**)")],
 )  # fmt: skip
 @pytest.mark.parametrize("gap", ["\n\n", "\n"])
 def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:
@@ -51,3 +51,35 @@ def test_a_single_note_in_brackets_takes_its_mark_along() -> None:
 )
 def test_what_only_looks_like_a_note_stays(parts: list[str]) -> None:
     assert added(book(*parts)) == parts
+
+
+@pytest.mark.parametrize(("one", "two"), [("1 ", "2 "), ("1. ", "2. ")])
+@pytest.mark.parametrize("mark", ["{}", "[{}]"])
+def test_notes_by_numbers_joined_to_a_word_go_with_their_marks(one: str, two: str, mark: str) -> None:
+    sold = f"He sold the mare,{mark.format(1)} and then the cart{mark.format(2)}."
+    notes = f"{one}For nine crowns.\n{two}For two."
+    later = f"He kept the dog.{mark.format(3)}"
+    text = book(sold, notes, later, "NOTES", f"{one.replace('1', '3')}An old one.")
+    assert added(text) == ["He sold the mare, and then the cart.", "He kept the dog."]
+    assert counts(text) == {"notes": 2, "headings": 1}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["He paid 5,1 crowns, and H2 was on the slate.", "1 Nobody may enter.", "2 Nobody may leave."],
+        ["1 Nobody may enter.", "He sold the mare.1"],
+        ["He sold the mare.1", "He kept the dog.2", "He said:", "1. It was old."],
+        ["See No.7 for that.", "7 men came to the quay."],
+        ["By cart.2 or by boat.", "1 Nobody may enter.", "2 Nobody may leave."],
+    ],
+)
+def test_numbers_without_their_notes_stay(parts: list[str]) -> None:
+    assert added(book(*parts)) == parts
+
+
+def test_a_list_in_a_book_with_notes_at_its_end_stays() -> None:
+    parts = ["He sold the mare,1 the cart,2 and the dog.3", "1. It was old.", "2. It was slow.", "He left.4"]
+    notes = ["Notes", "1. For nine crowns.", "They say.", "2. For two.", "3. For nothing.", "4. By night."]
+    kept = ["He sold the mare, the cart, and the dog.", "1. It was old.", "2. It was slow.", "He left."]
+    assert added(book(*parts, *PROSE[:1], *notes)) == kept

@@ -24,6 +24,7 @@ def whole(i: int) -> str:
         ["THE PILOT'S DAUGHTER"] * 6,
         [f"{30 + i} The Pilot's Daughter" if i % 2 else f"A Night Watch {30 + i}" for i in range(6)],
         [f"{title}                       {30 + i}" for i, title in enumerate(HEADS)],
+        [f"{30 + i} | The Pilot's Daughter" if i % 2 else f"A Night Watch | {30 + i}" for i in range(6)],
         [f"{30 + i}\n\nTHE PILOT'S DAUGHTER" for i in range(6)],
         ["Copied by a Machine"] * 6,
         ["\f"] * 6,
@@ -39,8 +40,9 @@ def test_a_paragraph_goes_on_behind_any_running_head(heads: list[str]) -> None:
 
 def test_running_heads_within_the_lines_of_a_paragraph() -> None:
     lines = [f"and the rope that hung there by the wall of quay number {i} was so long" for i in range(4)]
-    headed = [line for i, text in enumerate(lines) for line in (text, f"THE PILOT {40 + i}")]
-    assert added(book("\n".join([*headed, "that it broke."]))) == [" ".join([*lines, "that it broke."])]
+    for head in ("THE PILOT {}", "- {} -", "[{}]"):
+        headed = [line for i, text in enumerate(lines) for line in (text, head.format(40 + i))]
+        assert added(book("\n".join([*headed, "that it broke."]))) == [" ".join([*lines, "that it broke."])]
 
 
 def test_lines_that_recur_in_the_book_itself_stay() -> None:
@@ -106,3 +108,25 @@ def test_words_that_a_line_end_breaks(first: str, second: str, joined: str) -> N
 
 def test_points_at_the_end_of_a_wrapped_paragraph_stay() -> None:
     assert added(book(f"{PROSE[0][:-1]}, in a year\n. . . .")) == [f"{FLAT[0][:-1]}, in a year . . . ."]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["MAY 3", "It rained.", "MAY 4", "It rained.", "MAY 5", "Nobody came."],
+        ["1. Mai", "It rained.", "2. Mai", "It rained.", "3. Mai", "Nobody came."],
+        ["3 June", "It rained.", "4 June", "It rained.", "5 June", "Nobody came."],
+        [f"{year}      The mill is built at quay {year % 7}" for year in (1801, 1805, 1806, 1811, 1820, 1832)],
+        ["He wrote a list.", "The mill is built     1801\nThe mill burns down     1805\nThe flood     1806"],
+        ["He wrote a list.", "Oil for the lamp     40\nBread     12\nA rope     31"],
+    ],
+)
+def test_dates_and_years_are_no_running_heads_headings_or_contents(lines: list[str]) -> None:
+    assert added(book(*lines)) == ["\n".join(" ".join(part.split()) for part in line.split("\n")) for line in lines]
+
+
+def test_numbers_with_a_full_stop_are_those_of_letters() -> None:
+    letters = [part for i in range(4) for part in (f"{217 + i}.", "TO TOM,--", PROSE[i], "Your friend,", "ANNA.")]
+    found = clean_book("\n\n".join([*PROSE[10:], *letters]))
+    assert found.removed.counts == {"headings": 4}
+    assert found.paragraphs[10:14] == ["TO TOM,--", FLAT[0], "Your friend,", "ANNA."]

@@ -55,3 +55,22 @@ def test_thai_lines_join_without_a_space() -> None:
     lines = ["หญิงสาวรออยู่ที่บ้านและมองออกไปนอกหน้าต่างทุกวัน", "เรือเก่าของพ่อไม่กลับมาอีกเลยตั้งแต่ฤดูหนาวปีก่อน"]
     text = "\n\n".join(["\n".join([*lines, "และเธอก็ร้องไห้"])] * 5)
     assert clean_book(text).paragraphs == ["".join([*lines, "และเธอก็ร้องไห้"])] * 5
+
+
+def test_each_line_of_chinese_that_ends_a_sentence_is_a_paragraph() -> None:
+    lines = ["天还没有亮，船停在港口里。", "“谁敲的钟？”老人问。", "没有人回答。"]
+    chapters = [f"第{number}章 港口\n" + "\n".join(line.replace("船", sign) for line in lines)
+                for number, sign in zip("一二三四", "车马牛羊", strict=True)]  # fmt: skip
+    assert clean_book("\n\n".join(chapters)).paragraphs[:3] == [lines[0].replace("船", "车"), *lines[1:]]
+
+
+def test_no_space_before_a_quotation_in_chinese() -> None:
+    wrapped = (
+        "\u3000\u3000老人走到河边，看见船已经走了，他对孩子说：\n“明天再来。”孩子没有回答，只是看着河水慢慢地\n流过去。"
+    )
+    assert " " not in clean_book("\n\n".join([wrapped] * 3)).paragraphs[0]
+
+
+def test_double_angles_that_are_no_readings_stay() -> None:
+    text = "港《みなと》は静《しず》かで、｜燈台守《とうだいもり》は《鐘》を聞いた。"
+    assert clean_book(text).paragraphs == ["港は静かで、燈台守は《鐘》を聞いた。"]

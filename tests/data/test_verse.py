@@ -48,3 +48,15 @@ def test_short_paragraphs_are_not_taken_for_double_spacing() -> None:
     said = [f"“I saw {i} of them,” he said." for i in range(60)]
     assert clean_book("\n\n".join(said)).paragraphs == said
     assert clean_book("\n\n".join(prose(3, width=4000))).paragraphs == FLAT[:3]
+
+
+def test_numbers_before_every_fifth_line_go() -> None:
+    lines = [
+        "The rope was long,",
+        "And all the gulls of the quay",
+        "Were gone;",
+        "No pilot came to the door,",
+        "Nor I.",
+    ]
+    stanzas = ["\n".join([*(f"      {line}" for line in lines[:4]), f"{5 * i:<6}{lines[4]}"]) for i in range(1, 7)]
+    assert clean_book("\n\n".join(stanzas)).paragraphs == ["\n".join(lines)] * 6

@@ -184,6 +184,8 @@ def test_a_run_that_cools_down_is_resumed_to_the_bit(tmp_path: Path, config: Pro
 def test_steps_in_flight_change_nothing_but_when_they_are_told(
     tmp_path: Path, config: ProjectConfig, data: Processed
 ) -> None:
+    config = config.override(curriculum="single_stage")  # whose epochs have more than three steps
+    config = config.override(**{"curriculum.stages[0].epochs": 2})
     plain, ahead = (Trainer(config, data, tmp_path / name) for name in ("plain", "ahead"))
     ahead.steps_in_flight = 2
     expected = losses(plain)

@@ -62,6 +62,8 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
             package = _xml(archive, package_path, name)
             title = package.findtext(".//{*}title", default=None)
             spine, kinds = _spine(package, package_path, name), _kinds(package, package_path)
+            warnings = [] if spine else [f"{name}: the EPUB gives no order of its pages; read as it lists them"]
+            spine = spine or _listed(package, package_path, name)
             missing = [path for path in spine if path not in archive.NameToInfo]
             _refuse_encrypted(archive, spine, name)
             pages: list[tuple[str, Page]] = []
@@ -79,7 +81,8 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
         raise UserError(f"{name} is not an EPUB, or it is damaged ({error})") from error
     if not blocks:
         raise UserError(f"{name}: the EPUB holds no text")
-    return blocks, title, tuple(f"{name}: {path} is listed in the EPUB but missing; left out" for path in missing)
+    warnings += [f"{name}: {path} is listed in the EPUB but missing; left out" for path in missing]
+    return blocks, title, tuple(warnings)
 
 
 def _own(page: list[Block]) -> list[Block]:
@@ -168,9 +171,17 @@ def _spine(package: Element, package_path: str, name: str) -> list[str]:
     for reference in package.findall(".//{*}spine/{*}itemref"):
         if href := items.get(reference.get("idref")):
             paths.append(_safe(_path(href, package_path), name))
-    if not paths:
-        raise UserError(f"{name} is not a complete EPUB: its spine is empty")
     return list(dict.fromkeys(paths))  # each chapter once, even if a forged spine repeats it
+
+
+def _listed(package: Element, package_path: str, name: str) -> list[str]:
+    """The pages in the order of the manifest; refused if there are none, or if the numbers in their names fall."""
+    hrefs = [item.get("href", "") for item in package.findall(".//{*}manifest/{*}item")]
+    paths = [_safe(_path(href, package_path), name) for href in hrefs if re.search(r"\.x?html?(?:#|$)", href)]
+    numbers = [int(found[0]) for path in paths if (found := re.search(r"\d+", posixpath.basename(path)))]
+    if not paths or numbers != sorted(numbers):
+        raise UserError(f"{name} is not a complete EPUB: its spine is empty")
+    return paths
 
 
 def _kinds(package: Element, package_path: str) -> dict[str, str]:

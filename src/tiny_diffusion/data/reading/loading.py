@@ -65,6 +65,10 @@ _MANUSCRIPTS = (
     (markdown_blocks, (".md", ".markdown"), re.compile(r"(?:\A|\n\n)#{1,6} [^\s#].*(?=\n\n)")),
 )
 _MARKS = 2
+_FOREIGN = {  # what shows a form that is not read in a file that is called otherwise
+    ".rst": re.compile(r"^\.\. (?:[\w-]+::|\[[#*\w]+\] |_[^:\n]+:)|\w\]_(?!\w)|:[a-z]+:`[^`\n]+`", re.MULTILINE),
+    ".tex": re.compile(r"\\(?:chapter|section|begin|emph|textit|footnote)\*?\{"),
+}
 _ENTITY = re.compile(
     r"&(?:amp|quot|nbsp|[mn]dash|[lr][sd]quo|hellip|[A-Za-z](?:acute|grave|circ|uml|cedil|tilde)|#\d+);"
 )
@@ -192,6 +196,9 @@ def parse_book(data: bytes, name: str) -> Book:
     for read, suffixes_of, mark in _MANUSCRIPTS:
         if last in suffixes_of or len(mark.findall(text)) >= _MARKS:
             return _of_blocks(read(text), name, encoding, None)
+    for suffix, mark in _FOREIGN.items():
+        if len(mark.findall(text)) >= _MARKS:
+            _refuse(b"", suffix, name)
     if len(_ENTITY.findall(text)) >= _MARKS:
         text = html.unescape(text)
     return Book(text, name, encoding, None)

@@ -39,7 +39,8 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 # A paragraph or division of such a class is a title; a span may name a book within a sentence.
 _TITLE = re.compile(
-    r"(?:^|\s)(?:(?:sub|chapter|part|book|section)[-_]?)?(?:title|heading|number)(?=$|\s)", re.IGNORECASE
+    r"(?:^|\s)(?:(?:sub|chapter|part|book|section)[-_]?)?(?:title|titel|titre|titolo|t[ií]tulo|heading|number)(?=$|\s)",
+    re.IGNORECASE,
 )
 
 
@@ -124,7 +125,7 @@ def page_blocks(root: Element, kind: str = "") -> list[Block]:
     mains = [e for e in body.elements() if e.tag in ("main", "article")]
     if mains and sum(e.tag == mains[-1].tag for e in mains) == 1 and 2 * _signs(mains[-1]) > _signs(body):
         body = mains[-1]  # what a site puts around it is not the book
-    return tree_blocks(body, kind)
+    return tree_blocks(body, kind or ("contents" if _is_link_list(body) else ""))
 
 
 def tree_blocks(body: Element, kind: str = "") -> list[Block]:

@@ -20,7 +20,7 @@ _HEADING_LINE = re.compile(
     r"^［＃ここから.{0,8}見出し］(?:.*\n){1,5}?［＃ここで.{0,8}見出し終わり］.*$|^.*見出し(?:終わり)?］.*$",
     re.MULTILINE,
 )
-_RUBY = re.compile(r"《[^《》\n]{1,60}》")
+_RUBY = re.compile(r"｜([^《》｜\n]{1,60})《[^《》\n]{1,60}》|(?<=[^\s\u3041-\u309f。、「])《[^《》\n]{1,60}》")
 _ANNOTATION = re.compile(r"※?［＃[^［］\n]{0,400}(?:［[^［］\n]*］[^［］\n]*)?］")
 
 
@@ -43,7 +43,7 @@ def drop_marks(text: str, keep: frozenset[str], removed: Removed) -> str:
                 removed.add(kind, _ANNOTATION.sub("", found).strip("-\n"))
         if kind not in keep:
             text = pattern.sub("\n\n" if kind == "headings" else "", text)
-    return _ANNOTATION.sub("", _RUBY.sub("", text)).replace("｜", "")
+    return _ANNOTATION.sub("", _RUBY.sub(r"\1", text)).replace("｜", "")
 
 
 def _rare_sign(match: re.Match[str]) -> str:

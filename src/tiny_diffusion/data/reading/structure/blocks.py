@@ -12,6 +12,7 @@ _LONG_LINE = 120
 _LONG_BLOCK = 40
 _MANY_LINES, _LISTED = 20, 25  # lines from which a text tells that it is double-spaced; their mean length in a list
 _WITHIN = 0.4  # share of lines that begin within a sentence in prose with double spacing
+_ENDED = 0.7  # share of lines that end a sentence where each is a paragraph
 _WIDE_SPACE = "\u3000"
 
 
@@ -30,7 +31,8 @@ def make_blocks(lines: list[str], unwrap: bool) -> list[Block]:
     if single:
         return groups
     led = [line for line in lines if line.strip() and line[0] in _WIDE_SPACE + HAN_QUOTES and is_han(line.strip()[0])]
-    if len(led) > 0.3 * len(filled) and any(line[0] == _WIDE_SPACE for line in led):
+    han = 2 * sum(map(is_han, "".join(filled))) > sum(lengths)  # prose is wrapped at any sign
+    if han and ended > _ENDED or len(led) > 0.3 * len(filled) and any(line[0] == _WIDE_SPACE for line in led):
         return [part for group in groups for part in _split_at_wide_spaces(group)]
     return [part for group in groups for part in _split_block(group, width, gapless)]
 

@@ -9,10 +9,13 @@ from ..document import Block
 from .headings import QUOTES, TITLE_TIMES, is_numbered_heading, is_titled
 from .lines import ends_sentence
 from .numbered import ROMAN
+from .pages import rising
 
 _LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
+_BETWEEN = 3  # blocks between two entries of a table: the number and title of a part
 _CONTENTS = re.compile(heading_pattern("contents"), re.IGNORECASE)
 _LEADER = re.compile(r"(?:[ .…·]*\.{2,}|\s{2,}|[ .…·]{3,}|\t)[ .…·]*(?:\d{1,4}|[ivxlc]{1,7})\s*$")
+_PAGE, _YEAR = re.compile(r"\d+(?=\s*$)"), 1000  # the number at the end of an entry, and what is rather a year
 _LISTED_TITLE = re.compile(rf"(?:\d{{1,3}}|{ROMAN})[.)]\s+")
 _PAGE_WORD = re.compile(r"(?:chap\w*\.?|page)(?:\s+page)?", re.IGNORECASE)
 _TABLE_PLACE = 0.2  # a table of contents stands in this first part of the blocks
@@ -81,6 +84,8 @@ def _contents_span(blocks: list[Block], at: int) -> int:
         return at
     if len(lines) > 1 and not all(_is_entry(line) for line in lines[1:]):
         return at
+    if (stop := _paged_span(blocks, at)) > at + _LISTED:
+        return stop
     first = _words(lines[1]) if len(lines) > 1 else []
     stop = at + 1
     while stop < len(blocks) and all(_is_entry(line) for line in blocks[stop].lines):
@@ -103,10 +108,22 @@ def _contents_span(blocks: list[Block], at: int) -> int:
     return stop
 
 
+def _paged_span(blocks: list[Block], at: int) -> int:
+    """The index after the last entry with a page number, where hardly anything else is between the entries."""
+    stop = at + 1
+    for i, block in enumerate(blocks[at + 1 :], at + 1):
+        if _LEADER.search(f"  {block.lines[-1]}"):  # the number may be on a line of its own
+            stop = i + 1
+        elif i - stop >= _BETWEEN or ends_sentence(block.flat) and not is_titled(block.flat.rstrip(".")):
+            break
+    return stop
+
+
 def _is_contents_list(block: Block) -> bool:
     """True for three or more lines that are all chapter headings or end in a page number after leaders."""
-    if len(block.lines) < 3:
-        return False
+    pages = [int(found[0]) for line in block.lines if (found := _PAGE.search(line)) and _LEADER.search(line)]
+    if len(block.lines) < _LISTED or pages and (min(pages) >= _YEAR or not rising(pages)):
+        return False  # a chronicle or an account
     return all(is_numbered_heading(line) or _LEADER.search(line) or _is_numbered_title(line) for line in block.lines)
 
 

@@ -22,19 +22,17 @@ _HAN_HEADING = re.compile(
 )
 _HAN_NUMBER = re.compile(r"[（(〔]?[一二三四五六七八九十百零〇]{1,5}[）)〕]?[、.．]?")
 _SPELLED = re.compile(_ORDINALS, re.IGNORECASE)
-_BARE = re.compile(rf"\d+|{_ORDINALS}", re.IGNORECASE)
+_BARE = re.compile(rf"\d+\.?|{_ORDINALS}", re.IGNORECASE)
 _NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
 _AFTER_NUMBER = ".:—–-)] "
-_TERMINAL = ".!?…。！？»”\"’'"
+_STOPS, _TERMINAL = ".!?。！？", ".!?…。！？»”\"’'"
 QUOTES = "\"“‘'«—„–"
 _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
-_MAX_TITLE = 120
-_TITLE_WORDS = 12
+_MAX_TITLE, _TITLE_WORDS = 120, 12  # characters and words of the longest title
 _FRONT_CHARS = 120  # longest paragraph of a title page
 _MADE = re.compile(r"e-?(?:book|text)|https?:|www\.|copyright|publish|print|rights|transcri", re.IGNORECASE)
 _SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
-_FAR = 3  # blank lines above a title that stands apart
-_SEVERAL = 5  # titles that stand apart, from which they are taken for titles
+_FAR, _SEVERAL = 3, 5  # blank lines above a title that stands apart, and how many of these tell that they are titles
 _SCENE = 60  # longest line that says where a scene is
 TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, and once more
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
@@ -112,6 +110,7 @@ def mark_headings(blocks: list[Block]) -> None:
     shouted = sum(len(block.flat) for block, capital in zip(blocks, capitals, strict=True) if capital)
     by_capitals = shouted <= max(200, 0.3 * sum(len(block.flat) for block in blocks))
     spaced = any(block.blanks >= 2 for block in blocks[1:])
+    lone: list[int] = []  # lines in capitals that are not next to another heading
     for i, block in enumerate(blocks):
         if block.kind:
             continue
@@ -119,11 +118,20 @@ def mark_headings(blocks: list[Block]) -> None:
         titled = is_numbered_heading(block.lines[0]) and all(is_titled(line) for line in block.lines[1:])
         heading = len(block.lines) <= 3 and (is_named_heading(flat) or is_numbered_heading(flat) or titled)
         if not heading and by_capitals and capitals[i] and len(block.lines) <= 3 and not _goes_on(blocks, i):
-            apart = i == 0 or blocks[i - 1].heading or block.blanks >= 2
-            apart = apart or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
-            heading = apart if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
-        if heading:
-            block.kind = "headings"
+            below = i == 0 or blocks[i - 1].heading or i >= 2 and blocks[i - 2].heading and is_title_line(blocks[i - 1])
+            apart = block.blanks >= 2 if spaced else flat[-1] not in ".,;:" and len(flat.split()) > 1
+            heading = below and (spaced or apart)
+            if not heading and (apart or spaced and lone[-1:] == [i - 1]):
+                lone.append(i)
+        block.kind = "headings" if heading else ""
+    # Beside numbered headings, or without space above, one or two may be a telegram or a gravestone.
+    custom = spaced and not any(block.heading and is_numbered_heading(block.flat) for block in blocks)
+    custom = custom or sum(i - 1 not in lone for i in lone) >= _SERIES
+    told = (b.flat[-1] in _STOPS and count_words(b.flat) >= _SENTENCE_WORDS and not b.flat.isupper() for b in blocks)
+    prose = next((i for i, found in enumerate(told) if found and not blocks[i].kind), 0)
+    for i in reversed(lone):
+        ends = i + 1 == len(blocks) or blocks[i + 1].heading
+        blocks[i].kind = "headings" if custom or ends or i < prose else ""
     _mark_titles(blocks)
     _mark_title_page(blocks)
     for i in range(1, len(blocks) - 1):
@@ -133,7 +141,10 @@ def mark_headings(blocks: list[Block]) -> None:
 
 
 def _goes_on(blocks: list[Block], i: int) -> bool:
-    """Whether the sentence around block ``i`` goes on through it: a sign, a telegram, which "said: NO BREAD"."""
+    """Whether a sentence goes on through block ``i`` or into the next: a sign, which "said: NO BREAD", "DEAR SIR,"."""
+    following = blocks[i + 1].flat if i + 1 < len(blocks) else "THE END"
+    if blocks[i].flat[-1] in ",-–—" and not (following.isupper() or is_capitals(following)):
+        return True
     if not 0 < i < len(blocks) - 1 or blocks[i - 1].heading or blocks[i - 1].flat.isupper():
         return False
     return blocks[i - 1].flat[-1] in ":," or blocks[i + 1].flat[0].islower()
@@ -189,7 +200,8 @@ def _mark_titles(blocks: list[Block]) -> None:
     ]
     # Where nearly every chapter's number is followed by one short line, that line is its title, however it ends.
     bare = [block for block, number in after if _lacks_title(number)]
-    short = [block for block in bare if len(block.lines) == 1 and len(block.flat) <= 80]
+    short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and b.flat[-1] not in ",-–—"]
+    short = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
     titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
     for block in [*titles, *(short if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
@@ -211,7 +223,7 @@ def is_titled(line: str) -> bool:
     """True for a title: capitals, or mostly capitalised long words and no sentence end."""
     text = line.replace("_", " ").strip()
     if text.isupper():
-        return True
+        return text[-1] not in "-–—"  # as the first line of a letter ends
     words = [word for word in HYPHENATED_WORD.findall(text) if len(word) > 3]
     capital = sum(word[0].isupper() for word in words)
     return len(text) <= 80 and text[-1] not in '.!?,;"”’»' and bool(words) and capital >= 0.7 * len(words)
@@ -230,7 +242,7 @@ def _mark_title_page(blocks: list[Block]) -> None:
             return
         if block.kind:
             continue
-        sentence = block.flat[-1] in ".!?。！？" and count_words(block.flat) >= _SENTENCE_WORDS
+        sentence = block.flat[-1] in _STOPS and count_words(block.flat) >= _SENTENCE_WORDS
         sentence = sentence and not _MADE.search(block.flat)
         told = sentence and (sentences or blocks[max(0, i - 1)].heading)
         sentences += sentence

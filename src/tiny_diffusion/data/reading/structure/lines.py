@@ -10,6 +10,7 @@ _HYPHENATED = re.compile(
 _BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++[-‐¬=][ \t]*\n[ \t\n]*[^\W\d_]+")
 _DASHED = re.compile(r"(?<! )(?:--|—)\n|\d[-–]\n\d")  # a dash without a space before it, or 1871-1873
 _CLOSERS = "\"'”’»)]_*」』"
+_HAN_SIGNS = "“”‘’—…―─"  # punctuation of Chinese and Japanese that other scripts use too
 HAN_QUOTES = "「『（〈《【“‘—―─"  # what opens a paragraph of Chinese or Japanese where it is not indented
 _SENTENCE_END = ".!?…。．｡！？:："
 
@@ -71,7 +72,9 @@ def _keeps_hyphen(left: str, line: str, known: frozenset[str]) -> bool:
 
 def _both_han(before: str, line: str) -> bool:
     """Whether no space belongs between two lines: both are of a script without spaces."""
-    return bool(before and line) and all(is_han(sign) or "\u0e00" <= sign <= "\u0eff" for sign in (before[-1], line[0]))
+    signs = before[-1:] + line[:1]
+    spaceless = [sign for sign in signs if is_han(sign) or "\u0e00" <= sign <= "\u0eff"]
+    return len(signs) == 2 and bool(spaceless) and all(sign in [*spaceless, *_HAN_SIGNS] for sign in signs)
 
 
 def is_han(char: str) -> bool:

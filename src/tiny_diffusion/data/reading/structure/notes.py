@@ -11,13 +11,21 @@ from .headings import is_capitals, is_named_heading, is_numbered_heading
 _TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註])\d{1,3}"
 _SIGNS = r"\*{1,3}+(?!\*)|[†‡§¶‖]|\|\||[¹²³⁰⁴-⁹]{1,3}|[①-⑳]"
 _MARK = rf"[\[({{<（［](?:{_TOKEN})[\])}}>）］]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
-_BODY = re.compile(rf"[ \t\u3000]*({_MARK})(?:[ \t\u3000]+|(?<=\d[\])}}>）］])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
-_LISTED = re.compile(r"[ \t]*(\d{1,3})[.):]?[ \t]+\S")  # in a list of notes, under its heading
+_BODY = re.compile(rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
+_LISTED = re.compile(r"[ \t]*(\d{1,3})[.:]?[ \t]+\S")  # in a list of notes
 _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=\W|[_\u3040-\u9fff]|\Z)")
 _SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$))", re.MULTILINE)
 _NUMBERED = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])\[[1-9]\d{0,2}\]")
-_REFERRED = re.compile(r"(?<=\S)[\[({](\d{1,3})[\])}]")
-NOTES_HEAD = re.compile(r"\W*(?:foot ?notes?|end ?notes?|notes?|fußnoten|anmerkungen|notas)[:.]?\W*", re.IGNORECASE)
+NOTES_HEAD = re.compile(
+    r"\W*(?:(?:foot|end)? ?notes?(?: to .{1,40})?|fußnoten|anmerkungen|notas|noten|примечания|сноски|注释)[:.]?\W*",
+    re.IGNORECASE,
+)
+_JOINED = re.compile(
+    r"(?<=[^\W\d_]{2}|[^\s\d_“\"‘«(][.,;:!?…\"”’»)])(?:(\d{1,3})(?!\w|[.,:–-]\d|\))|[\[({](\d{1,3})[\])}])"
+)
+_REST = 2  # paragraphs of the last note of a list
+_LOST = 3  # numbers that may lack between one list of notes and the next
+_CLOSED, _CLOSED_MARK = re.compile(r"^[ \t]*\*{1,3}\)[ \t]", re.MULTILINE), re.compile(r"(\*{1,3})\)")
 _EMPHASIS = re.compile(r"(?<![^\s(\"“])\*[^\W_]")  # *so*: the book marks emphasis by stars
 _WORD = r"\[(?:Foot ?note|Fußnote|Side ?note|Note)\s*"
 _IN_BRACKETS = re.compile(
@@ -34,7 +42,8 @@ _MANY = 3  # notes in brackets, from which every mark with one of their labels i
 
 def drop_bracketed_notes(text: str, keep: bool, removed: Removed) -> str:
     """``text`` without ``[Footnote 1: ...]``; with ``keep`` only the brackets go."""
-
+    if _CLOSED.search(text):  # "*)" for "*", as German printers wrote
+        text = _CLOSED_MARK.sub(r"\1", text)
     labels: set[str] = set()
 
     def without(match: re.Match[str]) -> str:
@@ -57,21 +66,65 @@ def drop_bracketed_notes(text: str, keep: bool, removed: Removed) -> str:
 
 def mark_notes(blocks: list[Block]) -> None:
     """Set the kind of blocks that begin with a mark to which the text refers, then take the marks out of all blocks."""
-    text = "\n".join("\n".join(block.lines) for block in blocks)
-    used, spaced = _used(text)
+    used, spaced = _used("\n".join("\n".join(block.lines) for block in blocks))
     blocks[:] = [part for block in blocks for part in _parted_notes(block, used | spaced)]
+    numbered = _take_numbers(blocks)
     section = last = None  # the first block of a list of notes under its heading, and the note before
-    _mark_list(blocks, text)
     for i, block in enumerate(blocks):
-        if not block.kind and (m := _BODY.match(block.lines[0])) and m[1] in used | spaced:
+        marked = None if block.kind else _BODY.match(block.lines[0])
+        if i in numbered or marked and marked[1] in used | spaced:
             block.kind = "notes"
-            if i and not blocks[i - 1].kind and NOTES_HEAD.fullmatch(blocks[i - 1].flat):
-                blocks[i - 1].kind, section = "headings", i
-            _mark_rest(blocks, last, i, section)
-            last = i
-            block.lines[0] = block.lines[0].lstrip().removeprefix(m[1]).lstrip()
+            if headed := i and not blocks[i - 1].kind and NOTES_HEAD.fullmatch(blocks[i - 1].flat):
+                blocks[i - 1].kind = "headings"
+            one_list = _mark_rest(blocks, last, i, section)
+            section, last = i if headed else section if one_list else None, i
+            block.lines[0] = block.lines[0].lstrip().removeprefix(marked[1] if marked else "").lstrip(": ")
         block.lines = _without_marks(block.lines, used, spaced)
-    _mark_rest(blocks, last, len(blocks), None)
+    _mark_rest(blocks, last, len(blocks), section)
+
+
+def _take_numbers(blocks: list[Block]) -> set[int]:
+    """The places of lists of notes "1 ..." or "1. ..." to whose numbers words refer, "mare,1", which are taken out.
+
+    All numbers of a list must stand before it, in its order, and the next one only if the next list begins with it. A
+    list must begin with 1 or count on from the one before; none is taken if most that count on lack their numbers.
+    """
+    texts = ("\n".join("" if block.kind else line for line in block.lines) for block in blocks)
+    references = [(i, found) for i, text in enumerate(texts) for found in _JOINED.finditer(text)]
+    numbers = [int(found[1] or found[2]) for _, found in references]
+    taken: list[int] = []
+    notes: set[int] = set()
+    missed = 0
+    for (places, listed), (_, after) in pairwise([*_lists(blocks), ([], [0])] if references else []):
+        last = numbers[taken[-1]] if taken else 0
+        if listed[0] == 1 or last and last < listed[0] <= last + _LOST:
+            ahead = (j for j in range(taken[-1] + 1 if taken else 0, len(numbers)) if references[j][0] < places[0])
+            marks = [next((j for j in ahead if numbers[j] == number), None) for number in listed]
+            if None not in marks and (listed[-1] + 1 == after[0] or listed[-1] + 1 not in (numbers[j] for j in ahead)):
+                taken += marks  # type: ignore[arg-type]
+                notes.update(places)
+            else:
+                missed += listed[0] != 1
+    if missed > len(notes):
+        return set()
+    for i, found in (references[j] for j in reversed(taken)):
+        text = "\n".join(blocks[i].lines)
+        blocks[i].lines = (text[: found.start()] + text[found.end() :]).split("\n")
+    return notes
+
+
+def _lists(blocks: list[Block]) -> list[tuple[list[int], list[int]]]:
+    """Runs of lines that begin with numbers which count on, each from the first line of a block: places and numbers."""
+    found: list[tuple[list[int], list[int]]] = []
+    for i, block in enumerate(blocks):
+        for k, line in enumerate(() if block.kind else block.lines):
+            number = int(listed[1]) if (listed := _LISTED.match(line)) else 0
+            on = found and found[-1][0][-1] == i - (k == 0) and found[-1][1][-1] == number - 1
+            if number and (on or k == 0):
+                found += [] if on else [([], [])]
+                found[-1][0].append(i)
+                found[-1][1].append(number)
+    return found
 
 
 def _used(text: str) -> tuple[set[str], set[str]]:
@@ -101,31 +154,21 @@ def _parted_notes(block: Block, used: set[str]) -> list[Block]:
     return parted(block, [begins[i] and i >= first for i in range(1, len(begins))])
 
 
-def _mark_list(blocks: list[Block], text: str) -> None:
-    """Mark the notes "1. ...", "2. ..." under a heading "Notes", where the text refers to their numbers in brackets."""
-    referred = {found[1] for found in _REFERRED.finditer(text)}
-    listed = False
-    for before, block in pairwise(blocks):
-        if not before.kind and NOTES_HEAD.fullmatch(before.flat):
-            number = _LISTED.match(block.lines[0])
-            listed = number is not None and number[1] in referred
-            before.kind = "headings" if listed else ""
-        elif block.kind or _is_heading(block.flat):
-            listed = False
-        if listed:
-            block.kind = "notes"
+def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None) -> bool:
+    """Mark the further paragraphs of a note: those set in below it, and all between two notes of one list.
 
-
-def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None) -> None:
-    """Mark the further paragraphs of a note: those set in below it, and all between two notes of one list."""
+    Behind the last note of a list under its heading there are few. Returns whether no heading is before ``stop``.
+    """
     if note is None:
-        return
+        return False
     between = blocks[note + 1 : stop]
-    listed = section is not None and section <= note and not any(b.kind or _is_heading(b.flat) for b in between)
-    for block in between:
-        if block.kind or not (listed or all(line[:2].isspace() for line in block.lines)):
-            return
+    ends = next((k for k, block in enumerate(between) if block.kind or _is_heading(block.flat)), len(between))
+    listed = section is not None and (ends <= _REST or ends == len(between) and stop < len(blocks))
+    for block in between[:ends]:
+        if not (listed or all(line[:2].isspace() for line in block.lines)):
+            break
         block.kind = "notes"
+    return ends == len(between)
 
 
 def _is_heading(text: str) -> bool:

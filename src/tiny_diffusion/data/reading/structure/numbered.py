@@ -1,6 +1,7 @@
 """Finds headings without a word such as "Chapter" by their numbers, which count on through the book."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..document import Block
@@ -8,6 +9,8 @@ from ..document import Block
 ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _NUMBER = rf"(?:(\d{{1,3}}(?:\.\d{{1,2}}){{0,3}})|({ROMAN})|([一二三四五六七八九十]{{1,3}}))"
+_LETTER = re.compile(r"([A-ZΑ-ΩА-Я])(?:[.)] (?=[^\W\d_a-zα-ωа-я].*\w$)|\.?$)")
+_FIRST_LETTERS = "АΑA"  # of three alphabets, the last in Unicode first
 _TITLED = re.compile(rf"(?:§+ ?)?{_NUMBER}(?:[.):]? ?[.):—–-]* |、)(?=\W*\w)")
 _WORDED = re.compile(rf"\W?([^\W\d_]+)[.:]? {_NUMBER}(?:\W* (?=\W*\w)|\W*$)")
 _HAN = "一二三四五六七八九"
@@ -19,7 +22,7 @@ _SERIES = 3  # numbers that count on, from which they are taken for those of hea
 class _Numbered:
     """A short line that begins with a number: where it is, and the number, (2, 1) for "2.1".
 
-    word: what stands before the number, or after it in small letters: "Capitolul II", "2. fejezet".
+    word: what stands before the number, or after it: "Capitolul II", "2. fejezet"; of letters, the first that counts.
     """
 
     place: int
@@ -30,8 +33,6 @@ class _Numbered:
         """Whether it counts on from the line before: 1, 1.1, 1.2, 2, 3."""
         if before is None:
             return set(self.number) == {1}
-        if self.word != before.word:
-            return False
         first, level = before.number, len(self.number) - 1
         deeper = self.number == (*first, 1)
         return deeper or (level < len(first) and self.number == (*first[:level], first[level] + 1))
@@ -42,17 +43,17 @@ def mark_numbered(blocks: list[Block]) -> None:
 
     Text must be between any two of them of one level: the items of a list follow each other.
     """
-    series: list[_Numbered] = []
+    of_word: dict[str, list[_Numbered]] = {}
     for i, block in enumerate(blocks):
-        found = _numbered(i, block)
-        if found is None:
-            continue
-        if found.follows(series[-1] if series else None) and not (series and _listed(series[-1], found)):
-            series.append(found)
-        elif found.follows(None):
-            _mark(blocks, series)
-            series = [found]
-    _mark(blocks, series)
+        for found in _numbered(i, block):
+            series = of_word.setdefault(found.word, [])
+            if found.follows(series[-1] if series else None) and not (series and _listed(series[-1], found)):
+                series.append(found)
+            elif found.follows(None):
+                _mark(blocks, series)
+                of_word[found.word] = [found]
+    for series in of_word.values():
+        _mark(blocks, series)
 
 
 def _listed(one: _Numbered, other: _Numbered) -> bool:
@@ -67,25 +68,26 @@ def _mark(blocks: list[Block], series: list[_Numbered]) -> None:
             blocks[found.place].kind = "headings"
 
 
-def _numbered(place: int, block: Block) -> _Numbered | None:
-    """The block's number, if it is one line as short as a title and not yet anything else."""
-    if block.kind or len(block.lines) != 1 or len(block.flat.split()) > _TITLE_WORDS + 1:
-        return None
+def _numbered(place: int, block: Block) -> Iterator[_Numbered]:
+    """The block's number, if it is one line as short as a title and not yet anything else; "I." may be a letter too."""
+    if block.kind or len(block.lines) != 1 or len(block.flat.split()) > _TITLE_WORDS + 1 or block.flat[-1] == ",":
+        return
     line = block.flat.strip("*=~ ")
-    if block.flat[-1] == ",":
-        return None
+    if letter := _LETTER.match(line):
+        first = next(sign for sign in _FIRST_LETTERS if sign <= letter[1])
+        yield _Numbered(place, (ord(letter[1]) - ord(first) + 1,), first)
     if worded := _WORDED.match(line):
         word, *figures = worded.groups()
     elif found := _TITLED.match(line):
         title, figures = line[found.end() :].lstrip("\"“‘'«„ "), list(found.groups())
         word = title if title[:1].islower() and title.isalpha() else ""
         if title[:1].islower() and not word:
-            return None
+            return
     else:
-        return None
+        return
     arabic, roman, han = figures
     numbers = arabic.split(".") if arabic else [_value(roman) if roman else _han_value(han)]
-    return _Numbered(place, tuple(map(int, numbers)), word.casefold())
+    yield _Numbered(place, tuple(map(int, numbers)), word.casefold())
 
 
 def _han_value(signs: str) -> int:

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from itertools import pairwise
 
+from ...language.tables import heading_pattern
 from ..document import Block, Removed
 from .headings import is_numbered_heading
 from .lines import ends_sentence
@@ -21,8 +22,11 @@ _ILLUSTRATION = re.compile(
     re.IGNORECASE,
 )
 _HEAD = re.compile(
-    r"^[ \t]*(?:(\d{1,4})([ \t]+)(\S[^\n]{0,70})|(\S[^\n]{0,70}?)([ \t]+)(\d{1,4}))[ \t]*$", re.MULTILINE
+    r"^[ \t]*(?:(\d{1,4})([ \t]+(?:[|•·] +)?)(\S[^\n]{0,70})|(\S[^\n]{0,70}?)((?: +[|•·])?[ \t]+)(\d{1,4}))[ \t]*$",
+    re.MULTILINE,
 )
+_BROKEN = 0.2  # share of running heads above which a sentence breaks off, at least
+_LONGEST_LINE = 300  # characters to look back for the line before a running head
 _WIDE = 3  # spaces between a running head and its number, from which two of a kind tell it; else it takes three
 _LONE_NUMBER = re.compile(
     r"[-–—.\[(\s]*(?:(?i:page|seite|p\.) )?(?:\d{1,4}|[ivxl]{2,7})(?: ?(?:of|von|de|/) ?\d{1,4})?[-–—.\])\s]*"
@@ -30,9 +34,14 @@ _LONE_NUMBER = re.compile(
 _LONE_MARK = re.compile(rf"^[ \t]*{_PAGE_MARK.pattern}[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _LONGEST_HEAD, _RECURS = 60, 3  # characters of a running head without a number, and how often it recurs
 _CHAPTERS, _SHORTEST_CHAPTER = 3, 150  # bare numbers that may be those of chapters, and characters between two
-_YEAR = re.compile(r"1[0-9]{3}\.|20[0-9]{2}\.")  # a page number has no full stop
-_ONLY_NUMBER = re.compile(r"\s*\d{1,8}\.?\s*")
-_LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$", re.MULTILINE)
+_STOPPED = re.compile(r"\d{1,4}\.")  # the number of a chapter or letter, or a year: that of a page has no full stop
+_MONTH, _DAY = heading_pattern("months"), r"\d{1,2}(?:st|nd|rd|th|d|er|[.º])?"
+_DATE = re.compile(
+    rf"(?:[^\W\d_]+[.,]? ){{0,2}}(?:{_DAY},? (?:(?:of|de|di) )?(?:{_MONTH})|(?:{_MONTH})\.? (?:the )?{_DAY})(?!\w)",
+    re.IGNORECASE,
+)
+_ONLY_NUMBER = re.compile(r"\s*(?:\d{1,8}\.?|[-–—\[(] ?\d{1,4} ?[-–—\])])\s*")
+_LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$|^[ \t]*(\d{1,5})[ \t]{2,}(?=\S)", re.MULTILINE)
 _RULE, _RULE_LENGTH = re.compile(r"([=~^\-])\1{2,}"), 3  # below a title, and how much longer or shorter it may be
 _SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
 
@@ -48,16 +57,19 @@ def drop_page_marks(text: str, removed: Removed) -> str:
     text = _LONE_MARK.sub(lambda m: _on_its_own(m, PAGE), text)  # a paragraph goes on about it
     text = removed.cut("pages", _PAGE_MARK, text)
     numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
-    if len(numbers) >= _MANY and _rising(numbers):
+    if len(numbers) >= _MANY and rising(numbers):
         text = removed.cut("pages", _BRACED_NUMBER, text)
     return _without_running_heads(_without_line_numbers(text, removed), removed)
 
 
 def mark_furniture(blocks: list[Block], removed: Removed) -> None:
-    """Set the kind of separators and page numbers; a separator, or a line with only a number, within a block goes."""
+    """Set the kind of separators, page numbers and dates; a separator, or a mere number, within a block goes."""
     for block in blocks:
+        flat = block.flat.strip("*=~ ")
         if not block.kind and (title := _underlined(block.lines)):
             block.kind, block.lines = "headings", [title]
+        elif len(block.lines) == 1 and len(flat) <= _LONGEST_HEAD and _DATE.match(flat):
+            block.kind = block.kind or ("" if is_numbered_heading(flat) else "text")
         lines = list(block.lines)
         inner = len(lines) if len(lines) > 1 and _RULE.fullmatch(lines[-1].strip()) else len(lines) - 1
         for place, line in enumerate(() if block.kind else block.lines[:inner]):
@@ -68,7 +80,7 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
         if not flat or _SEPARATOR.fullmatch(flat):
             block.kind = block.kind or "separators"
         elif _LONE_NUMBER.fullmatch(flat):
-            block.kind = block.kind or ("headings" if _YEAR.fullmatch(flat) else "pages")
+            block.kind = block.kind or ("headings" if _STOPPED.fullmatch(flat) else "pages")
         else:
             block.lines = lines
     _mark_chapter_numbers(blocks)
@@ -97,6 +109,7 @@ def _mark_recurring_heads(blocks: list[Block]) -> None:
             and len(block.lines) == 1
             and len(block.flat) <= _LONGEST_HEAD
             and not block.flat[0].islower()
+            and block.flat[-1] not in ",;:-—"
         ):
             places[block.flat.casefold()].append(i)
     for same in places.values():
@@ -136,19 +149,20 @@ def _furniture(line: str, place: int) -> str:
 def _without_running_heads(text: str, removed: Removed) -> str:
     """Replace each running head, a line with a page number and a title that recurs, by its number alone.
 
-    Where the numbers of all such lines rise, as those of pages do, the titles need not recur.
+    Where all their numbers rise, as those of pages do, the titles need not recur. Some must break off a sentence.
     """
     heads = [m for m in _HEAD.finditer(text) if not is_numbered_heading(m[0].strip())]
     wide = [m for m in heads if len(m[2] or m[5]) >= _WIDE]
     alone = [m for m in wide if text.endswith("\n\n", 0, m.start()) and text.startswith("\n\n", m.end())]
-    found = set(alone) if len(alone) >= _MANY and _rising([_page(m) for m in alone]) else set()
+    found: set[re.Match[str]] = set()
     for group, least in ((wide, 2), (heads, 3)):
         titles = defaultdict(list)
         for match in group:
             titles[" ".join((match[3] or match[4]).casefold().split())].append(match)
-        found |= {
-            m for same in titles.values() if len(same) >= least and _rising([_page(m) for m in same]) for m in same
-        }
+        likely = [same for same in titles.values() if len(same) >= least]
+        for same in [*likely, alone] if group is wide and len(alone) >= _MANY else likely:
+            if rising([_page(m) for m in same]) and sum(map(_breaks_off, same)) >= _BROKEN * len(same):
+                found.update(same)
     parts, end = [], 0
     for match in heads:
         if match in found:
@@ -156,6 +170,12 @@ def _without_running_heads(text: str, removed: Removed) -> str:
             parts += [text[end : match.start()], _on_its_own(match, str(_page(match)))]
             end = match.end()
     return "".join([*parts, text[end:]])
+
+
+def _breaks_off(head: re.Match[str]) -> bool:
+    """Whether the line before a running head, unless it may be another, ends within a sentence."""
+    before = head.string[max(0, head.start() - _LONGEST_LINE) : head.start()].rstrip().rpartition("\n")[2]
+    return not ends_sentence(before) and not _HEAD.fullmatch(before)
 
 
 def _on_its_own(line: re.Match[str], page: str) -> str:
@@ -170,15 +190,15 @@ def _page(head: re.Match[str]) -> int:
 
 
 def _without_line_numbers(text: str, removed: Removed) -> str:
-    """``text`` without the numbers 5, 10, 15 ... at the ends of lines of verse."""
-    found = [int(match[1]) for match in _LINE_NUMBER.finditer(text)]
+    """``text`` without the numbers 5, 10, 15 ... at the ends of lines of verse, or before them."""
+    found = [int(match[1] or match[2]) for match in _LINE_NUMBER.finditer(text)]
     steps = sum(b - a in (5, 10) or b in (5, 10) for a, b in zip([0, *found], found, strict=False))
     if len(found) < _MANY or steps < 0.9 * len(found):
         return text
     return removed.cut("pages", _LINE_NUMBER, text)
 
 
-def _rising(numbers: list[int]) -> bool:
+def rising(numbers: list[int]) -> bool:
     """Whether nearly all numbers are above the one before them."""
     rises = sum(a < b for a, b in zip(numbers, numbers[1:], strict=False))
     return rises >= 0.9 * (len(numbers) - 1)
