@@ -198,12 +198,12 @@ def _mark_titles(blocks: list[Block]) -> None:
         and blocks[i - 1].heading
         and (is_numbered_heading(blocks[i - 1].flat) or _BARE.fullmatch(blocks[i - 1].flat))
     ]
-    # Where nearly every chapter's number is followed by one short line, that line is its title, however it ends.
+    # Where nearly every chapter's number is followed by one short line, that is its title, unless it is a sentence.
     bare = [block for block, number in after if _lacks_title(number)]
     short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and b.flat[-1] not in ",-–—"]
-    short = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
+    named = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
     titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
-    for block in [*titles, *(short if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
+    for block in [*titles, *(named if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
     apart = [b for b in blocks if not b.kind and (b.blanks >= _FAR or b is blocks[0]) and b.after and _may_be_title(b)]
     words = Counter(word.casefold() for b in apart for word in {b.flat.split()[0], b.flat.split()[-1]})
