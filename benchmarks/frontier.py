@@ -62,7 +62,7 @@ class Row:
 
 def readings() -> dict[str, GenerationConfig]:
     """Ways to write by name; any word may be written, so that invented ones can be counted."""
-    plain = GenerationConfig(length=100, words="free")
+    plain = GenerationConfig(words="free")
     found = {"causal": plain.model_copy(update={"reading": "causal"})}
     for reading, name in (("masked", "diffusion"), ("drafts", "8 drafts, best")):
         for steps in STEPS:
@@ -74,17 +74,17 @@ def readings() -> dict[str, GenerationConfig]:
 
 def defaults() -> dict[str, GenerationConfig]:
     """The default settings and the old ones."""
-    now = GenerationConfig(length=100)
+    now = GenerationConfig()
     old = {"reading": "masked", "words": "free", "ending": "token"}
     return {"default": now, "old default": now.model_copy(update=old)}
 
 
 def sharper() -> dict[str, GenerationConfig]:
     """The default settings at other temperatures, with the least likely tokens left out: by top-p or by min-p."""
-    now = GenerationConfig(length=100)
-    least = ({}, {"top_p": 0.95}, {"top_p": 0.9}, {"min_p": 0.02}, {"min_p": 0.05}, {"min_p": 0.1})
+    now = GenerationConfig()
+    least = ({}, {"top_p": 0.95}, {"top_p": 0.9}, {"min_p": 0.01}, {"min_p": 0.02}, {"min_p": 0.05})
     found = {}
-    for temperature, without in product((1.0, 0.9, 0.8, 0.7), least):
+    for temperature, without in product((1.0, 0.9, 0.8), least):
         rest = "".join(f", {name.replace('_', '-')} {value}" for name, value in without.items())
         found[f"temperature {temperature}{rest}"] = now.model_copy(update={"temperature": temperature, **without})
     return found
@@ -110,6 +110,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="WORD", help="ways whose name holds one of these words")
     parser.add_argument("--ways", choices=WAYS, default="readings", help="what is compared")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print the first N texts of each way")
+    parser.add_argument("--at-once", type=int, default=1, help="texts written at once, where seconds do not matter")
+    parser.add_argument("--length", type=int, default=100, help="tokens of a text")
     parser.add_argument("--judge", type=Path, metavar="CHECKPOINT", help="a network of other books, see judges.py")
     arguments = parser.parse_args()
     checkpoint, data, device = read_model(arguments)
@@ -118,17 +120,18 @@ def main() -> None:
     ways = WAYS[arguments.ways]()
     chosen = {n: how for n, how in ways.items() if not arguments.only or any(w in n for w in arguments.only)}
     seconds, texts = defaultdict[str, float](float), defaultdict[str, list[str]](list)
-    for seed in range(arguments.samples):
+    for seed in range(0, arguments.samples, arguments.at_once):
+        count = {"seed": seed, "num_samples": arguments.at_once, "length": arguments.length}
         for name, how in chosen.items():
             began = time.process_time()
-            found = writer.write("", how.model_copy(update={"seed": seed}))
+            found = writer.write("", how.model_copy(update=count))
             seconds[name] += time.process_time() - began
             texts[name] += [text.text for text in found]
     rows: list[Row] = []
     copies = CopyIndex(bench.training)
     print(f"| {' | '.join(COLUMNS)} |")
     print("|---" * len(COLUMNS) + "|")
-    texts["held-out text"] = pieces(data.texts("test")[0::2], 75, arguments.samples)
+    texts["held-out text"] = pieces(data.texts("test")[0::2], arguments.length * 3 // 4, arguments.samples)
     for name, each in texts.items():
         took = 1000 * seconds[name] / sum(len(text.split()) for text in each)
         copied = measure_copying(each, copies, data.language, bench.settings).longest_words

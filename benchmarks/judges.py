@@ -8,19 +8,18 @@ training text at random. Then other books, and models at the default settings of
 with the lowest of its parts, the accuracy of the two-sample test with its interval (50 is the aim), perplexity per
 token under Kneser-Ney of the training text and under the fresh judge, the entropy of tokens, distinct-2, words that are
 new to the book, and invented ones. With ``--judge CHECKPOINT``, a network that learnt from other books alone
-(``train --curriculum.shelf_epochs``), two more: the bits per byte that its causal reading pays, and the share of
-sentences that are odd to it, dearer than 19 of 20 sentences of the yardstick. Writes markdown; ``--json FILE`` keeps
-the figures.
+(``train --curriculum.shelf_epochs``), two more: the bits per byte that its causal reading pays, and how many fewer they
+are with at least 8 tokens before each than with 2 or 3: what context saves. Writes markdown; ``--json FILE`` keeps the
+figures.
 """
 
 import argparse
+import math
 import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from trained import cell, keep
 
@@ -36,13 +35,12 @@ from tiny_diffusion.evaluation.text_quality.coherence import invented_share, uns
 from tiny_diffusion.evaluation.text_quality.frontier import Judge
 from tiny_diffusion.evaluation.text_quality.samples import whole_sentences
 from tiny_diffusion.evaluation.text_quality.two_sample import TwoSample, measure_two_sample
-from tiny_diffusion.model.autoregressive import autoregressive_nats
+from tiny_diffusion.model.autoregressive import token_losses_in_batches
 from tiny_diffusion.runtime import find_device
 from tiny_diffusion.writing.writer import Writer
 
-SHORTEST = 5  # words of a sentence that is judged by itself
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-STRANGER = ("bits per byte by other books", "odd sentences, %")
+STRANGER = ("bits per byte by other books", "saved by context")
 COLUMNS = (
     *("text", "style", "lowest part", "two-sample, %", "Kneser-Ney ppl", "fresh ppl", "entropy", "distinct-2"),
     *("new words, %", "invented, %", *STRANGER),
@@ -68,42 +66,42 @@ class Judged:
 
 @dataclass(frozen=True)
 class Strange:
-    """What texts cost a network of other books, in bits per byte, and the share of sentences that are odd to it."""
+    """What texts cost a network of other books, in bits per byte, and how many of them context saves it."""
 
     bits: float
-    odd: float
+    saved: float
 
     def cells(self) -> tuple[str, str]:
         """As a table shows them under ``STRANGER``."""
-        return f"{self.bits:.3f}", f"{100 * self.odd:.0f}"
+        return f"{self.bits:.3f}", f"{self.saved:.3f}"
 
 
 class Stranger:
-    """A network of other books, and what it pays for the dearest of 20 sentences of ``yardstick``."""
+    """A network of other books. It reads each token after few and after more of the tokens before it.
 
-    def __init__(self, checkpoint: Checkpoint, yardstick: list[str], language: str) -> None:
-        self.checkpoint, self.language = checkpoint, language
-        self.model = checkpoint.build(find_device("cpu"))
-        self.limit = np.quantile(self._each(self._sentences(yardstick)), 0.95)
+    Where words fit each other, those further back help to foretell the next one; where they do not, they hardly help.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint, self.model = checkpoint, checkpoint.build(find_device("cpu"))
 
     def judge(self, texts: list[str]) -> Strange:
-        """Whole texts, and each of their sentences by itself."""
-        sentences = self._each(self._sentences(texts))
-        size = np.array([len(text.encode()) for text in texts])
-        return Strange(float((self._each(texts) * size).sum() / size.sum()), float((sentences > self.limit).mean()))
+        """``saved``: by a context of 8 to 15 tokens instead of 2 or 3."""
+        few, more, most = (self._bits(texts, tokens) for tokens in (2, 8, 64))
+        return Strange(most, few - more)
 
-    def _sentences(self, texts: list[str]) -> list[str]:
-        whole = [s for text in texts for s in split_sentences(whole_sentences(text, self.language), self.language)]
-        return [sentence for sentence in whole if len(sentence.split()) >= SHORTEST]
-
-    def _each(self, texts: list[str]) -> npt.NDArray[np.float64]:
-        """Bits per byte of each text, in windows of the network's context."""
-        config = self.checkpoint.config.model
-        rows = [torch.tensor(self.checkpoint.tokenizer.encode(text, config.vocab_level)) for text in texts]
-        windows = [(i, window) for i, row in enumerate(rows) for window in row.split(config.context)]
-        nats = autoregressive_nats(self.model, [window for _, window in windows], BOS, batch_size=16).numpy()
-        sums = np.bincount([i for i, _ in windows], nats)
-        return sums / np.log(2) / [len(text.encode()) for text in texts]
+    def _bits(self, texts: list[str], tokens: int) -> float:
+        """Bits per byte, each token after at least ``tokens`` others, fewer than twice as many, or all there are."""
+        config, windows, seen = self.checkpoint.config.model, list[torch.Tensor](), list[int]()
+        for text in texts:
+            ids = torch.tensor(self.checkpoint.tokenizer.encode(text, config.vocab_level))
+            for start in range(0, len(ids), tokens):
+                windows.append(ids[max(0, start - tokens) : start + tokens])
+                seen.append(min(start, tokens))
+        nats = 0.0
+        for owner, losses in token_losses_in_batches(self.model, windows, BOS, 32):
+            nats += sum(float(row[seen[number] :].sum()) for number, row in zip(owner.tolist(), losses, strict=True))
+        return nats / math.log(2) / sum(len(text.encode()) for text in texts)
 
 
 class Bench:
@@ -113,7 +111,7 @@ class Bench:
         self.data, self.settings = data, EvaluationConfig()
         self.training, self.held = data.texts("train"), data.texts("test")[1::2]
         self.judge = Judge(self.training, data.tokenizer, level, self.settings.judge_order, held=self.held)
-        self.stranger = judge and Stranger(load_checkpoint(judge), self.held, data.language)
+        self.stranger = judge and Stranger(load_checkpoint(judge))
         self.known = frozenset(read_prose(self.training, data.language).all_words)
 
     def judged(self, name: str, texts: list[str]) -> Judged:

@@ -42,6 +42,16 @@ def test_headings_of_any_language_and_shape_go(headings: list[str], gap: str) ->
     assert found.chapters == (0, 2, 4)
 
 
+def test_a_short_sentence_below_a_bare_number_is_no_title() -> None:
+    numbers = [part for i in range(4) for part in ("I II III IV".split()[i], f"He went to quay {i}.", PROSE[i])]
+    assert clean_book("\n\n".join(numbers)).paragraphs[::2] == [f"He went to quay {i}." for i in range(4)]
+
+
+def test_boards_in_a_story_without_headings_stay() -> None:
+    parts = ["He hung the boards on the wall.", "LOST: ONE GREY MARE", "WANTED: A BOY", "Then he went to bed."]
+    assert clean_book("\n\n".join([*parts, *PROSE])).paragraphs[:4] == parts
+
+
 @pytest.mark.parametrize("gap", ["\n\n", "\n\n\n"])
 def test_a_telegram_in_capitals_is_no_heading(gap: str) -> None:
     telegram = "MARE SOLD STOP COMING HOME THURSDAY STOP BUY BREAD"

@@ -70,6 +70,7 @@ def test_notes_by_numbers_joined_to_a_word_go_with_their_marks(one: str, two: st
         ["He paid 5,1 crowns, and H2 was on the slate.", "1 Nobody may enter.", "2 Nobody may leave."],
         ["1 Nobody may enter.", "He sold the mare.1"],
         ["He sold the mare.1", "He kept the dog.2", "He said:", "1. It was old."],
+        ["See Fig.1 and Fig.2, and No.3.", "1 Take the bread.", "So he did.", "2 Take the oil."],
         ["See No.7 for that.", "7 men came to the quay."],
         ["By cart.2 or by boat.", "1 Nobody may enter.", "2 Nobody may leave."],
     ],

@@ -25,16 +25,14 @@ _SPELLED = re.compile(_ORDINALS, re.IGNORECASE)
 _BARE = re.compile(rf"\d+\.?|{_ORDINALS}", re.IGNORECASE)
 _NAMED = re.compile(heading_pattern("named"), re.IGNORECASE)
 _AFTER_NUMBER = ".:—–-)] "
-_TERMINAL = ".!?…。！？»”\"’'"
+_STOPS, _TERMINAL = ".!?。！？", ".!?…。！？»”\"’'"
 QUOTES = "\"“‘'«—„–"
 _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
-_MAX_TITLE = 120
-_TITLE_WORDS = 12
+_MAX_TITLE, _TITLE_WORDS = 120, 12  # characters and words of the longest title
 _FRONT_CHARS = 120  # longest paragraph of a title page
 _MADE = re.compile(r"e-?(?:book|text)|https?:|www\.|copyright|publish|print|rights|transcri", re.IGNORECASE)
 _SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
-_FAR = 3  # blank lines above a title that stands apart
-_SEVERAL = 5  # titles that stand apart, from which they are taken for titles
+_FAR, _SEVERAL = 3, 5  # blank lines above a title that stands apart, and how many of these tell that they are titles
 _SCENE = 60  # longest line that says where a scene is
 TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, and once more
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
@@ -125,12 +123,12 @@ def mark_headings(blocks: list[Block]) -> None:
             heading = below and (spaced or apart)
             if not heading and (apart or spaced and lone[-1:] == [i - 1]):
                 lone.append(i)
-        if heading:
-            block.kind = "headings"
+        block.kind = "headings" if heading else ""
     # Beside numbered headings, or without space above, one or two may be a telegram or a gravestone.
     custom = spaced and not any(block.heading and is_numbered_heading(block.flat) for block in blocks)
     custom = custom or sum(i - 1 not in lone for i in lone) >= _SERIES
-    prose = next((i for i, block in enumerate(blocks) if not block.kind and len(block.flat) > _FRONT_CHARS), 0)
+    told = (b.flat[-1] in _STOPS and count_words(b.flat) >= _SENTENCE_WORDS and not b.flat.isupper() for b in blocks)
+    prose = next((i for i, found in enumerate(told) if found and not blocks[i].kind), 0)
     for i in reversed(lone):
         ends = i + 1 == len(blocks) or blocks[i + 1].heading
         blocks[i].kind = "headings" if custom or ends or i < prose else ""
@@ -144,7 +142,8 @@ def mark_headings(blocks: list[Block]) -> None:
 
 def _goes_on(blocks: list[Block], i: int) -> bool:
     """Whether a sentence goes on through block ``i`` or into the next: a sign, which "said: NO BREAD", "DEAR SIR,"."""
-    if i < len(blocks) - 1 and blocks[i].flat[-1] in ",-–—" and not is_capitals(blocks[i + 1].flat):
+    following = blocks[i + 1].flat if i + 1 < len(blocks) else "THE END"
+    if blocks[i].flat[-1] in ",-–—" and not (following.isupper() or is_capitals(following)):
         return True
     if not 0 < i < len(blocks) - 1 or blocks[i - 1].heading or blocks[i - 1].flat.isupper():
         return False
@@ -199,11 +198,12 @@ def _mark_titles(blocks: list[Block]) -> None:
         and blocks[i - 1].heading
         and (is_numbered_heading(blocks[i - 1].flat) or _BARE.fullmatch(blocks[i - 1].flat))
     ]
-    # Where nearly every chapter's number is followed by one short line, that line is its title, however it ends.
+    # Where nearly every chapter's number is followed by one short line, that is its title, unless it is a sentence.
     bare = [block for block, number in after if _lacks_title(number)]
     short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and b.flat[-1] not in ",-–—"]
+    named = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
     titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
-    for block in [*titles, *(short if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
+    for block in [*titles, *(named if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
     apart = [b for b in blocks if not b.kind and (b.blanks >= _FAR or b is blocks[0]) and b.after and _may_be_title(b)]
     words = Counter(word.casefold() for b in apart for word in {b.flat.split()[0], b.flat.split()[-1]})
@@ -242,7 +242,7 @@ def _mark_title_page(blocks: list[Block]) -> None:
             return
         if block.kind:
             continue
-        sentence = block.flat[-1] in ".!?。！？" and count_words(block.flat) >= _SENTENCE_WORDS
+        sentence = block.flat[-1] in _STOPS and count_words(block.flat) >= _SENTENCE_WORDS
         sentence = sentence and not _MADE.search(block.flat)
         told = sentence and (sentences or blocks[max(0, i - 1)].heading)
         sentences += sentence

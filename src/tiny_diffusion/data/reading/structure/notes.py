@@ -87,7 +87,7 @@ def _take_numbers(blocks: list[Block]) -> set[int]:
     """The places of lists of notes "1 ..." or "1. ..." to whose numbers words refer, "mare,1", which are taken out.
 
     All numbers of a list must stand before it, in its order, and the next one only if the next list begins with it. A
-    list must begin with 1 or count on from the one before; none is taken if most that count on lack their numbers.
+    list must begin with 1 or count on from the one before; none is taken if as many that count on lack theirs.
     """
     texts = ("\n".join("" if block.kind else line for line in block.lines) for block in blocks)
     references = [(i, found) for i, text in enumerate(texts) for found in _JOINED.finditer(text)]
@@ -105,7 +105,7 @@ def _take_numbers(blocks: list[Block]) -> set[int]:
                 notes.update(places)
             else:
                 missed += listed[0] != 1
-    if missed > len(notes):
+    if missed >= len(notes):
         return set()
     for i, found in (references[j] for j in reversed(taken)):
         text = "\n".join(blocks[i].lines)
