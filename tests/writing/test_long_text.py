@@ -254,7 +254,7 @@ def test_white_space_that_no_book_holds(data: Processed, text: str, wrong: list[
 
 def test_verse_may_have_single_line_feeds(data: Processed) -> None:
     ids = [i for character in "One,\ntwo.\n\n\nFour \n five." for i in data.tokenizer.encode(character)]
-    [rule] = Writer(Copyist(ids, data.tokenizer, 0.8), data.tokenizer, lines=True).layout(PLAIN)
+    rule, _ = Writer(Copyist(ids, data.tokenizer, 0.8), data.tokenizer, lines=True).layout(PLAIN)
     assert [data.tokenizer.decode(ids[a:b]) for a, b in rule.places(ids, [True] * len(ids))] == ["\n\n\n", " \n "]
 
 
