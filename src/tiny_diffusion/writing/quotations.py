@@ -5,6 +5,7 @@ A quotation may be left open, since speech that goes on in the next paragraph is
 Shapes: V text vocabulary.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
@@ -37,6 +38,7 @@ class Quotations:
         marks = {*self.closes, *self.closes.values()}
         self._marked = {token: text for token, text in enumerate(texts) if marks & set(text)}
         self._breaks = {NUM_RESERVED + token for token, text in enumerate(texts) if BREAK[0] in text}
+        self._turns = re.compile(f"[{''.join(marks)}]|{BREAK}" if marks else BREAK)
         self._mask = lru_cache(self._fresh_mask)
 
     def faults(self, text: str) -> list[int]:
@@ -68,14 +70,15 @@ class Quotations:
     def _read(self, text: str, opened: frozenset[str]) -> tuple[list[int], frozenset[str]]:
         """The faults of ``text`` after a text that left marks ``opened``, and the marks that are open at its end."""
         found, now = [], set(opened)
-        for at, mark in enumerate(text):
-            if mark == BREAK[0] and text.startswith(BREAK, at):
+        for match in self._turns.finditer(text):
+            mark = match[0]
+            if mark == BREAK:
                 now.clear()
-            elif mark in self.closes:
-                found += [at] * (self.closes[mark] not in now)
-                now.discard(self.closes[mark])
-            elif mark in self.closes.values():
-                found += [at] * (mark in now)
+            elif opening := self.closes.get(mark):
+                found += [match.start()] * (opening not in now)
+                now.discard(opening)
+            else:
+                found += [match.start()] * (mark in now)
                 now.add(mark)
         return found, frozenset(now)
 
