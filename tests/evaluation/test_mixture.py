@@ -38,8 +38,7 @@ from tiny_diffusion.evaluation.report.evaluate import Report, evaluate
 from tiny_diffusion.evaluation.report.time_estimate import Expected, mixing_passes
 from tiny_diffusion.evaluation.report.verdict import details, rivals
 from tiny_diffusion.evaluation.subject import Rivals, Step, Subject
-from tiny_diffusion.model.likelihood import likelihood_bound
-from tiny_diffusion.model.likelihood import mean_law as mean_of
+from tiny_diffusion.model.likelihood import likelihood_bound, nats_of_mean
 from tiny_diffusion.model.product import fit_exponents
 from tiny_diffusion.model.transformer import Transformer
 from tiny_diffusion.sampling.counts import ORDER, Counts
@@ -130,7 +129,7 @@ def test_the_bound_of_a_mean_of_laws() -> None:
     networks, windows = [tiny(0), tiny(1)], [torch.tensor([NUM_RESERVED + i]) for i in range(TOKENS)]
 
     def bound(model: Transformer, *members: Transformer) -> np.ndarray:
-        law = mean_of((model, *members))
+        law = nats_of_mean((model, *members))
         return likelihood_bound(model, windows, 4, 8, torch.Generator().manual_seed(0), law).numpy()
 
     alone = np.array([bound(network) for network in networks])
@@ -197,7 +196,9 @@ def test_hidden_tokens_cost_what_the_product_with_two_sided_counts_says() -> Non
     counts = Counts(networks, ngrams, windows)
     row, masked = windows[0][None], torch.tensor([[False, True, True, False, True, True, True, True]])
     found = counted(counts, "float32")(row, masked)
-    own = torch.stack([mean_of(networks)(row.masked_fill(masked, NUM_RESERVED + w), masked) for w in range(TOKENS)], 1)
+    own = torch.stack(
+        [nats_of_mean(networks)(row.masked_fill(masked, NUM_RESERVED + w), masked) for w in range(TOKENS)], 1
+    )
     text = (row[0] - NUM_RESERVED).tolist()
     for number, (place, left, right) in enumerate(
         [(1, text[:1], []), (2, [], text[3:4]), (4, text[3:4], []), (5, [], []), (6, [], []), (7, [], [])]

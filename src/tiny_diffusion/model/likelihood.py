@@ -30,7 +30,7 @@ def masked_cross_entropy(model: Transformer, ids: Tensor, masked: Tensor) -> Ten
     return F.cross_entropy(model.logits(hidden).float(), targets - model.reserved, reduction="none")
 
 
-def mean_law(networks: Sequence[Transformer]) -> HiddenNats:
+def nats_of_mean(networks: Sequence[Transformer]) -> HiddenNats:
     """What hidden tokens cost under the mean of the laws of ``networks``."""
 
     def nats(rows: Tensor, masked: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def bound_in_batches(
     """
     model.eval()
     masks = [_masks_of_text(window >= model.reserved, draws, generator) for window in windows][share]
-    windows, law = windows[share], law or mean_law([model])
+    windows, law = windows[share], law or nats_of_mean([model])
     totals, done = torch.zeros(len(windows), dtype=torch.float64), 0
     for batch in equal_lengths(windows, batch_size, lambda _: draws):
         chosen = zip(batch.owner.tolist(), batch.copy.tolist(), strict=True)
@@ -122,7 +122,7 @@ def uniform_mask_losses(
 ) -> Tensor:
     """Mean cross-entropy in nats of each example, (len(examples),), with ``hidden_count`` of its tokens hidden."""
     model.eval()
-    found, law = torch.zeros(len(examples), dtype=torch.float64), mean_law([model])
+    found, law = torch.zeros(len(examples), dtype=torch.float64), nats_of_mean([model])
     for batch in equal_lengths(examples, batch_size):
         reserved = batch.rows < model.reserved
         noise = torch.rand(batch.rows.shape, generator=generator).masked_fill(reserved, 2.0)

@@ -25,7 +25,7 @@ from ...model.product import Laws
 from ...model.transformer import Transformer
 from ...sampling.canvas import Mean, Predictor
 from ...sampling.counts import ORDER, Counts
-from ...sampling.experts import Experts
+from ...sampling.experts import Counted
 
 CLASSES = ORDER  # of a context: how many tokens of it the counts know
 ENOUGH, MOST_ROUNDS = 1e-9, 1000  # EM stops when a round gains less, in nats per token
@@ -90,7 +90,7 @@ def counted(counts: Counts, precision: str) -> HiddenNats:
     """What hidden tokens cost under the product of the mean law of its networks and the counts of both sides."""
     how = GenerationConfig().model_copy(update={"precision": precision})
     readers = [Predictor(network, how) for network in counts.networks]
-    reader = Experts(counts=counts).join([Mean(readers)], causal=False)
+    reader = Counted(Mean(readers), counts, causal=False)
 
     def nats(rows: Tensor, masked: Tensor) -> Tensor:
         device = reader.model.device

@@ -7,8 +7,7 @@ import torch
 
 from ...checkpoint import check_alike, check_same_data
 from ...data.ngrams import FloatArray, KneserNey, count_tokens
-from ...model.likelihood import bound_in_batches
-from ...model.likelihood import mean_law as mean_of
+from ...model.likelihood import bound_in_batches, nats_of_mean
 from ...model.product import Exponents, Laws, fit_exponents
 from ...model.transformer import Transformer
 from ...runtime import autocast
@@ -25,7 +24,7 @@ CHAIN_WINDOWS = 16  # the chain rule takes a pass per token, and few tokens are 
 MEAN_BOUND = "likelihood of the mean of the networks"
 WITH_COUNTS, TIMES_COUNTS, MEAN = " with counts", " times counts", ", mean of "
 SIDES: tuple[Sight, ...] = ("left", "right", "both")  # on which a hidden place has settled neighbours
-ALONE: Exponents = (1.0, 0.0)  # of the network beside counts that see nothing
+UNCHANGED: Exponents = (1.0, 0.0)  # of the network beside counts that see nothing
 LARGEST = 2**26  # numbers in the laws on which exponents are fitted: 256 MiB
 
 
@@ -153,7 +152,7 @@ def _bound(subject: Subject, held: HeldOut, name: str, networks: int, counts: Co
     settings, device = subject.settings, subject.model.device
     with autocast(device, subject.precision):
         generator = torch.Generator().manual_seed(settings.seed)  # the same masks for every law
-        law = mean_of(_build(subject, networks)) if counts is None else counted(counts, subject.precision)
+        law = nats_of_mean(_build(subject, networks)) if counts is None else counted(counts, subject.precision)
         events = bound_in_batches(subject.model, held.windows, settings.draws, settings.batch_size, generator, law)
         numbers = (event if isinstance(event, int) else event.numpy() for event in events)
         return (yield from steps(name, numbers, settings.draws * len(held.windows)))
@@ -167,7 +166,7 @@ def _bound_times_counts(subject: Subject, held: HeldOut, name: str, networks: in
         texts = subject.data.texts("train"), subject.data.texts(VALIDATION)
         counts = Counts.of(_build(subject, networks), subject.tokenizer, *texts)
         nats = yield from _bound(subject, held, name, networks, counts)
-        return nats, [number for sight in SIDES for number in counts.masked.get(sight, ALONE)]
+        return nats, [number for sight in SIDES for number in counts.masked.get(sight, UNCHANGED)]
 
     nats, subject.weights[row] = yield from subject.kept.part(name, measure())
     return nats

@@ -112,9 +112,9 @@ def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]
             found[product_step(reading, networks)] = reading.step, passes
     for reading in long_readings(subject) if settings.long_context else ():
         found[reading.name(0, SLIDING)] = reading.step, len(sliding_windows(subject))
-    members, passes = len(subject.rivals.members), settings.draws * len(held.windows)
+    members = len(subject.rivals.members)
     if members and not subject.model.config.causal:
-        found[MEAN_BOUND] = MODEL, (1 + members) * passes
+        found[MEAN_BOUND] = MODEL, (1 + members) * settings.draws * len(held.windows)
     return found
 
 
