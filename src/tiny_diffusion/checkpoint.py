@@ -82,6 +82,12 @@ class Checkpoint:
         return None if found is None else list(found)
 
     @property
+    def punctuation(self) -> list[str] | None:
+        """The runs of punctuation in the training text, see ``punctuation_runs``; None in older checkpoints."""
+        found = self.meta.get("punctuation")
+        return None if found is None else list(found)
+
+    @property
     def lengths(self) -> dict[str, list[int]]:
         """Words of the training text's sentences and paragraphs, see ``usual_lengths``; older checkpoints hold none."""
         return dict(self.meta.get("lengths", {}))

@@ -11,11 +11,11 @@ from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.word_list import common_words, spellings, without_stray_letters
 from tiny_diffusion.data.tokenizer import MASK, NUM_RESERVED, BookTokenizer
-from tiny_diffusion.writing.known_words import KnownWords, has_usual_capitals
+from tiny_diffusion.writing.known_words import KnownWords, has_usual_capitals, words_of_tokens
 from tiny_diffusion.writing.real_words import RealWords
 from tiny_diffusion.writing.results import Refused, Written
 from tiny_diffusion.writing.rules import Place, token_spans, tokens_of
-from tiny_diffusion.writing.writer import Writer, words_of_tokens
+from tiny_diffusion.writing.writer import Writer
 
 BOOK = [
     "the",

@@ -29,7 +29,7 @@ from .folder import (
     settings_hash,
 )
 from .language.segmentation import usual_lengths
-from .language.word_list import doubled_words, spellings
+from .language.word_list import doubled_words, punctuation_runs, spellings
 from .reading.document import Removed
 from .sentences import Sentence
 from .shelf import Shelf
@@ -79,6 +79,11 @@ class Processed:
     def doubled(self) -> list[str]:
         """The words of the training text that somewhere follow themselves."""
         return doubled_words(self.texts("train"))
+
+    @cached_property
+    def punctuation(self) -> list[str]:
+        """The marks of the training text as they stand side by side, see ``punctuation_runs``."""
+        return punctuation_runs(self.texts("train"))
 
     @cached_property
     def lengths(self) -> dict[str, list[int]]:

@@ -5,8 +5,9 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from ..data.language.word_list import common_words
+from ..data.language.word_list import SHORTEST, common_words
 from ..data.language.words import folded, is_spaceless, spelled_spans
+from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from .rules import Span
 
 # A mark after which a word needs a space, unlike those in "10.30", "p.m." and "...".
@@ -144,3 +145,14 @@ def is_closed(before: str) -> bool:
 def is_within(before: str) -> bool:
     """Whether a word after ``before`` stands in the middle of a sentence."""
     return before[-2:-1].isalnum() and before[-1:] in (" ", "-")
+
+
+def words_of_tokens(tokenizer: BookTokenizer, language: str) -> list[str]:
+    """The words of a book as its tokens show them, for a checkpoint that does not hold them.
+
+    Many tokens are only the beginning of a word: those of three letters or more count if they are in common use.
+    """
+    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(NUM_RESERVED, tokenizer.vocab_size))
+    words = [token[1:] for token in tokens if token[:1] == " " and token[1:].isalpha()]
+    common = common_words(language)
+    return [word for word in words if len(word) < SHORTEST or not common or folded(word) in common]

@@ -12,9 +12,13 @@ from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import TrainingText, read_training_text
 from ..data.language.segmentation import ENGLISH, usual_lengths
-from ..data.language.word_list import SHORTEST, common_words, doubled_words, spellings, without_stray_letters
-from ..data.language.words import folded
-from ..data.tokenizer import NUM_RESERVED, BookTokenizer
+from ..data.language.word_list import (
+    doubled_words,
+    punctuation_runs,
+    spellings,
+    without_stray_letters,
+)
+from ..data.tokenizer import BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
 from ..runtime import find_device
@@ -27,12 +31,13 @@ from .drafts import Drafts
 from .filler import Filler
 from .infilling.infill import infilling
 from .infilling.template import gap_settings
-from .known_words import KnownWords
+from .known_words import KnownWords, words_of_tokens
 from .quotations import Quotations
 from .real_words import RealWords
 from .results import Outcome, Refused, Run, Written
 from .rewriting import rewriting
-from .rules import BookLayout, Rule
+from .rules import Rule
+from .runs import BookRuns
 
 _NEEDS_TEXT = (
     "generation.{setting} needs the training text: give --data-dir (in Python Writer.load(checkpoint, data_dir=...))"
@@ -60,6 +65,7 @@ class Writer:
     verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
     theirs, see ``usual_lengths``. ``book``: its text, for ``settings.expert``.
     ``doubled``: words that somewhere follow themselves in it; with them ``settings.words`` lets no others do so.
+    ``punctuation``: marks as they stand side by side in it; with them ``settings.words`` allows no others.
     ``members``: networks of the same kind, whose laws are averaged with the model's.
     """
 
@@ -75,14 +81,19 @@ class Writer:
         book: TrainingText | None = None,
         doubled: Sequence[str] | None = None,
         members: Sequence[Transformer] = (),
+        punctuation: Sequence[str] | None = None,
     ) -> None:
         self.model, self.members, self.tokenizer = model, tuple(members), tokenizer
         self.index, self.language, self.words = index, language, words
         self.lengths, self.book = lengths or {}, book
-        self._doubled = None if doubled is None else DoubledWords(doubled, tokenizer)
+        self._beside = list[Rule]()  # what may stand side by side
+        if doubled is not None:
+            self._beside.append(DoubledWords(doubled, tokenizer))
+        if punctuation is not None:
+            self._beside.append(BookRuns.punctuation(tokenizer, punctuation))
         self.device = model.device
         # Rules are made once, those with large tables when a setting first asks for them.
-        self._layout = BookLayout(tokenizer, lines=lines), Quotations(tokenizer)
+        self._layout = BookRuns.white_space(tokenizer, lines=lines), Quotations(tokenizer)
         self._counts: Counts | None = None
         self._guards, self._real_words = dict[int, NoveltyGuard](), dict[str, RealWords]()
 
@@ -115,7 +126,7 @@ class Writer:
         for number, member in enumerate(members, 2):
             check_alike(checkpoint, member, number)
         index, training, words, lengths = None, None, checkpoint.words, checkpoint.lengths
-        language, doubled = checkpoint.meta.get("language", ENGLISH), checkpoint.doubled
+        language, doubled, marks = checkpoint.meta.get("language", ENGLISH), checkpoint.doubled, checkpoint.punctuation
         if data_dir is not None:
             training = read_training_text(data_dir)
             check_same_data(checkpoint, training)
@@ -123,9 +134,11 @@ class Writer:
             words = words or spellings(training.passages)
             lengths = lengths or usual_lengths(training.passages, language)
             doubled = doubled_words(training.passages) if doubled is None else doubled
+            marks = punctuation_runs(training.passages) if marks is None else marks
         words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
         lines, others = checkpoint.keeps_lines, [member.build(device) for member in members]
-        return cls(model, checkpoint.tokenizer, index, language, words, lines, lengths, training, doubled, others)
+        known = (words, lines, lengths, training, doubled, others, marks)
+        return cls(model, checkpoint.tokenizer, index, language, *known)
 
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
@@ -226,15 +239,14 @@ class Writer:
         return [] if settings.layout == "free" else list(self._layout)
 
     def real_words(self, settings: GenerationConfig, *, open_end: bool = False) -> list[Rule]:
-        """The rules about words, or nothing if they are off; ``open_end``: a word may be unfinished at the end."""
+        """The rules about words and marks, or nothing if they are off; ``open_end``: a word may be unfinished."""
         if settings.words == "free" or self.words is None:
             return []
         if settings.words not in self._real_words:
             words = without_stray_letters(self.words, self.language)
             known = KnownWords(words, self.language, only_book=settings.words == "book")
             self._real_words[settings.words] = RealWords(known, self.tokenizer)
-        rules: list[Rule] = [self._real_words[settings.words].with_end(is_open=open_end)]
-        return rules if self._doubled is None else [*rules, self._doubled]
+        return [self._real_words[settings.words].with_end(is_open=open_end), *self._beside]
 
     def finished(self, outcome: Outcome, rules: Sequence[Rule]) -> list[Written]:
         """The texts in order, each with its number and its longest copied run.
@@ -258,14 +270,3 @@ def broken(rules: Sequence[Rule], ids: Sequence[int], free: Sequence[bool]) -> s
     """Why a finished text must be refused; None if it keeps every rule, or is accepted as it is."""
     reasons = (rule.refusal(ids, free) for rule in rules if rule.places(ids, free))
     return next((reason for reason in reasons if reason is not None), None)
-
-
-def words_of_tokens(tokenizer: BookTokenizer, language: str) -> list[str]:
-    """The words of a book as its tokens show them, for a checkpoint that does not hold them.
-
-    Many tokens are only the beginning of a word: those of three letters or more count if they are in common use.
-    """
-    tokens = (tokenizer.token_bytes(i).decode("utf-8", "replace") for i in range(NUM_RESERVED, tokenizer.vocab_size))
-    words = [token[1:] for token in tokens if token[:1] == " " and token[1:].isalpha()]
-    common = common_words(language)
-    return [word for word in words if len(word) < SHORTEST or not common or folded(word) in common]

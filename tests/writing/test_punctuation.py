@@ -1,0 +1,109 @@
+"""Marks stand side by side only as they do in the book, whatever the reading, the gap or the rewriting."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from tiny_diffusion.checkpoint import Checkpoint, new_model
+from tiny_diffusion.config import GenerationConfig, ProjectConfig
+from tiny_diffusion.data.artefacts import Processed
+from tiny_diffusion.data.language.word_list import punctuation_runs
+from tiny_diffusion.data.ngrams import KneserNey
+from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
+from tiny_diffusion.sampling.counts import Counts
+from tiny_diffusion.writing.rules import Place
+from tiny_diffusion.writing.runs import BookRuns
+from tiny_diffusion.writing.writer import Writer
+
+# Bytes, and ".." as a token of its own.
+BYTES = BookTokenizer([(46, 46)], "bpe")
+GOOD = [",", ".", "...", ".”", "--", "!"]
+
+
+def test_the_marks_of_a_book() -> None:
+    texts = ["“Well, well...” he said. It’s_so--", "静かに。」と言った。", "नमस्ते।", "(a) well-known"]
+    found = ["(", ")", ",", "-", "--", ".", "...”", "।", "’", "“", "。", "。」"]
+    assert punctuation_runs(texts) == found == sorted(found)
+
+
+@pytest.mark.parametrize("behind", [None, "a", " a", ".", "..", ".” a", "?"])
+def test_a_token_is_allowed_if_the_runs_about_it_can_be_those_of_the_book(behind: str | None) -> None:
+    """By enumeration: what follows an open run may complete it."""
+    rule, barred, allowed = BookRuns.punctuation(BYTES, GOOD), 0, 0
+    for before in map("".join, itertools.product(("b", "b "), ("", ",", ".", "..", "-", "--"))):
+        mask = rule.allowed(Place(before, behind=behind))
+        for token in range(BYTES.text_vocab_size):
+            spelled = BYTES.token_bytes(NUM_RESERVED + token).decode("utf-8", "replace")
+            if spelled not in ("a", ",", ".", "..", "-", " ", "?"):
+                continue
+            text, end = before + spelled + (behind or ""), len(before + spelled)
+            found = [m for m in re.finditer(r"[^\w\s]+", text) if m.start() < end]
+            right = all(
+                any(good.startswith(m.group()) for good in GOOD)
+                if behind is None and m.end() == len(text)
+                else m.group() in GOOD
+                for m in found
+            )
+            assert bool(mask[token]) == right, (before, spelled, behind)
+            barred, allowed = barred + (not right), allowed + right
+    assert barred and (allowed or behind == "?")
+
+
+def test_what_diffusion_wrote_amiss_is_drawn_again() -> None:
+    rule = BookRuns.punctuation(BYTES, GOOD)
+    ids = BYTES.encode("Yes,, no... --a;b")
+    spans = rule.places(ids, [True] * len(ids))
+    assert [BYTES.decode(ids[a:b]) for a, b in spans] == [",,", ";"]
+    given = [BYTES.decode([i]) != "," for i in ids]
+    assert [BYTES.decode(ids[a:b]) for a, b in rule.places(ids, given)] == [";"]
+    assert rule.places(BYTES.encode("” And -"), [True] * 9) == []  # the text may begin or end within a run
+    assert rule.places(BYTES.encode("....... a"), [True] * 9) == [(0, 4)]
+
+
+def test_a_mark_of_several_tokens_is_seen_when_it_is_complete() -> None:
+    rule = BookRuns.punctuation(BYTES, GOOD)
+    known, unknown, letter = "”".encode(), "“".encode(), "é".encode()
+    assert rule.allowed(Place("a."))[known[0]]
+    assert not rule.allowed(Place("a-"))[known[0]]  # only "--" is right: neither a letter nor a wide mark may follow
+    for before, spelled, right in (
+        ("a.", known, True),
+        ("a.", unknown, False),
+        ("a,", known, False),
+        ("a,", letter, True),
+    ):
+        assert bool(rule.allowed(Place(before, pending=spelled[:-1]))[spelled[-1]]) == right, (before, spelled)
+
+
+@pytest.fixture(scope="module")
+def writer(data: Processed, config: ProjectConfig) -> Writer:
+    """A network that has learnt nothing, beside counts of a text of marks."""
+    torch.manual_seed(0)
+    model = new_model(config.override(**{"model.dual": True, "training.objective": "dual"}), data.tokenizer).eval()
+    known = {"words": data.words.split(), "doubled": data.doubled, "punctuation": data.punctuation}
+    made = Writer(model, data.tokenizer, book=data.training_text, **known)  # type: ignore[arg-type]
+    marks = np.array(data.tokenizer.encode(" the old,, of it the old of,. it the old; of it" * 50)) - NUM_RESERVED
+    counts = Counts([model], KneserNey(2, model.text_vocab_size, [marks]), [])
+    counts.past, counts.masked = {"past": (0.0, 1.0)}, dict.fromkeys(("left", "right", "both"), (0.0, 1.0))
+    made._counts = counts
+    return made
+
+
+@pytest.mark.parametrize("reading", ["causal", "masked"])
+def test_no_text_has_marks_that_the_book_has_not(writer: Writer, data: Processed, reading: str) -> None:
+    settings = GenerationConfig(length=24, steps=24, reading=reading, ending="token", expert="ngram")
+    texts = [writer.write("The old", settings), writer.infill("The ___, the {4 words}. It", settings)]
+    for text in itertools.chain(*texts):
+        inner = punctuation_runs([re.sub(r"[^\w\s]+\Z", "", text.text)])  # the text may end within a run
+        assert set(inner) <= set(data.punctuation), text.text
+    free = writer.write("The old", settings.model_copy(update={"words": "free"}))[0]
+    assert not set(punctuation_runs([free.text])) <= set(data.punctuation)
+
+
+def test_a_checkpoint_keeps_the_marks_of_its_book(data: Processed, config: ProjectConfig) -> None:
+    weights = new_model(config, data.tokenizer).state_dict()
+    old = Checkpoint(config, data.tokenizer, weights, {})
+    new = Checkpoint(config, data.tokenizer, weights, {"punctuation": [".”"]})
+    assert (old.punctuation, new.punctuation) == (None, [".”"])
