@@ -5,13 +5,14 @@ validation bits per byte; dropout where a size was tried with several), and writ
 ``src/tiny_diffusion/studies/budget_law.json``. ``--add`` first takes the results of more runs into the table. Least
 squares on the test figure, with an offset for each book but the first; a floor and a half-way point for each size,
 drawn weakly to those of all sizes; one power for all; what small batches gain in speed and lose at the end. A size
-without a run, and a batch without one of that size, are no candidates. Lines with ``members`` are students: their mean
-gain over the longest run of their book and size is told apart.
+without a run, and a batch without one of that size, are no candidates. Lines with ``members`` are students: for
+each number of members, their mean gain over the longest run of their book and size is told apart.
 """
 
 import argparse
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,14 +53,14 @@ def read_result(path: Path) -> dict[str, object]:
     }
 
 
-def student_law(students: list[dict], runs: list[dict]) -> dict[str, float]:
-    """The number of members of the ``students``, and their mean gain over the longest of ``runs`` of book and size."""
-    (members,) = {student["members"] for student in students}
-    gains = []
+def student_laws(students: list[dict], runs: list[dict]) -> list[dict[str, float]]:
+    """For each number of members, the mean gain of such ``students`` over the longest of ``runs`` of book and size."""
+    gains = defaultdict[int, list[float]](list)
     for student in students:
         alike = [run for run in runs if (run["book"], run["size"]) == (student["book"], student["size"])]
-        gains.append(max(alike, key=lambda run: run["epochs"])["test"] - student["test"])
-    return {"members": members, "gain": round(float(np.mean(gains)), 4)}
+        longest = max(alike, key=lambda run: run["epochs"])
+        gains[student["members"]].append(longest["test"] - student["test"])
+    return [{"members": members, "gain": round(float(np.mean(gains[members])), 4)} for members in sorted(gains)]
 
 
 def unpack(x: np.ndarray, sizes: list[str], books: list[str]) -> dict[str, dict[str, float]]:
@@ -121,7 +122,7 @@ def main() -> None:
         print(f"{what}: measured {run['test']:.3f}, fitted {run['test'] + error:.3f}")
     print({name: {k: round(float(v), 4) for k, v in values.items()} for name, values in law.items()})
     content = {
-        "student": student_law(students, runs),
+        "students": student_laws(students, runs),
         "sizes": {
             size: {
                 "parameters": next(r["params"] for r in runs if r["size"] == size),

@@ -103,14 +103,17 @@ def test_no_size_gets_more_epochs_than_were_tried() -> None:
     assert {c.option.name: c.epochs[-1] for c in found} == {n: s.most_epochs for n, s in LAW.sizes.items()}
 
 
-def test_a_student_is_chosen_if_there_is_time_for_it() -> None:
+def test_a_student_of_as_many_as_there_is_time_for_is_chosen() -> None:
     limits = Limits(student_epochs=1.6)
     alone = candidates(options([1e-4, 2e-4]), LAW, Limits(), 1e9)[0]
-    student = candidates(options([1e-4, 2e-4]), LAW, limits, 1e9)[0]
-    assert (student.members, student.option.name) == (2, "cpu_2m") and student.settings() == alone.settings()
-    assert student.bits_per_byte == alone.bits_per_byte - LAW.student.gain
-    assert student.seconds == pytest.approx(alone.seconds * (2 + 1.6 * (1 + 2 / 3)))
-    assert candidates(options([1e-4, 2e-4]), LAW, limits, 0.99 * student.seconds)[0].members == 0
+    seconds = 1e9
+    for law in reversed(LAW.students):
+        student = candidates(options([1e-4, 2e-4]), LAW, limits, seconds)[0]
+        assert (student.members, student.option.name) == (law.members, "cpu_2m")
+        assert student.settings() == alone.settings() and student.bits_per_byte == alone.bits_per_byte - law.gain
+        assert student.seconds == pytest.approx(alone.seconds * (law.members + 1.6 * (1 + law.members / 3)))
+        seconds = 0.99 * student.seconds
+    assert candidates(options([1e-4, 2e-4]), LAW, limits, seconds)[0].members == 0
     fixed = replace(limits, epochs=(1, 1, 25))
     assert all(c.members == 0 for c in candidates(options([1e-4, 2e-4]), LAW, fixed, 1e9))
 

@@ -52,7 +52,7 @@ class StudentLaw:
 class Law:
     """Expected test bits per byte by size, text seen and batch; ``error`` is the root mean square error of the fit."""
 
-    student: StudentLaw
+    students: tuple[StudentLaw, ...]
     sizes: dict[str, SizeLaw]
     start: float
     power: float
@@ -154,14 +154,13 @@ def student_share(members: int, epochs: float) -> float:
     return epochs * (1 + members / 3)
 
 
-def taught(member: Candidate, law: Law, student_epochs: float) -> Candidate:
-    """Members like ``member``, one after the other, and then their student."""
-    count = law.student.members
+def taught(member: Candidate, student: StudentLaw, student_epochs: float) -> Candidate:
+    """As many members like ``member`` as ``student`` says, one after the other, and then their student."""
     return replace(
         member,
-        members=count,
-        bits_per_byte=member.bits_per_byte - law.student.gain,
-        seconds=member.seconds * (count + student_share(count, student_epochs)),
+        members=student.members,
+        bits_per_byte=member.bits_per_byte - student.gain,
+        seconds=member.seconds * (student.members + student_share(student.members, student_epochs)),
     )
 
 
@@ -181,8 +180,8 @@ def longest(option: Option, law: Law, limits: Limits, batch: int, seconds: float
 def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: float) -> list[Candidate]:
     """The longest run within ``seconds`` for each size and each batch of its source runs, best expected result first.
 
-    A run of a size's most epochs is also a candidate as the member of a student. Raises TooShort, with the quickest
-    run, if none fits.
+    A run of a size's most epochs is also a candidate as a member of each of ``law.students``. Raises TooShort, with the
+    quickest run, if none fits.
     """
     found = [
         longest(option, law, limits, batch, seconds)
@@ -196,7 +195,7 @@ def candidates(options: Sequence[Option], law: Law, limits: Limits, seconds: flo
         # Students of members that each read a shelf were not measured; one run on the shelf can serve them all.
         alone = [c for c in found if not c.option.shelf]
         whole = [c for c in alone if c.epochs[-1] == law.nearest(c.option.parameters).most_epochs]
-        found += [taught(c, law, limits.student_epochs) for c in whole]
+        found += [taught(c, student, limits.student_epochs) for c in whole for student in law.students]
     return sorted(found, key=lambda c: (c.seconds > seconds, c.bits_per_byte, c.seconds))
 
 
