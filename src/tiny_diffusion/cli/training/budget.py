@@ -10,6 +10,7 @@ from ...config.overrides import arguments_to_overrides
 from ...errors import UserError
 from ..console import errors, print_table, say, warn
 from ..durations import duration
+from .description import how_many_members
 
 if TYPE_CHECKING:
     from ...data.artefacts import Processed
@@ -225,13 +226,13 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     head = ("size", "epochs", "batch", "expected bpb", "expected time")
     print_table(head, rows, "what could be trained", bold=0)
     size = law.nearest(best.option.parameters)
-    longer = [each.seconds for each in ranked if each.members and each.seconds > left]
-    if best.epochs[-1] >= size.most_epochs and longer and not best.members:
-        told = (
-            f"{best.option.name} learns one book in {size.most_epochs} epochs and memorises it in more, so it may end "
-        )
-        say(f"{told}early; in {duration(min(longer))} a student of several would learn more")
-    first = f"{best.members} members and then a student of them, " if best.members else ""
+    better = [c for c in ranked if c.seconds > left and c.bits_per_byte < best.bits_per_byte]
+    if best.epochs[-1] >= size.most_epochs and better:
+        soonest = min(better, key=lambda each: each.seconds)
+        told = f"{best.option.name} learns one book in {size.most_epochs} epochs and memorises it in more"
+        what = f"a student of {how_many_members(soonest.members)} would learn more"
+        say(f"{told}, so it may end early; in {duration(soonest.seconds)} {what}")
+    first = f"{how_many_members(best.members)} and then a student, " if best.members else ""
     say(
         f"chosen: {best.option.name}, {first}about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
         "the lowest expected bits per byte on the test text"

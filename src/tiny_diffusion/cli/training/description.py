@@ -87,6 +87,11 @@ def command_to_continue(data_dir: Path, output: Path, *more: str) -> str:
     return shlex.join(["tiny-diffusion", "train", "--resume", *more, *folders])
 
 
+def how_many_members(count: int) -> str:
+    """``1 member``, ``2 members``."""
+    return f"{count} member{'s' * (count != 1)}"
+
+
 def what_next(checkpoint: Path, data_dir: Path) -> str:
     """The commands that show what was learnt."""
     given = f"--checkpoint {shlex.quote(str(checkpoint))}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import UserError
 from ...training.output_folder import CONFIG_FILE, locked, move_aside
 from ..console import say
-from .description import command_to_continue
+from .description import command_to_continue, how_many_members
 from .job import Job, run
 
 
@@ -31,7 +31,9 @@ def run_members(job: Job, count: int, *, student: bool) -> None:
     if not (job.resume or job.dry_run) and (moved := _move_aside(job.output, members)) is not None:
         say(f"the run that was in {job.output} is now in {moved}")
     for number, (each, share) in enumerate(zip(jobs, _shares(job, count), strict=False)):
-        what = f"member {number}, {number + 1} of {count}" if number < count else f"student of {count} members"
+        what = (
+            f"member {number}, {number + 1} of {count}" if number < count else f"student of {how_many_members(count)}"
+        )
         say(f"{what}: seed {each.config.training.seed}, in {each.output}")
         run(each if job.budget is None else _within(each, share))
         if job.dry_run:
