@@ -10,12 +10,14 @@ from ..document import Block
 from .numbered import ROMAN, mark_numbered
 
 _NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
-_KEYWORDS, _ORDINALS = heading_pattern("keywords"), heading_pattern("ordinals")
+_KEYWORDS, _ORDINALS = f"{heading_pattern('keywords')}|{heading_pattern('scenes')}", heading_pattern("ordinals")
 _HEADING = re.compile(
     rf"(?:(?:{_KEYWORDS})\.? (?:{_NUMBER}|{_ORDINALS})|(?:{_ORDINALS}|\d{{1,3}}\.) (?:{_KEYWORDS}))"
     r"(?!\w)(?P<tail>.*)",
     re.IGNORECASE,
 )
+_SCENE_WORD = re.compile(rf"(?:{heading_pattern('scenes')})\b", re.IGNORECASE)
+_SENTENCES = re.compile(r"[.!?] +\S")  # more than one
 _HAN_HEADING = re.compile(
     r"第[0-9０-９一二三四五六七八九十百千零〇两兩]{1,7}[章回节節卷部篇話话幕]"
     r"|卷[一二三四五六七八九十]{1,3}|(?:제 ?)?\d{1,3} ?[장부편]"
@@ -29,6 +31,7 @@ _STOPS, _TERMINAL = ".!?。！？", ".!?…。！？»”\"’'"
 QUOTES = "\"“‘'«—„–"
 _INITIALS = re.compile(r"(?:[^\W\d_]\.? ?){1,4}")
 _MAX_TITLE, _TITLE_WORDS = 120, 12  # characters and words of the longest title
+_MOST_TITLE = 250  # characters of a title in a series
 _FRONT_CHARS = 120  # longest paragraph of a title page
 _MADE = re.compile(r"e-?(?:book|text)|https?:|www\.|copyright|publish|print|rights|transcri", re.IGNORECASE)
 _SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
@@ -36,6 +39,7 @@ _FAR, _SEVERAL = 3, 5  # blank lines above a title that stands apart, and how ma
 _SCENE = 60  # longest line that says where a scene is
 TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, and once more
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
+_PER_CHAPTER = 3  # lines in capitals to a chapter, from which they are headings where all lines have the same space
 _ALIKE = 3  # words of a title that is like others
 
 
@@ -48,7 +52,7 @@ def is_numbered_heading(line: str) -> bool:
     if match := _HAN_HEADING.match(line):
         tail = line[match.end() :]
         spaced = not tail or tail[0] in " 　:：、.．-—"
-        return len(line) <= 40 and spaced and not any(c in "。！？" for c in line)
+        return len(line) <= 40 and spaced and "。" not in line
     if _HAN_NUMBER.fullmatch(line):
         return True
     if line[0].islower():
@@ -59,7 +63,7 @@ def is_numbered_heading(line: str) -> bool:
     tail = re.sub(r"\[\w{1,3}\]", "", match["tail"]).strip()
     if not tail.strip(_AFTER_NUMBER):
         return True
-    if tail[0] in ".:—–-" and not re.search(r"[.!?] +\S", tail[1:].strip()):
+    if tail[0] in ".:—–-" and (_SCENE_WORD.match(line) or not _SENTENCES.search(tail[1:].strip())):
         # A sentence that ends in a full stop is a title only if it is as short as one: "CHAPTER 2. Who Rang?"
         return (
             tail[-1] not in ',;"”’»' and (tail[-1] not in ".!?" or len(tail.split()) <= _TITLE_WORDS) or tail.isupper()
@@ -99,8 +103,10 @@ def is_title_line(block: Block) -> bool:
 def mark_headings(blocks: list[Block]) -> None:
     """Set ``kind`` on each block that is a heading or belongs to the title page."""
     _mark_scenes(blocks)
+    _mark_long_titles(blocks)
     mark_numbered(blocks)
     _mark_alike(blocks)
+    named = sum(block.heading for block in blocks)
     often = Counter(block.flat for block in blocks)  # a name that recurs is a speaker's
     capitals = [
         is_capitals(block.flat.rstrip("!?") if block.blanks >= 2 else block.flat) and often[block.flat] <= TITLE_TIMES
@@ -124,9 +130,11 @@ def mark_headings(blocks: list[Block]) -> None:
             if not heading and (apart or spaced and lone[-1:] == [i - 1]):
                 lone.append(i)
         block.kind = "headings" if heading else ""
-    # Beside numbered headings, or without space above, one or two may be a telegram or a gravestone.
-    custom = spaced and not any(block.heading and is_numbered_heading(block.flat) for block in blocks)
-    custom = custom or sum(i - 1 not in lone for i in lone) >= _SERIES
+    # Beside numbered headings, or without space above, one or two, or a few a chapter, may be telegrams or gravestones.
+    numbered = sum(block.heading and is_numbered_heading(block.flat) for block in blocks)
+    even = not spaced or all(block.blanks >= 2 for block in blocks[1:])
+    least = max(_SERIES, _PER_CHAPTER * max(numbered, named) * even)
+    custom = spaced and not numbered or sum(i - 1 not in lone for i in lone) >= least
     told = (b.flat[-1] in _STOPS and count_words(b.flat) >= _SENTENCE_WORDS and not b.flat.isupper() for b in blocks)
     prose = next((i for i, found in enumerate(told) if found and not blocks[i].kind), 0)
     for i in reversed(lone):
@@ -136,8 +144,15 @@ def mark_headings(blocks: list[Block]) -> None:
     _mark_title_page(blocks)
     for i in range(1, len(blocks) - 1):
         # A lone "or", "by" or name between two headings of a title page.
-        if not blocks[i].kind and blocks[i - 1].heading and blocks[i + 1].heading and is_title_line(blocks[i]):
+        between = not blocks[i].kind and blocks[i - 1].heading and blocks[i + 1].heading
+        if between and is_title_line(blocks[i]) and not _is_epigraph(blocks[i]):
             blocks[i].kind = "headings"
+
+
+def _is_epigraph(block: Block) -> bool:
+    """True for a quotation, or for lines with a dash before the name of who said them."""
+    named = len(block.lines) > 1 and block.lines[-1].strip()[0] in "-–—"
+    return count_words(block.flat) > _SENTENCE_WORDS and (named or block.flat[0] in QUOTES)
 
 
 def _goes_on(blocks: list[Block], i: int) -> bool:
@@ -160,6 +175,16 @@ def _mark_scenes(blocks: list[Block]) -> None:
     ]
     if len(scenes) >= _SEVERAL or len(scenes) >= max(_SERIES, 0.8 * len(numbered)):
         for block in scenes:
+            block.kind = "headings"
+
+
+def _mark_long_titles(blocks: list[Block]) -> None:
+    """Mark "Chapter the First. In which ..." of one sentence, however long, where three chapters have such a title."""
+    titles = [block for block in blocks if not block.kind and len(block.flat) <= _MOST_TITLE]
+    tails = [(found["tail"].strip(), block) for block in titles if (found := _HEADING.fullmatch(block.flat))]
+    titles = [b for tail, b in tails if re.match("[.:—–-]", tail) and not re.search(r"[.!?] +\S|[,;:\"”’»]$", tail[1:])]
+    if len(titles) >= _SERIES:
+        for block in titles:
             block.kind = "headings"
 
 
@@ -200,10 +225,10 @@ def _mark_titles(blocks: list[Block]) -> None:
     ]
     # Where nearly every chapter's number is followed by one short line, that is its title, unless it is a sentence.
     bare = [block for block, number in after if _lacks_title(number)]
-    short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and b.flat[-1] not in ",-–—"]
+    short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and not re.search("[,–—-]$|。", b.flat)]
     named = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
     titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
-    for block in [*titles, *(named if len(bare) >= _SERIES and len(short) >= 0.8 * len(bare) else [])]:
+    for block in [*titles, *(named if len(bare) >= _SERIES and len(named) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
     apart = [b for b in blocks if not b.kind and (b.blanks >= _FAR or b is blocks[0]) and b.after and _may_be_title(b)]
     words = Counter(word.casefold() for b in apart for word in {b.flat.split()[0], b.flat.split()[-1]})
@@ -238,7 +263,7 @@ def _mark_title_page(blocks: list[Block]) -> None:
     for i, block in enumerate(blocks[:60]):
         if is_numbered_heading(block.lines[0]) or is_named_heading(block.flat):
             for before in blocks[:i]:
-                before.kind = before.kind or "front"
+                before.kind = before.kind or ("" if _is_epigraph(before) else "front")
             return
         if block.kind:
             continue

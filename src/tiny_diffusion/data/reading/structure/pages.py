@@ -34,6 +34,7 @@ _LONE_NUMBER = re.compile(
 _LONE_MARK = re.compile(rf"^[ \t]*{_PAGE_MARK.pattern}[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _LONGEST_HEAD, _RECURS = 60, 3  # characters of a running head without a number, and how often it recurs
 _CHAPTERS, _SHORTEST_CHAPTER = 3, 150  # bare numbers that may be those of chapters, and characters between two
+_YEARS = range(1000, 2100)
 _STOPPED = re.compile(r"\d{1,4}\.")  # the number of a chapter or letter, or a year: that of a page has no full stop
 _MONTH, _DAY = heading_pattern("months"), r"\d{1,2}(?:st|nd|rd|th|d|er|[.º])?"
 _DATE = re.compile(
@@ -88,11 +89,15 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
 
 
 def _mark_chapter_numbers(blocks: list[Block]) -> None:
-    """Mark bare numbers as headings where they count on from 1 and each follows a finished sentence, unlike pages."""
+    """Mark bare numbers as headings where each follows a finished sentence or a heading, unlike those of pages.
+
+    They must count on from 1, or be years.
+    """
     bare = [(block.flat.strip(" -–—"), i) for i, block in enumerate(blocks) if block.kind == "pages"]
     numbers = [(int(number), i) for number, i in bare if number.isdecimal()]
-    counts = [number for number, _ in numbers] == list(range(1, len(numbers) + 1))
-    ended = all(i == 0 or ends_sentence(blocks[i - 1].flat) for _, i in numbers)
+    listed = [number for number, _ in numbers]
+    counts = listed == list(range(1, len(numbers) + 1)) or listed == sorted(n for n in listed if n in _YEARS)
+    ended = all(i == 0 or i == numbers[0][1] or ends_sentence(blocks[i - 1].flat) for _, i in numbers)
     starts = pairwise(i for _, i in numbers)
     long = all(sum(len(block.flat) for block in blocks[a + 1 : b]) >= _SHORTEST_CHAPTER for a, b in starts)
     if len(numbers) >= _CHAPTERS and counts and ended and long:
