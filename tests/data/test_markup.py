@@ -39,6 +39,11 @@ def page(tmp_path: Path, body: str, name: str = "a.html") -> Cleaned:
         ("<p>So he <span class='pagenum'>[Pg 7]</span>went <a id='Page_8'></a>home.", ["So he went home."], {}),
         ("<p style='display: none'>Hidden.</p><p hidden>Also.</p><p>Seen.", ["Seen."], {}),
         ("<p><img alt='N' src='n.png'>obody spoke.</p><p><img alt='A mare'>Then.", ["Nobody spoke.", "Then."], {}),
+        ("<p><img alt='[Illustration: N]'>o.</p><p><img alt='“N'>o!”</p>", ["No.", "“No!”"], {}),
+        ("<p>He went <span class='sidenote'>He goes.</span>home<span class='footnote'>Or so.</span>.</p>",
+         ["He went home."], {"notes": 2}),
+        ("<div class='figure'><img><p>A mare</p></div><div class='sidenote'>Of salt</div><p>Here.", ["Here."],
+         {"pictures": 1, "notes": 1}),
         ("<p><ruby>港<rp>(</rp><rt>みなと</rt><rp>)</rp></ruby>は静か。</p>", ["港は静か。"], {}),
         ("<p>The lamp is low,<br>The night is slow.</p>", ["The lamp is low,\nThe night is slow."], {}),
         ("<div class='poem'><div class='stanza'><span class='i0'>One lamp,<br></span><span class='i2'>one door.<br>"

@@ -2,7 +2,9 @@
 
 import pytest
 
-from .made_up import PROSE, added, book, counts
+from tiny_diffusion.data.reading.cleaning import clean_book
+
+from .made_up import FLAT, PROSE, added, book, counts
 
 
 @pytest.mark.parametrize(
@@ -18,7 +20,9 @@ def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:
     assert counts(text) == {"notes": 2}
 
 
-@pytest.mark.parametrize(("one", "two"), [("[1]", "[2]"), ("（注1）", "（注2）"), ("①", "②")])
+@pytest.mark.parametrize(
+    ("one", "two"), [("[1]", "[2]"), ("（注1）", "（注2）"), ("①", "②"), ("〔1〕", "〔2〕"), ("【1】", "【2】")]
+)
 def test_notes_between_signs_of_chinese_and_japanese(one: str, two: str) -> None:
     text = book(f"他卖了马{one}又卖了车{two}。", f"{one}九两。", f"{two} 二两。", "他走了。")
     assert added(text) == ["他卖了马又卖了车。", "他走了。"]
@@ -84,3 +88,17 @@ def test_a_list_in_a_book_with_notes_at_its_end_stays() -> None:
     notes = ["Notes", "1. For nine crowns.", "They say.", "2. For two.", "3. For nothing.", "4. By night."]
     kept = ["He sold the mare, the cart, and the dog.", "1. It was old.", "2. It was slow.", "He left."]
     assert added(book(*parts, *PROSE[:1], *notes)) == kept
+
+
+def test_the_head_of_notes_goes_where_a_chapter_s_is_below_it() -> None:
+    parts = [
+        "CHAPTER I",
+        "He sold the mare.1 It fell.2",
+        *PROSE[:5],
+        "CHAPTER II",
+        "He slept.1 It rained.2",
+        *PROSE[5:9],
+    ]
+    notes = ["Notes", "CHAPTER I", "1. For nine crowns.", "2. In spring.", "CHAPTER II", "1. On hay.", "2. Again."]
+    found = clean_book("\n\n".join([*parts, *notes])).paragraphs
+    assert found == ["He sold the mare. It fell.", *FLAT[:5], "He slept. It rained.", *FLAT[5:9]]

@@ -60,3 +60,16 @@ def test_numbers_before_every_fifth_line_go() -> None:
     ]
     stanzas = ["\n".join([*(f"      {line}" for line in lines[:4]), f"{5 * i:<6}{lines[4]}"]) for i in range(1, 7)]
     assert clean_book("\n\n".join(stanzas)).paragraphs == ["\n".join(lines)] * 6
+
+
+@pytest.mark.parametrize("step", [3, 4, 8])
+@pytest.mark.parametrize("before", [True, False])
+def test_numbers_of_lines_by_other_steps_go(step: int, before: bool) -> None:
+    lines = [f"The {bird} was gone from the quay" for bird in ("gull", "crow", "wren", "kite")] * 12
+    numbered = [line if i % step else f"{i} {line}" if before else f"{line}    {i}" for i, line in enumerate(lines, 1)]
+    assert added(book("\n".join(numbered))) == ["\n".join(lines)]
+
+
+def test_a_list_of_numbers_by_equal_steps_stays() -> None:
+    listed = "\n".join(f"{3 * i} {thing}" for i, thing in enumerate("eggs plums eels loaves sacks".split(), 1))
+    assert added(book(listed)) == [listed]

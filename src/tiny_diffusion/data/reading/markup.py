@@ -17,6 +17,7 @@ _LISTS = frozenset("ul ol table p div blockquote section center".split())
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b", re.IGNORECASE)
+_LETTER = re.compile(r"(?:\[?(?:illustration|initial|drop ?cap)?: *)?([\"“‘'«„¿¡—]{0,2}[^\W\d_])\]?", re.IGNORECASE)
 _LONGEST_LINE = 70  # mean length from which lines parted by <br> are wrapped prose rather than verse
 _LONGEST_PAGE = 12  # signs in the number of a page, where its class could also be that of a division
 _WORDS = re.compile(r"[^\W_]")
@@ -25,8 +26,8 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(rf"(?:^|\s)(?:doc-)?(?:{names})(?=$|\s)", re.IGNORECASE))
     for kind, names in (
         ("contents", r"toc|landmarks|page-list|loi|lot|index|toc\d?|table-?of-?contents"),
-        ("notes", r"footnotes?|endnotes?|rearnotes?|noteentry|fnotes?"),
-        ("pictures", r"caption|figcaption|fig(?:left|right|center)?"),
+        ("notes", r"footnotes?|endnotes?|rearnotes?|noteentry|fnotes?|(?:side|margin)-?notes?|marginalia"),
+        ("pictures", r"caption|figcaption|fig(?:left|right|center|ure)?|illus(?:tration)?"),
         ("pages", r"pagebreak"),
         ("licence", r"transnote|tnote|mynote|transcribers?-?notes?"),
         (
@@ -80,6 +81,11 @@ class _Reader:
             self._children(element, kind, pre)
         elif element.tag in BLOCKS or element.tag in HEADINGS:
             self._block(element, kind, pre)
+        elif _within(kind, element) == "notes" != kind:  # a note within a sentence
+            around, self.pieces = self.pieces, []
+            self._children(element, "notes", pre)
+            self.flush("notes")
+            self.pieces = around
         else:
             self._children(element, _within(kind, element), pre)
 
@@ -187,8 +193,8 @@ def _is_note_mark(element: Element) -> bool:
 
 def _drop_capital(image: Element, before: list[str]) -> str:
     """The letter that a picture shows at the beginning of a block; nothing for any other picture."""
-    alt = image.get("alt").strip()
-    return alt if len(alt) == 1 and alt.isalpha() and not alt.islower() and not "".join(before).strip() else ""
+    letter = _LETTER.fullmatch(image.get("alt").strip())
+    return letter[1] if letter and not letter[1].islower() and not "".join(before).strip() else ""
 
 
 def _is_link_list(element: Element) -> bool:

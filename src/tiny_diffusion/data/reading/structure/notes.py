@@ -8,10 +8,10 @@ from ..document import Block, Removed
 from .blocks import parted
 from .headings import is_capitals, is_named_heading, is_numbered_heading
 
-_TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註])\d{1,3}"
+_TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［〔【])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註])\d{1,3}"
 _SIGNS = r"\*{1,3}+(?!\*)|[†‡§¶‖]|\|\||[¹²³⁰⁴-⁹]{1,3}|[①-⑳]"
-_MARK = rf"[\[({{<（［](?:{_TOKEN})[\])}}>）］]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
-_BODY = re.compile(rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
+_MARK = rf"[\[({{<（［〔【](?:{_TOKEN})[\])}}>）］〕】]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
+_BODY = re.compile(rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］〕】])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
 _LISTED = re.compile(r"[ \t]*(\d{1,3})[.:]?[ \t]+\S")  # in a list of notes
 _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=\W|[_\u3040-\u9fff]|\Z)")
 _SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$))", re.MULTILINE)
@@ -74,8 +74,10 @@ def mark_notes(blocks: list[Block]) -> None:
         marked = None if block.kind else _BODY.match(block.lines[0])
         if i in numbered or marked and marked[1] in used | spaced:
             block.kind = "notes"
-            if headed := i and not blocks[i - 1].kind and NOTES_HEAD.fullmatch(blocks[i - 1].flat):
-                blocks[i - 1].kind = "headings"
+            above = blocks[max(0, i - 2) : i] if i and _is_heading(blocks[i - 1].flat) else blocks[max(0, i - 1) : i]
+            heads = [before for before in above if not before.kind and NOTES_HEAD.fullmatch(before.flat)]
+            if headed := bool(heads):
+                heads[-1].kind = "headings"
             one_list = _mark_rest(blocks, last, i, section)
             section, last = i if headed else section if one_list else None, i
             block.lines[0] = block.lines[0].lstrip().removeprefix(marked[1] if marked else "").lstrip(": ")
