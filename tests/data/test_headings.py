@@ -38,6 +38,7 @@ def chapters(headings: list[str], gap: str = "\n\n") -> str:
         ["§1", "§2", "§3"],
         ["1801", "1802", "1815"],
         ["Scene 1. A mill. Night.", "Scene 2. The same. Day.", "Scene 3. A road. Rain."],
+        ["Erster Akt. Eine Mühle. Nacht.", "Zweiter Akt. Ebenda. Tag.", "Dritter Akt. Ein Weg. Regen."],
         [
             "Chapter the First. In which the miller goes to market, and sells a mare; and what he\nfinds there.",
             "Chapter the Second. How a saddle was lost, and how it was found again by nobody; with much of eels!",

@@ -16,7 +16,7 @@ from .structure.lines import ends_sentence, fold, goes_on, join_lines, known_wor
 from .structure.notes import drop_bracketed_notes, mark_notes
 from .structure.pages import drop_page_marks, mark_furniture, mark_page_ends
 from .structure.plays import mark_speeches, part_speeches
-from .structure.verse import join_block, mark_verse
+from .structure.verse import join_block, joined_lines, mark_verse
 
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
 _OVERSTRUCK = re.compile("[^\n]\x08")  # by a backspace: old printers made bold letters so
@@ -108,6 +108,7 @@ def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
     mark_headings(_without_furniture(blocks))
     if unwrap:
         mark_speeches(blocks)
+        blocks[:] = joined_lines(blocks)
         mark_verse([block for block in blocks if block.kind in ("", "speech")])
     for block in blocks:
         block.kind = block.kind or "text"

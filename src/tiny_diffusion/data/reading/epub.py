@@ -21,8 +21,8 @@ from .dom import parse_html
 from .encoding import decode
 from .linked_notes import name_notes
 from .markup import page_blocks
-from .structure.headings import is_numbered_heading
 from .structure.notes import NOTES_HEAD
+from .structure.titles import is_numbered_heading
 
 MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000

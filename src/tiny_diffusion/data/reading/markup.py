@@ -19,6 +19,7 @@ _WHITE = re.compile(r"[ \t\r\n\f]+")
 _FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b", re.IGNORECASE)
 _LETTER = re.compile(r"(?:\[?(?:illustration|initial|drop ?cap)?: *)?([\"“‘'«„¿¡—]{0,2}[^\W\d_])\]?", re.IGNORECASE)
 _LONGEST_LINE = 70  # mean length from which lines parted by <br> are wrapped prose rather than verse
+_MOST_OF_A_HEAD = 200  # signs of a chapter's number, title and summary
 _LONGEST_PAGE = 12  # signs in the number of a page, where its class could also be that of a division
 _WORDS = re.compile(r"[^\W_]")
 # Parts of a book by their epub:type, ARIA role or class. The first that matches decides.
@@ -35,6 +36,7 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"titlepage|halftitlepage|halftitle|copyright-page|imprint|imprimatur|cover|other-credits|dedication",
         ),
         ("back", r"colophon|backlink|acknowledge?ments|contributors"),
+        ("text", r"epigraph"),
         ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics|linegroup|line-?block|stanza"),
     )
 )
@@ -61,9 +63,9 @@ class _Reader:
             if not lines:
                 continue
             kind_of = kind
-            if len(lines) > 1 and not kind:
+            if len(lines) > 1 and kind in ("", "text"):
                 short = sum(map(len, lines)) / len(lines) < _LONGEST_LINE
-                kind_of, lines = ("verse", lines) if short else ("", [" ".join(lines)])
+                kind_of, lines = ("verse", lines) if short else (kind, [" ".join(lines)])
             self.blocks.append(Block(lines, 1 + self.gap, 1, kind_of))
             self.gap = 0
 
@@ -92,7 +94,7 @@ class _Reader:
     def _block(self, element: Element, kind: str, pre: bool) -> None:
         self.flush(kind)
         own = _within(kind, element)
-        if element.tag == "hr":
+        if element.tag == "hr" or element.tag == "p" and not element.text().strip():
             self.gap = 1
         if not own and element.tag in _LISTS and _is_link_list(element):
             own = "contents"
@@ -148,6 +150,8 @@ def _kind(element: Element) -> str:
         return "headings"
     if element.tag == "nav":
         return "contents"
+    if element.tag == "header" and _signs(element) <= _MOST_OF_A_HEAD:
+        return "headings"
     if element.tag in ("figcaption", "caption"):
         return "pictures"
     said = f"{element.get('epub:type')} {element.get('role')} {element.get('class')}"
@@ -163,7 +167,7 @@ def _kind(element: Element) -> str:
 def _within(kind: str, element: Element) -> str:
     """The kind of an element in a part of this kind: a poem within a note stays a part of the note."""
     own = _kind(element)
-    return own if own == "headings" or (own and kind not in REMOVABLE) else kind
+    return own if own in ("headings", "text") or (own and kind not in REMOVABLE) else kind
 
 
 def _is_hidden(element: Element) -> bool:

@@ -4,8 +4,8 @@ import re
 from itertools import pairwise
 
 from ..document import Block
-from .headings import is_numbered_heading
 from .lines import HAN_QUOTES, ends_sentence, is_han
+from .titles import is_numbered_heading
 from .verse import is_verse
 
 _LONG_LINE = 120

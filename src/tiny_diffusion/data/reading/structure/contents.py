@@ -6,10 +6,11 @@ from itertools import pairwise
 
 from ...language.tables import heading_pattern
 from ..document import Block
-from .headings import QUOTES, TITLE_TIMES, is_numbered_heading, is_titled
+from .headings import TITLE_TIMES
 from .lines import ends_sentence
 from .numbered import ROMAN
 from .pages import rising
+from .titles import QUOTES, is_numbered_heading, is_titled
 
 _LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
 _BETWEEN = 3  # blocks between two entries of a table: the number and title of a part
@@ -31,7 +32,7 @@ def mark_contents(blocks: list[Block]) -> None:
     _mark_recurring(blocks)
     at = 0
     while at < len(blocks):
-        stop = at if blocks[at].kind else _contents_span(blocks, at)
+        stop = at if blocks[at].kind not in ("", "headings") else _contents_span(blocks, at)
         if stop == at and not blocks[at].kind and _is_contents_list(blocks[at]):
             stop = at + 1
         for block in blocks[at:stop]:

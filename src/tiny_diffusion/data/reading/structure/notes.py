@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ..document import Block, Removed
 from .blocks import parted
-from .headings import is_capitals, is_named_heading, is_numbered_heading
+from .titles import is_capitals, is_named_heading, is_numbered_heading
 
 _TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［〔【])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註])\d{1,3}"
 _SIGNS = r"\*{1,3}+(?!\*)|[†‡§¶‖]|\|\||[¹²³⁰⁴-⁹]{1,3}|[①-⑳]"

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from ...language.tables import heading_pattern
 from ..document import Block, Removed
-from .headings import is_numbered_heading
 from .lines import ends_sentence
+from .titles import is_numbered_heading
 
 _FORM_FEED = re.compile(r"\n?\f\n?")
 _PAGE_MARK = re.compile(
