@@ -36,6 +36,7 @@ def chapters(headings: list[str], gap: str = "\n\n") -> str:
         ["第一章 梯子", "第二回　谁来了？谁走了？", "第三章 冬天；春天"],
         ["Ensimmäinen luku.", "Toinen luku.", "Kolmas luku."],
         ["§1", "§2", "§3"],
+        ["#1 The ladder", "#2 Who rang?", "#3 Snow"],
         ["1801", "1802", "1815"],
         ["Scene 1. A mill. Night.", "Scene 2. The same. Day.", "Scene 3. A road. Rain."],
         ["Erster Akt. Eine Mühle. Nacht.", "Zweiter Akt. Ebenda. Tag.", "Dritter Akt. Ein Weg. Regen."],

@@ -48,6 +48,25 @@ def test_running_heads_within_the_lines_of_a_paragraph() -> None:
         assert added(book("\n".join([*headed, "that it broke."]))) == [" ".join([*lines, "that it broke."])]
 
 
+def test_a_paragraph_goes_on_behind_a_blank_line_that_a_scan_put_there() -> None:
+    lines = ["The pilot went to the quay and looked at the rope that hung", "there, and the gulls", "cried out."]
+    for broken in ("\n\n".join(lines), "\n\n".join(["\n".join(lines[:2]), lines[2]])):
+        assert added(book(broken)) == [" ".join(lines)]
+    letter = [
+        "My dear Tom,",
+        "your letter came.",
+        "The stone bore the name of the pilot, and of his wife:",
+        "so it did.",
+    ]
+    assert added(book(*letter)) == letter
+
+
+def test_numbers_of_chapters_may_begin_again_in_each_part() -> None:
+    numbers = ["PART I\n\n1", "2", "3", "PART II\n\n1", "2"]
+    found = clean_book("\n\n".join(part for i, n in enumerate(numbers) for part in (n, PROSE[2 * i], PROSE[2 * i + 1])))
+    assert found.paragraphs == FLAT[:10] and found.chapters == (0, 2, 4, 6, 8)
+
+
 def test_lines_that_recur_in_the_book_itself_stay() -> None:
     verse = ["Row on, my pilot,", "and the gulls cried out.", "Row on, my pilot,", "and the rope was long."] * 2
     assert added(book("He sang.", *verse, "He slept.", "41", "came back to her.", "came back to her.")) == [

@@ -24,6 +24,7 @@ _LIGATURES = {0xFB00 + i: letters for i, letters in enumerate("ff fi fl ffi ffl 
 _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
 _CODE, _FIGURES = 0.03, 0.15  # shares of the characters from which a text looks like code, or a table
 _LIST, _SHORT, _ENOUGH = 0.8, 25, 50  # share of lines shorter than so many characters, of at least so many, in a list
+_LONG, _WITHIN = 45, re.compile(r"[\w,-]$")  # characters and end of prose that a scan's blank line may break off
 _FURNITURE = ("pages", "separators")
 _CUTTING = ("pages", "notes", "pictures")  # what may stand in the middle of a paragraph
 HEADINGS = "headings"
@@ -140,6 +141,7 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
     before = ""
     for block in blocks:
         begins = begins or (block.kind == HEADINGS and before != HEADINGS)  # several in a row begin one chapter
+        adjacent = before == block.kind == "text"
         before = block.kind
         text = _without_italics_marks(join_block(block, known))
         pieces.append((block.kind, text))
@@ -148,7 +150,9 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
             continue
         if not text:
             continue
-        if cut and unwrap and paragraphs and goes_on(paragraphs[-1], block.lines[0]):
+        last = paragraphs[-1] if paragraphs and unwrap else ""
+        broken = adjacent and len(last) >= _LONG and _WITHIN.search(last)
+        if (cut or broken) and last and goes_on(last, block.lines[0]):
             paragraphs[-1] = join_lines([paragraphs[-1], text], known)
         else:
             if begins:

@@ -93,13 +93,16 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
 def _mark_chapter_numbers(blocks: list[Block]) -> None:
     """Mark bare numbers as headings where each follows a finished sentence or a heading, unlike those of pages.
 
-    They must count on from 1, or be years.
+    They must count on from 1, perhaps again in each part, or be years.
     """
     bare = [(block.flat.strip(" -–—"), i) for i, block in enumerate(blocks) if block.kind == "pages"]
     numbers = [(int(number), i) for number, i in bare if number.isdecimal()]
     listed = [number for number, _ in numbers]
-    counts = listed == list(range(1, len(numbers) + 1)) or listed == sorted(n for n in listed if n in _YEARS)
-    ended = all(i == 0 or i == numbers[0][1] or ends_sentence(blocks[i - 1].flat) for _, i in numbers)
+    counts = all(b in (1, a + 1) for a, b in pairwise([0, *listed])) or listed == sorted(
+        n for n in listed if n in _YEARS
+    )
+    above = [blocks[i - 1].flat for _, i in numbers[1:]]
+    ended = all(ends_sentence(text) or is_numbered_heading(text) for text in above)
     starts = pairwise(i for _, i in numbers)
     long = all(sum(len(block.flat) for block in blocks[a + 1 : b]) >= _SHORTEST_CHAPTER for a, b in starts)
     if len(numbers) >= _CHAPTERS and counts and ended and long:
