@@ -150,12 +150,11 @@ def test_a_manuscript_in_asciidoc(tmp_path: Path) -> None:
         "He sold the mare. It was the “last” of them, says Rook. Who knew?",
         "One lamp,\none door.",
         "No lamp.",
-        "The list",
         "Hay.",
         "Oats.",
         "Tom.:: So he went.",
     ]
-    assert found.removed.counts == {"headings": 2, "front": 1, "notes": 1, "separators": 1}
+    assert found.removed.counts == {"headings": 2, "front": 1, "notes": 1, "pictures": 1, "separators": 1}
     assert found.removed.examples["notes"] == "For nine crowns."
 
 

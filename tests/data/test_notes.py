@@ -10,7 +10,7 @@ from .made_up import FLAT, PROSE, added, book, counts
 @pytest.mark.parametrize(
     ("one", "two"),
     [("^1", "^2"), ("1)", "2)"), ("(a)", "(b)"), ("<1>", "<2>"), ("[i]", "[ii]"), ("[1a]", "[12b]"), ("(*)", "(†)"),
-     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("*)", "**)")],
+     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("[^1]", "[^2]"), ("*)", "**)")],
 )  # fmt: skip
 @pytest.mark.parametrize("gap", ["\n\n", "\n"])
 def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:
@@ -18,6 +18,17 @@ def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:
     text = book(f"He sold the mare{one}, and then the cart{two}.", notes, "He kept the dog.")
     assert added(text) == ["He sold the mare, and then the cart.", "He kept the dog."]
     assert counts(text) == {"notes": 2}
+
+
+def test_notes_of_french_books_whose_marks_stand_between_spaces() -> None:
+    notes = ["(1) Pour neuf écus.", "(2) Deux fois."]
+    assert added(book("Il vendit la jument (1) et puis (2) il pleura.", *notes)) == [
+        "Il vendit la jument et puis il pleura."
+    ]
+    listed = ["He had two reasons: (1) the rope, and (2) the rain.", "(1) The rope was old.", "(2) It rained."]
+    assert added(book(*listed)) == listed
+    examples = ["(1) The rope was old.", "(2) It rained.", "In (1) we see a rope and in (2) rain."]
+    assert added(book(*examples)) == examples
 
 
 @pytest.mark.parametrize(

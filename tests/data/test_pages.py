@@ -61,6 +61,24 @@ def test_a_paragraph_goes_on_behind_a_blank_line_that_a_scan_put_there() -> None
     assert added(book(*letter)) == letter
 
 
+def test_speech_that_a_dash_opens_is_a_paragraph_in_a_block_of_prose() -> None:
+    lines = [
+        "— Qui sonne donc ? dit le meunier ; est-ce toi, par hasard, petit, qui",
+        "sonnes à cette heure ?",
+        "— Non, dit le valet.",
+        "— Alors qui ?",
+    ]
+    assert added(book("\n".join(lines))) == [" ".join(lines[:2]), *lines[2:]]
+    verse = "— Who rang the bell?\nThe gull, the gull,\n— Who rang it late?\nThe gull again."
+    assert added(book(verse)) == [verse]
+
+
+def test_a_narrow_column_with_broken_words_is_prose() -> None:
+    lines = ["Der Müller ging zum Was-", "ser und sah das Rad,", "das still war. Der Knecht schlief in der Müh-", "le."]
+    assert added(book("\n".join(lines))) == ["Der Müller ging zum Wasser und sah das Rad, das still war. "
+                                              "Der Knecht schlief in der Mühle."]  # fmt: skip
+
+
 def test_numbers_of_chapters_may_begin_again_in_each_part() -> None:
     numbers = ["PART I\n\n1", "2", "3", "PART II\n\n1", "2"]
     found = clean_book("\n\n".join(part for i, n in enumerate(numbers) for part in (n, PROSE[2 * i], PROSE[2 * i + 1])))

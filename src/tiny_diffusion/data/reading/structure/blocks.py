@@ -13,6 +13,7 @@ _LONG_BLOCK = 40
 _MANY_LINES, _LISTED = 20, 25  # lines from which a text tells that it is double-spaced; their mean length in a list
 _WITHIN = 0.4  # share of lines that begin within a sentence in prose with double spacing
 _ENDED = 0.7  # share of lines that end a sentence where each is a paragraph
+_SAID = re.compile(r"\s*(?:[—–]|--?(?= )) ?\W?[^\W\d_a-zß-öø-ÿа-я]")  # a dash that opens a speech
 _WIDE_SPACE = "\u3000"
 
 
@@ -80,8 +81,13 @@ def _split_at_wide_spaces(block: Block) -> list[Block]:
 
 
 def _split_block(block: Block, width: int, gapless: bool) -> list[Block]:
-    """Split a block that is too long for one paragraph, at indents and after short closing lines."""
+    """Split a block that is too long for one paragraph, at indents and after short closing lines; speech at dashes."""
     lines = block.lines
+    said = [_SAID.match(line) is not None and not _is_wide(before, width) for before, line in pairwise(lines)]
+    if sum(said) + (_SAID.match(lines[0]) is not None) > 1 and all(
+        opens or _is_wide(before, width) for opens, before in zip(said, lines, strict=False)
+    ):
+        return parted(block, said)
     if len(lines) <= _LONG_BLOCK and not gapless:
         # "CHAPTER I." with its prose directly below it, without a blank line.
         first, rest = lines[0], lines[1:]

@@ -8,20 +8,20 @@ from ..document import Block, Removed
 from .blocks import parted
 from .titles import is_capitals, is_named_heading, is_numbered_heading
 
-_TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［〔【])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註])\d{1,3}"
+_TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［〔【])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註]|\^)\d{1,3}"
 _SIGNS = r"\*{1,3}+(?!\*)|[†‡§¶‖]|\|\||[¹²³⁰⁴-⁹]{1,3}|[①-⑳]"
 _MARK = rf"[\[({{<（［〔【](?:{_TOKEN})[\])}}>）］〕】]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
 _BODY = re.compile(rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］〕】])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
 _LISTED = re.compile(r"[ \t]*(\d{1,3})[.:]?[ \t]+\S")  # in a list of notes
 _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=\W|[_\u3040-\u9fff]|\Z)")
-_SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$))", re.MULTILINE)
+_SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$)|(?<=\w )\(\d{1,3}\)(?= \w))", re.MULTILINE)
 _NUMBERED = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])\[[1-9]\d{0,2}\]")
 NOTES_HEAD = re.compile(
     r"\W*(?:(?:foot|end)? ?notes?(?: to .{1,40})?|fußnoten|anmerkungen|notas|noten|примечания|сноски|注释)[:.]?\W*",
     re.IGNORECASE,
 )
 _JOINED = re.compile(
-    r"(?<=[^\W\d_]{2}|[^\s\d_“\"‘«(][.,;:!?…\"”’»)])(?:(\d{1,3})(?!\w|[.,:–-]\d|\))|[\[({](\d{1,3})[\])}])"
+    r"(?<=[^\W\d_]{2}|[^\s\d_“\"‘«(][.,;:!?…\"”’»)])(?:\^?(\d{1,3})(?!\w|[.,:–-]\d|\))|[\[({](\d{1,3})[\])}])"
 )
 _REST = 2  # paragraphs of the last note of a list
 _LOST = 3  # numbers that may lack between one list of notes and the next
@@ -132,7 +132,7 @@ def _lists(blocks: list[Block]) -> list[tuple[list[int], list[int]]]:
 def _used(text: str) -> tuple[set[str], set[str]]:
     """The marks with which a line begins and to which a word refers; then those to which one refers after a space.
 
-    "as (1), and" is such a reference only if (1) stands nowhere else, so that every note has one.
+    "as (1), and" is such a reference only if (1) stands nowhere else, so that every note has one, and before the note.
     """
     bodies = Counter(m[1] for line in text.split("\n") if (m := _BODY.match(line)))
     if _EMPHASIS.search(text):
@@ -140,7 +140,8 @@ def _used(text: str) -> tuple[set[str], set[str]]:
     used = {m[1] for m in _REFERENCE.finditer(text)} & bodies.keys() if bodies else set()
     referred = Counter(m[1] for m in _SPACED.finditer(text)) if bodies else Counter()
     spaced = {mark for mark in referred.keys() & bodies.keys() - used
-              if referred[mark] == bodies[mark] == text.count(mark) - referred[mark]}  # fmt: skip
+              if referred[mark] == bodies[mark] == text.count(mark) - referred[mark]
+              and text[: text.index(mark)].rstrip(" \t")[-1:] not in ("", "\n")}  # fmt: skip
     # The items of a list look like notes too, but not all of them are referred to.
     listed = {mark[0] for mark in bodies.keys() - used - spaced if mark[1:-1].isdecimal()}
     return used, {mark for mark in spaced if mark[0] not in listed}

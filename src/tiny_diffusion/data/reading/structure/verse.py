@@ -1,10 +1,10 @@
 """Finds verse and lists in plain text by their shape, and joins the lines of a block as its kind asks."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from ..document import Block
-from .lines import ends_sentence, fold, is_han, join_lines
+from .lines import BROKEN_WORD, ends_sentence, fold, is_han, join_lines
 
 _EARLY = 0.92  # share of the wrap width within which the next word must have had room
 _EARLY_PAIR = 0.7  # the same for two lines, which tell less
@@ -14,6 +14,7 @@ _VERSE_BOOK = 0.25  # share of all lines that end early in a book of verse
 _NARROW, _SHORT_LINES = 45, 0.15  # no prose is set so narrow if so many lines leave room for the next word
 _STANZA = 4  # lines from which lines with a paragraph each, or longer than those of the prose, are verse
 _COMMAS = 0.2  # share of such lines that end in a comma or semicolon
+_BREAKS = 0.1  # share of lines that end within a word, from which they are prose if it is more than one
 _MANY = 20  # lines from which a narrow book tells whether it is verse
 _LITTLE = 0.1  # in a book of verse, a block with a larger share than this is verse
 _STOPPED = 0.9  # share of lines that end in a sign of punctuation in Chinese and Japanese verse
@@ -88,7 +89,8 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
         return _is_han_verse([line.strip() for line in lines])
     own = _unturned(lines, width, verse_book)
     early = _early_ends(lines, width)
-    if len(own) < 2 or not early:
+    broken = sum(BROKEN_WORD.search(f"{a}\n{b}") is not None for a, b in pairwise(lines))
+    if len(own) < 2 or not early or broken > max(1, _BREAKS * len(lines)):
         return False
     if len(own) == 2 and not verse_book:
         if own[1].strip()[0].isupper() and not ends_sentence(own[0]):
