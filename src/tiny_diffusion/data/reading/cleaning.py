@@ -92,10 +92,13 @@ def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], rem
         if len(body) < len(text):
             removed.add("licence", text[:2000].strip())
         text = body
-    if aozora.is_aozora(text):
+    if by_lines := aozora.is_aozora(text):
         text = aozora.drop_marks(text, keep, removed)
     text = drop_page_marks(drop_bracketed_notes(text, "notes" in keep, removed), removed)
-    return make_blocks(text.split("\n"), unwrap)
+    blocks = make_blocks(text.split("\n"), unwrap)
+    if by_lines:
+        aozora.mark_verse(blocks)
+    return blocks
 
 
 def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:

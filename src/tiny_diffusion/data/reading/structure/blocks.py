@@ -14,6 +14,7 @@ _MANY_LINES, _LISTED = 20, 25  # lines from which a text tells that it is double
 _WITHIN = 0.4  # share of lines that begin within a sentence in prose with double spacing
 _ENDED = 0.7  # share of lines that end a sentence where each is a paragraph
 _SAID = re.compile(r"\s*(?:[—–]|--?(?= )) ?\W?[^\W\d_a-zß-öø-ÿа-я]")  # a dash that opens a speech
+_POEM = 4
 _WIDE_SPACE = "\u3000"
 
 
@@ -70,11 +71,20 @@ def _groups(lines: list[str], single: bool) -> list[Block]:
 
 
 def _split_at_wide_spaces(block: Block) -> list[Block]:
-    """Split a block of a book in Chinese or Japanese, where a wide space or a quotation opens a paragraph."""
+    """Split a block of a book in Chinese or Japanese, where a wide space or a quotation opens a paragraph.
+
+    Four or more lines of the same length, with punctuation behind each, are a poem.
+    """
+    lines = [line.strip() for line in block.lines]
+    if len(lines) >= _POEM and len(set(map(len, lines))) == 1 and not any(line[-1].isalnum() for line in lines):
+        return [block]
     return parted(
         block,
         [
-            line[0] in _WIDE_SPACE + HAN_QUOTES or ends_sentence(before) or is_numbered_heading(before)
+            line[0] in _WIDE_SPACE + HAN_QUOTES
+            or ends_sentence(before)
+            or is_numbered_heading(before)
+            or is_numbered_heading(line)
             for before, line in pairwise(block.lines)
         ],
     )

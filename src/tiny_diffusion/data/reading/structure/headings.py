@@ -12,6 +12,7 @@ from .titles import (
     ORDINALS,
     QUOTES,
     TERMINAL,
+    WORDED,
     is_capitals,
     is_named_heading,
     is_numbered_heading,
@@ -21,6 +22,7 @@ from .titles import (
     may_be_title,
 )
 
+_ONE_SENTENCE = re.compile(r"(?:[.:—–-]|, (?=in\b|wherein|worin|où|dans|nel))(?:(?![.!?] +\S).)*(?<![,;:\"”’»])")
 _FIRST = ("1", "one", "eins", "uno")
 _SPELLED = re.compile(ORDINALS, re.IGNORECASE)
 _BARE = re.compile(rf"\d+\.?|{ORDINALS}", re.IGNORECASE)
@@ -117,11 +119,14 @@ def _mark_scenes(blocks: list[Block]) -> None:
 
 def _mark_long_titles(blocks: list[Block]) -> None:
     """Mark "Chapter the First. In which ..." of one sentence, however long, where three chapters have such a title."""
-    titles = [block for block in blocks if not block.kind and len(block.flat) <= _MOST_TITLE]
-    tails = [(found["tail"].strip(), block) for block in titles if (found := NUMBERED.fullmatch(block.flat))]
-    titles = [b for tail, b in tails if re.match("[.:—–-]", tail) and not re.search(r"[.!?] +\S|[,;:\"”’»]$", tail[1:])]
+    titles: dict[str, list[Block]] = {}
+    for block in blocks:
+        found = NUMBERED.fullmatch(block.flat) or WORDED.fullmatch(block.flat)
+        tail = found["tail"].strip() if found else ""
+        if found and not block.kind and len(block.flat) <= _MOST_TITLE and _ONE_SENTENCE.fullmatch(tail):
+            titles.setdefault(block.flat[: found.start("tail")].casefold(), []).append(block)
     if len(titles) >= _SERIES:
-        for block in titles:
+        for block in [block for same in titles.values() for block in same]:
             block.kind = "headings"
 
 
@@ -155,7 +160,7 @@ def _mark_titles(blocks: list[Block]) -> None:
     after = [
         (blocks[i], blocks[i - 1].flat)
         for i in range(1, len(blocks))
-        if not blocks[i].kind
+        if (not blocks[i].kind or blocks[i].kind == "headings" and not is_numbered_heading(blocks[i].flat))
         and blocks[i].flat[:1] not in QUOTES
         and blocks[i - 1].heading
         and (is_numbered_heading(blocks[i - 1].flat) or _BARE.fullmatch(blocks[i - 1].flat))

@@ -46,7 +46,7 @@ _ONLY_NUMBER = re.compile(r"\s*(?:\d{1,8}\.?|[-–—\[(] ?\d{1,4} ?[-–—\])]
 _LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$|^[ \t]*(\d{1,5})[ \t]+(?=\S)", re.MULTILINE)
 _STEPS = (3, 4, 5, 6, 8, 10, 20)  # lines of verse from one that is numbered to the next
 _RULE, _RULE_LENGTH = re.compile(r"([=~^\-])\1{2,}"), 3  # below a title, and how much longer or shorter it may be
-_SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
+_SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※＊◇◆☆★○●□■]+")
 
 
 def mark_page_ends(text: str) -> str:

@@ -7,13 +7,16 @@ from ...language.words import HYPHENATED_WORD
 from ..document import Block
 from .numbered import ROMAN
 
+_ALONE = rf"\d{{1,3}}\.?|(?!I [abp])(?-i:{ROMAN})\.?"  # before a word; "I act" is a sentence
 _NUMBER = rf"(?:(?:no\.?|nr\.?|n°) ?)?(?:\d{{1,3}}(?:st|nd|rd|th|er|[eºª°])?|(?-i:{ROMAN})|(?-i:[ivxl]{{1,7}}))"
 _KEYWORDS, ORDINALS = f"{heading_pattern('keywords')}|{heading_pattern('scenes')}", heading_pattern("ordinals")
 NUMBERED = re.compile(
-    rf"(?:(?:{_KEYWORDS})\.? (?:{_NUMBER}|{ORDINALS})|(?:{ORDINALS}|\d{{1,3}}\.) (?:{_KEYWORDS}))"
+    rf"(?:(?:{_KEYWORDS})\.? (?:{_NUMBER}|{ORDINALS})|(?:{ORDINALS}|{_ALONE}) (?:{_KEYWORDS}))"
     r"(?!\w)(?P<tail>.*)",
     re.IGNORECASE,
 )
+# The same with any word in place of the number: "Kapitola první. Kdo zvonil?"
+WORDED = re.compile(rf"(?:(?:{_KEYWORDS}) [^\W\d_]+|[^\W\d_]+ (?:{_KEYWORDS}))(?P<tail>[.:—–-].*\w.*)", re.IGNORECASE)
 _SCENE_WORD = re.compile(rf"\b(?:{heading_pattern('scenes')})\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"[.!?] +\S")  # more than one
 _HAN_HEADING = re.compile(

@@ -19,6 +19,7 @@ _MANY = 20  # lines from which a narrow book tells whether it is verse
 _LITTLE = 0.1  # in a book of verse, a block with a larger share than this is verse
 _STOPPED = 0.9  # share of lines that end in a sign of punctuation in Chinese and Japanese verse
 _HAN_LINE = 16  # signs in the longest line of verse without punctuation
+_HAN_COLUMN = 10  # signs, below which no column is wrapped
 _CAPITALS = 0.9  # share of lines that begin with a capital in verse whose lines are long
 _TURNED = 3  # columns by which the rest of a long line of verse is set in
 _FULL, _LONG, _REST = 0.7, 0.5, 0.7  # shares of the page: a line so long may have any rest, or one of this share of it
@@ -116,8 +117,10 @@ def _is_han_verse(lines: Sequence[str]) -> bool:
     stopped = sum(not line[-1].isalnum() for line in lines[:-1])
     short = max(map(len, lines)) <= _HAN_LINE
     even = len(set(map(len, lines))) == 1
+    head = sorted(map(len, lines[:-1]))
+    wrapped = head[-1] > _HAN_COLUMN and head[-1] - head[0] <= 1 and len(lines[-1]) <= head[-1]
     if "".join(lines).isalnum():
-        return short and even
+        return short and (even or not wrapped)
     return stopped >= _STOPPED * (len(lines) - 1) and (short or even)
 
 
