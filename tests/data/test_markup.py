@@ -52,6 +52,11 @@ def page(tmp_path: Path, body: str, name: str = "a.html") -> Cleaned:
         ("<p>A Tale<p>by A. Writer<p>For Tom, who waited.<h2>ONE</h2><p>So.", ["So."], {"front": 3, "headings": 1}),
         ("<p>So.<p class=v>One lamp,<p class=v>one door<p class=v>and no more,<p class=v>&nbsp;<p class=v>no more.",
          ["So.", "One lamp,\none door\nand no more,", "no more."], {}),
+        ("<center><b>CHAPTER II</b><br>Who rang?</center><p>So.<p>II<br>One lamp,<br>no more.",
+         ["So.", "II\nOne lamp,\nno more."], {"headings": 1}),
+        ("<p class=h2>Of salt; and of eels</p><p>So.<p class='ws-noexport'>Chapter 1 | Chapter 3</p>", ["So."],
+         {"headings": 1}),
+        ("<div class=lg><p class=l>One lamp,<p class=l>no more.</div>", ["One lamp,\nno more."], {}),
         ("<p><ruby>港<rp>(</rp><rt>みなと</rt><rp>)</rp></ruby>は静か。</p>", ["港は静か。"], {}),
         ("<p>The lamp is low,<br>The night is slow.</p>", ["The lamp is low,\nThe night is slow."], {}),
         ("<div class='poem'><div class='stanza'><span class='i0'>One lamp,<br></span><span class='i2'>one door.<br>"

@@ -1,5 +1,6 @@
 """Reads the document of an AsciiDoc manuscript: headings, verse, lists and notes by their marks."""
 
+import html
 import re
 from itertools import groupby
 
@@ -97,4 +98,4 @@ def _inline(text: str, notes: list[Block]) -> str:
     text = _NOTE.sub("", text)
     for pattern, replacement in _INLINE:
         text = pattern.sub(replacement, text)
-    return text
+    return html.unescape(text)

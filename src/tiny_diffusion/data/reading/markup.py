@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from .document import REMOVABLE, Block
 from .dom import BLOCKS, HEADINGS, Element, parse_html
 from .linked_notes import name_notes
+from .structure.titles import is_numbered_heading
 
 _SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_SITE_CLASS = re.compile(r"\b(?:no-?print|noexport|printfooter|headertemplate|navbox|mw-(?:editsection|jump-link))\b")
 _PAGE_CLASS = re.compile(
     r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum|l(?:ine)?-?num\w*|lineno)\b", re.IGNORECASE
 )
@@ -20,6 +22,7 @@ _FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b
 _LETTER = re.compile(r"(?:\[?(?:illustration|initial|drop ?cap)?: *)?([\"“‘'«„¿¡—]{0,2}[^\W\d_])\]?", re.IGNORECASE)
 _LONGEST_LINE = 70  # mean length from which lines parted by <br> are wrapped prose rather than verse
 _MOST_OF_A_HEAD = 200  # signs of a chapter's number, title and summary
+_MOST_OF_A_TITLE = 4  # lines of "Chapter I" with its title
 _LONGEST_PAGE = 12  # signs in the number of a page, where its class could also be that of a division
 _WORDS = re.compile(r"[^\W_]")
 # Parts of a book by their epub:type, ARIA role or class. The first that matches decides.
@@ -37,12 +40,12 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         ("back", r"colophon|backlink|acknowledge?ments|contributors"),
         ("text", r"epigraph"),
-        ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics|linegroup|line-?block|stanza"),
+        ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics|linegroup|line-?block|stanza|lg"),
     )
 )
 # A paragraph or division of such a class is a title; a span may name a book within a sentence.
 _TITLE = re.compile(
-    r"(?:^|\s)(?:(?:sub|chapter|part|book|section)[-_]?)?(?:title|titel|titre|titolo|t[ií]tulo|heading|number)(?=$|\s)",
+    r"(?:^|\s)(?:(?:sub|chapter|part|book|section)[-_]?)?(?:title|titel|titre|titolo|t[ií]tulo|heading|number|h[1-6])(?=$|\s)",
     re.IGNORECASE,
 )
 
@@ -66,6 +69,8 @@ class _Reader:
             if len(lines) > 1 and kind in ("", "text"):
                 short = sum(map(len, lines)) / len(lines) < _LONGEST_LINE
                 kind_of, lines = ("verse", lines) if short else (kind, [" ".join(lines)])
+                if short and len(lines) <= _MOST_OF_A_TITLE and " " in lines[0] and is_numbered_heading(lines[0]):
+                    kind_of = "headings"
             self.blocks.append(Block(lines, 1 + self.gap, 1, kind_of))
             self.gap = 0
 
@@ -171,7 +176,8 @@ def _within(kind: str, element: Element) -> str:
 
 
 def _is_hidden(element: Element) -> bool:
-    return "hidden" in element.attributes or bool(_HIDDEN.search(element.get("style")))
+    site = _SITE_CLASS.search(element.get("class"))
+    return "hidden" in element.attributes or bool(site or _HIDDEN.search(element.get("style")))
 
 
 def _is_page(element: Element) -> bool:
