@@ -57,6 +57,9 @@ def page(tmp_path: Path, body: str, name: str = "a.html") -> Cleaned:
         ("<p class=h2>Of salt; and of eels</p><p>So.<p class='ws-noexport'>Chapter 1 | Chapter 3</p>", ["So."],
          {"headings": 1}),
         ("<div class=lg><p class=l>One lamp,<p class=l>no more.</div>", ["One lamp,\nno more."], {}),
+        ("<form><select><option>One</select><p>He went home.</form>", ["He went home."], {}),
+        ("<div class=title>" + "<p>He sold the mare, and then the cart, and went home in the snow.</p>" * 6 + "</div>",
+         ["He sold the mare, and then the cart, and went home in the snow."] * 6, {}),
         ("<p><ruby>港<rp>(</rp><rt>みなと</rt><rp>)</rp></ruby>は静か。</p>", ["港は静か。"], {}),
         ("<p>The lamp is low,<br>The night is slow.</p>", ["The lamp is low,\nThe night is slow."], {}),
         ("<div class='poem'><div class='stanza'><span class='i0'>One lamp,<br></span><span class='i2'>one door.<br>"
@@ -263,6 +266,8 @@ def test_a_chapter_with_a_link_back_to_the_contents_is_no_note(tmp_path: Path) -
         ("<h2>Chapter 4</h2><p>“All rights reserved,” said he.</p><p>So she laughed.</p>", True),
         ("<p>The printer held it, he said: first published was first paid.</p>" + "<p>He sold a mare.</p>" * 99, True),
         ("<p>First published by Nobody. No part of this may be sold.</p>" + "<p>A saddler's line.</p>" * 99, False),
+        ("<p>The crow sat on a book that was printed in Leiden.</p>", True),
+        ("<p>Dear Tom, no part of this letter is for Anna.</p>", True),
         ("<p>Alle Rechte vorbehalten.</p><p>Gedruckt bei Niemand.</p>", False),
     ],
 )
@@ -279,6 +284,19 @@ def test_a_page_beside_the_spine_is_a_note(tmp_path: Path) -> None:
         for name, content in files.items():
             archive.writestr(name, content.replace(b'<itemref idref="b"', b'<itemref linear="no" idref="b"'))
     assert read(path).paragraphs == ["One mare."]
+
+
+@pytest.mark.parametrize("kind", ["cover", "toc", "notes"])
+def test_a_book_in_one_page_is_not_what_the_package_calls_that_page(tmp_path: Path, kind: str) -> None:
+    told = "He sold it in the winter, when nobody buys a mare."
+    path = book_of(tmp_path / "b.epub", {"a": f"<body><h2>One</h2><p>{told}</p></body>"})
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    guide = f'<guide><reference type="{kind}" href="a.xhtml"/></guide></package>'.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content.replace(b"</package>", guide))
+    assert read(path).paragraphs == [told]
 
 
 def test_what_a_site_puts_around_a_book_is_left_out(tmp_path: Path) -> None:

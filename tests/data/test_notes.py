@@ -113,3 +113,12 @@ def test_the_head_of_notes_goes_where_a_chapter_s_is_below_it() -> None:
     notes = ["Notes", "CHAPTER I", "1. For nine crowns.", "2. In spring.", "CHAPTER II", "1. On hay.", "2. Again."]
     found = clean_book("\n\n".join([*parts, *notes])).paragraphs
     assert found == ["He sold the mare. It fell.", *FLAT[:5], "He slept. It rained.", *FLAT[5:9]]
+
+
+@pytest.mark.parametrize("mark", ["[1]", "[3]"])
+def test_a_chapter_between_two_lists_of_notes_is_text(mark: str) -> None:
+    told = ["He sold[1] the mare[2].", "It fell" + mark + " down."]
+    notes = ["NOTES", "[1] For nine crowns.", "[2] In spring."]
+    text = "\n\n".join([told[0], *notes, "The old crow", *PROSE[:6], told[1], mark + " Or not.", *PROSE[6:]])
+    wanted = ["He sold the mare.", "The old crow", *FLAT[:6], "It fell down.", *FLAT[6:]]
+    assert clean_book(text).paragraphs == wanted

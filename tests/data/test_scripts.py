@@ -93,3 +93,11 @@ def test_the_end_of_a_chapter_and_the_next_heading_go_without_a_blank_line() -> 
     lines = ["老人走到河边，看见船已经走了。", "孩子没有说话。", "夜里下了雨。"]
     text = "\n".join(part for i in "一二三" for part in (f"第{i}章 谁来了？", *lines, "（本章完）"))
     assert clean_book(text).paragraphs == lines * 3
+
+
+def test_a_second_work_of_aozora_behind_a_colophon_stays() -> None:
+    told = ["港は静かだ。", "老人は眠った。"]
+    work = "港の夜\n某\n\n　港《みなと》は静かだ。\n　老人《ろうじん》は眠った。\n\n底本：「港」\n制作はボランティアです。\n\n"
+    found = clean_book(work * 2)
+    assert found.paragraphs[:2] == found.paragraphs[-2:] == told and len(found.paragraphs) > len(told)
+    assert found.removed.counts["back"] == 2

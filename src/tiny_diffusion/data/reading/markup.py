@@ -8,7 +8,9 @@ from .dom import BLOCKS, HEADINGS, Element, parse_html
 from .linked_notes import name_notes
 from .structure.titles import is_numbered_heading
 
-_SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
+_SKIPPED = frozenset(
+    "script style template noscript svg math rp rt rtc iframe audio video object button select textarea label".split()
+)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _SITE_CLASS = re.compile(r"\b(?:no-?print|noexport|printfooter|headertemplate|navbox|mw-(?:editsection|jump-link))\b")
 _PAGE_CLASS = re.compile(
@@ -164,7 +166,7 @@ def _kind(element: Element) -> str:
         return "licence"
     if element.get("id") in ("pg-header", "pg-footer"):
         return "licence"
-    if element.tag in ("p", "div") and _TITLE.search(element.get("class")):
+    if element.tag in ("p", "div") and _TITLE.search(element.get("class")) and _signs(element) <= _MOST_OF_A_HEAD:
         return "headings"
     return next((kind for kind, names in _PARTS if names.search(said)), "")
 

@@ -16,7 +16,7 @@ _RARE_SIGN = re.compile(
 )
 _TWICE = {"／＼": "〳〵", "／″＼": "〴〵"}  # marks of repetition, written with two signs
 _GUIDE = re.compile(rf"{_RULE}\n(?=【テキスト中に現れる記号).*?{_RULE}\n?", re.MULTILINE | re.DOTALL)
-_COLOPHON = re.compile(r"^底本：.*", re.MULTILINE | re.DOTALL)
+_COLOPHON = re.compile(r"^底本：.*?(?:ボランティア[^\n]*|\Z)", re.MULTILINE | re.DOTALL)
 _HEADING_LINE = re.compile(
     r"^［＃ここから.{0,8}見出し］(?:.*\n){1,5}?［＃ここで.{0,8}見出し終わり］.*$|^.*見出し(?:終わり)?］.*$",
     re.MULTILINE,

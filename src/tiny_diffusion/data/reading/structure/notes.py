@@ -69,6 +69,7 @@ def mark_notes(blocks: list[Block]) -> None:
     used, spaced = _used("\n".join("\n".join(block.lines) for block in blocks))
     blocks[:] = [part for block in blocks for part in _parted_notes(block, used | spaced)]
     numbered = _take_numbers(blocks)
+    refers = [_refers(block, used, spaced) for block in blocks]
     section = last = None  # the first block of a list of notes under its heading, and the note before
     for i, block in enumerate(blocks):
         marked = None if block.kind else _BODY.match(block.lines[0])
@@ -78,11 +79,11 @@ def mark_notes(blocks: list[Block]) -> None:
             heads = [before for before in above if not before.kind and NOTES_HEAD.fullmatch(before.flat)]
             if headed := bool(heads):
                 heads[-1].kind = "headings"
-            one_list = _mark_rest(blocks, last, i, section)
+            one_list = _mark_rest(blocks, last, i, section, refers)
             section, last = i if headed else section if one_list else None, i
             block.lines[0] = block.lines[0].lstrip().removeprefix(marked[1] if marked else "").lstrip(": ")
         block.lines = _without_marks(block.lines, used, spaced)
-    _mark_rest(blocks, last, len(blocks), section)
+    _mark_rest(blocks, last, len(blocks), section, refers)
 
 
 def _take_numbers(blocks: list[Block]) -> set[int]:
@@ -157,16 +158,25 @@ def _parted_notes(block: Block, used: set[str]) -> list[Block]:
     return parted(block, [begins[i] and i >= first for i in range(1, len(begins))])
 
 
-def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None) -> bool:
+def _refers(block: Block, used: set[str], spaced: set[str]) -> bool:
+    """Whether a block holds a reference to a note."""
+    text = "\n".join(block.lines)
+    found = (m[1] in used for m in _REFERENCE.finditer(text))
+    return any(found) or any(m[1] in spaced for m in _SPACED.finditer(text))
+
+
+def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None, refers: list[bool]) -> bool:
     """Mark the further paragraphs of a note: those set in below it, and all between two notes of one list.
 
-    Behind the last note of a list under its heading there are few. Returns whether no heading is before ``stop``.
+    Text that refers to a note is not between two of one list, and behind the last note of a list there are few.
+    Returns whether no heading is before ``stop``.
     """
     if note is None:
         return False
     between = blocks[note + 1 : stop]
     ends = next((k for k, block in enumerate(between) if block.kind or _is_heading(block.flat)), len(between))
-    listed = section is not None and (ends <= _REST or ends == len(between) and stop < len(blocks))
+    listed = section is not None and not any(refers[note + 1 : note + 1 + ends])
+    listed = listed and (ends <= _REST or ends == len(between) and stop < len(blocks))
     for block in between[:ends]:
         if not (listed or all(line[:2].isspace() for line in block.lines)):
             break
