@@ -357,6 +357,12 @@ def test_dialects_of_markdown(tmp_path: Path, text: str, paragraphs: list[str]) 
     assert manuscript(tmp_path, text) == paragraphs
 
 
+def test_rules_around_the_first_scene_are_no_head_of_yaml(tmp_path: Path) -> None:
+    assert manuscript(tmp_path, "---\n\n# The Mare\n\nHe sold it.\n\n---\n\nHe wept.\n") == ["He sold it.", "He wept."]
+    head = "---\n# a comment\ntitle: The Mare\nkeywords:\n  - a mare\n- a cart\n\nlang: en\n---\n"
+    assert manuscript(tmp_path, f"{head}\nHe sold it.\n") == ["He sold it."]
+
+
 def test_manuscripts_that_are_called_txt(tmp_path: Path) -> None:
     markdown = "# Tales\n\nHe *sold* it.\n\n## Two\n\nSo **it** was.\n"
     assert manuscript(tmp_path, markdown, "a.txt") == ["He sold it.", "So it was."]

@@ -97,7 +97,8 @@ def test_the_end_of_a_chapter_and_the_next_heading_go_without_a_blank_line() -> 
 
 def test_a_second_work_of_aozora_behind_a_colophon_stays() -> None:
     told = ["港は静かだ。", "老人は眠った。"]
-    work = "港の夜\n某\n\n　港《みなと》は静かだ。\n　老人《ろうじん》は眠った。\n\n底本：「港」\n制作はボランティアです。\n\n"
+    lines = ["港の夜", "某", "", "　港《みなと》は静かだ。", "　老人《ろうじん》は眠った。", ""]
+    work = "\n".join([*lines, "底本：「港」", "制作はボランティアです。", "", ""])
     found = clean_book(work * 2)
     assert found.paragraphs[:2] == found.paragraphs[-2:] == told and len(found.paragraphs) > len(told)
     assert found.removed.counts["back"] == 2
