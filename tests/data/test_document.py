@@ -142,6 +142,15 @@ def test_a_publisher_s_list_at_the_end_goes_and_a_chapter_behind_it_stays() -> N
     assert found[-2:] == FLAT[18:] and FLAT[0] in found[1:]
 
 
+@pytest.mark.parametrize(
+    "told",
+    ["Join me tonight, said the letter.", "Joining the ropes took them all night.", "Sign up, Tom.",
+     "Praise for his patience was the last thing that he had hoped for.", "Subscribe, said the man with the pen."],
+)  # fmt: skip
+def test_sentences_near_the_end_that_begin_like_a_publisher_s_list_cut_nothing_off(told: str) -> None:
+    assert clean_book("\n\n".join([*PROSE[:19], told, PROSE[19]])).paragraphs == [*FLAT[:19], told, FLAT[19]]
+
+
 def test_a_name_in_capitals_signs_a_letter() -> None:
     letters = [f"LETTER {n}\n\nMy dear, {PROSE[i]}\n\nANNA {name}." for i, (n, name) in enumerate(
         zip(("I", "II", "III"), ("HALE", "GRAY", "ROOK"), strict=True))]  # fmt: skip

@@ -33,6 +33,27 @@ def chapters(headings: list[str], gap: str = "\n\n") -> str:
         ["One", "Two", "Three"],
         ["One\n\nThe Ladder", "Two\n\nA River", "Three\n\nNine Saddles"],
         ["The Ladder\n==========", "A River\n~~~~~~~", "Of Salt\n-------"],
+        ["第一章 梯子", "第二回　谁来了？谁走了？", "第三章 冬天；春天"],
+        ["Ensimmäinen luku.", "Toinen luku.", "Kolmas luku."],
+        ["Kapitola první. Kdo zvonil?", "Kapitola druhá. Nikdo; nebo někdo.", "Kapitola třetí. Konec!"],
+        ["Első fejezet: Ki csengetett?", "Második fejezet: Senki; vagy valaki", "Harmadik fejezet: Vége!"],
+        ["I luku.", "II luku. Kuka soitti?", "III luku. Loppu!"],
+        [
+            "Erstes Kapitel, in welchem es schneit.",
+            "Zweites Kapitel, worin es läutet!",
+            "Drittes Kapitel, in dem er geht.",
+        ],
+        ["I\n\nQUI SONNE ?", "II\n\nPERSONNE ; OU QUELQU'UN", "III\n\nLA FIN !"],
+        ["§1", "§2", "§3"],
+        ["#1 The ladder", "#2 Who rang?", "#3 Snow"],
+        ["1801", "1802", "1815"],
+        ["Scene 1. A mill. Night.", "Scene 2. The same. Day.", "Scene 3. A road. Rain."],
+        ["Erster Akt. Eine Mühle. Nacht.", "Zweiter Akt. Ebenda. Tag.", "Dritter Akt. Ein Weg. Regen."],
+        [
+            "Chapter the First. In which the miller goes to market, and sells a mare; and what he\nfinds there.",
+            "Chapter the Second. How a saddle was lost, and how it was found again by nobody; with much of eels!",
+            "Chapter the Third. Of salt.",
+        ],
         ["Chapter 1\nThe old ladder", "Chapter 2\nA river, and a saddle", "Chapter 3\nWho rang?"],
     ],
 )
@@ -47,6 +68,33 @@ def test_a_short_sentence_below_a_bare_number_is_no_title() -> None:
     assert clean_book("\n\n".join(numbers)).paragraphs[::2] == [f"He went to quay {i}." for i in range(4)]
 
 
+@pytest.mark.parametrize("numbers", ["I II III", "一 二 三"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        ["雨下了一整天。", "老人坐在门口，看见船。", "孩子没有来。“谁？”"],
+        ["It rained.", "Tom slept all day long.", "Nobody came to the mill."],
+    ],
+)
+def test_a_first_paragraph_in_one_line_is_no_title(numbers: str, first: list[str]) -> None:
+    parts = [part for i, number in enumerate(numbers.split()) for part in (number, first[i], PROSE[i])]
+    assert clean_book("\n\n".join(parts)).paragraphs[::2] == first
+
+
+@pytest.mark.parametrize(
+    "epigraph",
+    [
+        "“Whoever walks on salt leaves no print.”\n—A saying of the marsh",
+        "Nobody asked the marsh what it wanted:\nit would have answered.\n    -- J. Quill",
+        "“Whoever walks on salt leaves no print.” —A saying of the marsh",
+    ],
+)
+def test_a_quotation_before_the_first_heading_stays(epigraph: str) -> None:
+    text = "\n\n".join(["The Salt Road", "by A. Writer", epigraph, "CHAPTER I", *PROSE])
+    found = [" ".join(paragraph.split()) for paragraph in clean_book(text).paragraphs]
+    assert found == [" ".join(epigraph.split()), *FLAT]
+
+
 def test_boards_in_a_story_without_headings_stay() -> None:
     parts = ["He hung the boards on the wall.", "LOST: ONE GREY MARE", "WANTED: A BOY", "Then he went to bed."]
     assert clean_book("\n\n".join([*parts, *PROSE])).paragraphs[:4] == parts
@@ -57,6 +105,21 @@ def test_a_telegram_in_capitals_is_no_heading(gap: str) -> None:
     telegram = "MARE SOLD STOP COMING HOME THURSDAY STOP BUY BREAD"
     text = gap.join(["CHAPTER I", *PROSE[:5], "She read it.", telegram, "She wept.", "CHAPTER II", *PROSE[5:]])
     assert clean_book(text).paragraphs[5:8] == ["She read it.", telegram, "She wept."]
+
+
+@pytest.mark.parametrize("gap", ["\n\n", "\n\n\n"])
+def test_several_telegrams_in_a_book_with_chapters_stay(gap: str) -> None:
+    telegrams = ["MARE SOLD COME HOME", "TOO LATE STOP ALL ILL", "NO TRAIN BEFORE SUNDAY", "STAY WHERE YOU ARE"]
+    parts = [part for i, telegram in enumerate(telegrams) for part in (PROSE[2 * i], telegram, PROSE[2 * i + 1])]
+    text = gap.join(["CHAPTER I", *parts[:6], "CHAPTER II", *parts[6:]])
+    assert [p for p in clean_book(text).paragraphs if p not in FLAT] == telegrams
+
+
+def test_titles_of_recipes_within_chapters_go() -> None:
+    titles = [f"{name} {dish}" for name in ("EEL", "PLUM", "OAT", "RYE") for dish in ("PIE", "SOUP")]
+    parts = [part for i, title in enumerate(titles) for part in (title, PROSE[2 * i], PROSE[2 * i + 1])]
+    text = "\n\n".join(["CHAPTER I", PROSE[-1], *parts[:12], "CHAPTER II", PROSE[-2], *parts[12:]])
+    assert clean_book(text).paragraphs == [FLAT[-1], *FLAT[:8], FLAT[-2], *FLAT[8:16]]
 
 
 def test_titles_in_capitals_may_ask_or_cry_where_they_stand_apart() -> None:
@@ -83,6 +146,13 @@ def test_parts_with_a_name_in_other_languages(name: str) -> None:
         ["I am, as ever, your obliged friend,", "T. W. HALE OF THE QUAY"],
         ["He gave three reasons:", "1. The rope was old.", "So it was.", "2. It rained.", "It did.", "3. He slept."],
         ["PART I. He was born, and that was the whole of it; and after that he died\nas all men do, on the quay."],
+        [
+            "The first letter, which came in May, was short.",
+            "The second letter, she said, was not.",
+            "The third letter, he burned.",
+        ],
+        ["Her letter, which came in May, was short.", "His letter was not.", "My letter, he burned."],
+        ["I act.", "I book.", "I part."],
         ["Old Tom", "Old Tom", "Old Anna"],
         ["He wrote:\n---------", "So it was."],
         ["Two", "Two", "“Three,” said she."],

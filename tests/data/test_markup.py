@@ -39,6 +39,27 @@ def page(tmp_path: Path, body: str, name: str = "a.html") -> Cleaned:
         ("<p>So he <span class='pagenum'>[Pg 7]</span>went <a id='Page_8'></a>home.", ["So he went home."], {}),
         ("<p style='display: none'>Hidden.</p><p hidden>Also.</p><p>Seen.", ["Seen."], {}),
         ("<p><img alt='N' src='n.png'>obody spoke.</p><p><img alt='A mare'>Then.", ["Nobody spoke.", "Then."], {}),
+        ("<p><img alt='[Illustration: N]'>o.</p><p><img alt='“N'>o!”</p>", ["No.", "“No!”"], {}),
+        ("<p>He went <span class='sidenote'>He goes.</span>home<span class='footnote'>Or so.</span>.</p>",
+         ["He went home."], {"notes": 2}),
+        ("<div class='figure'><img><p>A mare</p></div><div class='sidenote'>Of salt</div><p>Here.", ["Here."],
+         {"pictures": 1, "notes": 1}),
+        ("<h1>Contents</h1><p><a href='#a'>One</a></p><p><a href='#b'>Two</a></p><h2>One</h2><p>So.</p><h2>Two</h2>",
+         ["So."], {"headings": 3, "contents": 2}),
+        ("<blockquote class='epigraph'><p>One lamp,<br>no more.</p></blockquote><h2>Chapter 1</h2>",
+         ["One lamp,\nno more."], {"headings": 1}),
+        ("<section><header><p>Chapter 1</p><p>Who rang?</p></header><p>So.</section>", ["So."], {"headings": 2}),
+        ("<p>A Tale<p>by A. Writer<p>For Tom, who waited.<h2>ONE</h2><p>So.", ["So."], {"front": 3, "headings": 1}),
+        ("<p>So.<p class=v>One lamp,<p class=v>one door<p class=v>and no more,<p class=v>&nbsp;<p class=v>no more.",
+         ["So.", "One lamp,\none door\nand no more,", "no more."], {}),
+        ("<center><b>CHAPTER II</b><br>Who rang?</center><p>So.<p>II<br>One lamp,<br>no more.",
+         ["So.", "II\nOne lamp,\nno more."], {"headings": 1}),
+        ("<p class=h2>Of salt; and of eels</p><p>So.<p class='ws-noexport'>Chapter 1 | Chapter 3</p>", ["So."],
+         {"headings": 1}),
+        ("<div class=lg><p class=l>One lamp,<p class=l>no more.</div>", ["One lamp,\nno more."], {}),
+        ("<form><select><option>One</select><p>He went home.</form>", ["He went home."], {}),
+        ("<div class=title>" + "<p>He sold the mare, and then the cart, and went home in the snow.</p>" * 6 + "</div>",
+         ["He sold the mare, and then the cart, and went home in the snow."] * 6, {}),
         ("<p><ruby>港<rp>(</rp><rt>みなと</rt><rp>)</rp></ruby>は静か。</p>", ["港は静か。"], {}),
         ("<p>The lamp is low,<br>The night is slow.</p>", ["The lamp is low,\nThe night is slow."], {}),
         ("<div class='poem'><div class='stanza'><span class='i0'>One lamp,<br></span><span class='i2'>one door.<br>"
@@ -137,12 +158,11 @@ def test_a_manuscript_in_asciidoc(tmp_path: Path) -> None:
         "He sold the mare. It was the “last” of them, says Rook. Who knew?",
         "One lamp,\none door.",
         "No lamp.",
-        "The list",
         "Hay.",
         "Oats.",
         "Tom.:: So he went.",
     ]
-    assert found.removed.counts == {"headings": 2, "front": 1, "notes": 1, "separators": 1}
+    assert found.removed.counts == {"headings": 2, "front": 1, "notes": 1, "pictures": 1, "separators": 1}
     assert found.removed.examples["notes"] == "For nine crowns."
 
 
@@ -246,6 +266,8 @@ def test_a_chapter_with_a_link_back_to_the_contents_is_no_note(tmp_path: Path) -
         ("<h2>Chapter 4</h2><p>“All rights reserved,” said he.</p><p>So she laughed.</p>", True),
         ("<p>The printer held it, he said: first published was first paid.</p>" + "<p>He sold a mare.</p>" * 99, True),
         ("<p>First published by Nobody. No part of this may be sold.</p>" + "<p>A saddler's line.</p>" * 99, False),
+        ("<p>The crow sat on a book that was printed in Leiden.</p>", True),
+        ("<p>Dear Tom, no part of this letter is for Anna.</p>", True),
         ("<p>Alle Rechte vorbehalten.</p><p>Gedruckt bei Niemand.</p>", False),
     ],
 )
@@ -262,6 +284,19 @@ def test_a_page_beside_the_spine_is_a_note(tmp_path: Path) -> None:
         for name, content in files.items():
             archive.writestr(name, content.replace(b'<itemref idref="b"', b'<itemref linear="no" idref="b"'))
     assert read(path).paragraphs == ["One mare."]
+
+
+@pytest.mark.parametrize("kind", ["cover", "toc", "notes"])
+def test_a_book_in_one_page_is_not_what_the_package_calls_that_page(tmp_path: Path, kind: str) -> None:
+    told = "He sold it in the winter, when nobody buys a mare."
+    path = book_of(tmp_path / "b.epub", {"a": f"<body><h2>One</h2><p>{told}</p></body>"})
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    guide = f'<guide><reference type="{kind}" href="a.xhtml"/></guide></package>'.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content.replace(b"</package>", guide))
+    assert read(path).paragraphs == [told]
 
 
 def test_what_a_site_puts_around_a_book_is_left_out(tmp_path: Path) -> None:
@@ -320,6 +355,12 @@ def manuscript(tmp_path: Path, text: str, name: str = "b.md") -> list[str]:
 )  # fmt: skip
 def test_dialects_of_markdown(tmp_path: Path, text: str, paragraphs: list[str]) -> None:
     assert manuscript(tmp_path, text) == paragraphs
+
+
+def test_rules_around_the_first_scene_are_no_head_of_yaml(tmp_path: Path) -> None:
+    assert manuscript(tmp_path, "---\n\n# The Mare\n\nHe sold it.\n\n---\n\nHe wept.\n") == ["He sold it.", "He wept."]
+    head = "---\n# a comment\ntitle: The Mare\nkeywords:\n  - a mare\n- a cart\n\nlang: en\n---\n"
+    assert manuscript(tmp_path, f"{head}\nHe sold it.\n") == ["He sold it."]
 
 
 def test_manuscripts_that_are_called_txt(tmp_path: Path) -> None:

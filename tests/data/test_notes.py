@@ -2,13 +2,15 @@
 
 import pytest
 
-from .made_up import PROSE, added, book, counts
+from tiny_diffusion.data.reading.cleaning import clean_book
+
+from .made_up import FLAT, PROSE, added, book, counts
 
 
 @pytest.mark.parametrize(
     ("one", "two"),
     [("^1", "^2"), ("1)", "2)"), ("(a)", "(b)"), ("<1>", "<2>"), ("[i]", "[ii]"), ("[1a]", "[12b]"), ("(*)", "(†)"),
-     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("*)", "**)")],
+     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("[^1]", "[^2]"), ("*)", "**)")],
 )  # fmt: skip
 @pytest.mark.parametrize("gap", ["\n\n", "\n"])
 def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:
@@ -18,7 +20,20 @@ def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:
     assert counts(text) == {"notes": 2}
 
 
-@pytest.mark.parametrize(("one", "two"), [("[1]", "[2]"), ("（注1）", "（注2）"), ("①", "②")])
+def test_notes_of_french_books_whose_marks_stand_between_spaces() -> None:
+    notes = ["(1) Pour neuf écus.", "(2) Deux fois."]
+    assert added(book("Il vendit la jument (1) et puis (2) il pleura.", *notes)) == [
+        "Il vendit la jument et puis il pleura."
+    ]
+    listed = ["He had two reasons: (1) the rope, and (2) the rain.", "(1) The rope was old.", "(2) It rained."]
+    assert added(book(*listed)) == listed
+    examples = ["(1) The rope was old.", "(2) It rained.", "In (1) we see a rope and in (2) rain."]
+    assert added(book(*examples)) == examples
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [("[1]", "[2]"), ("（注1）", "（注2）"), ("①", "②"), ("〔1〕", "〔2〕"), ("【1】", "【2】")]
+)
 def test_notes_between_signs_of_chinese_and_japanese(one: str, two: str) -> None:
     text = book(f"他卖了马{one}又卖了车{two}。", f"{one}九两。", f"{two} 二两。", "他走了。")
     assert added(text) == ["他卖了马又卖了车。", "他走了。"]
@@ -84,3 +99,26 @@ def test_a_list_in_a_book_with_notes_at_its_end_stays() -> None:
     notes = ["Notes", "1. For nine crowns.", "They say.", "2. For two.", "3. For nothing.", "4. By night."]
     kept = ["He sold the mare, the cart, and the dog.", "1. It was old.", "2. It was slow.", "He left."]
     assert added(book(*parts, *PROSE[:1], *notes)) == kept
+
+
+def test_the_head_of_notes_goes_where_a_chapter_s_is_below_it() -> None:
+    parts = [
+        "CHAPTER I",
+        "He sold the mare.1 It fell.2",
+        *PROSE[:5],
+        "CHAPTER II",
+        "He slept.1 It rained.2",
+        *PROSE[5:9],
+    ]
+    notes = ["Notes", "CHAPTER I", "1. For nine crowns.", "2. In spring.", "CHAPTER II", "1. On hay.", "2. Again."]
+    found = clean_book("\n\n".join([*parts, *notes])).paragraphs
+    assert found == ["He sold the mare. It fell.", *FLAT[:5], "He slept. It rained.", *FLAT[5:9]]
+
+
+@pytest.mark.parametrize("mark", ["[1]", "[3]"])
+def test_a_chapter_between_two_lists_of_notes_is_text(mark: str) -> None:
+    told = ["He sold[1] the mare[2].", "It fell" + mark + " down."]
+    notes = ["NOTES", "[1] For nine crowns.", "[2] In spring."]
+    text = "\n\n".join([told[0], *notes, "The old crow", *PROSE[:6], told[1], mark + " Or not.", *PROSE[6:]])
+    wanted = ["He sold the mare.", "The old crow", *FLAT[:6], "It fell down.", *FLAT[6:]]
+    assert clean_book(text).paragraphs == wanted

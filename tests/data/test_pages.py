@@ -24,6 +24,9 @@ def whole(i: int) -> str:
         ["THE PILOT'S DAUGHTER"] * 6,
         [f"{30 + i} The Pilot's Daughter" if i % 2 else f"A Night Watch {30 + i}" for i in range(6)],
         [f"{title}                       {30 + i}" for i, title in enumerate(HEADS)],
+        ["CHAP. II.] THE PILOT. 30", *(f"CHAP. II.] THE PlLOT {i}" for i in range(31, 35)), "CHAP. II.] THE P1LOT 35"],
+        [f"CHAPTER II. {30 + i}" if i % 2 else f"{30 + i} THE PILOT. [Ch. 2" for i in range(6)],
+        ["30     The Pilot", "A Rope     31", "32     The Pilot", "Nine Gulls     33", "34     The Pilot"],
         [f"{30 + i} | The Pilot's Daughter" if i % 2 else f"A Night Watch | {30 + i}" for i in range(6)],
         [f"{30 + i}\n\nTHE PILOT'S DAUGHTER" for i in range(6)],
         ["Copied by a Machine"] * 6,
@@ -45,10 +48,47 @@ def test_running_heads_within_the_lines_of_a_paragraph() -> None:
         assert added(book("\n".join([*headed, "that it broke."]))) == [" ".join([*lines, "that it broke."])]
 
 
+def test_a_paragraph_goes_on_behind_a_blank_line_that_a_scan_put_there() -> None:
+    lines = ["The pilot went to the quay and looked at the rope that hung", "there, and the gulls", "cried out."]
+    for broken in ("\n\n".join(lines), "\n\n".join(["\n".join(lines[:2]), lines[2]])):
+        assert added(book(broken)) == [" ".join(lines)]
+    letter = [
+        "My dear Tom,",
+        "your letter came.",
+        "The stone bore the name of the pilot, and of his wife:",
+        "so it did.",
+    ]
+    assert added(book(*letter)) == letter
+
+
+def test_speech_that_a_dash_opens_is_a_paragraph_in_a_block_of_prose() -> None:
+    lines = [
+        "— Qui sonne donc ? dit le meunier ; est-ce toi, par hasard, petit, qui",
+        "sonnes à cette heure ?",
+        "— Non, dit le valet.",
+        "— Alors qui ?",
+    ]
+    assert added(book("\n".join(lines))) == [" ".join(lines[:2]), *lines[2:]]
+    verse = "— Who rang the bell?\nThe gull, the gull,\n— Who rang it late?\nThe gull again."
+    assert added(book(verse)) == [verse]
+
+
+def test_a_narrow_column_with_broken_words_is_prose() -> None:
+    lines = ["Der Müller ging zum Was-", "ser und sah das Rad,", "das still war. Der Knecht schlief in der Müh-", "le."]
+    assert added(book("\n".join(lines))) == ["Der Müller ging zum Wasser und sah das Rad, das still war. "
+                                              "Der Knecht schlief in der Mühle."]  # fmt: skip
+
+
+def test_numbers_of_chapters_may_begin_again_in_each_part() -> None:
+    numbers = ["PART I\n\n1", "2", "3", "PART II\n\n1", "2"]
+    found = clean_book("\n\n".join(part for i, n in enumerate(numbers) for part in (n, PROSE[2 * i], PROSE[2 * i + 1])))
+    assert found.paragraphs == FLAT[:10] and found.chapters == (0, 2, 4, 6, 8)
+
+
 def test_lines_that_recur_in_the_book_itself_stay() -> None:
     verse = ["Row on, my pilot,", "and the gulls cried out.", "Row on, my pilot,", "and the rope was long."] * 2
     assert added(book("He sang.", *verse, "He slept.", "41", "came back to her.", "came back to her.")) == [
-        "He sang.", *verse, "He slept.", "came back to her.", "came back to her."
+        "He sang.", "\n".join(verse), "He slept.", "came back to her.", "came back to her."
     ]  # fmt: skip
 
 

@@ -74,3 +74,31 @@ def test_no_space_before_a_quotation_in_chinese() -> None:
 def test_double_angles_that_are_no_readings_stay() -> None:
     text = "港《みなと》は静《しず》かで、｜燈台守《とうだいもり》は《鐘》を聞いた。"
     assert clean_book(text).paragraphs == ["港は静かで、燈台守は《鐘》を聞いた。"]
+
+
+def test_lines_of_chinese_and_japanese_verse_stay_lines() -> None:
+    prose = ["老人走到河边，看见船已经走了，孩子没有说话，夜里下了雨，没有人来。"] * 12
+    poems = ["窄桥无人过，\n红灯照旧钟。\n老人不肯睡，\n冬路满寒风。", "雪が降る\n雪が積もる\n磨坊は眠る"]
+    assert [p for p in clean_book("\n\n".join([*prose, *poems, *prose])).paragraphs if p not in prose] == poems
+
+
+def test_no_line_of_aozora_is_joined_to_the_next() -> None:
+    prose = "　港《みなと》は静かで、老人《ろうじん》は舟を見ていたが、誰も来なかったので家に帰って眠った。"
+    text = "\n".join([prose, "舟が行く、それは", "長い夜の歌", prose, "", "＊", "", prose])
+    flat = "港は静かで、老人は舟を見ていたが、誰も来なかったので家に帰って眠った。"
+    assert clean_book(text).paragraphs == [flat, "舟が行く、それは\n長い夜の歌", flat, flat]
+
+
+def test_the_end_of_a_chapter_and_the_next_heading_go_without_a_blank_line() -> None:
+    lines = ["老人走到河边，看见船已经走了。", "孩子没有说话。", "夜里下了雨。"]
+    text = "\n".join(part for i in "一二三" for part in (f"第{i}章 谁来了？", *lines, "（本章完）"))
+    assert clean_book(text).paragraphs == lines * 3
+
+
+def test_a_second_work_of_aozora_behind_a_colophon_stays() -> None:
+    told = ["港は静かだ。", "老人は眠った。"]
+    lines = ["港の夜", "某", "", "　港《みなと》は静かだ。", "　老人《ろうじん》は眠った。", ""]
+    work = "\n".join([*lines, "底本：「港」", "制作はボランティアです。", "", ""])
+    found = clean_book(work * 2)
+    assert found.paragraphs[:2] == found.paragraphs[-2:] == told and len(found.paragraphs) > len(told)
+    assert found.removed.counts["back"] == 2

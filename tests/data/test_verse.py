@@ -60,3 +60,28 @@ def test_numbers_before_every_fifth_line_go() -> None:
     ]
     stanzas = ["\n".join([*(f"      {line}" for line in lines[:4]), f"{5 * i:<6}{lines[4]}"]) for i in range(1, 7)]
     assert clean_book("\n\n".join(stanzas)).paragraphs == ["\n".join(lines)] * 6
+
+
+@pytest.mark.parametrize("step", [3, 4, 8])
+@pytest.mark.parametrize("before", [True, False])
+def test_numbers_of_lines_by_other_steps_go(step: int, before: bool) -> None:
+    lines = [f"The {bird} was gone from the quay" for bird in ("gull", "crow", "wren", "kite")] * 12
+    numbered = [line if i % step else f"{i} {line}" if before else f"{line}    {i}" for i, line in enumerate(lines, 1)]
+    assert added(book("\n".join(numbered))) == ["\n".join(lines)]
+
+
+def test_lines_with_a_paragraph_each_are_stanzas_where_most_end_within_a_sentence() -> None:
+    stanzas = [["The gull was gone,", "the crow was gone,", "and nobody rang"], ["the bell on the quay,", "nor did I."]]
+    told = ["He slept, and so did I.", "The bell was old.", "“Who rang?”", "Nobody,"]
+    assert added(book("\n\n\n".join("\n\n".join(stanza) for stanza in stanzas))) == ["\n".join(s) for s in stanzas]
+    assert added(book(*told)) == told
+
+
+def test_verse_in_lines_longer_than_those_of_the_prose() -> None:
+    lines = [f"O the {bird} was the king of the quay and the queen of the narrow and wintery river," for bird in WORDS]
+    assert added(book("\n".join(lines[:4]))) == ["\n".join(lines[:4])]
+
+
+def test_a_list_of_numbers_by_equal_steps_stays() -> None:
+    listed = "\n".join(f"{3 * i} {thing}" for i, thing in enumerate("eggs plums eels loaves sacks".split(), 1))
+    assert added(book(listed)) == [listed]

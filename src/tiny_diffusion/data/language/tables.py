@@ -21,6 +21,6 @@ def connectives() -> dict[str, dict[str, list[str]]]:
 
 
 def heading_pattern(name: str) -> str:
-    """A regular expression for headings: "keywords", "ordinals", "named", "publisher", "months" or "contents"."""
+    """A regular expression: "keywords", "scenes", "ordinals", "named", "publisher", "months" or "contents"."""
     pattern: str = _TABLES["headings"][name]
     return pattern.replace("\n", "")

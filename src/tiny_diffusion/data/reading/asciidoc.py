@@ -1,5 +1,6 @@
 """Reads the document of an AsciiDoc manuscript: headings, verse, lists and notes by their marks."""
 
+import html
 import re
 from itertools import groupby
 
@@ -14,7 +15,7 @@ _FENCE = re.compile(r"(_{4,}|={4,}|\*{4,}|-{4,}|\.{4,}|\+{4,}|/{4,}|--|```\w*|\|
 _AS_LINES = ("....", "----", "++++", "```", "|===")  # what stands between these keeps its lines
 _BREAK = re.compile(r"'{3,}|<<<|\*\*\*|---|\* \* \*")
 _ITEM = re.compile(r"\s*(?:[*-]+|\.+|\d+\.|<\d+>)[ \t]+(?=\S)|(?=\S.*::)")
-_CAPTION = re.compile(r"^\.(?=[^\s.])")
+_CAPTION = re.compile(r"\.([^\s.\d].*)")  # the title of a picture, a table or another block
 _NOTE = re.compile(r"footnote(?:ref)?:[\w-]*\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -65,13 +66,15 @@ def asciidoc_blocks(text: str) -> list[Block]:
                 lines = []
             elif _STYLE.fullmatch(mark):
                 style = mark[1:-1].split(",")[0]
+            elif not lines and (match := _CAPTION.match(line)):
+                blocks.append(Block([_inline(match[1], notes)], 1, 1, "pictures"))
             elif _LEFT_OUT.fullmatch(mark) or mark == "+":
                 continue
             elif _ITEM.match(line) and style != "verse":
                 blocks += _paragraph(lines, style, fence, notes)
                 lines = [line[_ITEM.match(line).end() :]]  # type: ignore[union-attr]
             else:
-                lines.append(_CAPTION.sub("", line) if not lines else line)
+                lines.append(line)
         title_page = number == 0 and bool(blocks) and blocks[-1].kind == "headings"  # author and revision
         found = _paragraph(lines, style, fence, notes)
         blocks += [Block(block.lines, 1, 1, "front") for block in found] if title_page else found
@@ -95,4 +98,4 @@ def _inline(text: str, notes: list[Block]) -> str:
     text = _NOTE.sub("", text)
     for pattern, replacement in _INLINE:
         text = pattern.sub(replacement, text)
-    return text
+    return html.unescape(text)

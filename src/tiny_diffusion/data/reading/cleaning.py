@@ -16,7 +16,7 @@ from .structure.lines import ends_sentence, fold, goes_on, join_lines, known_wor
 from .structure.notes import drop_bracketed_notes, mark_notes
 from .structure.pages import drop_page_marks, mark_furniture, mark_page_ends
 from .structure.plays import mark_speeches, part_speeches
-from .structure.verse import join_block, mark_verse
+from .structure.verse import join_block, joined_lines, mark_verse
 
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
 _OVERSTRUCK = re.compile("[^\n]\x08")  # by a backspace: old printers made bold letters so
@@ -24,6 +24,7 @@ _LIGATURES = {0xFB00 + i: letters for i, letters in enumerate("ff fi fl ffi ffl 
 _ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
 _CODE, _FIGURES = 0.03, 0.15  # shares of the characters from which a text looks like code, or a table
 _LIST, _SHORT, _ENOUGH = 0.8, 25, 50  # share of lines shorter than so many characters, of at least so many, in a list
+_LONG, _WITHIN = 45, re.compile(r"[\w,-]$")  # characters and end of prose that a scan's blank line may break off
 _FURNITURE = ("pages", "separators")
 _CUTTING = ("pages", "notes", "pictures")  # what may stand in the middle of a paragraph
 HEADINGS = "headings"
@@ -91,10 +92,13 @@ def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], rem
         if len(body) < len(text):
             removed.add("licence", text[:2000].strip())
         text = body
-    if aozora.is_aozora(text):
+    if by_lines := aozora.is_aozora(text):
         text = aozora.drop_marks(text, keep, removed)
     text = drop_page_marks(drop_bracketed_notes(text, "notes" in keep, removed), removed)
-    return make_blocks(text.split("\n"), unwrap)
+    blocks = make_blocks(text.split("\n"), unwrap)
+    if by_lines:
+        aozora.mark_verse(blocks)
+    return blocks
 
 
 def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
@@ -108,6 +112,7 @@ def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
     mark_headings(_without_furniture(blocks))
     if unwrap:
         mark_speeches(blocks)
+        blocks[:] = joined_lines(blocks)
         mark_verse([block for block in blocks if block.kind in ("", "speech")])
     for block in blocks:
         block.kind = block.kind or "text"
@@ -139,6 +144,7 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
     before = ""
     for block in blocks:
         begins = begins or (block.kind == HEADINGS and before != HEADINGS)  # several in a row begin one chapter
+        adjacent = before == block.kind == "text"
         before = block.kind
         text = _without_italics_marks(join_block(block, known))
         pieces.append((block.kind, text))
@@ -147,7 +153,9 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
             continue
         if not text:
             continue
-        if cut and unwrap and paragraphs and goes_on(paragraphs[-1], block.lines[0]):
+        last = paragraphs[-1] if paragraphs and unwrap else ""
+        broken = adjacent and len(last) >= _LONG and _WITHIN.search(last)
+        if (cut or broken) and last and goes_on(last, block.lines[0]):
             paragraphs[-1] = join_lines([paragraphs[-1], text], known)
         else:
             if begins:

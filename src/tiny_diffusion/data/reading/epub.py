@@ -21,8 +21,8 @@ from .dom import parse_html
 from .encoding import decode
 from .linked_notes import name_notes
 from .markup import page_blocks
-from .structure.headings import is_numbered_heading
 from .structure.notes import NOTES_HEAD
+from .structure.titles import is_numbered_heading
 
 MAX_FILES = 10_000
 MAX_UNPACKED = 200_000_000
@@ -41,6 +41,7 @@ _RIGHTS = re.compile(
     r"|todos os direitos|все права",
     re.IGNORECASE,
 )
+_SAID = re.compile(r"printed|no part|first published|library")  # phrases that a story may hold
 _FEW_RIGHTS, _MOST_RIGHTS = 1_000, 5_000  # characters of a page of rights that one such phrase tells, and two tell
 # Types of a page in the package: the nav of EPUB 3, and references of the guide of EPUB 2.
 _GUIDE = {
@@ -74,6 +75,8 @@ def read_epub(data: bytes, name: str) -> tuple[list[Block], str | None, tuple[st
                     _refuse_entities(text, path, name)
                     pages.append((path, parse_html(text)))
             name_notes(pages)
+            signs = {path: len(page.text()) for path, page in pages}
+            kinds = {path: kind for path, kind in kinds.items() if 2 * signs.get(path, 0) <= sum(signs.values())}
             blocks = [block for path, page in pages for block in _own(page_blocks(page, kinds.get(path, "")))]
     except UserError:
         raise  # a refusal from below; UserError is a ValueError, so the next line would catch it
@@ -89,7 +92,8 @@ def _own(page: list[Block]) -> list[Block]:
     """The blocks of ``page``, marked if it names rights, is the publisher's own, or holds notes under their heading."""
     text = "\n".join(block.flat for block in page)
     found = {match[0].casefold() for match in _RIGHTS.finditer(text)} if len(text) <= _MOST_RIGHTS else set()
-    rights = len(found) > (len(text) > _FEW_RIGHTS) and not is_numbered_heading(page[0].flat)
+    sure = len(text) <= _FEW_RIGHTS and any(not _SAID.match(phrase) for phrase in found)
+    rights = (sure or len(found) > 1) and not is_numbered_heading(page[0].flat)
     published = page and page[0].heading and _PUBLISHER.fullmatch(page[0].flat.rstrip(" .:"))
     noted = page and NOTES_HEAD.fullmatch(page[0].flat) and any(block.kind == "notes" for block in page)
     if rights or published or noted:

@@ -11,10 +11,10 @@ from .structure.lines import ends_sentence
 from .structure.verse import is_verse
 
 _FRONT_MATTER = re.compile(
-    r"\A\ufeff?(?:---[ \t]*\n(?=\s*(?:#|[\w-]+[ \t]*:)).{0,20000}?\n(?:---|\.\.\.)"
-    r"|\+\+\+[ \t]*\n.{0,20000}?\n\+\+\+)[ \t]*(?:\n|\Z)",
-    re.DOTALL,
-)
+    r"\A\ufeff?(?:---[ \t]*\n(?=\s*(?:#|[\w-]+[ \t]*:))"
+    r"(?:(?:[ \t#}\]]|- |[\w -]+:(?=\s)).*\n|\n){0,500}?(?:---|\.\.\.)"
+    r"|\+\+\+[ \t]*\n(?:.*\n){0,500}?\+\+\+)[ \t]*(?:\n|\Z)"
+)  # lines of YAML or TOML; a rule above the first paragraph begins no such head
 _NOTE_BODY = re.compile(r"^\[\^[^\]\n]{1,40}\]:[^\n]*(?:\n(?:[ \t]+[^\n]*|(?=\n[ \t]+\S)))*", re.MULTILINE)
 _NOTE_MARK = re.compile(r"\[\^[^\]\n]{1,40}\]")
 _NOTE_INLINE = re.compile(r"\^\[(?:[^\[\]]|\[[^\[\]]*\]){1,2000}\]")

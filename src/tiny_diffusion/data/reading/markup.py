@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from .document import REMOVABLE, Block
 from .dom import BLOCKS, HEADINGS, Element, parse_html
 from .linked_notes import name_notes
+from .structure.titles import is_numbered_heading
 
-_SKIPPED = frozenset("script style template noscript svg math rp rt rtc iframe audio video object form button".split())
+_SKIPPED = frozenset(
+    "script style template noscript svg math rp rt rtc iframe audio video object button select textarea label".split()
+)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_SITE_CLASS = re.compile(r"\b(?:no-?print|noexport|printfooter|headertemplate|navbox|mw-(?:editsection|jump-link))\b")
 _PAGE_CLASS = re.compile(
     r"\b(?:page-?num\w*|page-?no|pagebreak|folio|x-ebookmaker-pageno|pgnum|l(?:ine)?-?num\w*|lineno)\b", re.IGNORECASE
 )
@@ -17,7 +21,10 @@ _LISTS = frozenset("ul ol table p div blockquote section center".split())
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _FRAME_CLASS = re.compile(r"\bpg(?:-boilerplate|header|footer|-header|-footer)\b", re.IGNORECASE)
+_LETTER = re.compile(r"(?:\[?(?:illustration|initial|drop ?cap)?: *)?([\"“‘'«„¿¡—]{0,2}[^\W\d_])\]?", re.IGNORECASE)
 _LONGEST_LINE = 70  # mean length from which lines parted by <br> are wrapped prose rather than verse
+_MOST_OF_A_HEAD = 200  # signs of a chapter's number, title and summary
+_MOST_OF_A_TITLE = 4  # lines of "Chapter I" with its title
 _LONGEST_PAGE = 12  # signs in the number of a page, where its class could also be that of a division
 _WORDS = re.compile(r"[^\W_]")
 # Parts of a book by their epub:type, ARIA role or class. The first that matches decides.
@@ -25,8 +32,8 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(rf"(?:^|\s)(?:doc-)?(?:{names})(?=$|\s)", re.IGNORECASE))
     for kind, names in (
         ("contents", r"toc|landmarks|page-list|loi|lot|index|toc\d?|table-?of-?contents"),
-        ("notes", r"footnotes?|endnotes?|rearnotes?|noteentry|fnotes?"),
-        ("pictures", r"caption|figcaption|fig(?:left|right|center)?"),
+        ("notes", r"footnotes?|endnotes?|rearnotes?|noteentry|fnotes?|(?:side|margin)-?notes?|marginalia"),
+        ("pictures", r"caption|figcaption|fig(?:left|right|center|ure)?|illus(?:tration)?"),
         ("pages", r"pagebreak"),
         ("licence", r"transnote|tnote|mynote|transcribers?-?notes?"),
         (
@@ -34,12 +41,13 @@ _PARTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"titlepage|halftitlepage|halftitle|copyright-page|imprint|imprimatur|cover|other-credits|dedication",
         ),
         ("back", r"colophon|backlink|acknowledge?ments|contributors"),
-        ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics|linegroup|line-?block|stanza"),
+        ("text", r"epigraph"),
+        ("verse", r"z3998:(?:poem|verse|song)|poem|poetry\w*|verse|lyrics|linegroup|line-?block|stanza|lg"),
     )
 )
 # A paragraph or division of such a class is a title; a span may name a book within a sentence.
 _TITLE = re.compile(
-    r"(?:^|\s)(?:(?:sub|chapter|part|book|section)[-_]?)?(?:title|titel|titre|titolo|t[ií]tulo|heading|number)(?=$|\s)",
+    r"(?:^|\s)(?:(?:sub|chapter|part|book|section)[-_]?)?(?:title|titel|titre|titolo|t[ií]tulo|heading|number|h[1-6])(?=$|\s)",
     re.IGNORECASE,
 )
 
@@ -60,9 +68,11 @@ class _Reader:
             if not lines:
                 continue
             kind_of = kind
-            if len(lines) > 1 and not kind:
+            if len(lines) > 1 and kind in ("", "text"):
                 short = sum(map(len, lines)) / len(lines) < _LONGEST_LINE
-                kind_of, lines = ("verse", lines) if short else ("", [" ".join(lines)])
+                kind_of, lines = ("verse", lines) if short else (kind, [" ".join(lines)])
+                if short and len(lines) <= _MOST_OF_A_TITLE and " " in lines[0] and is_numbered_heading(lines[0]):
+                    kind_of = "headings"
             self.blocks.append(Block(lines, 1 + self.gap, 1, kind_of))
             self.gap = 0
 
@@ -80,13 +90,18 @@ class _Reader:
             self._children(element, kind, pre)
         elif element.tag in BLOCKS or element.tag in HEADINGS:
             self._block(element, kind, pre)
+        elif _within(kind, element) == "notes" != kind:  # a note within a sentence
+            around, self.pieces = self.pieces, []
+            self._children(element, "notes", pre)
+            self.flush("notes")
+            self.pieces = around
         else:
             self._children(element, _within(kind, element), pre)
 
     def _block(self, element: Element, kind: str, pre: bool) -> None:
         self.flush(kind)
         own = _within(kind, element)
-        if element.tag == "hr":
+        if element.tag == "hr" or element.tag == "p" and not element.text().strip():
             self.gap = 1
         if not own and element.tag in _LISTS and _is_link_list(element):
             own = "contents"
@@ -142,6 +157,8 @@ def _kind(element: Element) -> str:
         return "headings"
     if element.tag == "nav":
         return "contents"
+    if element.tag == "header" and _signs(element) <= _MOST_OF_A_HEAD:
+        return "headings"
     if element.tag in ("figcaption", "caption"):
         return "pictures"
     said = f"{element.get('epub:type')} {element.get('role')} {element.get('class')}"
@@ -149,7 +166,7 @@ def _kind(element: Element) -> str:
         return "licence"
     if element.get("id") in ("pg-header", "pg-footer"):
         return "licence"
-    if element.tag in ("p", "div") and _TITLE.search(element.get("class")):
+    if element.tag in ("p", "div") and _TITLE.search(element.get("class")) and _signs(element) <= _MOST_OF_A_HEAD:
         return "headings"
     return next((kind for kind, names in _PARTS if names.search(said)), "")
 
@@ -157,11 +174,12 @@ def _kind(element: Element) -> str:
 def _within(kind: str, element: Element) -> str:
     """The kind of an element in a part of this kind: a poem within a note stays a part of the note."""
     own = _kind(element)
-    return own if own == "headings" or (own and kind not in REMOVABLE) else kind
+    return own if own in ("headings", "text") or (own and kind not in REMOVABLE) else kind
 
 
 def _is_hidden(element: Element) -> bool:
-    return "hidden" in element.attributes or bool(_HIDDEN.search(element.get("style")))
+    site = _SITE_CLASS.search(element.get("class"))
+    return "hidden" in element.attributes or bool(site or _HIDDEN.search(element.get("style")))
 
 
 def _is_page(element: Element) -> bool:
@@ -187,8 +205,8 @@ def _is_note_mark(element: Element) -> bool:
 
 def _drop_capital(image: Element, before: list[str]) -> str:
     """The letter that a picture shows at the beginning of a block; nothing for any other picture."""
-    alt = image.get("alt").strip()
-    return alt if len(alt) == 1 and alt.isalpha() and not alt.islower() and not "".join(before).strip() else ""
+    letter = _LETTER.fullmatch(image.get("alt").strip())
+    return letter[1] if letter and not letter[1].islower() and not "".join(before).strip() else ""
 
 
 def _is_link_list(element: Element) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 
-from ..document import Removed
+from ..document import Block, Removed
 
 _RULE = r"^-{20,}[ \t]*$"
 _TITLE = re.compile(
@@ -10,12 +10,13 @@ _TITLE = re.compile(
 )
 _READ = re.compile(r"[\u4e00-\u9fff々]《[\u3041-\u30ff]+》")  # a reading of the signs before it
 _LONGEST_TITLE = 400
+_SHORT = 0.8  # share of the longest line, below which no line is wrapped
 _RARE_SIGN = re.compile(
     r"※［＃[^［］\n]{0,200}?(?:第[34]水準(\d)-(\d{1,2})-(\d{1,2})|U\+([0-9A-F]{4,5}))[^［］\n]{0,60}］"
 )
 _TWICE = {"／＼": "〳〵", "／″＼": "〴〵"}  # marks of repetition, written with two signs
 _GUIDE = re.compile(rf"{_RULE}\n(?=【テキスト中に現れる記号).*?{_RULE}\n?", re.MULTILINE | re.DOTALL)
-_COLOPHON = re.compile(r"^底本：.*", re.MULTILINE | re.DOTALL)
+_COLOPHON = re.compile(r"^底本：.*?(?:ボランティア[^\n]*|\Z)", re.MULTILINE | re.DOTALL)
 _HEADING_LINE = re.compile(
     r"^［＃ここから.{0,8}見出し］(?:.*\n){1,5}?［＃ここで.{0,8}見出し終わり］.*$|^.*見出し(?:終わり)?］.*$",
     re.MULTILINE,
@@ -44,6 +45,14 @@ def drop_marks(text: str, keep: frozenset[str], removed: Removed) -> str:
         if kind not in keep:
             text = pattern.sub("\n\n" if kind == "headings" else "", text)
     return _ANNOTATION.sub("", _RUBY.sub(r"\1", text)).replace("｜", "")
+
+
+def mark_verse(blocks: list[Block]) -> None:
+    """Set the kind of blocks of several lines that are shorter than those of prose, which here is seldom wrapped."""
+    longest = max((len(line) for block in blocks for line in block.lines), default=0)
+    for block in blocks:
+        if len(block.lines) > 1 and max(map(len, block.lines)) < _SHORT * longest:
+            block.kind = "verse"
 
 
 def _rare_sign(match: re.Match[str]) -> str:

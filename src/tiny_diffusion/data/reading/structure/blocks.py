@@ -4,8 +4,8 @@ import re
 from itertools import pairwise
 
 from ..document import Block
-from .headings import is_numbered_heading
 from .lines import HAN_QUOTES, ends_sentence, is_han
+from .titles import is_numbered_heading
 from .verse import is_verse
 
 _LONG_LINE = 120
@@ -13,6 +13,8 @@ _LONG_BLOCK = 40
 _MANY_LINES, _LISTED = 20, 25  # lines from which a text tells that it is double-spaced; their mean length in a list
 _WITHIN = 0.4  # share of lines that begin within a sentence in prose with double spacing
 _ENDED = 0.7  # share of lines that end a sentence where each is a paragraph
+_SAID = re.compile(r"\s*(?:[—–]|--?(?= )) ?\W?[^\W\d_a-zß-öø-ÿа-я]")  # a dash that opens a speech
+_POEM = 4
 _WIDE_SPACE = "\u3000"
 
 
@@ -69,19 +71,33 @@ def _groups(lines: list[str], single: bool) -> list[Block]:
 
 
 def _split_at_wide_spaces(block: Block) -> list[Block]:
-    """Split a block of a book in Chinese or Japanese, where a wide space or a quotation opens a paragraph."""
+    """Split a block of a book in Chinese or Japanese, where a wide space or a quotation opens a paragraph.
+
+    Four or more lines of the same length, with punctuation behind each, are a poem.
+    """
+    lines = [line.strip() for line in block.lines]
+    if len(lines) >= _POEM and len(set(map(len, lines))) == 1 and not any(line[-1].isalnum() for line in lines):
+        return [block]
     return parted(
         block,
         [
-            line[0] in _WIDE_SPACE + HAN_QUOTES or ends_sentence(before) or is_numbered_heading(before)
+            line[0] in _WIDE_SPACE + HAN_QUOTES
+            or ends_sentence(before)
+            or is_numbered_heading(before)
+            or is_numbered_heading(line)
             for before, line in pairwise(block.lines)
         ],
     )
 
 
 def _split_block(block: Block, width: int, gapless: bool) -> list[Block]:
-    """Split a block that is too long for one paragraph, at indents and after short closing lines."""
+    """Split a block that is too long for one paragraph, at indents and after short closing lines; speech at dashes."""
     lines = block.lines
+    said = [_SAID.match(line) is not None and not _is_wide(before, width) for before, line in pairwise(lines)]
+    if sum(said) + (_SAID.match(lines[0]) is not None) > 1 and all(
+        opens or _is_wide(before, width) for opens, before in zip(said, lines, strict=False)
+    ):
+        return parted(block, said)
     if len(lines) <= _LONG_BLOCK and not gapless:
         # "CHAPTER I." with its prose directly below it, without a blank line.
         first, rest = lines[0], lines[1:]

@@ -5,11 +5,13 @@ from collections import Counter
 from itertools import pairwise
 
 from ...language.tables import heading_pattern
+from ...language.words import count_words
 from ..document import Block
-from .headings import QUOTES, TITLE_TIMES, is_numbered_heading, is_titled
+from .headings import TITLE_TIMES
 from .lines import ends_sentence
 from .numbered import ROMAN
 from .pages import rising
+from .titles import QUOTES, is_numbered_heading, is_titled
 
 _LISTED = 3  # lines in a row that recur as headings, from which they are a table of contents
 _BETWEEN = 3  # blocks between two entries of a table: the number and title of a part
@@ -23,6 +25,7 @@ _INDEX_SHARE = 0.6  # share of lines that end in page numbers, from which what f
 _INDEX = re.compile(r"\W*(?:general )?(?:index|register|indice|índice|table analytique)\W*", re.IGNORECASE)
 _ENTRY = re.compile(r"\d(?:\s*\([a-z]\))?\W*(?:passim|n|note|ff?)?\W*$|\bsee\b", re.IGNORECASE)
 _ADVERT_SHARE = 0.15  # share of the book that a publisher's lists at its end have at most
+_FEW_WORDS = 4  # of a publisher's heading, which has no capitals
 _PUBLISHER = re.compile(heading_pattern("publisher"), re.IGNORECASE)
 
 
@@ -31,7 +34,7 @@ def mark_contents(blocks: list[Block]) -> None:
     _mark_recurring(blocks)
     at = 0
     while at < len(blocks):
-        stop = at if blocks[at].kind else _contents_span(blocks, at)
+        stop = at if blocks[at].kind not in ("", "headings") else _contents_span(blocks, at)
         if stop == at and not blocks[at].kind and _is_contents_list(blocks[at]):
             stop = at + 1
         for block in blocks[at:stop]:
@@ -156,7 +159,11 @@ def _is_index(blocks: list[Block]) -> bool:
 
 def _is_advertisement(blocks: list[Block], at: int) -> bool:
     """Whether a publisher's heading, and what is left of the book behind it, are no part of the book."""
-    if not _PUBLISHER.fullmatch(blocks[at].flat.rstrip(" .:")) or any(is_numbered_heading(b.flat) for b in blocks[at:]):
+    flat = blocks[at].flat
+    if not _PUBLISHER.fullmatch(flat.rstrip(" .:")) or any(is_numbered_heading(b.flat) for b in blocks[at:]):
+        return False
+    few = count_words(flat) <= _FEW_WORDS and flat[-1].isalpha()  # "Praise for his patience was ..." is a sentence
+    if not blocks[at].kind and ("," in flat or not (few or is_titled(flat.rstrip(" .:")))):
         return False
     return sum(len(b.flat) for b in blocks[at:]) <= _ADVERT_SHARE * sum(len(b.flat) for b in blocks)
 

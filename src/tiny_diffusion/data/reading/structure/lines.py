@@ -7,7 +7,7 @@ from ...language.words import HYPHENATED_WORD
 _HYPHENATED = re.compile(
     rf"(?<![^\W\d_])({HYPHENATED_WORD.pattern})([-‐¬=])$"
 )  # the last two in scans, for a broken word
-_BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++[-‐¬=][ \t]*\n[ \t\n]*[^\W\d_]+")
+BROKEN_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]++[-‐¬=][ \t]*\n[ \t\n]*[^\W\d_]+")
 _DASHED = re.compile(r"(?<! )(?:--|—)\n|\d[-–]\n\d")  # a dash without a space before it, or 1871-1873
 _CLOSERS = "\"'”’»)]_*」』"
 _HAN_SIGNS = "“”‘’—…―─"  # punctuation of Chinese and Japanese that other scripts use too
@@ -17,7 +17,7 @@ _SENTENCE_END = ".!?…。．｡！？:："
 
 def known_words(text: str) -> frozenset[str]:
     """The words and hyphenated words of the text, without the halves of words that a line end breaks."""
-    return frozenset(word.casefold() for word in HYPHENATED_WORD.findall(_BROKEN_WORD.sub(" ", text)))
+    return frozenset(word.casefold() for word in HYPHENATED_WORD.findall(BROKEN_WORD.sub(" ", text)))
 
 
 def fold(text: str) -> str:

@@ -6,22 +6,22 @@ from itertools import pairwise
 
 from ..document import Block, Removed
 from .blocks import parted
-from .headings import is_capitals, is_named_heading, is_numbered_heading
+from .titles import is_capitals, is_named_heading, is_numbered_heading
 
-_TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註])\d{1,3}"
+_TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［〔【])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註]|\^)\d{1,3}"
 _SIGNS = r"\*{1,3}+(?!\*)|[†‡§¶‖]|\|\||[¹²³⁰⁴-⁹]{1,3}|[①-⑳]"
-_MARK = rf"[\[({{<（［](?:{_TOKEN})[\])}}>）］]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
-_BODY = re.compile(rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
+_MARK = rf"[\[({{<（［〔【](?:{_TOKEN})[\])}}>）］〕】]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
+_BODY = re.compile(rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］〕】])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
 _LISTED = re.compile(r"[ \t]*(\d{1,3})[.:]?[ \t]+\S")  # in a list of notes
 _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=\W|[_\u3040-\u9fff]|\Z)")
-_SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$))", re.MULTILINE)
+_SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$)|(?<=\w )\(\d{1,3}\)(?= \w))", re.MULTILINE)
 _NUMBERED = re.compile(r"(?P<before>[^\W\d_]{3}|[.,;:!?…\"”’»)_])\[[1-9]\d{0,2}\]")
 NOTES_HEAD = re.compile(
     r"\W*(?:(?:foot|end)? ?notes?(?: to .{1,40})?|fußnoten|anmerkungen|notas|noten|примечания|сноски|注释)[:.]?\W*",
     re.IGNORECASE,
 )
 _JOINED = re.compile(
-    r"(?<=[^\W\d_]{2}|[^\s\d_“\"‘«(][.,;:!?…\"”’»)])(?:(\d{1,3})(?!\w|[.,:–-]\d|\))|[\[({](\d{1,3})[\])}])"
+    r"(?<=[^\W\d_]{2}|[^\s\d_“\"‘«(][.,;:!?…\"”’»)])(?:\^?(\d{1,3})(?!\w|[.,:–-]\d|\))|[\[({](\d{1,3})[\])}])"
 )
 _REST = 2  # paragraphs of the last note of a list
 _LOST = 3  # numbers that may lack between one list of notes and the next
@@ -69,18 +69,21 @@ def mark_notes(blocks: list[Block]) -> None:
     used, spaced = _used("\n".join("\n".join(block.lines) for block in blocks))
     blocks[:] = [part for block in blocks for part in _parted_notes(block, used | spaced)]
     numbered = _take_numbers(blocks)
+    refers = [_refers(block, used, spaced) for block in blocks]
     section = last = None  # the first block of a list of notes under its heading, and the note before
     for i, block in enumerate(blocks):
         marked = None if block.kind else _BODY.match(block.lines[0])
         if i in numbered or marked and marked[1] in used | spaced:
             block.kind = "notes"
-            if headed := i and not blocks[i - 1].kind and NOTES_HEAD.fullmatch(blocks[i - 1].flat):
-                blocks[i - 1].kind = "headings"
-            one_list = _mark_rest(blocks, last, i, section)
+            above = blocks[max(0, i - 2) : i] if i and _is_heading(blocks[i - 1].flat) else blocks[max(0, i - 1) : i]
+            heads = [before for before in above if not before.kind and NOTES_HEAD.fullmatch(before.flat)]
+            if headed := bool(heads):
+                heads[-1].kind = "headings"
+            one_list = _mark_rest(blocks, last, i, section, refers)
             section, last = i if headed else section if one_list else None, i
             block.lines[0] = block.lines[0].lstrip().removeprefix(marked[1] if marked else "").lstrip(": ")
         block.lines = _without_marks(block.lines, used, spaced)
-    _mark_rest(blocks, last, len(blocks), section)
+    _mark_rest(blocks, last, len(blocks), section, refers)
 
 
 def _take_numbers(blocks: list[Block]) -> set[int]:
@@ -130,7 +133,7 @@ def _lists(blocks: list[Block]) -> list[tuple[list[int], list[int]]]:
 def _used(text: str) -> tuple[set[str], set[str]]:
     """The marks with which a line begins and to which a word refers; then those to which one refers after a space.
 
-    "as (1), and" is such a reference only if (1) stands nowhere else, so that every note has one.
+    "as (1), and" is such a reference only if (1) stands nowhere else, so that every note has one, and before the note.
     """
     bodies = Counter(m[1] for line in text.split("\n") if (m := _BODY.match(line)))
     if _EMPHASIS.search(text):
@@ -138,7 +141,8 @@ def _used(text: str) -> tuple[set[str], set[str]]:
     used = {m[1] for m in _REFERENCE.finditer(text)} & bodies.keys() if bodies else set()
     referred = Counter(m[1] for m in _SPACED.finditer(text)) if bodies else Counter()
     spaced = {mark for mark in referred.keys() & bodies.keys() - used
-              if referred[mark] == bodies[mark] == text.count(mark) - referred[mark]}  # fmt: skip
+              if referred[mark] == bodies[mark] == text.count(mark) - referred[mark]
+              and text[: text.index(mark)].rstrip(" \t")[-1:] not in ("", "\n")}  # fmt: skip
     # The items of a list look like notes too, but not all of them are referred to.
     listed = {mark[0] for mark in bodies.keys() - used - spaced if mark[1:-1].isdecimal()}
     return used, {mark for mark in spaced if mark[0] not in listed}
@@ -154,16 +158,25 @@ def _parted_notes(block: Block, used: set[str]) -> list[Block]:
     return parted(block, [begins[i] and i >= first for i in range(1, len(begins))])
 
 
-def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None) -> bool:
+def _refers(block: Block, used: set[str], spaced: set[str]) -> bool:
+    """Whether a block holds a reference to a note."""
+    text = "\n".join(block.lines)
+    found = (m[1] in used for m in _REFERENCE.finditer(text))
+    return any(found) or any(m[1] in spaced for m in _SPACED.finditer(text))
+
+
+def _mark_rest(blocks: list[Block], note: int | None, stop: int, section: int | None, refers: list[bool]) -> bool:
     """Mark the further paragraphs of a note: those set in below it, and all between two notes of one list.
 
-    Behind the last note of a list under its heading there are few. Returns whether no heading is before ``stop``.
+    Text that refers to a note is not between two of one list, and behind the last note of a list there are few.
+    Returns whether no heading is before ``stop``.
     """
     if note is None:
         return False
     between = blocks[note + 1 : stop]
     ends = next((k for k, block in enumerate(between) if block.kind or _is_heading(block.flat)), len(between))
-    listed = section is not None and (ends <= _REST or ends == len(between) and stop < len(blocks))
+    listed = section is not None and not any(refers[note + 1 : note + 1 + ends])
+    listed = listed and (ends <= _REST or ends == len(between) and stop < len(blocks))
     for block in between[:ends]:
         if not (listed or all(line[:2].isspace() for line in block.lines)):
             break

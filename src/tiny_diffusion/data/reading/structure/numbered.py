@@ -11,7 +11,7 @@ _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _NUMBER = rf"(?:(\d{{1,3}}(?:\.\d{{1,2}}){{0,3}})|({ROMAN})|([一二三四五六七八九十]{{1,3}}))"
 _LETTER = re.compile(r"([A-ZΑ-ΩА-Я])(?:[.)] (?=[^\W\d_a-zα-ωа-я].*\w$)|\.?$)")
 _FIRST_LETTERS = "АΑA"  # of three alphabets, the last in Unicode first
-_TITLED = re.compile(rf"(?:§+ ?)?{_NUMBER}(?:[.):]? ?[.):—–-]* |、)(?=\W*\w)")
+_TITLED = re.compile(rf"([§#№]+ ?)?{_NUMBER}(?:(?:[.):]? ?[.):—–-]* |、)(?=\W*\w)|(?(1)[.:]?$|(?!)))")
 _WORDED = re.compile(rf"\W?([^\W\d_]+)[.:]? {_NUMBER}(?:\W* (?=\W*\w)|\W*$)")
 _HAN = "一二三四五六七八九"
 _TITLE_WORDS = 12
@@ -79,7 +79,7 @@ def _numbered(place: int, block: Block) -> Iterator[_Numbered]:
     if worded := _WORDED.match(line):
         word, *figures = worded.groups()
     elif found := _TITLED.match(line):
-        title, figures = line[found.end() :].lstrip("\"“‘'«„ "), list(found.groups())
+        title, figures = line[found.end() :].lstrip("\"“‘'«„ "), list(found.groups()[1:])
         word = title if title[:1].islower() and title.isalpha() else ""
         if title[:1].islower() and not word:
             return

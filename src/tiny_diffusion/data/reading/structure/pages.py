@@ -1,13 +1,13 @@
 """Page furniture of plain text: page marks, running heads, page numbers, pictures and separators."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 
 from ...language.tables import heading_pattern
 from ..document import Block, Removed
-from .headings import is_numbered_heading
 from .lines import ends_sentence
+from .titles import is_numbered_heading
 
 _FORM_FEED = re.compile(r"\n?\f\n?")
 _PAGE_MARK = re.compile(
@@ -26,6 +26,7 @@ _HEAD = re.compile(
     re.MULTILINE,
 )
 _BROKEN = 0.2  # share of running heads above which a sentence breaks off, at least
+_MISREAD = re.compile(r"[\W_il1|]")  # what a scan reads in one head and not in another
 _LONGEST_LINE = 300  # characters to look back for the line before a running head
 _WIDE = 3  # spaces between a running head and its number, from which two of a kind tell it; else it takes three
 _LONE_NUMBER = re.compile(
@@ -34,6 +35,7 @@ _LONE_NUMBER = re.compile(
 _LONE_MARK = re.compile(rf"^[ \t]*{_PAGE_MARK.pattern}[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _LONGEST_HEAD, _RECURS = 60, 3  # characters of a running head without a number, and how often it recurs
 _CHAPTERS, _SHORTEST_CHAPTER = 3, 150  # bare numbers that may be those of chapters, and characters between two
+_YEARS = range(1000, 2100)
 _STOPPED = re.compile(r"\d{1,4}\.")  # the number of a chapter or letter, or a year: that of a page has no full stop
 _MONTH, _DAY = heading_pattern("months"), r"\d{1,2}(?:st|nd|rd|th|d|er|[.º])?"
 _DATE = re.compile(
@@ -41,9 +43,10 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _ONLY_NUMBER = re.compile(r"\s*(?:\d{1,8}\.?|[-–—\[(] ?\d{1,4} ?[-–—\])])\s*")
-_LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$|^[ \t]*(\d{1,5})[ \t]{2,}(?=\S)", re.MULTILINE)
+_LINE_NUMBER = re.compile(r"(?<=\S)[ \t]{2,}(\d{1,5})[ \t]*$|^[ \t]*(\d{1,5})[ \t]+(?=\S)", re.MULTILINE)
+_STEPS = (3, 4, 5, 6, 8, 10, 20)  # lines of verse from one that is numbered to the next
 _RULE, _RULE_LENGTH = re.compile(r"([=~^\-])\1{2,}"), 3  # below a title, and how much longer or shorter it may be
-_SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※]+")
+_SEPARATOR = re.compile(r"[\s*\-_=~•·#—–+.⁂※＊◇◆☆★○●□■]+")
 
 
 def mark_page_ends(text: str) -> str:
@@ -88,11 +91,18 @@ def mark_furniture(blocks: list[Block], removed: Removed) -> None:
 
 
 def _mark_chapter_numbers(blocks: list[Block]) -> None:
-    """Mark bare numbers as headings where they count on from 1 and each follows a finished sentence, unlike pages."""
+    """Mark bare numbers as headings where each follows a finished sentence or a heading, unlike those of pages.
+
+    They must count on from 1, perhaps again in each part, or be years.
+    """
     bare = [(block.flat.strip(" -–—"), i) for i, block in enumerate(blocks) if block.kind == "pages"]
     numbers = [(int(number), i) for number, i in bare if number.isdecimal()]
-    counts = [number for number, _ in numbers] == list(range(1, len(numbers) + 1))
-    ended = all(i == 0 or ends_sentence(blocks[i - 1].flat) for _, i in numbers)
+    listed = [number for number, _ in numbers]
+    counts = all(b in (1, a + 1) for a, b in pairwise([0, *listed])) or listed == sorted(
+        n for n in listed if n in _YEARS
+    )
+    above = [blocks[i - 1].flat for _, i in numbers[1:]]
+    ended = all(ends_sentence(text) or is_numbered_heading(text) for text in above)
     starts = pairwise(i for _, i in numbers)
     long = all(sum(len(block.flat) for block in blocks[a + 1 : b]) >= _SHORTEST_CHAPTER for a, b in starts)
     if len(numbers) >= _CHAPTERS and counts and ended and long:
@@ -151,19 +161,26 @@ def _without_running_heads(text: str, removed: Removed) -> str:
 
     Where all their numbers rise, as those of pages do, the titles need not recur. Some must break off a sentence.
     """
-    heads = [m for m in _HEAD.finditer(text) if not is_numbered_heading(m[0].strip())]
+    heads = [m for m in _HEAD.finditer(text) if is_numbered_heading(_title(m)) or not is_numbered_heading(m[0].strip())]
     wide = [m for m in heads if len(m[2] or m[5]) >= _WIDE]
     alone = [m for m in wide if text.endswith("\n\n", 0, m.start()) and text.startswith("\n\n", m.end())]
     found: set[re.Match[str]] = set()
     for group, least in ((wide, 2), (heads, 3)):
         titles = defaultdict(list)
         for match in group:
-            titles[" ".join((match[3] or match[4]).casefold().split())].append(match)
+            titles[_MISREAD.sub("", _title(match).casefold())].append(match)
         likely = [same for same in titles.values() if len(same) >= least]
         for same in [*likely, alone] if group is wide and len(alone) >= _MANY else likely:
             if rising([_page(m) for m in same]) and sum(map(_breaks_off, same)) >= _BROKEN * len(same):
                 found.update(same)
     parts, end = [], 0
+    sure = sorted(found, key=lambda match: match.start())
+    for before, after in pairwise(sure):  # a title that does not recur, on a page between theirs
+        found.update(
+            m
+            for m in {*wide, *alone}
+            if before.start() < m.start() < after.start() and _page(before) < _page(m) < _page(after)
+        )
     for match in heads:
         if match in found:
             removed.add("pages", match[0])
@@ -185,15 +202,28 @@ def _on_its_own(line: re.Match[str], page: str) -> str:
     return "\n" * (not before) + page + "\n" * (not after)
 
 
+def _title(head: re.Match[str]) -> str:
+    return (head[3] or head[4]).strip()
+
+
 def _page(head: re.Match[str]) -> int:
     return int(head[1] or head[6])
 
 
 def _without_line_numbers(text: str, removed: Removed) -> str:
-    """``text`` without the numbers 5, 10, 15 ... at the ends of lines of verse, or before them."""
-    found = [int(match[1] or match[2]) for match in _LINE_NUMBER.finditer(text)]
-    steps = sum(b - a in (5, 10) or b in (5, 10) for a, b in zip([0, *found], found, strict=False))
-    if len(found) < _MANY or steps < 0.9 * len(found):
+    """``text`` without the numbers 5, 10, 15 ... or 4, 8, 12 ... at the ends of lines of verse, or before them.
+
+    So many lines must stand between two of them, as do not in a list of numbers.
+    """
+    found = list(_LINE_NUMBER.finditer(text))
+    numbers = [int(match[1] or match[2]) for match in found]
+    steps = [after - before for before, after in pairwise([0, *numbers])]
+    step = Counter(steps).most_common(1)[0][0] if found else 0
+    counted = sum(
+        number in (1, step, 2 * step) or by in (step, 2 * step) for number, by in zip(numbers, steps, strict=True)
+    )
+    apart = sum(2 * text.count("\n", a.start(), b.start()) >= step for a, b in pairwise(found))
+    if len(found) < _MANY or step not in _STEPS or min(counted, apart + 1) < 0.9 * len(found):
         return text
     return removed.cut("pages", _LINE_NUMBER, text)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from ..document import Block
 from .blocks import parted
-from .headings import is_numbered_heading
 from .lines import is_han
+from .titles import is_numbered_heading
 
 _SPEAKERS = 3  # speeches under a name from which a book is taken for a play
 _PARTED = 6  # the same where no blank line parts them

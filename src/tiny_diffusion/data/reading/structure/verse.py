@@ -1,9 +1,10 @@
 """Finds verse and lists in plain text by their shape, and joins the lines of a block as its kind asks."""
 
 from collections.abc import Sequence
+from itertools import groupby, pairwise
 
 from ..document import Block
-from .lines import ends_sentence, fold, is_han, join_lines
+from .lines import BROKEN_WORD, ends_sentence, fold, is_han, join_lines
 
 _EARLY = 0.92  # share of the wrap width within which the next word must have had room
 _EARLY_PAIR = 0.7  # the same for two lines, which tell less
@@ -11,10 +12,14 @@ _EARLY_CAPITAL = 0.8  # the same for two, if the second begins with a capital in
 _MOST, _SOME = 0.6, 0.25  # shares of lines that end early: in verse, and in verse whose lines begin with capitals
 _VERSE_BOOK = 0.25  # share of all lines that end early in a book of verse
 _NARROW, _SHORT_LINES = 45, 0.15  # no prose is set so narrow if so many lines leave room for the next word
+_STANZA = 4  # lines from which lines with a paragraph each, or longer than those of the prose, are verse
+_COMMAS = 0.2  # share of such lines that end in a comma or semicolon
+_BREAKS = 0.1  # share of lines that end within a word, from which they are prose if it is more than one
 _MANY = 20  # lines from which a narrow book tells whether it is verse
 _LITTLE = 0.1  # in a book of verse, a block with a larger share than this is verse
 _STOPPED = 0.9  # share of lines that end in a sign of punctuation in Chinese and Japanese verse
 _HAN_LINE = 16  # signs in the longest line of verse without punctuation
+_HAN_COLUMN = 10  # signs, below which no column is wrapped
 _CAPITALS = 0.9  # share of lines that begin with a capital in verse whose lines are long
 _TURNED = 3  # columns by which the rest of a long line of verse is set in
 _FULL, _LONG, _REST = 0.7, 0.5, 0.7  # shares of the page: a line so long may have any rest, or one of this share of it
@@ -53,6 +58,29 @@ def mark_verse(blocks: Sequence[Block]) -> None:
             block.kind, block.lines = "verse", [name, *_unturned(spoken, columns, verse_book)]
 
 
+def joined_lines(blocks: Sequence[Block]) -> list[Block]:
+    """``blocks``, of which those that are a line of verse or of a list each, as in many e-books, are stanzas."""
+    out: list[Block] = []
+    for alone, run in groupby(blocks, lambda b: not b.kind and len(b.lines) == 1 and 0 < len(b.flat) <= _NARROW):
+        lines = list(run)
+        within = [i for i, block in enumerate(lines) if not ends_sentence(block.flat)] if alone else []
+        first, stop = (within[0], within[-1] + 2) if within else (0, 0)  # short paragraphs may be before and after
+        stanza = lines[first:stop]
+        paused = sum(block.flat.endswith((",", ";", "，", "；", "、")) for block in stanza)
+        if len(stanza) < _STANZA or 2 * len(within) < len(stanza) or paused < _COMMAS * len(stanza):
+            out += lines
+            continue
+        gap = min(block.blanks for block in stanza[1:])
+        out += lines[:first]
+        for i, block in enumerate(stanza):
+            if i == 0 or block.blanks > gap:
+                out.append(Block([], block.blanks, 0, "verse"))
+            out[-1].lines += block.lines
+            out[-1].after = block.after
+        out += lines[stop:]
+    return out
+
+
 def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool:
     """Whether two or more lines, in a book that is wrapped at ``width``, end by themselves and not at the margin."""
     if len(lines) < 2:
@@ -62,7 +90,8 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
         return _is_han_verse([line.strip() for line in lines])
     own = _unturned(lines, width, verse_book)
     early = _early_ends(lines, width)
-    if len(own) < 2 or not early:
+    broken = sum(BROKEN_WORD.search(f"{a}\n{b}") is not None for a, b in pairwise(lines))
+    if len(own) < 2 or not early or broken > max(1, _BREAKS * len(lines)):
         return False
     if len(own) == 2 and not verse_book:
         if own[1].strip()[0].isupper() and not ends_sentence(own[0]):
@@ -76,6 +105,8 @@ def is_verse(lines: Sequence[str], width: int, verse_book: bool = False) -> bool
     longest = max(len(line.strip()) for line in lines)
     ragged = len({_indent(line) for line in lines[1:]}) > 1 or longest <= max(_TINY, _COLUMN * width)
     stopped = sum(not line.rstrip()[-1].isalnum() for line in own[:-1]) >= _PAUSED * (len(own) - 1)
+    if len(own) >= _STANZA and stopped and all(map(_opens_with_capital, lines)) and not all(map(ends_sentence, own)):
+        return True  # of lines longer than those of the prose
     if capitals < _CAPITALS and not ragged and not stopped and not any(_early_ends(lines, longest)):
         return False  # prose that is wrapped more narrowly than the rest
     return share >= _MOST or (share >= _SOME and capitals >= _CAPITALS)
@@ -86,8 +117,10 @@ def _is_han_verse(lines: Sequence[str]) -> bool:
     stopped = sum(not line[-1].isalnum() for line in lines[:-1])
     short = max(map(len, lines)) <= _HAN_LINE
     even = len(set(map(len, lines))) == 1
+    head = sorted(map(len, lines[:-1]))
+    wrapped = head[-1] > _HAN_COLUMN and head[-1] - head[0] <= 1 and len(lines[-1]) <= head[-1]
     if "".join(lines).isalnum():
-        return short and even
+        return short and (even or not wrapped)
     return stopped >= _STOPPED * (len(lines) - 1) and (short or even)
 
 
