@@ -2,20 +2,18 @@
 
 import itertools
 
-import numpy as np
 import pytest
-import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.word_list import doubled_words, doubles
-from tiny_diffusion.data.ngrams import KneserNey
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
-from tiny_diffusion.sampling.counts import Counts
 from tiny_diffusion.writing.doubled_words import DoubledWords
 from tiny_diffusion.writing.rules import Place
 from tiny_diffusion.writing.writer import Writer
+
+from .parrot import parrot
 
 # a, b and the space are bytes; "ab", " a" and " ab" are tokens of their own.
 LETTERS = BookTokenizer([(97, 98), (32, 97), (32, 256)], "bpe")
@@ -58,15 +56,7 @@ def test_what_diffusion_doubled_is_drawn_again() -> None:
 
 @pytest.fixture(scope="module")
 def writer(data: Processed, config: ProjectConfig) -> Writer:
-    """A network that has learnt nothing, beside counts of a text that stutters."""
-    torch.manual_seed(0)
-    model = new_model(config.override(**{"model.dual": True, "training.objective": "dual"}), data.tokenizer).eval()
-    made = Writer(model, data.tokenizer, words=data.words.split(), book=data.training_text, doubled=data.doubled)
-    stutter = np.array(data.tokenizer.encode(" the the old old of of" * 50)) - NUM_RESERVED
-    counts = Counts([model], KneserNey(2, model.text_vocab_size, [stutter]), [])
-    counts.past, counts.masked = {"past": (0.0, 1.0)}, dict.fromkeys(("left", "right", "both"), (0.0, 1.0))
-    made._counts = counts
-    return made
+    return parrot(data, config, " the the old old of of", doubled=data.doubled)
 
 
 @pytest.mark.parametrize("reading", ["causal", "masked"])

@@ -3,20 +3,18 @@
 import itertools
 import re
 
-import numpy as np
 import pytest
-import torch
 
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.language.word_list import punctuation_runs
-from tiny_diffusion.data.ngrams import KneserNey
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
-from tiny_diffusion.sampling.counts import Counts
 from tiny_diffusion.writing.rules import Place
 from tiny_diffusion.writing.runs import BookRuns
 from tiny_diffusion.writing.writer import Writer
+
+from .parrot import parrot
 
 # Bytes, and ".." as a token of its own.
 BYTES = BookTokenizer([(46, 46)], "bpe")
@@ -79,16 +77,13 @@ def test_a_mark_of_several_tokens_is_seen_when_it_is_complete() -> None:
 
 @pytest.fixture(scope="module")
 def writer(data: Processed, config: ProjectConfig) -> Writer:
-    """A network that has learnt nothing, beside counts of a text of marks."""
-    torch.manual_seed(0)
-    model = new_model(config.override(**{"model.dual": True, "training.objective": "dual"}), data.tokenizer).eval()
-    known = {"words": data.words.split(), "doubled": data.doubled, "punctuation": data.punctuation}
-    made = Writer(model, data.tokenizer, book=data.training_text, **known)  # type: ignore[arg-type]
-    marks = np.array(data.tokenizer.encode(" the old,, of it the old of,. it the old; of it" * 50)) - NUM_RESERVED
-    counts = Counts([model], KneserNey(2, model.text_vocab_size, [marks]), [])
-    counts.past, counts.masked = {"past": (0.0, 1.0)}, dict.fromkeys(("left", "right", "both"), (0.0, 1.0))
-    made._counts = counts
-    return made
+    return parrot(
+        data,
+        config,
+        " the old,, of it the old of,. it the old; of it",
+        doubled=data.doubled,
+        punctuation=data.punctuation,
+    )
 
 
 @pytest.mark.parametrize("reading", ["causal", "masked"])
