@@ -15,6 +15,8 @@ from ..data.language.words import PUNCTUATION
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from .rules import BREAK, Place, Span, read_bytes, token_spans, tokens_of
 
+_FAR = 32  # tokens that show enough of a row of dots, however long those of the book are
+
 Between = tuple[str, str | None, bool]
 """The run before a place, the one behind it, None where the text is open, and whether the first begins the text."""
 
@@ -28,6 +30,7 @@ class BookRuns:
     def __init__(self, tokenizer: BookTokenizer, kind: str, good: Collection[str]) -> None:
         """``kind``: pattern of one character; ``good``: the runs."""
         self.tokenizer, self.good = tokenizer, frozenset(good)
+        self._beginnings = {run[:end] for run in self.good for end in range(1, len(run) + 1)}
         self.run, other = re.compile(f"(?:{kind})+"), re.compile(f"(?:(?!{kind}).)+", re.DOTALL)
         # Tokens that differ in other characters only are alike to the rule.
         self._shape = cache(lambda text: other.sub("a", text))
@@ -83,20 +86,17 @@ class BookRuns:
             if start >= len(lead) + len(token):  # it stands behind the token
                 continue
             is_open = end == len(text) and ahead is None  # it may go on
-            right = self._begins(run) if is_open else self._is_right(run, cut=start == 0 and is_start)
-            if not right and (end > len(lead) or self._begins(run)):
+            right = run in self._beginnings if is_open else self._is_right(run, cut=start == 0 and is_start)
+            if not right and (end > len(lead) or run in self._beginnings):
                 return False
         return True
-
-    def _begins(self, run: str) -> bool:
-        return any(each.startswith(run) for each in self.good)
 
     def _is_right(self, run: str, *, cut: bool) -> bool:
         return run in self.good or (cut and any(run in each for each in self.good))
 
     def reach(self, ids: Sequence[int], *, behind: bool = False) -> int:
         """As many tokens as show a run that is too long, and what stands beside it."""
-        return min(max(map(len, self.good), default=0) + 2, len(ids))
+        return min(max(map(len, self.good), default=0) + 2, _FAR, len(ids))
 
     def refusal(self, ids: Sequence[int], free: Sequence[bool]) -> None:
         """Leave the run: the given text around it may leave no other."""
