@@ -289,6 +289,8 @@ def test_the_log_beside_a_checkpoint_gives_the_curves(tmp_path: Path) -> None:
     found = read_curves(tmp_path / "best_model.pt")
     assert found is not None and found.validation == [(4.0, 2.5)]
     assert len(found.training) == POINTS and found.training[0] == (1.5, 1.5)
+    by_minutes = read_curves(tmp_path / "best_model.pt", minutes=True)
+    assert by_minutes is not None and by_minutes.validation == [(4 / 60, 2.5)]
     # A run that crashed and was resumed: a repeated step, a loss that is NaN, a last line cut short.
     again = [every | {"step": 2, "loss": 7.0}, every | {"step": 3, "loss": float("inf")}]
     log.write_text("".join(json.dumps(each) + "\n" for each in [*steps[:3], *again]) + '{"event": "Step')

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
 
 @dataclass(frozen=True)
 class Curves:
-    """Points of training (step, nats per scored token) and of validation (step, bits per byte).
+    """Points of training (place, nats per scored token) and of validation (place, bits per byte).
 
-    Training points are means over equal spans.
+    Training points are means over equal numbers of steps. A place is a step, or the minutes that the steps took so far.
     """
 
     training: list[tuple[float, float]]
@@ -54,21 +55,27 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_curves(checkpoint: Path) -> Curves | None:
-    """Read the log beside a checkpoint; None if there is none.
+def read_curves(checkpoint: Path, *, minutes: bool = False) -> Curves | None:
+    """Read the log beside a checkpoint, by steps or by ``minutes`` of training; None if there is none.
 
-    Ignores losses that are not finite. If steps were repeated after a crash, the later ones count. Raises UserError as
-    ``read_log`` does.
+    Ignores losses that are not finite. If steps were repeated after a crash, the later ones count. Minutes are those of
+    the steps, without validations and pauses. Raises UserError as ``read_log`` does.
     """
     path = checkpoint.parent / "logs" / "metrics.jsonl"
     rows = read_log(path) if path.is_file() else []
-    training = _finite({row["step"]: row["loss"] for row in rows if row["event"] == "StepDone"})
-    validation = _finite({row["step"]: row["bits_per_byte"] for row in rows if row["event"] == "Validated"})
+    losses = {row["step"]: row["loss"] for row in rows if row["event"] == "StepDone"}
+    validations = {row["step"]: row["bits_per_byte"] for row in rows if row["event"] == "Validated"}
+    places = {step: float(step) for step in {*losses, *validations}}
+    if minutes:
+        seconds = {row["step"]: row["seconds"] for row in rows if row["event"] == "StepDone"}
+        spent = accumulate(seconds.get(step, 0.0) for step in sorted(places))
+        places = dict(zip(sorted(places), (each / 60 for each in spent), strict=True))
+    training, validation = ([(places[step], y) for step, y in _finite(each)] for each in (losses, validations))
     return Curves(_thin(training), validation) if training else None
 
 
-def _finite(points: dict[int, float]) -> list[tuple[float, float]]:
-    return [(float(step), value) for step, value in sorted(points.items()) if math.isfinite(value)]
+def _finite(values: dict[int, float]) -> list[tuple[int, float]]:
+    return [(step, value) for step, value in sorted(values.items()) if math.isfinite(value)]
 
 
 def _thin(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

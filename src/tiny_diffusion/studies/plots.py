@@ -56,15 +56,18 @@ def draw_compare(results: Sequence[SizeResult], target: Path) -> None:
     _save(figure, target)
 
 
-def draw_curves(runs: Mapping[str, Curves], target: Path) -> None:
-    """Draw training loss and validation of ``runs``, which all have both, against steps, into an SVG or PNG file."""
+def draw_curves(runs: Mapping[str, Curves], target: Path, by: str = "steps") -> None:
+    """Draw training loss and validation of ``runs``, which all have both, into an SVG or PNG file.
+
+    by: what their places are, steps or minutes.
+    """
     figure = new_figure()
     axes = figure.subplots(1, 2)
     for name, curves in runs.items():
         axes[0].plot(*zip(*curves.training, strict=True), linewidth=1)
         axes[1].plot(*zip(*curves.validation, strict=True), "o-", markersize=3, label=name)
     for axis, title in zip(axes, ("training, nats per scored token", "validation, bits per byte"), strict=True):
-        axis.set(xlabel="step", title=title)
+        axis.set(xlabel=by, title=title)
     axes[1].legend(fontsize=8)
     _save(figure, target)
 
