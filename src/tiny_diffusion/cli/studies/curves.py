@@ -16,7 +16,7 @@ WIDEST = 60
 
 
 @examples(
-    "tiny-diffusion curves outputs", "tiny-diffusion curves outputs outputs/earlier/* --by minutes --output curves.svg"
+    "tiny-diffusion curves outputs --by minutes", "tiny-diffusion curves outputs outputs/earlier/* --output curves.svg"
 )
 @click.command("curves")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
