@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .config import ProjectConfig
+from .data.language.punctuation import Punctuation
 from .data.tokenizer import NUM_RESERVED, BookTokenizer
 from .errors import UserError
 from .files import atomic_write
@@ -82,10 +83,10 @@ class Checkpoint:
         return None if found is None else list(found)
 
     @property
-    def punctuation(self) -> list[str] | None:
-        """The runs of punctuation in the training text, see ``punctuation_runs``; None in older checkpoints."""
+    def punctuation(self) -> Punctuation | None:
+        """How the training text uses its marks; None in older checkpoints."""
         found = self.meta.get("punctuation")
-        return None if found is None else list(found)
+        return None if found is None else Punctuation(tuple(found["runs"]), tuple(found["brackets"]))
 
     @property
     def lengths(self) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ import pytest
 from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.config import GenerationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
-from tiny_diffusion.data.language.word_list import punctuation_runs
+from tiny_diffusion.data.language.punctuation import Punctuation
 from tiny_diffusion.data.tokenizer import NUM_RESERVED, BookTokenizer
 from tiny_diffusion.writing.rules import Place
 from tiny_diffusion.writing.runs import BookRuns
@@ -24,7 +24,14 @@ GOOD = [",", ".", "...", ".”", "--", "!"]
 def test_the_marks_of_a_book() -> None:
     texts = ["“Well, well...” he said. It’s_so--", "静かに。」と言った。", "नमस्ते।", "(a) well-known"]
     found = ["(", ")", ",", "-", "--", ".", "...”", "।", "’", "“", "。", "。」"]
-    assert punctuation_runs(texts) == found == sorted(found)
+    assert Punctuation.of(texts) == Punctuation(tuple(sorted(found)), ("()",))
+
+
+def test_brackets_of_lists_are_no_pairs() -> None:
+    listed = ["1) salt (or sand)\n\n2) eels", "One [sic] of (two"]
+    assert Punctuation.of(listed).brackets == ("[]",)
+    assert Punctuation.of(["(a)"] * 19 + ["b)"]).brackets == ("()",)
+    assert Punctuation.of(["None."]).brackets == ()
 
 
 @pytest.mark.parametrize("behind", [None, "a", " a", ".", "..", ".” a", "?"])
@@ -91,14 +98,14 @@ def test_no_text_has_marks_that_the_book_has_not(writer: Writer, data: Processed
     settings = GenerationConfig(length=24, steps=24, reading=reading, ending="token", expert="ngram")
     texts = [writer.write("The old", settings), writer.infill("The ___, the {4 words}. It", settings)]
     for text in itertools.chain(*texts):
-        inner = punctuation_runs([re.sub(r"[^\w\s]+\Z", "", text.text)])  # the text may end within a run
-        assert set(inner) <= set(data.punctuation), text.text
+        inner = Punctuation.of([re.sub(r"[^\w\s]+\Z", "", text.text)]).runs  # the text may end within a run
+        assert set(inner) <= set(data.punctuation.runs), text.text
     free = writer.write("The old", settings.model_copy(update={"words": "free"}))[0]
-    assert not set(punctuation_runs([free.text])) <= set(data.punctuation)
+    assert not set(Punctuation.of([free.text]).runs) <= set(data.punctuation.runs)
 
 
 def test_a_checkpoint_keeps_the_marks_of_its_book(data: Processed, config: ProjectConfig) -> None:
     weights = new_model(config, data.tokenizer).state_dict()
     old = Checkpoint(config, data.tokenizer, weights, {})
-    new = Checkpoint(config, data.tokenizer, weights, {"punctuation": [".”"]})
-    assert (old.punctuation, new.punctuation) == (None, [".”"])
+    new = Checkpoint(config, data.tokenizer, weights, {"punctuation": {"runs": [".”"], "brackets": ["()"]}})
+    assert (old.punctuation, new.punctuation) == (None, Punctuation((".”",), ("()",)))

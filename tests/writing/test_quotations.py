@@ -44,6 +44,15 @@ def test_faults(text: str, faults: list[int]) -> None:
     assert not rule.places(ids, [False] * len(ids))
 
 
+def test_brackets_that_the_book_keeps_in_pairs() -> None:
+    text = "One (two) “(a) b) (c (d” e"
+    assert Quotations(ENGLISH, ["()"]).faults(text) == [16, 21]
+    assert Quotations(ENGLISH).faults(text) == []
+    mask = Quotations(ENGLISH, ["()"]).allowed(Place("a (b"))
+    assert mask is not None and mask[ord(")")] and not mask[ord("(")]
+    assert is_open("He said (so") and not is_open("He said (so).")
+
+
 def test_german_closes_with_what_opens_in_english() -> None:
     assert Quotations(GERMAN).faults("„Komm“, sagte er. “Nun.") == [18]
     assert Quotations(BookTokenizer([], "bpe")).allowed(Place("“")) is None  # a vocabulary without a whole mark

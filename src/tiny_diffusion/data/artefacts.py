@@ -28,8 +28,9 @@ from .folder import (
     require_meta,
     settings_hash,
 )
+from .language.punctuation import Punctuation
 from .language.segmentation import usual_lengths
-from .language.word_list import doubled_words, punctuation_runs, spellings
+from .language.word_list import doubled_words, spellings
 from .reading.document import Removed
 from .sentences import Sentence
 from .shelf import Shelf
@@ -81,9 +82,9 @@ class Processed:
         return doubled_words(self.texts("train"))
 
     @cached_property
-    def punctuation(self) -> list[str]:
-        """The marks of the training text as they stand side by side, see ``punctuation_runs``."""
-        return punctuation_runs(self.texts("train"))
+    def punctuation(self) -> Punctuation:
+        """How the training text uses its marks."""
+        return Punctuation.of(self.texts("train"))
 
     @cached_property
     def lengths(self) -> dict[str, list[int]]:

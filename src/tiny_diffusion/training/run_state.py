@@ -122,7 +122,7 @@ class RunState:
             "lines": self.data.keeps_lines,
             "words": self.data.words,
             "doubled": self.data.doubled,
-            "punctuation": self.data.punctuation,
+            "punctuation": asdict(self.data.punctuation),
             "lengths": self.data.lengths,
             "marks": self.average.marks,
             "step": self.progress.step,

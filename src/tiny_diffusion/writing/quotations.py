@@ -1,4 +1,4 @@
-"""Quotations: within a paragraph a quotation mark closes only what is open, and none opens while another is open.
+"""Quotations and brackets: within a paragraph a mark closes only what is open, and opens only what is not open.
 
 A quotation may be left open, since speech that goes on in the next paragraph is.
 
@@ -25,20 +25,21 @@ _SEEN = 256  # tokens of a paragraph that are read at most
 class Quotations:
     """A rule: see above. It knows the pairs of which the vocabulary has both marks."""
 
-    def __init__(self, tokenizer: BookTokenizer) -> None:
+    def __init__(self, tokenizer: BookTokenizer, brackets: Sequence[str] = ()) -> None:
+        """``brackets``: the pairs of them that the book keeps, see ``Punctuation``."""
         self.tokenizer = tokenizer
         texts = [
             tokenizer.token_bytes(NUM_RESERVED + i).decode("utf-8", "ignore") for i in range(tokenizer.text_vocab_size)
         ]
         spelled = set("".join(texts))
         self.closes = dict[str, str]()  # the opening mark of each closing one
-        for pair in _PAIRS:
+        for pair in (*_PAIRS, *brackets):
             if set(pair) <= spelled and not set(pair) & {*self.closes, *self.closes.values()}:
                 self.closes[pair[1]] = pair[0]
         marks = {*self.closes, *self.closes.values()}
         self._marked = {token: text for token, text in enumerate(texts) if marks & set(text)}
         self._breaks = {NUM_RESERVED + token for token, text in enumerate(texts) if BREAK[0] in text}
-        self._turns = re.compile(f"[{''.join(marks)}]|{BREAK}" if marks else BREAK)
+        self._turns = re.compile(f"[{re.escape(''.join(marks))}]|{BREAK}" if marks else BREAK)
         self._mask = lru_cache(self._fresh_mask)
 
     def faults(self, text: str) -> list[int]:
@@ -89,8 +90,8 @@ class Quotations:
 
 
 def is_open(paragraph: str) -> bool:
-    """Whether a quotation begins or ends in ``paragraph`` without its other mark."""
-    for opening, closing in ("„“" if "„" in paragraph else "“”", "«»", "「」", '""'):
+    """Whether a quotation or a bracket begins or ends in ``paragraph`` without its other mark."""
+    for opening, closing in ("„“" if "„" in paragraph else "“”", "«»", "「」", '""', "()"):
         opened, closed = paragraph.count(opening), paragraph.count(closing)
         unequal = opened % 2 if opening == closing else opened != closed and (opened or closed % 2)
         if unequal:  # in Swedish ” opens, too

@@ -48,7 +48,7 @@ class BookRuns:
 
     @classmethod
     def punctuation(cls, tokenizer: BookTokenizer, good: Collection[str]) -> Self:
-        """Marks stand side by side only as in ``good``, see ``punctuation_runs``: no ",," and no ";,"."""
+        """Marks stand side by side only as in ``good``, see ``Punctuation.runs``: no ",," and no ";,"."""
         return cls(tokenizer, PUNCTUATION, good)
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:

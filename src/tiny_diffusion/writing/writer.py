@@ -11,13 +11,9 @@ from ..checkpoint import Checkpoint, check_alike, check_same_data, load_checkpoi
 from ..config import GenerationConfig
 from ..data.copies import CopyIndex
 from ..data.folder import TrainingText, read_training_text
+from ..data.language.punctuation import Punctuation
 from ..data.language.segmentation import ENGLISH, usual_lengths
-from ..data.language.word_list import (
-    doubled_words,
-    punctuation_runs,
-    spellings,
-    without_stray_letters,
-)
+from ..data.language.word_list import doubled_words, spellings, without_stray_letters
 from ..data.tokenizer import BookTokenizer
 from ..errors import UserError
 from ..model.transformer import Transformer
@@ -65,7 +61,7 @@ class Writer:
     verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
     theirs, see ``usual_lengths``. ``book``: its text, for ``settings.expert``.
     ``doubled``: words that somewhere follow themselves in it; with them ``settings.words`` lets no others do so.
-    ``punctuation``: marks as they stand side by side in it; with them ``settings.words`` allows no others.
+    ``punctuation``: how it uses its marks; with it ``settings.words`` lets no others stand side by side.
     ``members``: networks of the same kind, whose laws are averaged with the model's.
     """
 
@@ -81,19 +77,20 @@ class Writer:
         book: TrainingText | None = None,
         doubled: Sequence[str] | None = None,
         members: Sequence[Transformer] = (),
-        punctuation: Sequence[str] | None = None,
+        punctuation: Punctuation | None = None,
     ) -> None:
         self.model, self.members, self.tokenizer = model, tuple(members), tokenizer
         self.index, self.language, self.words = index, language, words
         self.lengths, self.book = lengths or {}, book
+        brackets = () if punctuation is None else punctuation.brackets
         self._beside = list[Rule]()  # what may stand side by side
         if doubled is not None:
             self._beside.append(DoubledWords(doubled, tokenizer))
         if punctuation is not None:
-            self._beside.append(BookRuns.punctuation(tokenizer, punctuation))
+            self._beside.append(BookRuns.punctuation(tokenizer, punctuation.runs))
         self.device = model.device
         # Rules are made once, those with large tables when a setting first asks for them.
-        self._layout = BookRuns.white_space(tokenizer, lines=lines), Quotations(tokenizer)
+        self._layout = BookRuns.white_space(tokenizer, lines=lines), Quotations(tokenizer, brackets)
         self._counts: Counts | None = None
         self._guards, self._real_words = dict[int, NoveltyGuard](), dict[str, RealWords]()
 
@@ -134,7 +131,7 @@ class Writer:
             words = words or spellings(training.passages)
             lengths = lengths or usual_lengths(training.passages, language)
             doubled = doubled_words(training.passages) if doubled is None else doubled
-            marks = punctuation_runs(training.passages) if marks is None else marks
+            marks = Punctuation.of(training.passages) if marks is None else marks
         words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
         lines, others = checkpoint.keeps_lines, [member.build(device) for member in members]
         known = (words, lines, lengths, training, doubled, others, marks)

@@ -1,6 +1,5 @@
 """Which words there are: those of a book, as it spells them, and those in general use."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
@@ -9,15 +8,13 @@ from itertools import pairwise
 from wordfreq import available_languages, get_frequency_dict
 
 from .language import wordfreq_name
-from .words import PUNCTUATION, folded, is_spaceless, spelled_spans
+from .words import folded, is_spaceless, spelled_spans
 
 Span = tuple[int, int]
 
 SHORTEST = 3  # letters of a common word
 COMMON = 1e-5  # its share of general text
 USUAL = 1e-3  # share of a text's words that a single letter has if it is a word
-
-_PUNCTUATION_RUN = re.compile(f"{PUNCTUATION}+")
 
 
 @cache
@@ -81,8 +78,3 @@ def doubles(text: str) -> list[tuple[Span, Span]]:
 def doubled_words(texts: Iterable[str]) -> list[str]:
     """The words of ``texts``, folded, that somewhere follow themselves, in alphabetical order."""
     return sorted({folded(text[slice(*second)]) for text in texts for _, second in doubles(text)})
-
-
-def punctuation_runs(texts: Iterable[str]) -> list[str]:
-    """The punctuation marks of ``texts`` as they stand side by side, such as ``,`` or ``.”``, each once and sorted."""
-    return sorted({run for text in texts for run in _PUNCTUATION_RUN.findall(text)})
