@@ -134,8 +134,9 @@ class Writer:
             marks = Punctuation.of(training.passages) if marks is None else marks
         words, model = words or words_of_tokens(checkpoint.tokenizer, language), checkpoint.build(device)
         lines, others = checkpoint.keeps_lines, [member.build(device) for member in members]
-        known = (words, lines, lengths, training, doubled, others, marks)
-        return cls(model, checkpoint.tokenizer, index, language, *known)
+        return cls(
+            model, checkpoint.tokenizer, index, language, words, lines, lengths, training, doubled, others, marks
+        )
 
     def allowed(self, settings: GenerationConfig) -> int:
         """Number of text tokens that may be written at ``settings.vocab_level``."""
