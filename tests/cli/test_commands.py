@@ -160,7 +160,6 @@ def test_help_comes_without_torch(tmp_path: Path) -> None:
         (["train", "--model.d_model", "33"], "d_model"),
         (["train", "--config", "cpu_3m"], "cpu_"),
         (["train", "--time-budget", "soon"], "write it like"),
-        (["train", "--time-budget", "1s"], "the least that works is about"),
         (["prepare", "--book", "none.txt"], "no file"),
         (["prepare", "--book", "short.txt"], "too few"),
         (["generate", "--vocab-level", "9"], "vocab_level"),
