@@ -38,7 +38,6 @@ PROBE, PROBE_DIFFUSION = 40, 3  # steps that measure the pace
 OVERHEAD = 0.92  # share of the time that is left beside validations
 PLAIN = str.maketrans({"—": "-", "–": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "…": "."})
 
-
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -64,9 +63,9 @@ def load_module(name: str, path: Path) -> ModuleType:
 
 
 def half_windows(ids: Tensor, block: int) -> Iterator[tuple[Tensor, int]]:
-    """Windows of at most ``block`` of ``ids``, and how many of their first ids have been scored already."""
-    for start in range(0, max(1, len(ids) - block // 2), block // 2):
-        yield ids[start : start + block], block // 2 if start else 0
+    """Windows of ``ids`` that predict at most ``block`` of them, and how many predictions windows before have made."""
+    for start in range(0, max(1, len(ids) - 1 - block // 2), block // 2):
+        yield ids[start : start + block + 1], block // 2 if start else 0
 
 
 def train_nanogpt(clone: Path, data: Processed, flags: Sequence[str], minutes: float) -> tuple[dict[str, int], int]:
@@ -106,10 +105,10 @@ def score_nanogpt(clone: Path, data: Processed, numbers: dict[str, int]) -> tupl
     with torch.no_grad():
         for text in data.texts("test"):
             ids = torch.tensor([numbers[c] for c in "\n" + text])  # the line feed is seen and not scored
-            for window, done in half_windows(ids, model.config.block_size + 1):
+            for window, done in half_windows(ids, model.config.block_size):
                 logits, _ = model(window[None, :-1], window[None, 1:])
                 losses = F.cross_entropy(logits[0], window[1:], reduction="none")
-                nats += float(losses[max(0, done - 1) :].double().sum())
+                nats += float(losses[done:].double().sum())
     return sum(p.numel() for p in model.parameters()), nats
 
 
