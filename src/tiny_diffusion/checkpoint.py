@@ -85,8 +85,8 @@ class Checkpoint:
     @property
     def punctuation(self) -> Punctuation | None:
         """How the training text uses its marks; None in older checkpoints."""
-        found = self.meta.get("punctuation")
-        return None if found is None else Punctuation(tuple(found["runs"]), tuple(found["brackets"]))
+        found = self.meta.get("punctuation") or {}
+        return Punctuation(tuple(found["joints"]), tuple(found["brackets"])) if "joints" in found else None
 
     @property
     def lengths(self) -> dict[str, list[int]]:

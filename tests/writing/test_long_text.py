@@ -19,9 +19,9 @@ from tiny_diffusion.evaluation.text_quality.samples import write_samples
 from tiny_diffusion.sampling.denoise import DenoisingState
 from tiny_diffusion.training.epochs import StageRows
 from tiny_diffusion.writing.endings import cut_at_sentence
+from tiny_diffusion.writing.joints import Joints
 from tiny_diffusion.writing.results import Run, Written
 from tiny_diffusion.writing.rules import BREAK, break_ids
-from tiny_diffusion.writing.runs import BookRuns
 from tiny_diffusion.writing.writer import Writer
 
 BYTES = BookTokenizer.train(["Ab. Ab."], 256)
@@ -248,7 +248,7 @@ def test_a_text_from_nothing_is_written_behind_a_paragraph_break(data: Processed
 )
 def test_white_space_that_no_book_holds(data: Processed, text: str, wrong: list[str]) -> None:
     ids = [i for character in text for i in data.tokenizer.encode(character)]  # one token per character
-    rule = BookRuns.white_space(data.tokenizer, lines=False)
+    rule = Joints.white_space(data.tokenizer, lines=False)
     assert [data.tokenizer.decode(ids[a:b]) for a, b in rule.places(ids, [True] * len(ids))] == wrong
     assert rule.places(ids, [False] * len(ids)) == []
 
@@ -267,7 +267,7 @@ def test_a_long_text_is_laid_out_as_the_book(data: Processed, how: str) -> None:
     settings = PLAIN.model_copy(update={"length": 300, "num_samples": 2, "ending": "token"})
     settings = settings.model_copy(update={} if how == "autoregressive" else {"sampler": how})
     writer = Writer(model, data.tokenizer)
-    rule = BookRuns.white_space(data.tokenizer, lines=False)
+    rule = Joints.white_space(data.tokenizer, lines=False)
     for text in writer.write("Once\nupon", settings):
         assert text.text.startswith("Once\nupon") and len(text.ids) == len(data.tokenizer.encode("Once\nupon")) + 300
         assert rule.places(text.ids, [not was_given for was_given in text.given]) == []

@@ -27,13 +27,13 @@ from .drafts import Drafts
 from .filler import Filler
 from .infilling.infill import infilling
 from .infilling.template import gap_settings
+from .joints import Joints
 from .known_words import KnownWords, words_of_tokens
 from .quotations import Quotations
 from .real_words import RealWords
 from .results import Outcome, Refused, Run, Written
 from .rewriting import rewriting
 from .rules import Rule
-from .runs import BookRuns
 
 _NEEDS_TEXT = (
     "generation.{setting} needs the training text: give --data-dir (in Python Writer.load(checkpoint, data_dir=...))"
@@ -61,7 +61,7 @@ class Writer:
     verse and plays do. ``lengths``: words of its sentences and paragraphs, which gaps for such take as
     theirs, see ``usual_lengths``. ``book``: its text, for ``settings.expert``.
     ``doubled``: words that somewhere follow themselves in it; with them ``settings.words`` lets no others do so.
-    ``punctuation``: how it uses its marks; with it ``settings.words`` lets no others stand side by side.
+    ``punctuation``: how it uses its marks; with it ``settings.layout`` joins words only as it does.
     ``members``: networks of the same kind, whose laws are averaged with the model's.
     """
 
@@ -83,14 +83,12 @@ class Writer:
         self.index, self.language, self.words = index, language, words
         self.lengths, self.book = lengths or {}, book
         brackets = () if punctuation is None else punctuation.brackets
-        self._beside = list[Rule]()  # what may stand side by side
-        if doubled is not None:
-            self._beside.append(DoubledWords(doubled, tokenizer))
-        if punctuation is not None:
-            self._beside.append(BookRuns.punctuation(tokenizer, punctuation.runs))
+        self._doubled: list[Rule] = [] if doubled is None else [DoubledWords(doubled, tokenizer)]
+        self._joints: list[Rule] = [] if punctuation is None else [Joints.of_book(tokenizer, punctuation.joints)]
         self.device = model.device
         # Rules are made once, those with large tables when a setting first asks for them.
-        self._layout = BookRuns.white_space(tokenizer, lines=lines), Quotations(tokenizer, brackets)
+        spaces = self._joints or [Joints.white_space(tokenizer, lines=lines)]
+        self._layout: list[Rule] = [*spaces, Quotations(tokenizer, brackets)]
         self._counts: Counts | None = None
         self._guards, self._real_words = dict[int, NoveltyGuard](), dict[str, RealWords]()
 
@@ -190,7 +188,7 @@ class Writer:
 
     def filling(self, template: str, settings: GenerationConfig, must: tuple[str, ...] = ()) -> Run:
         """Every moment of ``infill``, by ``settings.gap_sampler``; see ``infilling.infill``."""
-        guards, words = self.guards(settings), self.real_words(settings)
+        guards, words = self.guards(settings), [*self.joints(settings), *self.real_words(settings)]
         settings = gap_settings(settings, template)
         filler, onward = self._filler(settings, causal=False), None
         if self.model.config.dual and reading_of(self.model.config, settings) == "causal":
@@ -201,7 +199,7 @@ class Writer:
 
     def rewriting(self, text: str, settings: GenerationConfig) -> Run:
         """Every moment of ``rewrite``; see ``rewriting.rewriting``."""
-        rules = [*self.guards(settings), *self.real_words(settings)]
+        rules = [*self.guards(settings), *self.joints(settings), *self.real_words(settings)]
         filler = self._filler(settings, causal=False)
         found = yield from rewriting(filler, rules, text)
         return self.finished(found, rules)
@@ -233,18 +231,22 @@ class Writer:
         return [self._guards[limit]]
 
     def layout(self, settings: GenerationConfig) -> list[Rule]:
-        """The rules about white space and quotation marks, or nothing if they are off."""
+        """The rules about joints and quotation marks, or nothing if they are off."""
         return [] if settings.layout == "free" else list(self._layout)
 
+    def joints(self, settings: GenerationConfig) -> list[Rule]:
+        """The rule about joints if those of the book are known, or nothing if it is off: for a text that is given."""
+        return [] if settings.layout == "free" else list(self._joints)
+
     def real_words(self, settings: GenerationConfig, *, open_end: bool = False) -> list[Rule]:
-        """The rules about words and marks, or nothing if they are off; ``open_end``: a word may be unfinished."""
+        """The rules about words, or nothing if they are off; ``open_end``: a word may be unfinished."""
         if settings.words == "free" or self.words is None:
             return []
         if settings.words not in self._real_words:
             words = without_stray_letters(self.words, self.language)
             known = KnownWords(words, self.language, only_book=settings.words == "book")
             self._real_words[settings.words] = RealWords(known, self.tokenizer)
-        return [self._real_words[settings.words].with_end(is_open=open_end), *self._beside]
+        return [self._real_words[settings.words].with_end(is_open=open_end), *self._doubled]
 
     def finished(self, outcome: Outcome, rules: Sequence[Rule]) -> list[Written]:
         """The texts in order, each with its number and its longest copied run.

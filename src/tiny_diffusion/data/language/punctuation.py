@@ -1,31 +1,47 @@
-"""How a book uses its punctuation marks: which stand side by side, and which brackets come in pairs."""
+"""How a book uses its punctuation marks: what stands between two words, and which brackets come in pairs."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from .words import PUNCTUATION
+from .words import WORD_CHARACTER
 
+SMALL, OTHER = "aA"
+"""What stands for the first character of a word: a small letter, and any other (of most scripts, or a digit)."""
 BRACKETS = ("()", "[]", "（）")
 PAIRED = 0.95  # share of the paragraphs with a bracket in which it has its other one; lists by "1)" have none
+RARELY = 0.01  # share of the places of a joint up to which small letters behind it are slips, as after a full stop
 
-_RUN = re.compile(f"{PUNCTUATION}+")
+_JOINT = re.compile(f"((?!{WORD_CHARACTER}).)+({WORD_CHARACTER})", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Punctuation:
-    """``runs``: marks as they stand side by side, such as ``,`` or ``.”``, each once; ``brackets``: pairs of them."""
+    """``joints``: what stands between two words, with ``SMALL`` or ``OTHER`` at its end; ``brackets``: pairs of them.
 
-    runs: tuple[str, ...]
+    A joint may be `` a``, ``, A`` or ``.”\\n\\n“A``, and comes once.
+    """
+
+    joints: tuple[str, ...]
     brackets: tuple[str, ...]
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Self:
+    def of(cls, texts: Collection[str]) -> Self:
         """The punctuation of passages, whose paragraphs are parted by blank lines."""
+        seen = Counter(shape_of(match.group()) for text in texts for match in _JOINT.finditer(text) if match.start())
+        joints = set[str]()
+        for joint in {each[:-1] for each in seen}:
+            small, other = (seen[joint + letter] for letter in (SMALL, OTHER))
+            joints |= {joint + OTHER} | ({joint + SMALL} if small > RARELY * (small + other) else set())
         paragraphs = [paragraph for text in texts for paragraph in text.split("\n\n")]
-        runs = {run for paragraph in paragraphs for run in _RUN.findall(paragraph)}
-        return cls(tuple(sorted(runs)), tuple(pair for pair in BRACKETS if _is_paired(pair, paragraphs)))
+        return cls(tuple(sorted(joints)), tuple(pair for pair in BRACKETS if _is_paired(pair, paragraphs)))
+
+
+def shape_of(joint: str) -> str:
+    """``joint`` with ``SMALL`` or ``OTHER`` for the character at its end."""
+    return joint[:-1] + (SMALL if joint[-1].islower() else OTHER)
 
 
 def _is_paired(pair: str, paragraphs: Iterable[str]) -> bool:

@@ -37,8 +37,8 @@ _SPELLED = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|'(?={_L
 
 WORD_RUN = re.compile(rf"(?:{_LETTER}|[{_MARKS}]|['’])+")
 """What a spelled word may consist of: letters and digits of scripts with spaces, marks, and apostrophes."""
-PUNCTUATION = rf"[^\w\s\ufffd{_MARKS}]"
-"""A character that is no part of a word, no white space and no sign of unreadable bytes."""
+WORD_CHARACTER = rf"[\w\ufffd{_MARKS}]"
+"""A character of a word, or a sign of unreadable bytes: neither punctuation nor white space."""
 
 
 class _WordCharacters(dict[int, str]):
