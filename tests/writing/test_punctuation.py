@@ -22,7 +22,7 @@ GOOD = [" a", " A", ", a", ", A", ". A", "... a", "... A", ".” A", "--a", "--A
 
 
 def test_the_joints_of_a_book() -> None:
-    texts = ["“Well, well...” he said. It’s_so--", "静かに。」と言った。", "नमस्ते। क", "(a) well-known"]
+    texts = ["“Well, well...” he said. It’s so--", "静かに。」と言った。", "नमस्ते। क", "(a) well-known"]
     both = [" ", ", ", "-", "...” ", "’", ") "]
     other = [". ", "。」", "। "]
     found = [*(joint + letter for joint in both for letter in "aA"), *(joint + "A" for joint in other)]
@@ -120,7 +120,7 @@ def writer(data: Processed, config: ProjectConfig) -> Writer:
 
 def joints(text: str) -> set[str]:
     """What stands between two words of a text, with the kind of the letter behind it."""
-    found = re.findall(r"(?<=\w)(\W+)(\w)", text)
+    found = re.findall(r"(?<=[^\W_])([\W_]+)([^\W_])", text)
     return {marks + ("a" if letter.islower() else "A") for marks, letter in found}
 
 

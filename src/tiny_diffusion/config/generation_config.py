@@ -80,8 +80,8 @@ class Continuation(Config):
     """sentence: the text ends with a whole sentence after 0.8 to 1.1 times as many tokens as asked for; token: it stops
     after as many."""
     layout: Literal["book", "free"] = "book"
-    """book: a text begins like a paragraph (its prompt too, if the model has learnt marks), white space is a space or a
-    blank line (for models trained on paragraphs), and “ ” and their like come in pairs; free: as the model draws it."""
+    """book: a text begins like a paragraph (its prompt too, if the model has learnt marks), white space and punctuation
+    stand between words as they do in the book, and “ ” and their like come in pairs; free: as the model draws it."""
 
 
 class Gaps(Config):

@@ -1,6 +1,5 @@
 """Which words are known: those of a book and those in common use, and how they begin."""
 
-import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,10 +9,7 @@ from ..data.language.words import folded, is_spaceless, spelled_spans
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from .rules import Span
 
-# A mark after which a word needs a space, unlike those in "10.30", "p.m." and "...".
-_CLOSED = re.compile(r"(?:[;!?”»]|(?<!\d)[,:]|(?<![.\d])(?<!\b\w)\.)['’]*\Z")
 _NOUNS_ARE_CAPITAL = "de"
-_BEFORE = 6  # characters that tell how a word begins
 _PART, _USES = 3, 3  # letters of an elided part, and words that it must occur in
 _WORDS = 1 / 3  # of their other halves that must be words: 0.37 are beside French s', 0.2 to 0.31 beside English 't
 
@@ -65,13 +61,9 @@ class KnownWords:
                 self.letters[letter.encode()[0]].add(letter)
 
     def unknown(self, text: str) -> list[Span]:
-        """The character span of each word of ``text`` that is not known, or is joined to a mark before it."""
-        found = []
-        for start, end in spelled_spans(text):
-            word, before = text[start:end], text[max(0, start - _BEFORE) : start]
-            if not self.knows(word, within=is_within(before)) or (is_closed(before) and not is_spaceless(word)):
-                found.append((start, end))
-        return found
+        """The character span of each word of ``text`` that is not known."""
+        spans = spelled_spans(text)
+        return [(a, b) for a, b in spans if not self.knows(text[a:b], within=is_within(text[max(0, a - 2) : a]))]
 
     def knows(self, word: str, *, within: bool) -> bool:
         """Whether a spelled word is known; ``within``: it stands in the middle of a sentence."""
@@ -135,11 +127,6 @@ def has_usual_capitals(word: str) -> bool:
 def _is_capital(word: str) -> bool:
     """Whether a word begins with a capital and is not in capitals throughout."""
     return word[0].isupper() and not (len(word) > 1 and word.isupper())
-
-
-def is_closed(before: str) -> bool:
-    """Whether ``before`` ends in a mark after which a word needs a space: ``Well;`` but not ``p.``"""
-    return _CLOSED.search(before) is not None
 
 
 def is_within(before: str) -> bool:

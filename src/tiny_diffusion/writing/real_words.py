@@ -3,7 +3,6 @@
 Shapes: V text vocabulary.
 """
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from copy import copy
@@ -18,26 +17,20 @@ from torch import Tensor
 
 from ..data.language.words import WORD_RUN, spelled_spans
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
-from .known_words import KnownWords, is_closed, is_within
+from .known_words import KnownWords, is_within
 from .rules import Place, Span, read_bytes, token_spans, tokens_of
 
 BoolArray = npt.NDArray[np.bool_]
-_CLOSED = " ;"  # the context behind any mark after which a word needs a space
 _NEAR = 16  # tokens that hold the word at an edge and the characters before it
 _KEPT = 4096  # beginnings of words whose masks are kept
 
 
 @cache
 def _beginnings() -> frozenset[bytes]:
-    """Incomplete characters that can become one that is part of no word and no symbol."""
+    """Incomplete characters that can become one that is part of no word."""
     characters = (chr(code) for code in (*range(0x80, 0xD800), *range(0xE000, 0x20000)))
-    spelled = (each.encode() for each in characters if not WORD_RUN.match(each) and not _is_symbol(each))
+    spelled = (each.encode() for each in characters if not WORD_RUN.match(each))
     return frozenset(bytes_[:cut] for bytes_ in spelled for cut in range(1, len(bytes_)))
-
-
-def _is_symbol(character: str) -> bool:
-    """Whether it is a symbol such as ``÷``, or no character at all; marks of punctuation are none."""
-    return unicodedata.category(character)[0] in "SC"
 
 
 @dataclass
@@ -106,7 +99,6 @@ class RealWords:
         start = runs[-1].start() if runs and runs[-1].end() == len(before) else len(before)
         context, letters = before[start - 2 : start], before[start:]
         context = "a " if is_within(context) else " a" if context[1].isalnum() else "  "  # few, so that masks are kept
-        context = _CLOSED if is_closed(before) else context
         opened, finished = self._masks(context, letters, place.pending)
         if place.behind is None and (place.left or self.open_end):
             return opened
@@ -122,7 +114,7 @@ class RealWords:
     def _make_masks(self, context: str, letters: str, pending: bytes) -> tuple[Tensor, Tensor]:
         """Tokens (V,) that may follow ``letters``, a word in progress, and those of them after which none is.
 
-        context: the two characters before the letters, or ``_CLOSED``.
+        context: the two characters before the letters.
         """
         masks = np.zeros((2, self.size), dtype=bool)
         within = is_within(context)
@@ -142,8 +134,6 @@ class RealWords:
             start, node = nodes.pop()
             likely = self.known.letters_after(start) if start.isascii() and "'" not in start else None
             for letter, onward in node.onward.items():
-                if context == _CLOSED and letter not in "'’":
-                    continue
                 if likely is not None and letter.isascii() and letter != "'" and letter.lower() not in likely:
                     continue  # most letters, without a closer look
                 done, may = self._state(start + letter, within)
@@ -160,9 +150,7 @@ class RealWords:
             spelled = self.tokenizer.token_bytes(NUM_RESERVED + token)
             text, rest = read_bytes(pending + spelled)
             if (bool(pending) == (spelled[0] & 0xC0 == 0x80)) and (pending or rest):
-                # A symbol that the book uses often is a token; one put together from bytes is a slip.
-                if not (pending and text and _is_symbol(text[0])):
-                    found[text, rest].append(token)
+                found[text, rest].append(token)
         return [(text, rest, tokens) for (text, rest), tokens in found.items()]
 
     def _next_words(self, after_letter: bool) -> BoolArray:
@@ -179,8 +167,6 @@ class RealWords:
         whole = context + text
         for match in WORD_RUN.finditer(text):
             start, end = match.span()
-            if is_closed(whole[: start + 2]) and match.group().strip("'’"):
-                return False, False
             known, begun = self._state(match.group(), is_within(whole[start : start + 2]))
             if end == len(text):
                 return begun, known

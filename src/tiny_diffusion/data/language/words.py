@@ -37,7 +37,7 @@ _SPELLED = re.compile(rf"[{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}]|'(?={_L
 
 WORD_RUN = re.compile(rf"(?:{_LETTER}|[{_MARKS}]|['’])+")
 """What a spelled word may consist of: letters and digits of scripts with spaces, marks, and apostrophes."""
-WORD_CHARACTER = rf"[\w\ufffd{_MARKS}]"
+WORD_CHARACTER = rf"(?:[^\W_]|[\ufffd{_MARKS}])"
 """A character of a word, or a sign of unreadable bytes: neither punctuation nor white space."""
 
 
