@@ -148,27 +148,30 @@ def test_a_product_of_laws_sums_to_one_and_has_the_best_exponents() -> None:
     texts = list(product(range(TOKENS), repeat=3))
     windows = [torch.tensor(text) + NUM_RESERVED for text in texts]
     laws = list(laws_of([tiny(0), tiny(1)], counts, windows))
-    exponents = torch.tensor([0.6, 0.7], dtype=torch.float64)
+    powers = (0.6, 0.3, 0.7)
+    exponents = torch.tensor(powers, dtype=torch.float64)
     nats = np.array([float(each.nats(exponents).sum()) for each in laws])
     assert np.exp(-nats).sum() == pytest.approx(1, abs=1e-6)
     # Each factor alone is the law that the other modules give.
-    means = mean_law(np.array([list(causal_nats(tiny(seed), windows, 10))[-1] for seed in (0, 1)]))
+    each_network = [list(causal_nats(tiny(seed), windows, 10))[-1] for seed in (0, 1)]
     known = np.concatenate([-counts.log_probs(np.array(text)) for text in texts])
-    for alone, expected in (([1.0, 0.0], means), ([0.0, 1.0], known)):
-        found = torch.cat([each.nats(torch.tensor(alone)) for each in laws])
+    for alone, expected in zip(torch.eye(3), (*each_network, known), strict=True):
+        found = torch.cat([each.nats(alone) for each in laws])
         assert found.numpy() == pytest.approx(expected, abs=1e-5)
     # By hand for one place.
-    first, second = laws[5].log_probs[:, 1].double()
-    by_hand = (0.6 * first + 0.7 * second).exp()
+    factors = laws[5].log_probs[:, 1].double()
+    by_hand = sum(power * factor for power, factor in zip(powers, factors, strict=True)).exp()
     assert float(laws[5].nats(exponents)[1].exp() ** -1) == pytest.approx(float(by_hand[texts[5][1]] / by_hand.sum()))
+    assert [len(each.log_probs) for each in laws_of([tiny(0)], None, windows[:1])] == [1]
     some = laws[:7]
     best = fit_exponents(some)
 
-    def total(a: float, b: float) -> float:
-        return float(sum(each.nats(torch.tensor([a, b])).sum() for each in some))
+    def total(*powers: float) -> float:
+        return float(sum(each.nats(torch.tensor(powers)).sum() for each in some))
 
-    around = [total(best[0] + da, best[1] + db) for da in (-0.05, 0, 0.05) for db in (-0.05, 0, 0.05)]
-    assert min(around) == around[4]
+    steps = list(product((-0.05, 0, 0.05), repeat=3))
+    around = [total(*(b + step for b, step in zip(best, each, strict=True))) for each in steps]
+    assert min(around) == around[len(steps) // 2]
 
 
 def untrained(config: ProjectConfig, data: Processed, seed: int = 0, **changes: object) -> Checkpoint:
@@ -224,11 +227,12 @@ def test_each_reading_has_a_row_for_every_mixture(config: ProjectConfig, data: P
     subject = subject_of(data, *networks)
     found = rows_of(subject, held)
     exact = [f"diffusion ({reading}){kind}" for reading in ("causal reading", "chain rule") for kind in KINDS]
-    exact += [f"diffusion (causal reading){kind} times counts" for kind in ("", ", mean of 2")]
+    exact += ["diffusion (causal reading), product of 2"]
+    exact += [f"diffusion (causal reading){kind} times counts" for kind in ("", ", product of 2")]
     bounds = [f"diffusion (bound){mean}{counts}" for mean in ("", ", mean of 2") for counts in ("", " times counts")]
     assert set(found) == {*bounds, *exact, "5-gram Kneser-Ney", "uniform"}
     assert not subject.missing and {name for name in found if is_mixed(name)} == {
-        name for name in found if "counts" in name or "mean" in name
+        name for name in found if "counts" in name or "mean" in name or "product" in name
     }
     passes = mixing_passes(subject, held)
     assert passes["chain rule of the model"] == ("chain rule of the model", held.tokens)
@@ -248,11 +252,15 @@ def test_each_reading_has_a_row_for_every_mixture(config: ProjectConfig, data: P
     last = exact[3]
     assert found[last].bits_per_byte == pytest.approx(expected, rel=1e-6)
     assert subject.weights[last] == pytest.approx(weights[:, 1].tolist(), abs=1e-4)
-    assert set(subject.weights) == {name for name in (*bounds, *exact) if name.endswith("counts")}
+    weighted = {name for name in (*bounds, *exact) if name.endswith("counts") or "product" in name}
+    assert set(subject.weights) == weighted
     for name in bounds[1::2]:  # a pair of exponents for the left, the right and both sides
         assert len(subject.weights[name]) == 6 and found[name].bits_per_byte < found[bounds[0]].bits_per_byte - 0.5
-    for name in exact[-2:]:  # exponents near 0 and 1 too are among what is tried
-        assert len(subject.weights[name]) == 2 and found[name].bits_per_byte < found["5-gram Kneser-Ney"].bits_per_byte
+    for factors, name in ((2, exact[-2]), (3, exact[-1])):  # exponents near 0 and 1 too are among what is tried
+        assert (
+            len(subject.weights[name]) == factors
+            and found[name].bits_per_byte < found["5-gram Kneser-Ney"].bits_per_byte
+        )
     # Networks that know nothing leave nearly all to the counts.
     assert found[last].bits_per_byte < found["uniform"].bits_per_byte - 1
     alone = ngram_nats(data.texts("train"), held, data.tokenizer, level, ORDER).sum()
@@ -274,7 +282,8 @@ def test_what_cannot_be_read_from_left_to_right_has_a_mean_bound_only(
 def test_twins_are_mixed_as_well(config: ProjectConfig, data: Processed, held: HeldOut) -> None:
     twins = [untrained(config, data, seed, **CAUSAL) for seed in (0, 1)]
     found = rows_of(subject_of(data, *twins), held)
-    names = ["autoregressive twin" + kind for kind in (*KINDS, " times counts", ", mean of 2 times counts")]
+    products = (" times counts", ", product of 2", ", product of 2 times counts")
+    names = ["autoregressive twin" + kind for kind in (*KINDS, *products)]
     assert sorted(found) == sorted([*names, "5-gram Kneser-Ney", "uniform"])
     beside = replace(subject_of(data, untrained(config, data, **DUAL)), rivals=Rivals(twins[0]))
     again = rows_of(beside, held)
@@ -336,7 +345,9 @@ def test_mixtures_are_kept_foretold_and_told(
     assert set(rivals(report)) == {"the n-grams"}
     told = [line for line in details(report) if "the weight of the counts" in line]
     assert len(told) == 4 and told[0].startswith("diffusion (causal reading) with counts: ")
-    assert sum("the exponents of network and counts are" in line for line in details(report)) == 2
+    assert sum("the exponents of network and counts are" in line for line in details(report)) == 1
+    assert sum("the exponents of networks are" in line for line in details(report)) == 1
+    assert sum("the exponents of networks and counts are" in line for line in details(report)) == 1
 
 
 def test_a_folder_of_checkpoints_is_evaluated_as_their_mean(
@@ -357,9 +368,8 @@ def test_a_folder_of_checkpoints_is_evaluated_as_their_mean(
     (tmp_path / "student" / "best_model.pt").touch()  # no member
     assert run(str(tmp_path)) == 0
     names = [row["name"] for row in json.loads((tmp_path / "evaluation.json").read_text("utf-8"))["likelihood"]]
-    assert [name for name in names if is_mixed(name)] == [
-        "diffusion (causal reading), mean of 2", "diffusion (bound), mean of 2",
-    ]  # fmt: skip
+    mixtures = ("causal reading), mean of 2", "causal reading), product of 2", "bound), mean of 2")
+    assert {name for name in names if is_mixed(name)} == {f"diffusion ({each}" for each in mixtures}
     assert (tmp_path / "report.html").exists() and not (tmp_path / "evaluation.parts.json").exists()
     one, other = (str(tmp_path / f"member-{seed}" / "best_model.pt") for seed in (0, 1))
     capsys.readouterr()

@@ -52,7 +52,7 @@ class Report:
     * missing: for each row or part that could not be measured, by name, the reason. Files of version 4 lack it and can
       still be read.
     * counts: for each row with counts, their weight after a context of which the counts know 0, 1, 2 ... tokens; for
-      each row times counts, the exponents of network and counts. Files of version 5 lack it and can still be read.
+      each product, the exponents of the networks and of the counts. Files of version 5 lack it and can still be read.
     * shelf: names of other books that the model, or one of the networks averaged with it, has learnt from. Files of
       version 6 lack it and can still be read.
     * two_sample: how well a classifier tells the samples from held-out text; None if it is turned off or ``missing``

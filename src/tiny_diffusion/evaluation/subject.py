@@ -46,8 +46,8 @@ class Subject:
     """A model under evaluation: its checkpoint, the data, the settings, and the rivals to compare it with.
 
     kept: finished parts, which are not measured again. missing: the reasons, by name, for what could not be measured.
-    weights: for each row with counts, their weight in each class of context, or two exponents. Measuring adds to these
-    two.
+    weights: for each row with counts, their weight in each class of context; for each product, its exponents.
+    Measuring adds to these two.
     """
 
     checkpoint: Checkpoint

@@ -1,8 +1,8 @@
-"""The product of two laws of the next token: p(w) is proportional to first(w)^a * second(w)^b.
+"""The product of several laws of the next token: p(w) is proportional to first(w)^a * second(w)^b * ...
 
 Log-linear interpolation (Klakow 1998). Its normalisation over the vocabulary needs the probabilities of all tokens.
 
-Shapes: N tokens, V text vocabulary.
+Shapes: E laws, N tokens, V text vocabulary.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-Exponents = tuple[float, float]
+Exponents = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Laws:
-    """Log-probabilities of all tokens under two laws, (2, N, V), and the true tokens (N,)."""
+    """Log-probabilities of all tokens under several laws, (E, N, V), and the true tokens (N,)."""
 
     log_probs: Tensor
     targets: Tensor
 
     def nats(self, exponents: Tensor) -> Tensor:
-        """Nats (N,) of the true tokens under the product with ``exponents`` (2,)."""
+        """Nats (N,) of the true tokens under the product with ``exponents`` (E,)."""
         logits = torch.tensordot(exponents.to(self.log_probs.dtype), self.log_probs, dims=1)  # (N, V)
         return logits.logsumexp(1) - logits.gather(1, self.targets[:, None]).squeeze(1)
 
@@ -43,5 +43,5 @@ def fit_exponents(laws: Sequence[Laws]) -> Exponents:
         assert point.grad is not None
         return total, point.grad.numpy()
 
-    first, second = minimize(nats, np.array((1.0, 0.0)), jac=True, method="L-BFGS-B").x.tolist()
-    return first, second
+    start = np.eye(len(laws[0].log_probs))[0]  # the first law alone
+    return tuple(minimize(nats, start, jac=True, method="L-BFGS-B").x.tolist())

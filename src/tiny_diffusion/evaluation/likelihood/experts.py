@@ -1,4 +1,4 @@
-"""Laws of the next token mixed exactly: a mean over networks, and counts beside them in a sum or a product.
+"""Laws of the next token mixed exactly: a mean or a product of networks, and counts beside them in a sum or a product.
 
 A mixture of normalised laws is normalised if its weights do not depend on the token that is predicted. So the
 probabilities of the true tokens are enough to score a text. The weight of the counts depends on the context.
@@ -76,14 +76,14 @@ def _maximise(nats: FloatArray, classes: IntArray, weights: FloatArray) -> Float
 
 
 @torch.no_grad()
-def laws_of(networks: Sequence[Transformer], counts: KneserNey, windows: Sequence[Tensor]) -> Iterator[Laws]:
-    """Yield the laws of each window: the mean of the causal laws of ``networks``, and those of ``counts``."""
+def laws_of(networks: Sequence[Transformer], counts: KneserNey | None, windows: Sequence[Tensor]) -> Iterator[Laws]:
+    """Yield the laws of each window: the causal ones of ``networks``, then that of ``counts`` if there are any."""
     for window in windows:
         rows = window[None]
-        each = [next_token_logits(model.eval(), rows.to(model.device), BOS)[0].log_softmax(1) for model in networks]
-        mean = torch.stack(each).logsumexp(0).cpu() - np.log(len(each))
-        known = torch.from_numpy(np.log(counts.laws(window.numpy() - NUM_RESERVED))).float()
-        yield Laws(torch.stack((mean, known)), window - NUM_RESERVED)
+        laws = [next_token_logits(each.eval(), rows.to(each.device), BOS)[0].log_softmax(1).cpu() for each in networks]
+        if counts is not None:
+            laws.append(torch.from_numpy(np.log(counts.laws(window.numpy() - NUM_RESERVED))).float())
+        yield Laws(torch.stack(laws), window - NUM_RESERVED)
 
 
 def counted(counts: Counts, precision: str) -> HiddenNats:

@@ -1,4 +1,4 @@
-"""Rows of the table for several experts: the mean of several networks, and networks together with counts."""
+"""Rows of the table for several experts: the mean and the product of several networks, and both with counts."""
 
 from collections.abc import Generator, Iterator
 
@@ -22,7 +22,7 @@ BOUND = "diffusion (bound)"  # name of a row
 COUNTS = f"n-grams of order {ORDER}, token by token"
 CHAIN_WINDOWS = 16  # the chain rule takes a pass per token, and few tokens are enough for so few weights
 MEAN_BOUND = "likelihood of the mean of the networks"
-WITH_COUNTS, TIMES_COUNTS, MEAN = " with counts", " times counts", ", mean of "
+WITH_COUNTS, TIMES_COUNTS, MEAN, PRODUCT = " with counts", " times counts", ", mean of ", ", product of "
 SIDES: tuple[Sight, ...] = ("left", "right", "both")  # on which a hidden place has settled neighbours
 UNCHANGED: Exponents = (1.0, 0.0)  # of the network beside counts that see nothing
 LARGEST = 2**26  # numbers in the laws on which exponents are fitted: 256 MiB
@@ -30,7 +30,7 @@ LARGEST = 2**26  # numbers in the laws on which exponents are fitted: 256 MiB
 
 def is_mixed(row: str) -> bool:
     """Whether a row of the table belongs to several experts together."""
-    return row.endswith((WITH_COUNTS, TIMES_COUNTS)) or MEAN in row
+    return row.endswith((WITH_COUNTS, TIMES_COUNTS)) or MEAN in row or PRODUCT in row
 
 
 def check_mixture(subject: Subject) -> None:
@@ -68,10 +68,9 @@ def mixed_rows(subject: Subject, reading: Reading, held: HeldOut) -> Iterator[tu
         if networks > 1:
             yield row, _windows(_mean(subject, reading, networks, held), held)
         if counts:
-            added, times = row + WITH_COUNTS, row + TIMES_COUNTS
-            yield added, _windows(_with_counts(subject, reading, networks, held, added), held)
-            if reading.step != CHAIN_RULE:  # whose laws would take a pass per token again
-                yield times, _times_counts(subject, reading, networks, held, times)
+            yield row + WITH_COUNTS, _windows(_with_counts(subject, reading, networks, held, row + WITH_COUNTS), held)
+    for name in products(subject, reading):
+        yield reading.row + name, _product(subject, reading, name, held)
 
 
 def _windows(measure: Generator[Step, None, FloatArray], held: HeldOut) -> Nats:
@@ -109,42 +108,44 @@ def _counts(subject: Subject) -> KneserNey:
     return count_tokens(subject.data.texts("train"), subject.tokenizer, subject.level, ORDER)
 
 
-def product_step(reading: Reading, networks: int) -> str:
-    """The name of the step that multiplies the mean law of ``networks`` networks with the counts."""
-    return f"{reading.step}{TIMES_COUNTS}" + (f"{MEAN}{networks}" if networks > 1 else "")
+def products(subject: Subject, reading: Reading) -> dict[str, int]:
+    """What is multiplied in a reading: the end of each row's name, and how many networks are in it."""
+    several, counts = len(reading.networks), subject.settings.expert == "ngram"
+    if reading.step == CHAIN_RULE:  # whose laws would take a pass per token again
+        return {}
+    together = {f"{PRODUCT}{several}": several} if several > 1 else {}
+    return together | ({name + TIMES_COUNTS: n for name, n in {"": 1, **together}.items()} if counts else {})
 
 
-def product_windows(subject: Subject) -> HeldOut:
+def product_windows(subject: Subject, reading: Reading) -> HeldOut:
     """The windows of the validation text on which exponents are fitted, as many as the memory for their laws allows."""
     texts, context, most = subject.data.texts(VALIDATION), subject.model.config.context, subject.settings.windows
-    fitting = max(1, LARGEST // (2 * context * subject.model.text_vocab_size))
+    laws = len(reading.networks) + 1
+    fitting = max(1, LARGEST // (laws * context * subject.model.text_vocab_size))
     return held_out(texts, subject.tokenizer, subject.level, context, min(most or fitting, fitting))
 
 
-def _times_counts(subject: Subject, reading: Reading, networks: int, held: HeldOut, row: str) -> Nats:
+def _product(subject: Subject, reading: Reading, name: str, held: HeldOut) -> Nats:
     """Return the nats of each window; the exponents, fitted on the validation text, go to ``subject``."""
-    measure = _product(subject, reading, networks, held)
-    nats, subject.weights[row] = yield from subject.kept.part(product_step(reading, networks), measure)
+
+    def measure() -> Generator[Step, None, tuple[list[float], list[float]]]:
+        fitting, device = product_windows(subject, reading), subject.model.device
+        counts = _counts(subject) if name.endswith(TIMES_COUNTS) else None
+        models = [checkpoint.build(device) for checkpoint in reading.networks[: products(subject, reading)[name]]]
+        total = len(fitting.windows) + len(held.windows)
+        with autocast(device, reading.networks[0].config.training.precision):
+            laws: list[Laws] = []
+            for each in laws_of(models, counts, fitting.windows):
+                laws.append(each)
+                yield Step(reading.step + name, len(laws), total)
+            exponents, nats = fit_exponents(laws), list[float]()
+            for each in laws_of(models, counts, held.windows):
+                nats.append(float(each.nats(torch.tensor(exponents)).double().sum()))
+                yield Step(reading.step + name, len(laws) + len(nats), total)
+        return nats, list(exponents)
+
+    nats, subject.weights[reading.row + name] = yield from subject.kept.part(reading.step + name, measure())
     return nats
-
-
-def _product(
-    subject: Subject, reading: Reading, networks: int, held: HeldOut
-) -> Generator[Step, None, tuple[list[float], list[float]]]:
-    """Return the nats of each window under the product of the mean law and the counts, and the two exponents."""
-    fitting, counts, device = product_windows(subject), _counts(subject), subject.model.device
-    models = [checkpoint.build(device) for checkpoint in reading.networks[:networks]]
-    name, total = product_step(reading, networks), len(fitting.windows) + len(held.windows)
-    with autocast(device, reading.networks[0].config.training.precision):
-        laws: list[Laws] = []
-        for each in laws_of(models, counts, fitting.windows):
-            laws.append(each)
-            yield Step(name, len(laws), total)
-        exponents, nats = fit_exponents(laws), list[float]()
-        for each in laws_of(models, counts, held.windows):
-            nats.append(float(each.nats(torch.tensor(exponents)).double().sum()))
-            yield Step(name, len(laws) + len(nats), total)
-    return nats, list(exponents)
 
 
 def _bound(subject: Subject, held: HeldOut, name: str, networks: int, counts: Counts | None = None) -> Nats:

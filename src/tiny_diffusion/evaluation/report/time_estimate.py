@@ -28,8 +28,8 @@ from ..likelihood.mixture import (
     TIMES_COUNTS,
     VALIDATION,
     fitting_windows,
-    product_step,
     product_windows,
+    products,
 )
 from ..likelihood.readings import CAUSAL, CHAIN_RULE, MODEL, TWIN, readings
 from ..subject import Subject
@@ -107,9 +107,9 @@ def mixing_passes(subject: Subject, held: HeldOut) -> dict[str, tuple[str, int]]
         for text, data in texts.items():
             passes = data.tokens if reading.step == CHAIN_RULE else len(data.windows)
             found |= {reading.name(i, text): (reading.step, passes) for i in range(len(reading.networks))}
-        for networks in {1, len(reading.networks)} if settings.expert == "ngram" and reading.step != CHAIN_RULE else ():
-            passes = networks * (len(held.windows) + len(product_windows(subject).windows))
-            found[product_step(reading, networks)] = reading.step, passes
+        for name, networks in products(subject, reading).items():
+            passes = networks * (len(held.windows) + len(product_windows(subject, reading).windows))
+            found[reading.step + name] = reading.step, passes
     for reading in long_readings(subject) if settings.long_context else ():
         found[reading.name(0, SLIDING)] = reading.step, len(sliding_windows(subject))
     members = len(subject.rivals.members)

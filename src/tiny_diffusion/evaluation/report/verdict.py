@@ -7,7 +7,7 @@ from ...data.shelf import other_books
 from ..blind_test.statistics import BlindReport
 from ..likelihood.bound import Likelihood
 from ..likelihood.comparison import NGRAM_NAMES
-from ..likelihood.mixture import BOUND, TIMES_COUNTS, is_mixed
+from ..likelihood.mixture import BOUND, PRODUCT, TIMES_COUNTS, is_mixed
 from ..result import Report
 from ..text_quality.samples import WRITING
 from ..text_quality.two_sample import TwoSample
@@ -149,9 +149,10 @@ def details(report: Report) -> list[str]:
     for name, weights in report.counts.items():
         shown = ", ".join(f"{weight:.2f}" for weight in weights)
         what = "the weight of the counts after 0, 1 and more tokens that they know is"
-        if name.endswith(TIMES_COUNTS):
+        if name.endswith(TIMES_COUNTS) or PRODUCT in name:
             sides = ", with text to the left, to the right and on both sides," if name.startswith(BOUND) else ""
-            what = f"the exponents of network and counts{sides} are"
+            what = f"the exponents of {'networks' if PRODUCT in name else 'network'}"
+            what += f"{' and counts' if name.endswith(TIMES_COUNTS) else ''}{sides} are"
         lines.append(f"{name}: {what} {shown}.")
     if report.shelf:
         lines.append(
