@@ -77,6 +77,6 @@ def deliver(
             numbered = settings.num_samples > 1
             target = path.with_name(f"{path.stem}.{text.sample}{path.suffix}") if numbered else path
             write_text(target, text.text)
-            click.echo(f"written: {target}", err=True)
+            click.echo(f"written to {target}", err=True)
     if refused is not None:
         raise refused
