@@ -76,6 +76,8 @@ def command(
 ) -> None:
     """Read a book, split it into training and held-out passages, and fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
+    if "" in (*books, *shelf):  # else the present folder
+        raise UserError("--book and --shelf need a name, but one of them is empty")
     if explain:
         if shelf:
             raise UserError("--explain shows the paragraphs of --book: leave out --shelf, or name its books as --book")

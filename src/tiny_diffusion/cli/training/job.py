@@ -8,7 +8,7 @@ import click
 
 from ...config import ProjectConfig
 from ...files import write_text
-from ...training.output_folder import CONFIG_FILE, locked, move_aside
+from ...training.output_folder import CONFIG_FILE, check_begun, locked, move_aside
 from ...wording import duration
 from ..console import errors, say, warn
 from ..stopping import EXIT_INTERRUPTED
@@ -118,6 +118,8 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
             description.describe_settings(trainer.state.given, *job.preset)
         description.describe_run(trainer, free, job.seconds_left)
         return False
+    if job.resume:
+        check_begun(output)  # before a folder is made
     with locked(output), memory_errors():
         check_trackers(settings)
         with errors.status("building the model, reading the book's rows"):

@@ -38,7 +38,7 @@ def read_text(argument: str | None, file: BinaryIO | None, name: str) -> str:
         opened = getattr(file, "name", None)  # of the standard input a number, or nothing
         return decode(file.read(), opened if isinstance(opened, str) else "the standard input")[0]
     if argument is None or file is not None:
-        raise UserError(f"give {name} or --file, and not both")
+        raise UserError(f"give either {name} or --file")
     check_utf8(argument, name)
     return argument
 
