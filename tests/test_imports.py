@@ -16,6 +16,7 @@ RANK = {
     "version": 0,
     "allocator": 1,
     "files": 1,
+    "wording": 1,
     "runtime": 2,
     "config": 2,
     "data": 3,

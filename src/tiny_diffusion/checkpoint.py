@@ -249,7 +249,7 @@ def load_plain(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     With ``mmap`` the tensors' values are read from the file only when they are used.
     """
     if not path.exists():
-        raise UserError(f"no checkpoint at {path}; train one first, or give --checkpoint")
+        raise UserError(f"no checkpoint at {path}: train a model first, or give the path of one")
     if path.is_dir():
         raise UserError(f"{path} is a folder: name the file in it, such as {path / 'best_model.pt'}")
     try:

@@ -133,6 +133,7 @@ HUGE = str(10**20)
         (["ablation", "--output", "file"], "is a file"),
         (["blind-test", "--rater", "anna", "--answers", "folder"], "folder is a folder"),
         (["prepare", "--book", "none.txt", "--output", "file"], "is a file"),
+        (["prepare", "--book", ""], "need a name"),
     ],
 )
 def test_settings_and_places_that_cannot_be_are_refused_before_the_work(
@@ -141,6 +142,12 @@ def test_settings_and_places_that_cannot_be_are_refused_before_the_work(
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("x")
     assert words in run(tmp_path, *arguments, code=2).stderr  # no model is there, and none is asked for
+
+
+def test_a_refused_resume_leaves_no_folder(tmp_path: Path, prepared: Path) -> None:
+    given = ["--config", "smoke", "--data-dir", str(prepared), "--output", "new"]
+    assert "nothing to resume" in run(tmp_path, "train", "--resume", *given, code=2).stderr
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("temperature", [1e-6, 1e6])

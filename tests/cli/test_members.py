@@ -94,8 +94,8 @@ def test_stopped_members_go_on_and_finished_ones_stay(
     monkeypatch.setattr(job, "follow", stopped_in_the_second)
     done = train(prepared, tmp_path, *SHORT, "--seeds", "2")
     assert done.return_value == 130 and not (tmp_path / "member-1" / "best_model.pt").exists()
-    told = done.output.split("continue with: ")[1].split("\n\n")[0].split()
-    again = shlex.split(" ".join(told))
+    told = done.output.split("continue with\n")[1].splitlines()[0]
+    again = shlex.split(told)
     assert again == [
         *("tiny-diffusion", "train", "--resume", "--seeds", "2"),
         *("--data-dir", str(prepared), "--output", str(tmp_path)),
@@ -116,7 +116,7 @@ def test_the_told_command_makes_one_network_of_all(tmp_path: Path, members: Path
     output = tmp_path / "all"
     shutil.copytree(members, output)
     said = train(prepared, output, "--resume", "--seeds", "2").stdout
-    told = shlex.split(said.split("one network of them: ")[1].replace("\n", " "))
+    told = shlex.split(said.split("one network of them: ")[1])
     done = CliRunner().invoke(app, told[1:], standalone_mode=False)
     assert done.exception is None and "to see it write" in done.stdout
     member, student = (load_checkpoint(f / "best_model.pt").config for f in (output / "member-0", output))

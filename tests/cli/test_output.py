@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tiny_diffusion.checkpoint import Checkpoint, new_model
 from tiny_diffusion.cli import console as consoles
 from tiny_diffusion.cli import main
 from tiny_diffusion.cli.evaluation import report_tables
+from tiny_diffusion.cli.options import command_line
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
 from tiny_diffusion.data.reading import loading
@@ -66,6 +68,17 @@ def test_sentences_break_at_words_on_a_terminal_and_nowhere_in_a_pipe() -> None:
     pipe = Console(file=io.StringIO(), force_terminal=False, width=40, highlight=False, emoji=False)
     consoles.say(LONG, to=pipe)
     assert written(pipe) == LONG + "\n"
+
+
+def test_a_command_to_copy_is_one_line_and_names_only_unusual_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["tiny-diffusion"])
+    usual = command_line("evaluate", "--fast", checkpoint="outputs/best_model.pt", data_dir=Path("data/processed"))
+    assert shlex.split(usual)[1:] == ["evaluate", "--fast"]
+    elsewhere = command_line("train", "--resume", data_dir="my books/one", output="a folder with a long name")
+    assert shlex.split(elsewhere)[3:] == ["--data-dir", "my books/one", "--output", "a folder with a long name"]
+    screen = terminal()
+    consoles.say(elsewhere, to=screen, whole=True)
+    assert written(screen) == elsewhere + "\n"
 
 
 def test_an_error_breaks_at_words_too(monkeypatch: pytest.MonkeyPatch) -> None:

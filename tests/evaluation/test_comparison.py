@@ -323,5 +323,8 @@ def test_folders_without_a_model_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     with pytest.raises(UserError, match="no folder"):
         load_local(tmp_path / "none", CPU)
+    with pytest.raises(UserError, match="no config.json"):
+        load_local(tmp_path, CPU)
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="cannot read"):
         load_local(tmp_path, CPU)

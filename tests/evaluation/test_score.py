@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from tiny_diffusion.checkpoint import new_model
-from tiny_diffusion.cli.durations import duration
 from tiny_diffusion.cli.evaluation.score import bracketed, coloured
 from tiny_diffusion.config import EvaluationConfig, ProjectConfig
 from tiny_diffusion.data.artefacts import Processed
@@ -86,8 +85,3 @@ def test_the_most_surprising_share_is_marked(config: ProjectConfig, data: Proces
 def test_nothing_to_score_is_refused(config: ProjectConfig, data: Processed) -> None:
     with pytest.raises(UserError, match="no text"):
         list(score_text(build(config, data, causal=True), data.tokenizer, "", 1, SETTINGS))
-
-
-def test_durations_are_short() -> None:
-    given = [math.nan, 42.9, 190, 7500, 12 * 86_400 + 5]
-    assert [duration(s) for s in given] == ["?", "43s", "3m10s", "2h05m", "12 days"]

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,8 @@ def test_probability_under_pointer_and_cursor(page: Any) -> None:
     page.fill("#text", "The")
     page.click("#continue")
     finish(page)
+    pieces = page.locator("#backdrop .piece").all_text_contents()
+    assert not any(a[-1:].strip() and b[:1].strip() for a, b in pairwise(pieces))  # a word has one colour
     piece = page.locator("#backdrop .piece", has_text=re.compile(r"\w")).first
     point_at(page, piece)
     assert re.search(r"had (under 1|\d+) %", page.locator("#tip").text_content())
@@ -130,6 +133,7 @@ def test_gap_by_key_and_filled(page: Any) -> None:
     page.click("#fill")
     finish(page)
     assert re.fullmatch(r"The miller .+ the lantern\.", text_of(page)) and "{" not in text_of(page)
+    assert page.locator("#status").text_content().startswith("Written: 1 word in ")
 
 
 def test_rewrite_a_passage(page: Any) -> None:

@@ -34,6 +34,11 @@ def test_a_port_that_is_taken(tmp_path: Path, checkpoints: list[Path]) -> None:
     assert f"port {port}" in done.stderr and "--port 0" in done.stderr
 
 
+def test_an_address_of_another_machine(tmp_path: Path, checkpoints: list[Path]) -> None:
+    done = run(tmp_path, "serve", "--checkpoint", str(checkpoints[0]), "--host", "203.0.113.1", code=2)
+    assert "203.0.113.1" in done.stderr and "--port 0" not in done.stderr and "attempting" not in done.stderr
+
+
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(("tiny_diffusion.page.", "starlette"))]:
         monkeypatch.delitem(sys.modules, name)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_diffusion.cli.durations import duration, read_duration
 from tiny_diffusion.cli.training.budget import Budget, _rank
 from tiny_diffusion.config import ProjectConfig
 from tiny_diffusion.errors import UserError
@@ -190,24 +189,6 @@ def test_only_epochs_fix_the_epochs(setting: str, fixes: bool) -> None:
 
 def test_sizes_come_in_order() -> None:
     assert list(in_order(["cpu_10m", "cpu_1m", "default", "cpu_2m"])) == ["cpu_1m", "cpu_2m", "cpu_10m", "default"]
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("20m", 1200), ("2h", 7200), ("1h30m", 5400), (" 1H2M3S ", 3723)]
-)
-def test_durations_are_read(text: str, seconds: float) -> None:
-    assert read_duration(text, "--time-budget") == seconds
-
-
-@pytest.mark.parametrize("text", ["", "20", "0s", "-5m", "1.5h", "5 m", "30m1h", "soon"])
-def test_other_durations_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match="--time-budget.*write it like"):
-        read_duration(text, "--time-budget")
-
-
-def test_durations_are_shown() -> None:
-    shown = [duration(s) for s in (7.9, 190, 7_500, 1e6, float("nan"))]
-    assert shown == ["8s", "3m10s", "2h05m", "11 days", "?"]
 
 
 def test_the_law_covers_what_its_runs_tried() -> None:

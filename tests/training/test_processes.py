@@ -96,7 +96,7 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(tmp_path: Path, 
         time.sleep(0.05)
     first.send_signal(signal.SIGTERM)
     out, err = first.communicate(timeout=240)
-    assert "continue with the same command and --resume" in err and err.count("stopping after this step") == 1
+    assert "continue with\n  the same command and --resume" in err and err.count("stopping after this step") == 1
     assert "GB in 2 processes, in each" in out and out.count("parameters (") == 1  # one process speaks
     done = len(rows(tmp_path / "outputs", "StepDone"))
     more = ["train", *latest(*train[1:], "--training.max_steps", str(done + 5)), "--resume"]

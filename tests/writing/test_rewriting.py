@@ -174,13 +174,13 @@ def test_texts_are_printed_and_flags_are_heard(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["infill"], "give TEMPLATE or --file, and not both"),
-        (["infill", "a ___", "--file", "b.txt"], "give TEMPLATE or --file, and not both"),
-        (["rewrite"], "give TEXT or --file, and not both"),
+        (["infill"], "give either TEMPLATE or --file"),
+        (["infill", "a ___", "--file", "b.txt"], "give either TEMPLATE or --file"),
+        (["rewrite"], "give either TEXT or --file"),
         (["rewrite", "--file", "none.txt"], "none.txt': No such file"),
         (["rewrite", "--file", "."], "'.': Is a directory"),
         (["rewrite", "a", "--strength", "2"], "rewrite_strength"),
-        (["infill", "The {0 words}"], "may hold nothing"),
+        (["infill", "The {0 words}"], "may come out empty"),
         (["rewrite", "a", "--jsonl", "--output", "b.txt"], "either --jsonl or --output"),
     ],
 )

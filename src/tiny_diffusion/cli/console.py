@@ -30,12 +30,15 @@ console = Terminal(highlight=False, emoji=False)
 errors = Terminal(stderr=True, highlight=False, emoji=False)
 
 
-def say(text: str, *, to: Console = console, style: str | None = None) -> None:
-    """Print a sentence without markup, since a path may hold brackets. Only a terminal wraps it, at words."""
+def say(text: str, *, to: Console = console, style: str | None = None, whole: bool = False) -> None:
+    """Print a sentence without markup, since a path may hold brackets. Only a terminal wraps it, at words.
+
+    ``whole``: never, as of a command, so that it can be copied.
+    """
     on_terminal = to.is_terminal
     if on_terminal and errors.is_terminal and not to.quiet:
         to = errors  # a spinner or a bar lives there, and makes room only for what its own console prints
-    to.print(text, style=style, markup=False, soft_wrap=not on_terminal)
+    to.print(text, style=style, markup=False, soft_wrap=whole or not on_terminal)
 
 
 def warn(text: str) -> None:

@@ -1,16 +1,19 @@
 """Options that several commands have, each declared once."""
 
+import shlex
+from pathlib import Path
+
 import click
 
 from ..config import GenerationConfig
 from ..config.overrides import group_presets
+from .console import program
 from .settings import Decorator
 
 PREPARED, OUTPUTS = "data/processed", "outputs"  # where prepare and train leave their files
+BEST = f"{OUTPUTS}/best_model.pt"
 
-CHECKPOINT = click.option(
-    "--checkpoint", default=f"{OUTPUTS}/best_model.pt", show_default=True, help="The trained model."
-)
+CHECKPOINT = click.option("--checkpoint", default=BEST, show_default=True, help="The trained model.")
 DATA_DIR = click.option("--data-dir", default=PREPARED, show_default=True, help="Folder written by prepare.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 DRAW_PRESET = click.option(
@@ -18,6 +21,18 @@ DRAW_PRESET = click.option(
     type=click.Choice(group_presets(GenerationConfig)),
     help="How to draw; without it, the checkpoint's own settings.",
 )
+
+
+def command_line(*parts: str, **places: Path | str) -> str:
+    """A command to type: ``parts`` of this program, and those ``places`` that are not where all commands look.
+
+    ``places`` are ``checkpoint``, ``data_dir`` and ``output``.
+    """
+    usual = {"checkpoint": BEST, "data_dir": PREPARED, "output": OUTPUTS}
+    for name, place in places.items():
+        if str(place) != usual[name]:
+            parts += (f"--{name.replace('_', '-')}", str(place))
+    return f"{program()} {shlex.join(parts)}"
 
 
 def config_option(default: str) -> Decorator:

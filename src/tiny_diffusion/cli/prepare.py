@@ -1,7 +1,6 @@
 """``tiny-diffusion prepare``: make training data from a book."""
 
 import json
-import shlex
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,9 +13,9 @@ from ..config import CurriculumConfig, PipelineConfig, ProjectConfig, keys_of
 from ..config.pipeline_config import Removable
 from ..errors import UserError
 from ..files import check_folder
-from .console import console, errors, print_table, program, say, warn
+from .console import console, errors, print_table, say, warn
 from .help import examples
-from .options import PREPARED, config_option
+from .options import PREPARED, command_line, config_option
 from .settings import changes, config_flags, resolve
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ def command(
 ) -> None:
     """Read a book, split it into training and held-out passages, and fit tokenizer and scores on the training part."""
     config = resolve(ctx, ProjectConfig.preset(config_name))
+    if "" in (*books, *shelf):  # else the present folder
+        raise UserError("--book and --shelf need a name, but one of them is empty")
     if explain:
         if shelf:
             raise UserError("--explain shows the paragraphs of --book: leave out --shelf, or name its books as --book")
@@ -86,8 +87,7 @@ def command(
     if not run(books, Path(output), config, shelf=shelf, force=force):
         say(f"{output} is up to date with this book and these settings; nothing to do")
     show(Path(output), config, verbose=verbose)
-    place = "" if output == PREPARED else f" --data-dir {shlex.quote(output)}"
-    say(f"next, train a model on it: {program()} train --time-budget 20m{place}")
+    say(f"next, train a model on it: {command_line('train', '--time-budget', '20m', data_dir=output)}", whole=True)
 
 
 def _keep(ctx: click.Context, kinds: tuple[str, ...]) -> None:

@@ -171,7 +171,11 @@ class ProjectConfig(Config):
         if Path(name).suffix.lower() in SUFFIXES:
             return cls.default().override_from_file(name)
         near = get_close_matches(name, PRESETS, n=1)
-        hint = f"did you mean {near[0]}? (or name a file)" if near else f"take one of {', '.join(PRESETS)}, or a file"
+        hint = (
+            f"did you mean {near[0]}? (or name a file)"
+            if near
+            else f"take one of {', '.join(PRESETS)}, or a .toml, .yaml or .py file"
+        )
         raise UserError(f"unknown preset {name!r}: {hint}")
 
     def override(self, **changes: Any) -> Self:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import UserError
+from ..wording import counted
 from .reading.document import Removed
 from .sentences import without_leaks
 from .splitting import DUPLICATE_SHARE, Passage, pack_book, shingles
@@ -25,7 +26,7 @@ class Shelf:
 
 def other_books(names: Sequence[str]) -> str:
     """How many books those are, in words."""
-    return f"{len(names)} other book{'' if len(names) == 1 else 's'}"
+    return counted(len(names), "other book")
 
 
 def make_shelf(

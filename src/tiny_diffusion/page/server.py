@@ -1,5 +1,6 @@
 """Listens for the page, until Ctrl-C."""
 
+import errno
 import socket
 from collections.abc import Callable
 
@@ -19,8 +20,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot listen on {host}, port {port}: {reason}; --port 0 takes any free one") from error
+        reason = (error.strerror or str(error)).partition(" (while attempting")[0]
+        advice = "; --port 0 takes any free one" if error.errno in (errno.EADDRINUSE, errno.EACCES) else ""
+        raise UserError(f"cannot listen on {host}, port {port}: {reason}{advice}") from error
 
 
 def run(app: ASGIApp, door: socket.socket, started: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from ..training.memory import estimate_memory
 from ..training.run_time import MEASURING, measure_pace
 from ..training.teachers import teacher_shapes
 from ..training.trainer import Trainer
+from ..wording import duration
 from .budget import Option
 from .machine import Machine
 
@@ -70,7 +71,7 @@ def measure_options(
             tokens = sum(before.rows) * before.context
             expected = training_flops(config, vocab, tokens) / rate
             if expected > HOPELESS * left():
-                yield f"{name} was not tried: one epoch would take about {expected:,.0f} s"
+                yield f"{name} was not tried: one epoch would take about {duration(expected)}"
                 continue
         option = measure_option(name, config, data, output, min(MEASURING, SHARE * budget))
         before, rate = option, training_flops(config, vocab, option.context) / option.pace.row

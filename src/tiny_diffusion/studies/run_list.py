@@ -112,7 +112,7 @@ def named(runs: list[KeptRun], name: str) -> KeptRun:
     for run in runs:
         if run.name == name.rstrip("/"):
             return run
-    raise UserError(f"no run is called {name!r}; there are {', '.join(run.name for run in runs) or 'none'}")
+    raise UserError(f"no run is called {name!r}; there are {', '.join(repr(run.name) for run in runs) or 'none'}")
 
 
 def removable(runs: list[KeptRun], keep: int | None, names: tuple[str, ...]) -> list[KeptRun]:

@@ -33,6 +33,13 @@ def locked(output: Path) -> AbstractContextManager[None]:
     return files.locked(output, "training", WRITTEN)
 
 
+def check_begun(output: Path) -> None:
+    """Raise UserError unless ``output`` holds the state of a run that ``--resume`` can go on with."""
+    path = output / "checkpoints" / "last.pt"
+    if not path.exists():
+        raise UserError(f"nothing to resume: there is no {path}; train without --resume first")
+
+
 def move_aside(output: Path, *members: str) -> Path | None:
     """Move an earlier run in ``output`` to ``output/earlier/<its date>`` and return that folder; None without a run.
 

@@ -21,6 +21,7 @@ from ..version import PROGRAM_VERSION
 from .course import Line, Progress
 from .epochs import StageRows, stage_steps, with_shelf
 from .optimizers import Optimizers, make_optimizers, rates_in_use
+from .output_folder import check_begun
 from .processes import Ranks
 from .teachers import load_teachers
 
@@ -158,8 +159,7 @@ class RunState:
     def restore(self) -> None:
         """Go on from the saved state; raises UserError if there is none, or it has other data or settings."""
         path = self.run_path
-        if not path.exists():
-            raise UserError(f"nothing to resume: there is no {path}; train without --resume first")
+        check_begun(self.output)
         if (read := _read(path)) is None:
             raise UserError(f"{path} is not the state of a run that this program can resume")
         saved, before = read

@@ -16,8 +16,8 @@ from ...config import (
     TrainingConfig,
 )
 from ...errors import UserError, WorldError
+from ...wording import duration
 from ..console import console, say
-from ..durations import duration
 from ..help import examples
 from ..options import OUTPUTS, PREPARED
 from ..settings import changes, config_flags, resolve

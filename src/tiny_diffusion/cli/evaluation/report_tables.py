@@ -67,8 +67,8 @@ def _show_likelihood(report: "Report") -> None:
     for row in likelihood:
         perplexities = (f"{row.perplexity:.1f}", f"{row.perplexity_level_1:.1f}")
         rows.append((row.name, f"{row.bits_per_byte:.3f}", f"{row.low:.3f}-{row.high:.3f}", *perplexities))
-    head = ("model", "bits/byte", "95 % interval", "perplexity", "level 1")
-    title = f"held-out {report.split} text: fewer bits are better"
+    head = ("model", "bits/byte", "interval", "perplexity", "level 1")
+    title = f"held-out {report.split} text: fewer bits are better; intervals of 95 %"
     print_table(head, rows, title, bold=likelihood.index(report.likelihood[0]))
     if report.books:
         found = [(row.name, *(f"{bits:.3f}" for bits in row.books), f"{row.bits_per_byte:.3f}") for row in likelihood]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ...config import PipelineConfig, ProjectConfig
+from ...wording import duration
 from ..console import errors, say, warn
-from ..durations import duration
 
 if TYPE_CHECKING:
     from ...evaluation.blind_test.statistics import BlindReport

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from ...config import Marks, Passes, PipelineConfig, ProjectConfig, keys_of
 from ...errors import UserError
+from ...wording import counted, duration
 from ..console import console, errors, print_table, print_text, say
-from ..durations import duration
 from ..help import examples
 from ..options import CHECKPOINT, DEVICE
 from ..settings import config_flags, resolve
@@ -95,7 +95,7 @@ def show(result: "Surprisal") -> None:
     mean = sum(w.bits for w in result.words) / len(result.words)
     say(
         f"{result.bits_per_byte:.3f} bits per byte ({exact}){bound}; {result.bytes:,} bytes, {result.tokens:,} tokens "
-        f"in {result.windows} windows of up to {result.window_tokens}, {mean:.1f} bits per word"
+        f"in {counted(result.windows, 'window')} of up to {result.window_tokens}, {mean:.1f} bits per word"
     )
 
 

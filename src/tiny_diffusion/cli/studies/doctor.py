@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...wording import counted, duration
 from ..console import errors, print_table, say
-from ..durations import duration
 from ..help import examples
 
 if TYPE_CHECKING:
@@ -101,17 +101,19 @@ def _show(machine: "Machine", peaks: "Peaks", book: str, needs: "list[Need]", wr
     def gb(count: int | None) -> str:
         return "?" if count is None else f"{count / 1e9:.1f} GB"
 
-    say(f"{machine.processor}, {machine.cores} cores, {machine.threads} threads; {machine.system}")
+    say(
+        f"{machine.processor}, {counted(machine.cores, 'core')}, {counted(machine.threads, 'thread')}; {machine.system}"
+    )
     say(f"memory {gb(machine.memory)}, free {gb(machine.memory_free)}; free on the disk {gb(machine.disk_free)}")
     if machine.gpu:
         say(f"GPU {machine.gpu}, {gb(machine.gpu_memory)}, free {gb(machine.gpu_memory_free)}")
     say(
-        f"torch {machine.torch} on {machine.device}; bfloat16 in hardware: {_yes(machine.bfloat16)}; torch.compile can "
-        f"work: {_yes(machine.compiles)}; float32 products: {machine.matmul_precision} precision"
+        f"torch {machine.torch} on {machine.device}; bfloat16 in hardware: {_yes(machine.bfloat16)}; torch.compile "
+        f"works: {_yes(machine.compiles)}; float32 products: {machine.matmul_precision} precision"
     )
     if machine.variables:
-        say("set: " + " ".join(f"{name}={value}" for name, value in machine.variables.items()))
-    bfloat16 = f"{peaks.bfloat16 / 1e9:,.1f}" + ("" if machine.bfloat16 else " (emulated)")
+        say("environment: " + " ".join(f"{name}={value}" for name, value in machine.variables.items()))
+    bfloat16 = f"{peaks.bfloat16 / 1e9:,.0f}" + ("" if machine.bfloat16 else " (emulated)")
     say(
         f"measured: products {peaks.float32 / 1e9:,.0f} GFLOP/s in float32, {bfloat16} in bfloat16; "
         f"memory {peaks.bandwidth / 1e9:.1f} GB/s"

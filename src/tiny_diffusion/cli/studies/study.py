@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ...config import HeldOut, ModelConfig, Optimisation, Passes, ProjectConfig, StudyConfig, keys_of
 from ...files import check_folder
+from ...wording import counted, duration
 from ..console import errors, print_table, say
-from ..durations import duration
 from ..settings import config_flags, resolve
 from ..stopping import EXIT_INTERRUPTED, STOPPING, graceful_stop
 
@@ -86,7 +86,7 @@ def show_plan(plan: "Plan", store: "Store", lengths: "Lengths") -> None:
         cells = (f"{lengths.steps(run.config):,}", f"{work:.1e}", "kept" if kept else duration(work / rate))
         rows.append((run.label, *cells))
     print_table(("run", "steps", "FLOPs", "time"), rows, "runs")
-    say(f"{len(runs)} runs, about {duration(left)} left to do")
+    say(f"{counted(len(runs), 'run')}, about {duration(left)} left to do")
 
 
 def follow_study(plan: "Plan", store: "Store", lengths: "Lengths") -> None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from ...config import ProjectConfig
 from ...config.overrides import arguments_to_overrides
 from ...errors import UserError
+from ...wording import counted, duration
 from ..console import errors, print_table, say, warn
-from ..durations import duration
-from .description import how_many_members
 
 if TYPE_CHECKING:
     from ...data.artefacts import Processed
@@ -230,17 +229,17 @@ def _show(ranked: "list[Candidate]", law: "Law", left: float) -> None:
     if best.epochs[-1] >= size.most_epochs and better:
         soonest = min(better, key=lambda each: each.seconds)
         told = f"{best.option.name} learns one book in {size.most_epochs} epochs and memorises it in more"
-        what = f"a student of {how_many_members(soonest.members)} would learn more"
+        what = f"a student of {counted(soonest.members, 'member')} would learn more"
         say(f"{told}, so it may end early; in {duration(soonest.seconds)} {what}")
-    first = f"{how_many_members(best.members)} and then a student, " if best.members else ""
+    first = f"{counted(best.members, 'member')} and then a student, " if best.members else ""
     say(
-        f"chosen: {best.option.name}, {first}about {best.epochs[-1]} epochs of paragraphs, batches of {best.batch}: "
-        "the lowest expected bits per byte on the test text"
+        f"chosen: {best.option.name}, {first}about {counted(best.epochs[-1], 'epoch')} of paragraphs, batches of "
+        f"{best.batch}: the lowest expected bits per byte on the test text"
     )
     if best.option.shelf:
         say(
-            f"{best.option.shelf} epochs of the shelf come first, within this time (curriculum.shelf_epochs changes "
-            "them); the expected bits per byte are those of the book alone"
+            f"{counted(best.option.shelf, 'epoch')} of the shelf first, within this time (curriculum.shelf_epochs "
+            "changes that); the expected bits per byte are those of the book alone"
         )
     beyond = abs(size.parameters / best.option.parameters - 1) > 0.2
     say(

@@ -2,13 +2,13 @@
 
 import math
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config import ProjectConfig, value_text
+from ...wording import counted, duration
 from ..console import errors, say, warn
-from ..durations import duration
+from ..options import command_line
 
 if TYPE_CHECKING:
     from ...checkpoint import Checkpoint
@@ -60,7 +60,7 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
     if shelf:
         epochs = config.curriculum.stages[0].epochs
         say(
-            f"first {epochs} epochs of {other_books(trainer.data.shelf.books)}, {shelf / 1e6:.3f}M tokens, "
+            f"first {counted(epochs, 'epoch')} of {other_books(trainer.data.shelf.books)}, {shelf / 1e6:.3f}M tokens, "
             f"{trainer.stage_steps[0] / trainer.total_steps:.0%} of the run; then the book"
         )
     length = f"{trainer.course.end:,} steps of {step:.2g} s, about {duration(seconds)} with validation and saving"
@@ -83,20 +83,14 @@ def describe_run(trainer: "Trainer", free: int | None, seconds_left: float | Non
 
 def command_to_continue(data_dir: Path, output: Path, *more: str) -> str:
     """The command, with ``more`` flags, that continues the run in ``output``: it holds its settings and its time."""
-    folders = ["--data-dir", str(data_dir), "--output", str(output)]
-    return shlex.join(["tiny-diffusion", "train", "--resume", *more, *folders])
+    return command_line("train", "--resume", *more, data_dir=data_dir, output=output)
 
 
-def how_many_members(count: int) -> str:
-    """``1 member``, ``2 members``."""
-    return f"{count} member{'s' * (count != 1)}"
-
-
-def what_next(checkpoint: Path, data_dir: Path) -> str:
-    """The commands that show what was learnt."""
-    given = f"--checkpoint {shlex.quote(str(checkpoint))}"
-    measured = f"tiny-diffusion evaluate --fast {given} --data-dir {shlex.quote(str(data_dir))}"
-    return f"to see how good it is: {measured}; to see it write: tiny-diffusion generate --watch {given}"
+def say_what_next(checkpoint: Path, data_dir: Path) -> None:
+    """Print the commands that show what was learnt."""
+    measured = command_line("evaluate", "--fast", checkpoint=checkpoint, data_dir=data_dir)
+    say(f"to see how good it is: {measured}", whole=True)
+    say(f"to see it write: {command_line('generate', '--watch', checkpoint=checkpoint)}", whole=True)
 
 
 def verdict(bits: float, data: "Processed", level: int) -> str:

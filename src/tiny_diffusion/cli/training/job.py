@@ -8,9 +8,9 @@ import click
 
 from ...config import ProjectConfig
 from ...files import write_text
-from ...training.output_folder import CONFIG_FILE, locked, move_aside
+from ...training.output_folder import CONFIG_FILE, check_begun, locked, move_aside
+from ...wording import duration
 from ..console import errors, say, warn
-from ..durations import duration
 from ..stopping import EXIT_INTERRUPTED
 from . import description
 from .budget import Budget, Choice, keep_deadline
@@ -118,6 +118,8 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
             description.describe_settings(trainer.state.given, *job.preset)
         description.describe_run(trainer, free, job.seconds_left)
         return False
+    if job.resume:
+        check_begun(output)  # before a folder is made
     with locked(output), memory_errors():
         check_trackers(settings)
         with errors.status("building the model, reading the book's rows"):
@@ -145,11 +147,11 @@ def take_part(job: Job, ranks: "Ranks") -> bool:
 def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
     """Print the result, or how to continue; return whether the run was stopped."""
     if finished.interrupted:
+        say(f"stopped after step {finished.step}; everything is saved in {job.output}; continue with", to=errors)
+        again = job.again or description.command_to_continue(job.data_dir, job.output)
         if trainer.ranks.count > 1:  # started by torchrun, with a command that we do not know
-            how = " the same command and --resume"
-        else:
-            how = f": {job.again or description.command_to_continue(job.data_dir, job.output)}"
-        say(f"stopped after step {finished.step}; everything is saved in {job.output}; continue with{how}", to=errors)
+            again = "the same command and --resume"
+        say(f"  {again}", to=errors, whole=True)
         return True
     say(f"best validation {finished.best_bits_per_byte:.3f} bits per byte: {finished.checkpoint}")
     if job.choice is not None and not trainer.progress.cooling:
@@ -158,5 +160,5 @@ def _conclude(job: Job, trainer: "Trainer", finished: "Finished") -> bool:
         say(f"the run took {duration(deadline.used)} of {duration(deadline.seconds)}")
     if not job.member:
         say(description.verdict(finished.best_bits_per_byte, job.data, job.config.model.vocab_level))
-        say(description.what_next(finished.checkpoint, job.data_dir))
+        description.say_what_next(finished.checkpoint, job.data_dir)
     return False

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ...errors import UserError
 from ...training.output_folder import CONFIG_FILE, locked, move_aside
+from ...wording import counted
 from ..console import say
-from .description import command_to_continue, how_many_members
+from .description import command_to_continue
 from .job import Job, run
 
 
@@ -32,14 +33,14 @@ def run_members(job: Job, count: int, *, student: bool) -> None:
         say(f"the run that was in {job.output} is now in {moved}")
     for number, (each, share) in enumerate(zip(jobs, _shares(job, count), strict=False)):
         what = (
-            f"member {number}, {number + 1} of {count}" if number < count else f"student of {how_many_members(count)}"
+            f"member {number}, {number + 1} of {count}" if number < count else f"student of {counted(count, 'member')}"
         )
         say(f"{what}: seed {each.config.training.seed}, in {each.output}")
         run(each if job.budget is None else _within(each, share))
         if job.dry_run:
             return
     if not student:
-        say(f"to make one network of them: {_command_to_continue(job, count, student=True)}")
+        say(f"to make one network of them: {_command_to_continue(job, count, student=True)}", whole=True)
 
 
 def _member(job: Job, number: int, again: str) -> Job:

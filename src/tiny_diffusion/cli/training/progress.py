@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ...wording import duration
 from ..console import errors, say
-from ..durations import duration
 from ..stopping import STOPPING, graceful_stop
 from .trackers import Trackers, complete_table
 

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from ...config import value_text
 from ...errors import UserError
+from ...wording import counted, duration
 from ..console import console, print_table, say
-from ..durations import duration
 from ..help import examples
 
 if TYPE_CHECKING:
@@ -134,4 +134,4 @@ def remove(runs: "list[KeptRun]", keep: int | None, names: tuple[str, ...], yes:
         return
     for run in chosen:
         remove_run(run)
-    say(f"removed {len(chosen)} {'run' if len(chosen) == 1 else 'runs'}, {total}")
+    say(f"removed {counted(len(chosen), 'run')}, {total}")

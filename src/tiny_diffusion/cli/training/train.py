@@ -20,8 +20,8 @@ from ...config import (
 from ...errors import UserError
 from ...files import check_folder
 from ...training.output_folder import CONFIG_FILE, best_models
+from ...wording import duration, read_duration
 from ..console import say
-from ..durations import duration, read_duration
 from ..help import examples
 from ..options import DATA_DIR, OUTPUTS, config_option
 from ..self_tests import check_architecture, check_pipeline

@@ -9,6 +9,7 @@ import click
 
 from ...config import GenerationConfig, value_text
 from ...errors import UserError
+from ...wording import counted
 from ..console import console, say
 from .session import Session
 
@@ -94,7 +95,7 @@ def _save(session: Session, name: str) -> None:
         raise UserError(f"{name} exists; name a new file")
     write_text(path, "\n\n".join(session.texts) + "\n")
     session.saved.add(path)
-    say(f"{len(session.texts)} texts saved in {name}", style="dim")
+    say(f"{counted(len(session.texts), 'text')} saved in {name}", style="dim")
 
 
 def _again(session: Session, _: str) -> None:

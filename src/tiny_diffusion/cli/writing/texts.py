@@ -38,7 +38,7 @@ def read_text(argument: str | None, file: BinaryIO | None, name: str) -> str:
         opened = getattr(file, "name", None)  # of the standard input a number, or nothing
         return decode(file.read(), opened if isinstance(opened, str) else "the standard input")[0]
     if argument is None or file is not None:
-        raise UserError(f"give {name} or --file, and not both")
+        raise UserError(f"give either {name} or --file")
     check_utf8(argument, name)
     return argument
 
@@ -77,6 +77,6 @@ def deliver(
             numbered = settings.num_samples > 1
             target = path.with_name(f"{path.stem}.{text.sample}{path.suffix}") if numbered else path
             write_text(target, text.text)
-            click.echo(f"written: {target}", err=True)
+            click.echo(f"written to {target}", err=True)
     if refused is not None:
         raise refused

@@ -35,9 +35,11 @@ class LocalModel:
 
 
 def check_local(folder: Path) -> None:
-    """Raise UserError if the folder or the extra is missing, which can be found out before the long work."""
+    """Raise UserError if there is no model or no extra for it, which can be found out before the long work."""
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; give the folder of a Hugging Face model on this machine")
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no config.json, so it is no Hugging Face model")
     if find_spec("transformers") is None:
         raise UserError("a Hugging Face model needs an extra: pip install 'tiny-diffusion[hf]'")
 

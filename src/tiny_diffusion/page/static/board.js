@@ -1,6 +1,6 @@
 // Several drafts side by side, of one checkpoint or of several, each live and each to be put on the sheet.
 
-import { el } from "./dom.js";
+import { counted, el } from "./dom.js";
 import { paint } from "./pieces.js";
 
 export class Board {
@@ -42,7 +42,7 @@ export class Board {
       const sure = draft.pieces.filter(([, of]) => of !== null).map(([, of]) => of);
       const mean = Math.exp(sure.reduce((sum, of) => sum + Math.log(Math.max(of, 1e-9)), 0) / Math.max(1, sure.length));
       const copied = draft.longest_copied_words === null ? "" : ` · longest run from the book: ${draft.longest_copied_words} words`;
-      each.figures.textContent = `${draft.steps} steps · ${Math.round(100 * mean)} % per token, on average${copied}`;
+      each.figures.textContent = `${counted(draft.steps, "step")} · ${Math.round(100 * mean)} % per token, on average${copied}`;
       each.take.disabled = false;
       each.take.addEventListener("click", () => {
         const film = { drafts: [draft], head: made.head, tail: made.tail, wish: made.wish, model: made.model };

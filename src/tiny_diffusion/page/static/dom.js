@@ -24,6 +24,8 @@ export function warn(text) {
 
 export const percent = (share) => (share > 0 && share < 0.005 ? "under 1 %" : `${Math.round(100 * share)} %`);
 
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 export function duration(seconds) {
   if (seconds === null || !Number.isFinite(seconds)) return "?";
   const whole = Math.round(seconds);

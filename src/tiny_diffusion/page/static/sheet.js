@@ -143,7 +143,7 @@ export class Sheet {
     }
     const gaps = gapsOf(this.text).map(([start, end]) => [start, end, "gap", "a gap: Fill gaps writes here"]);
     if (this.view === "plain") return gaps;
-    const pieces = this.state.marks.map(([start, end, sure]) => [start, end, `piece c${band(sure)}`, null]);
+    const pieces = words(this.state.marks, this.text).map((word) => [word[0], word[1], `piece c${band(word[2])}`, described(word, this.text)]);
     return [...pieces, ...gaps].sort((a, b) => a[0] - b[0]);
   }
 
@@ -163,10 +163,7 @@ export class Sheet {
   tell(place) {
     if (this.area.readOnly) return "";
     const at = this.segments.find(([start, end]) => start <= place && place < end);
-    if (!at) return "";
-    if (at[3] !== null) return at[3];
-    const word = words(this.state.marks, this.text).find(([start, end]) => start <= place && place < end);
-    return described(word, this.text);
+    return at ? at[3] : "";
   }
 }
 

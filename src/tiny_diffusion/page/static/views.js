@@ -1,6 +1,6 @@
 // Marks that the server finds in the text: words that surprise the model, and runs copied from its book.
 
-import { $, el, say, units } from "./dom.js";
+import { $, counted, el, say, units } from "./dom.js";
 import { copiedRun, surprising } from "./sheet.js";
 import { askJson, events } from "./stream.js";
 
@@ -55,6 +55,6 @@ async function copied(sheet, settings, text) {
   }
   sheet.mark("copied", text, runs);
   const longest = Math.max(0, ...found.map(({ words }) => words));
-  say(found.length ? `${found.length} runs of five words or more stand in the book; the longest has ${longest} words.` : "No run of five words or more stands in the book.");
+  say(found.length ? `Copied from the book: ${counted(found.length, "run")} of five words or more, the longest of ${longest} words.` : "No run of five words or more stands in the book.");
   return found.length ? ["Point at an underlined run to see its place in the book."] : [];
 }

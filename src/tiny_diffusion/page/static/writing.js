@@ -1,8 +1,8 @@
 // What the buttons do: a wish goes to the server, and its events come back onto the sheet or the board.
 
 import { Board } from "./board.js";
-import { $, characters, say, units, unitsFromEnd, warn } from "./dom.js";
-import { changed } from "./pieces.js";
+import { $, characters, counted, say, units, unitsFromEnd, warn } from "./dom.js";
+import { changed, words } from "./pieces.js";
 import { gapsOf } from "./sheet.js";
 import { events } from "./stream.js";
 
@@ -61,8 +61,8 @@ export class Desk {
     const state = stateOf(made.drafts[0], made);
     const caret = wish.task === "continue" ? state.text.length : start;
     this.sheet.put({ ...state, film: { drafts: made.drafts, head: made.head, tail: made.tail, wish, model } }, caret);
-    const count = made.drafts[0].text.split(/\s+/).filter(Boolean).length;
-    say(`${wish.task === "continue" ? "Written" : "Done"}: ${count} words in ${made.drafts[0].steps} steps.`);
+    const count = words(state.marks, state.text).filter(([from, to]) => state.text.slice(from, to).trim()).length;
+    say(`Written: ${counted(count, "word")} in ${counted(made.drafts[0].steps, "step")}.`);
   }
 
   async onBoard(wish, models) {

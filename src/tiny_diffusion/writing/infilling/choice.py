@@ -17,6 +17,7 @@ from ...data.language.segmentation import ENGLISH, split_sentences
 from ...data.tokenizer import MASK, BookTokenizer
 from ...model.lengths import equal_lengths
 from ...runtime import memory_errors
+from ...wording import counted
 from ..copy_guard import NoveltyGuard
 from ..endings import ends_of, is_well_ended
 from ..filler import Filler, Opening, ends_sentence
@@ -216,7 +217,7 @@ def reason(gap: Gap, settings: GenerationConfig, copied: list[str] | None) -> st
 def _describe(gap: Gap) -> str:
     """What was requested of a filling, for an error."""
     unit, least, most = gap.request.unit, gap.request.least, gap.request.most
-    counted = f"{least} words" if least == most else f"{least} to {most} words"
-    wanted = {"sentence": "one whole sentence", "paragraph": "whole sentences", "words": counted}
+    words = counted(most, "word") if least == most else f"{least} to {most} words"
+    wanted = {"sentence": "one whole sentence", "paragraph": "whole sentences", "words": words}
     parts = [wanted[unit]] if unit in wanted else []
     return " and ".join(parts + [f"the word {word!r}" for word in dict.fromkeys(gap.must)])

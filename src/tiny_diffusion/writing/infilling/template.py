@@ -175,7 +175,7 @@ def _command(source: str, place: str) -> GapRequest:
     if least > most:
         raise UserError(f"the gap {source}{place} has its range reversed: write {{{most}-{least} {unit}}}")
     if least < 1:
-        raise UserError(f"the gap {source}{place} may hold nothing: it needs 1 of its {unit} at least")
+        raise UserError(f"the gap {source}{place} may come out empty: ask for 1 of its {unit} at least")
     return GapRequest(unit, least, most, source)
 
 

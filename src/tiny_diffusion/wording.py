@@ -1,12 +1,17 @@
-"""Lengths of time, as people write and read them."""
+"""Counts and lengths of time, as people write and read them."""
 
 import math
 import re
 
-from ..errors import UserError
+from .errors import UserError
 
 # Hours, minutes and seconds, each of them optional.
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 word``, ``2,000 words``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def duration(seconds: float) -> str:
