@@ -60,10 +60,23 @@ def test_notes_and_their_marks_go(mark: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["He wrote [sic] and [pi] and {1} there.", "(1) Bread, (2) salt.", "* Bread", "[A] stayed, [B] went.",
-     "It is *so* odd.", "[Tom] left x[1] alone."],
+     "[Tom] left x[1] alone."],
 )  # fmt: skip
 def test_what_only_looks_like_marks_stays(text: str) -> None:
     assert added(book(text)) == [text]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("It is *so* odd, =so= ~so~ **so**.", "It is so odd, so so so."),
+        ("From_ the mill of _Anna_ he saw_ her.", "From the mill of Anna he saw her."),
+        ("_He came to the _mill_._", "He came to the mill."),
+        ("M. *** and d**n it: 2*3*4, a = b = c, my_old_name, ____ and _.", None),
+    ],
+)
+def test_signs_around_emphasised_words_go(written: str, read: str | None) -> None:
+    assert added(book(written)) == [read or written]
 
 
 def test_braces_are_pages_where_they_count() -> None:
