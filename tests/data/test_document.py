@@ -72,6 +72,7 @@ def test_what_only_looks_like_marks_stays(text: str) -> None:
         ("It is *so* odd, =so= ~so~ **so**.", "It is so odd, so so so."),
         ("From_ the mill of _Anna_ he saw_ her.", "From the mill of Anna he saw her."),
         ("_He came to the _mill_._", "He came to the mill."),
+        ("I _dis_like it, _my_self.", "I dislike it, myself."),
         ("M. *** and d**n it: 2*3*4, a = b = c, my_old_name, ____ and _.", None),
     ],
 )

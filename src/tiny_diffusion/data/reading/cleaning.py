@@ -21,9 +21,12 @@ from .structure.verse import join_block, joined_lines, mark_verse
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
 _OVERSTRUCK = re.compile("[^\n]\x08")  # by a backspace: old printers made bold letters so
 _LIGATURES = {0xFB00 + i: letters for i, letters in enumerate("ff fi fl ffi ffl st st".split())}
-_ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
+_ITALICS = re.compile(
+    r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])"
+    r"|(?<!\w)_([^\W\d_]{1,20})_(?=[^\W\d_])"
+)
 # Of italics that span several paragraphs, or are within others:
-_STRAY = re.compile(r"(?<=[\w.,;:!?…\"'”’»)\]—–-])(?<!_)_(?!\w)|(?<!\w)_(?=[^\W_]|[\"'“‘«¿¡(\[])")
+_STRAY = re.compile(r"(?<=[\w.,;:!?…\"'”’»)\]—–-])(?<!_)_(?!\w)|(?<!\w)_(?=[^\W_]+(?!\w)|[\"'“‘«¿¡(\[])")
 _EMPHASIS = re.compile(r"(?<![\w*=~])([*=~]{1,2})(?=[^\s*=~])([^*=~]{1,300}?)(?<=[^\s*=~])\1(?![\w*=~])")
 _CODE, _FIGURES = 0.03, 0.15  # shares of the characters from which a text looks like code, or a table
 _LIST, _SHORT, _ENOUGH = 0.8, 25, 50  # share of lines shorter than so many characters, of at least so many, in a list
@@ -179,7 +182,7 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
 
 def _without_italics_marks(text: str) -> str:
     """``text`` without the signs around emphasised words: "_so_", "*so*", "=so=", "~so~"."""
-    text = _ITALICS.sub(lambda m: m[1] if m[1] is not None else m[2], text)
+    text = _ITALICS.sub(lambda found: "".join(found.groups("")), text)
     text = _EMPHASIS.sub(r"\2", _STRAY.sub("", text))
     return "\n".join(fold(line) for line in text.split("\n"))
 

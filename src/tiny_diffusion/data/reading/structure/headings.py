@@ -37,6 +37,7 @@ TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, a
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
 _PER_CHAPTER = 3  # lines in capitals to a chapter, from which they are headings where all lines have the same space
 _ALIKE = 3  # words of a title that is like others
+_HEAD = re.compile(r"[^\W\d_]+ [^\W\d_]+(?=[.:] [^\W\d_a-zß-öø-ÿ])")  # of such a title
 
 
 def mark_headings(blocks: list[Block]) -> None:
@@ -133,15 +134,17 @@ def _mark_long_titles(blocks: list[Block]) -> None:
 def _mark_alike(blocks: list[Block]) -> None:
     """Mark lines of a few words of which all but one is the same, in any language: "Rozdział pierwszy".
 
-    So are lines that are spelled numbers. None recurs, and text is between any two.
+    So are lines that are spelled numbers. Text is between any two; where they recur, they begin anew in their order. A
+    title may follow: "First Story. The Mill".
     """
     spaced = any(block.blanks >= 2 for block in blocks[1:])
     groups: dict[str, list[int]] = defaultdict(list)
     for i, block in enumerate(blocks):
-        words = block.flat.casefold().split()
+        head = _HEAD.match(block.flat)
+        words = (head[0] if head else block.flat).casefold().split()
         if block.kind or len(words) > _ALIKE or not may_be_title(block) or block.flat[-1] in TERMINAL + QUOTES:
             continue
-        if spaced and i and block.blanks < 2:
+        if spaced and i and block.blanks < 2 and not is_numbered_heading(f"{block.flat.split()[0]} 1"):
             continue
         if _SPELLED.fullmatch(block.flat):
             groups["1"].append(i)
@@ -149,10 +152,21 @@ def _mark_alike(blocks: list[Block]) -> None:
             groups[words[0]].append(i)
             groups[" " + words[-1]].append(i)
     for same in groups.values():
-        distinct = len({blocks[i].flat.casefold() for i in same}) == len(same)
-        if len(same) >= _SERIES and distinct and all(b - a > 1 for a, b in pairwise(same)):
+        in_order = _in_order([blocks[i].flat.casefold() for i in same])
+        if len(same) >= _SERIES and in_order and all(b - a > 1 for a, b in pairwise(same)):
             for i in same:
                 blocks[i].kind = "headings"
+
+
+def _is_shouted(block: Block) -> bool:
+    """Whether a block is in capitals throughout, and not too long for a summary of a chapter."""
+    return block.flat.isupper() and len(block.flat) <= _MOST_TITLE
+
+
+def _in_order(titles: list[str]) -> bool:
+    """Whether each title follows the same one wherever it recurs, unless it is the first, with which a part begins."""
+    order = {title: place for place, title in enumerate(dict.fromkeys(titles))}
+    return all(order[b] in (0, order[a] + 1) for a, b in pairwise(titles)) and len(order) >= _SERIES
 
 
 def _mark_titles(blocks: list[Block]) -> None:
@@ -169,7 +183,9 @@ def _mark_titles(blocks: list[Block]) -> None:
     bare = [block for block, number in after if lacks_title(number)]
     short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and not re.search("[,–—-]$|。", b.flat)]
     named = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
-    titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
+    titles = [
+        b for b, number in after if is_title_line(b) and is_titled(b.flat) or _is_shouted(b) and lacks_title(number)
+    ]
     for block in [*titles, *(named if len(bare) >= _SERIES and len(named) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
     apart = [b for b in blocks if not b.kind and (b.blanks >= _FAR or b is blocks[0]) and b.after and may_be_title(b)]

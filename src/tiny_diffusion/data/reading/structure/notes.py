@@ -11,9 +11,7 @@ from .titles import is_capitals, is_named_heading, is_numbered_heading
 _TOKEN = r"\d{1,3}[a-z]?|(?<!\d[\[({<（［〔【])[A-Za-z]|[ivxl]{1,6}|[*†‡§¶]{1,3}|(?:FN ?#?|[注註]|\^)\d{1,3}"
 _SIGNS = r"\*{1,3}+(?!\*)|[†‡§¶‖]|\|\||[¹²³⁰⁴-⁹]{1,3}|[①-⑳]"
 _MARK = rf"[\[({{<（［〔【](?:{_TOKEN})[\])}}>）］〕】]|(?<!\d)\d{{1,3}}\)|(?<!\d)\^\d{{1,3}}|{_SIGNS}"
-_BODY = re.compile(
-    rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］〕】])|(?<=[①-⑳])|(?<=[*†‡])(?=[^\W\d_]))(?=[^\n]*\w)\S"
-)
+_BODY = re.compile(rf"[ \t\u3000]*({_MARK}):?(?:[ \t\u3000]+|(?<=\d[\])}}>）］〕】])|(?<=[①-⑳]))(?=[^\n]*\w)\S")
 _LISTED = re.compile(r"[ \t]*(\d{1,3})[.:]?[ \t]+\S")  # in a list of notes
 _REFERENCE = re.compile(rf"(?<=\S)(?<![\s*†‡§(\[])({_MARK})(?=\W|[_\u3040-\u9fff]|\Z)")
 _SPACED = re.compile(r"(?<=\S) (\[\d{1,3}\]|\(\d{1,3}\)(?=[.,;:!?]|\s*$)|(?<=\w )\(\d{1,3}\)(?= \w))", re.MULTILINE)

@@ -49,7 +49,8 @@ def mark_verse(blocks: Sequence[Block]) -> None:
         if is_verse(block.lines, width, verse_book):
             block.kind, block.lines = "verse", _unturned(block.lines, width, verse_book)
     for before, block, after in zip(blocks, blocks[1:], blocks[2:], strict=False):
-        if not block.kind and before.kind == after.kind == "verse" and _alike(block, before) and _alike(block, after):
+        alike = before.kind == after.kind == "verse" and _alike(block, before) and _alike(block, after)
+        if alike and not block.kind and len(_unturned(block.lines, width, verse_book)) == len(block.lines):
             block.kind = "verse"
     for block in speeches:  # of one alone, the width of the book tells little
         columns = width if verse_book else max(width, _COLUMNS)
