@@ -165,6 +165,12 @@ def test_sentences_near_the_end_that_begin_like_a_publisher_s_list_cut_nothing_o
     assert clean_book("\n\n".join([*PROSE[:19], told, PROSE[19]])).paragraphs == [*FLAT[:19], told, FLAT[19]]
 
 
+def test_what_a_web_library_says_behind_the_last_separator_goes() -> None:
+    said = ["Read more at https://library.example/.", "Edited by A. Reader."]
+    assert clean_book("\n\n".join([*PROSE, "-----", *said])).paragraphs == FLAT
+    assert clean_book("\n\n".join([*PROSE[:19], "* * *", PROSE[19], said[0]])).paragraphs == [*FLAT, said[0]]
+
+
 def test_a_name_in_capitals_signs_a_letter() -> None:
     letters = [f"LETTER {n}\n\nMy dear, {PROSE[i]}\n\nANNA {name}." for i, (n, name) in enumerate(
         zip(("I", "II", "III"), ("HALE", "GRAY", "ROOK"), strict=True))]  # fmt: skip

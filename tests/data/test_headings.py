@@ -32,6 +32,10 @@ def chapters(headings: list[str], gap: str = "\n\n") -> str:
         ["Α", "Β", "Γ"],
         ["First Tale. Of the River", "Second Tale. A Ladder and Nine Saddles", "Third Tale. Salt"],
         [f"CHAPTER {i}.\n\n{'MILLS AND MARES--' * 5}THE {end}" for i, end in enumerate(("SNOW!", "SALT", "RAIN"), 1)],
+        [
+            f"Chapter {i}\n\nThe miller goes to the river--A ladder and nine\nsaddles--{end}--Snow."
+            for i, end in enumerate(("Who rang?", "Salt", "Of candles"), 1)
+        ],
         ["I. THE LADDER.", "II.", "III. A RIVER."],
         ["I.", "II. I HAVE A SADDLE.", "III."],
         ["1. The Ladder", "2.", "3. Of a River That\nWas Narrow and of Nine Saddles"],
@@ -75,6 +79,22 @@ def test_the_title_of_a_chapter_goes_on_in_the_next_line_of_a_text_without_blank
     ]
     text = "\n".join(f"{title}\n{PROSE[i]}" for i, title in enumerate(titles))
     assert clean_book(text).paragraphs == FLAT[:3]
+
+
+def test_a_board_in_capitals_that_opens_one_chapter_stays() -> None:
+    board = "THROUGH ME THE WAY TO THE MILL,\nTHROUGH ME THE WAY TO THE NARROW RIVER,\nTHROUGH ME THE ROAD."
+    parts = [
+        "CHAPTER 1",
+        *PROSE[:2],
+        "CHAPTER 2",
+        *PROSE[2:4],
+        "CHAPTER 3",
+        board,
+        *PROSE[4:8],
+        "CHAPTER 4",
+        *PROSE[8:],
+    ]
+    assert "THROUGH ME THE ROAD." in clean_book("\n\n".join(parts)).paragraphs[4]
 
 
 def test_titles_that_begin_anew_in_each_part_are_headings() -> None:

@@ -27,7 +27,7 @@ _FIRST = ("1", "one", "eins", "uno")
 _SPELLED = re.compile(ORDINALS, re.IGNORECASE)
 _BARE = re.compile(rf"\d+\.?|{ORDINALS}", re.IGNORECASE)
 _STOPS = ".!?。！？"
-_MOST_TITLE = 250  # characters of a title in a series
+_MOST_TITLE, _MOST_SUMMARY = 250, 600  # characters of a title in a series, and of a summary
 _FRONT_CHARS = 120  # longest paragraph of a title page
 _MADE = re.compile(r"e-?(?:book|text)|https?:|www\.|copyright|publish|print|rights|transcri", re.IGNORECASE)
 _SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
@@ -37,7 +37,8 @@ TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, a
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
 _PER_CHAPTER = 3  # lines in capitals to a chapter, from which they are headings where all lines have the same space
 _ALIKE = 3  # words of a title that is like others
-_HEAD = re.compile(r"[^\W\d_]+ [^\W\d_]+(?=[.:] [^\W\d_a-zß-öø-ÿ])")  # of such a title
+_TOPIC = re.compile(r"(?:--|[—–]|\. ?-) ?(?=[^\W\d_a-zß-öø-ÿа-я])")  # begins in a summary: "The Start--A Storm"
+_HEAD = re.compile(r"[^\W\d_]+ [^\W\d_]+(?=\. [^\W\d_a-zß-öø-ÿ])")  # of such a title
 
 
 def mark_headings(blocks: list[Block]) -> None:
@@ -158,9 +159,14 @@ def _mark_alike(blocks: list[Block]) -> None:
                 blocks[i].kind = "headings"
 
 
-def _is_shouted(block: Block) -> bool:
-    """Whether a block is in capitals throughout, and not too long for a summary of a chapter."""
-    return block.flat.isupper() and len(block.flat) <= _MOST_TITLE
+def _names_chapter(block: Block) -> bool:
+    """Whether a block below a chapter's number may be its title, or a summary in capitals or between dashes."""
+    flat = block.flat
+    if flat.isupper() or len(_TOPIC.findall(flat)) > 1:
+        return len(flat) <= _MOST_SUMMARY
+    if len(block.lines) > 1 or len(flat) > 80 or re.search("[,–—-]$|。", flat):
+        return False
+    return flat[-1] != "." or count_words(flat) < _SENTENCE_WORDS or is_titled(flat[:-1])
 
 
 def _in_order(titles: list[str]) -> bool:
@@ -181,11 +187,8 @@ def _mark_titles(blocks: list[Block]) -> None:
     ]
     # Where nearly every chapter's number is followed by one short line, that is its title, unless it is a sentence.
     bare = [block for block, number in after if lacks_title(number)]
-    short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and not re.search("[,–—-]$|。", b.flat)]
-    named = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
-    titles = [
-        b for b, number in after if is_title_line(b) and is_titled(b.flat) or _is_shouted(b) and lacks_title(number)
-    ]
+    named = [block for block in bare if _names_chapter(block)]
+    titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
     for block in [*titles, *(named if len(bare) >= _SERIES and len(named) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"
     apart = [b for b in blocks if not b.kind and (b.blanks >= _FAR or b is blocks[0]) and b.after and may_be_title(b)]
