@@ -127,6 +127,11 @@ def test_hyphens_at_line_ends() -> None:
     )
 
 
+def test_the_hyphen_before_a_word_that_follows_several_stays() -> None:
+    text = "Dites-moi, Anna, suis-moi, parle-moi. Donnez-\nmoi le pain, le gar-\nçon est là."
+    assert clean(text)[0] == "Dites-moi, Anna, suis-moi, parle-moi. Donnez-moi le pain, le garçon est là."
+
+
 def test_one_line_per_paragraph() -> None:
     lines = [f"{FLAT} {i}." for i in range(5)] + ["“Yes,” he said."]
     assert clean("\n".join(lines)) == lines

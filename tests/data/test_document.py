@@ -60,10 +60,24 @@ def test_notes_and_their_marks_go(mark: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["He wrote [sic] and [pi] and {1} there.", "(1) Bread, (2) salt.", "* Bread", "[A] stayed, [B] went.",
-     "It is *so* odd.", "[Tom] left x[1] alone."],
+     "[Tom] left x[1] alone."],
 )  # fmt: skip
 def test_what_only_looks_like_marks_stays(text: str) -> None:
     assert added(book(text)) == [text]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("It is *so* odd, =so= ~so~ **so**.", "It is so odd, so so so."),
+        ("From_ the mill of _Anna_ he saw_ her.", "From the mill of Anna he saw her."),
+        ("_He came to the _mill_._", "He came to the mill."),
+        ("I _dis_like it, _my_self.", "I dislike it, myself."),
+        ("M. *** and d**n it: 2*3*4, a = b = c, my_old_name, ____ and _.", None),
+    ],
+)
+def test_signs_around_emphasised_words_go(written: str, read: str | None) -> None:
+    assert added(book(written)) == [read or written]
 
 
 def test_braces_are_pages_where_they_count() -> None:
@@ -149,6 +163,12 @@ def test_a_publisher_s_list_at_the_end_goes_and_a_chapter_behind_it_stays() -> N
 )  # fmt: skip
 def test_sentences_near_the_end_that_begin_like_a_publisher_s_list_cut_nothing_off(told: str) -> None:
     assert clean_book("\n\n".join([*PROSE[:19], told, PROSE[19]])).paragraphs == [*FLAT[:19], told, FLAT[19]]
+
+
+def test_what_a_web_library_says_behind_the_last_separator_goes() -> None:
+    said = ["Read more at https://library.example/.", "Edited by A. Reader."]
+    assert clean_book("\n\n".join([*PROSE, "-----", *said])).paragraphs == FLAT
+    assert clean_book("\n\n".join([*PROSE[:19], "* * *", PROSE[19], said[0]])).paragraphs == [*FLAT, said[0]]
 
 
 def test_a_name_in_capitals_signs_a_letter() -> None:

@@ -30,6 +30,15 @@ def chapters(headings: list[str], gap: str = "\n\n") -> str:
         ["A.", "B.", "C."],
         ["A. The old ladder", "B. A River", "C. Snow"],
         ["Α", "Β", "Γ"],
+        ["First Tale. Of the River", "Second Tale. A Ladder and Nine Saddles", "Third Tale. Salt"],
+        [f"CHAPTER {i}.\n\n{'MILLS AND MARES--' * 5}THE {end}" for i, end in enumerate(("SNOW!", "SALT", "RAIN"), 1)],
+        [
+            f"Chapter {i}\n\nThe miller goes to the river--A ladder and nine\nsaddles--{end}--Snow."
+            for i, end in enumerate(("Who rang?", "Salt", "Of candles"), 1)
+        ],
+        ["I. THE LADDER.", "II.", "III. A RIVER."],
+        ["I.", "II. I HAVE A SADDLE.", "III."],
+        ["1. The Ladder", "2.", "3. Of a River That\nWas Narrow and of Nine Saddles"],
         ["One", "Two", "Three"],
         ["One\n\nThe Ladder", "Two\n\nA River", "Three\n\nNine Saddles"],
         ["The Ladder\n==========", "A River\n~~~~~~~", "Of Salt\n-------"],
@@ -61,6 +70,41 @@ def test_headings_of_any_language_and_shape_go(headings: list[str], gap: str) ->
     found = clean_book(chapters(headings, gap))
     assert found.paragraphs == FLAT[: 2 * len(headings)]
     assert found.chapters == (0, 2, 4)
+
+
+def test_the_title_of_a_chapter_goes_on_in_the_next_line_of_a_text_without_blank_lines() -> None:
+    titles = [
+        f"Chapter {number}. Of what the miller of the river did there, and of the\nnarrow {word} of his sister"
+        for number, word in (("I", "winter"), ("II", "saddle"), ("III", "candle"))
+    ]
+    text = "\n".join(f"{title}\n{PROSE[i]}" for i, title in enumerate(titles))
+    assert clean_book(text).paragraphs == FLAT[:3]
+
+
+def test_a_board_in_capitals_that_opens_one_chapter_stays() -> None:
+    board = "THROUGH ME THE WAY TO THE MILL,\nTHROUGH ME THE WAY TO THE NARROW RIVER,\nTHROUGH ME THE ROAD."
+    parts = [
+        "CHAPTER 1",
+        *PROSE[:2],
+        "CHAPTER 2",
+        *PROSE[2:4],
+        "CHAPTER 3",
+        board,
+        *PROSE[4:8],
+        "CHAPTER 4",
+        *PROSE[8:],
+    ]
+    assert "THROUGH ME THE ROAD." in clean_book("\n\n".join(parts)).paragraphs[4]
+
+
+def test_titles_that_begin_anew_in_each_part_are_headings() -> None:
+    titles = ["Canto sesto", "Canto settimo", "Canto ottavo", "Canto nono"]
+    assert clean_book("\n\n\n".join([chapters(titles), chapters(titles)])).paragraphs == FLAT[:8] * 2
+
+
+def test_names_that_recur_in_no_order_are_no_headings() -> None:
+    names = ["Old Miller", "Young Miller", "Old Miller", "Third Miller", "Young Miller", "Third Miller"]
+    assert [name for name in added(chapters(names)) if "Miller" in name] == names
 
 
 def test_a_short_sentence_below_a_bare_number_is_no_title() -> None:

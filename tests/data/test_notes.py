@@ -1,16 +1,20 @@
 """Marks of notes in many customs, and what only looks like one."""
 
+import re
+
 import pytest
 
 from tiny_diffusion.data.reading.cleaning import clean_book
+from tiny_diffusion.data.reading.markdown import markdown_blocks
 
 from .made_up import FLAT, PROSE, added, book, counts
 
 
 @pytest.mark.parametrize(
     ("one", "two"),
-    [("^1", "^2"), ("1)", "2)"), ("(a)", "(b)"), ("<1>", "<2>"), ("[i]", "[ii]"), ("[1a]", "[12b]"), ("(*)", "(†)"),
-     ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("[^1]", "[^2]"), ("*)", "**)")],
+    [(" [*]", " [**]"), ("^1", "^2"), ("1)", "2)"), ("(a)", "(b)"), ("<1>", "<2>"), ("[i]", "[ii]"), ("(*)", "(†)"),
+     ("[1a]", "[12b]"), ("[FN#1]", "[FN#2]"), ("①", "②"), ("||", "¶"), (" (1)", " (2)"), ("[^1]", "[^2]"),
+     ("*)", "**)")],
 )  # fmt: skip
 @pytest.mark.parametrize("gap", ["\n\n", "\n"])
 def test_notes_of_many_customs(one: str, two: str, gap: str) -> None:
@@ -122,3 +126,30 @@ def test_a_chapter_between_two_lists_of_notes_is_text(mark: str) -> None:
     text = "\n\n".join([told[0], *notes, "The old crow", *PROSE[:6], told[1], mark + " Or not.", *PROSE[6:]])
     wanted = ["He sold the mare.", "The old crow", *FLAT[:6], "It fell down.", *FLAT[6:]]
     assert clean_book(text).paragraphs == wanted
+
+
+@pytest.mark.parametrize("shape", ["({} Note. {})", "({}Footnote: {})"])
+def test_notes_in_round_brackets(shape: str) -> None:
+    notes = [shape.format("*", "Nine crowns (of silver)."), shape.format("**", "Two.")]
+    text = book("He sold the mare,* and then the cart.**", *notes, "He kept the dog.")
+    assert added(text) == ["He sold the mare, and then the cart.", "He kept the dog."]
+    assert counts(text) == {"notes": 2}
+
+
+@pytest.mark.parametrize("poem", ["*The gull was gone\nand so was I.*", "*All of it went,\n\nand so did I.*"])
+def test_words_between_stars_are_no_notes(poem: str) -> None:
+    told = ["He sold the mare,* and then the cart.", "* For nine crowns.", "*For nine, they say.", poem]
+    assert all(word in " ".join(added(book(*told))) for word in re.findall(r"\w+", poem))
+
+
+def test_notes_and_pictures_in_brackets_go_from_a_manuscript_too() -> None:
+    told = [
+        "He sold the mare [FN 1] and the cart.",
+        "[FN 1. For nine crowns.",
+        "They say.]",
+        "[Illustration: A cart]",
+        "He left.",
+    ]
+    found = clean_book(markdown_blocks("\n\n".join(["# One", *FLAT[:10], *told, *FLAT[10:]])))
+    assert [p for p in found.paragraphs if p not in FLAT] == ["He sold the mare and the cart.", "He left."]
+    assert found.removed.counts == {"headings": 1, "notes": 1, "pictures": 1}

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from tiny_diffusion.data.reading.cleaning import clean_book
+from tiny_diffusion.data.reading.markdown import markdown_blocks
 
 from .made_up import FLAT, PROSE, WORDS, added, book, prose
 
@@ -85,3 +86,23 @@ def test_verse_in_lines_longer_than_those_of_the_prose() -> None:
 def test_a_list_of_numbers_by_equal_steps_stays() -> None:
     listed = "\n".join(f"{3 * i} {thing}" for i, thing in enumerate("eggs plums eels loaves sacks".split(), 1))
     assert added(book(listed)) == [listed]
+
+
+def test_a_stanza_of_long_lines_between_others_is_verse() -> None:
+    full = "of all that was lost in the river and orchards\nunderneath the ladders nobody spoke a word\nnevertheless."
+    stanzas = [
+        f"of the {word} and the {word} that was in the narrow river\nwe saw no more\nin all the winter."
+        for word in WORDS
+    ]
+    lines = [*stanzas[:4], full, *stanzas[4:]]
+    assert clean_book("\n\n".join(lines)).paragraphs == lines
+
+
+def test_stanzas_of_a_manuscript_in_verse_keep_their_lines() -> None:
+    stanzas = [
+        f"The {bird} was gone,\nAnd so was the bell,\nAnd nobody saw there\nInto which river it fell." for bird in WORDS
+    ]
+    stanzas[7] = (
+        "The river was narrow, and\nthe orchard was old, and\nthe saddle was under it,\nin the salt and the cold."
+    )
+    assert clean_book(markdown_blocks("# One\n\n" + "\n\n".join(stanzas))).paragraphs == stanzas

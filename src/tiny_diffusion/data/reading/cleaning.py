@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from .document import Block, Removed, stays
+from .document import PART, Block, Removed, stays
 from .gutenberg import strip_block_frame, strip_frame
 from .structure import aozora
 from .structure.blocks import make_blocks
@@ -14,14 +14,20 @@ from .structure.contents import mark_back, mark_contents
 from .structure.headings import mark_headings
 from .structure.lines import ends_sentence, fold, goes_on, join_lines, known_words
 from .structure.notes import drop_bracketed_notes, mark_notes
-from .structure.pages import drop_page_marks, mark_furniture, mark_page_ends
+from .structure.pages import drop_bracketed_marks, drop_page_marks, mark_furniture, mark_page_ends
 from .structure.plays import mark_speeches, part_speeches
 from .structure.verse import join_block, joined_lines, mark_verse
 
 _INVISIBLE = re.compile("[\ufeff\u200b\u2060\x00-\x08\x0e-\x1b\x7f]")
 _OVERSTRUCK = re.compile("[^\n]\x08")  # by a backspace: old printers made bold letters so
 _LIGATURES = {0xFB00 + i: letters for i, letters in enumerate("ff fi fl ffi ffl st st".split())}
-_ITALICS = re.compile(r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])")
+_ITALICS = re.compile(
+    r"(?<!\w)_(?=[^\s_])([^_]{0,3000})_(?![^\W_])|(?<=[^\W_])_(?=[^\s_])([^_]{0,80})_(?![^\W])"
+    r"|(?<!\w)_([^\W\d_]{1,20})_(?=[^\W\d_])"
+)
+# Of italics that span several paragraphs, or are within others:
+_STRAY = re.compile(r"(?<=[\w.,;:!?…\"'”’»)\]—–-])(?<!_)_(?!\w)|(?<!\w)_(?=[^\W_]+(?!\w)|[\"'“‘«¿¡(\[])")
+_EMPHASIS = re.compile(r"(?<![\w*=~])([*=~]{1,2})(?=[^\s*=~])([^*=~]{1,300}?)(?<=[^\s*=~])\1(?![\w*=~])")
 _CODE, _FIGURES = 0.03, 0.15  # shares of the characters from which a text looks like code, or a table
 _LIST, _SHORT, _ENOUGH = 0.8, 25, 50  # share of lines shorter than so many characters, of at least so many, in a list
 _LONG, _WITHIN = 45, re.compile(r"[\w,-]$")  # characters and end of prose that a scan's blank line may break off
@@ -66,7 +72,7 @@ def clean_book(
         blocks = _text_blocks(source, strip_gutenberg and "licence" not in kept, unwrap, kept, removed)
     else:
         blocks = [replace(block, lines=_filled(_normalise("\n".join(block.lines)))) for block in source]
-        blocks = [block for block in blocks if block.lines]
+        blocks = _unmarked([block for block in blocks if block.lines], kept, removed)
         if strip_gutenberg and "licence" not in kept:
             strip_block_frame(blocks)
     _mark(blocks, unwrap, removed)
@@ -99,6 +105,15 @@ def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], rem
     if by_lines:
         aozora.mark_verse(blocks)
     return blocks
+
+
+def _unmarked(blocks: list[Block], keep: frozenset[str], removed: Removed) -> list[Block]:
+    """``blocks`` without the notes, pictures and pages in brackets that a book has from an edition in plain text."""
+    free = [block for block in blocks if stays(block.kind, ())]
+    text = drop_bracketed_notes(PART.join("\n".join(block.lines) for block in free), "notes" in keep, removed)
+    for block, part in zip(free, drop_bracketed_marks(text, removed).split(PART), strict=True):
+        block.lines = _filled(part)
+    return [block for block in blocks if block.lines]
 
 
 def _mark(blocks: list[Block], unwrap: bool, removed: Removed) -> None:
@@ -166,9 +181,9 @@ def _join(blocks: Sequence[Block], keep: frozenset[str], removed: Removed, unwra
 
 
 def _without_italics_marks(text: str) -> str:
-    text = _ITALICS.sub(lambda m: m[1] if m[1] is not None else m[2], text)
-    if text.count("_") == 1 and text.strip("_") and not text.startswith("_ "):
-        text = text.strip("_")  # italics that span several paragraphs
+    """``text`` without the signs around emphasised words: "_so_", "*so*", "=so=", "~so~"."""
+    text = _ITALICS.sub(lambda found: "".join(found.groups("")), text)
+    text = _EMPHASIS.sub(r"\2", _STRAY.sub("", text))
     return "\n".join(fold(line) for line in text.split("\n"))
 
 

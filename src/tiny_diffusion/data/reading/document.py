@@ -14,6 +14,8 @@ from ...config.pipeline_config import Removable
 Kept = Literal["text", "verse", "speech"]
 REMOVABLE: tuple[str, ...] = get_args(Removable)
 """Kinds that are taken out unless the user keeps them, in the order of a report."""
+PART = "\n\n\x1e\n\n"
+"""Stands between the parts of a text that are read as one; no book holds its control character after cleaning."""
 
 
 @dataclass
@@ -55,10 +57,10 @@ class Removed:
             self.examples[kind] = text if len(text) <= 70 else text[:69] + "…"
 
     def cut(self, kind: str, pattern: re.Pattern[str], text: str) -> str:
-        """``text`` without what matches ``pattern``; each match counts as a piece of ``kind``."""
+        """``text`` without what matches ``pattern``; each match counts as a piece of ``kind``, and ``PART`` stays."""
         for found in pattern.finditer(text):
             self.add(kind, found[0])
-        return pattern.sub("", text)
+        return pattern.sub(lambda found: PART * found[0].count(PART), text)
 
     def update(self, other: "Removed") -> None:
         """Add the counts of another book."""

@@ -8,7 +8,7 @@ from markdown_it.token import Token
 from .document import Block
 from .markup import html_blocks
 from .structure.lines import ends_sentence
-from .structure.verse import is_verse
+from .structure.verse import is_verse, is_verse_book
 
 _FRONT_MATTER = re.compile(
     r"\A\ufeff?(?:---[ \t]*\n(?=\s*(?:#|[\w-]+[ \t]*:))"
@@ -51,9 +51,11 @@ def _break_verse(paragraphs: list[Token]) -> None:
 
     CommonMark joins them. Lines that are a sentence each are a custom of manuscripts in prose.
     """
-    lengths = sorted(len(line) for paragraph in paragraphs for line in paragraph.content.split("\n"))
-    for paragraph in paragraphs:
-        lines = [line for line in paragraph.content.split("\n") if line.strip()]
-        if is_verse(lines, lengths[int(0.95 * (len(lengths) - 1))]) and not all(map(ends_sentence, lines)):
+    texts = [[line for line in paragraph.content.split("\n") if line.strip()] for paragraph in paragraphs]
+    lengths = sorted(len(line) for lines in texts for line in lines)
+    width = lengths[int(0.95 * (len(lengths) - 1))] if lengths else 0
+    verse_book = is_verse_book([lines for lines in texts if len(lines) > 1], width)
+    for paragraph, lines in zip(paragraphs, texts, strict=True):
+        if is_verse(lines, width, verse_book) and not all(map(ends_sentence, lines)):
             for part in paragraph.children or ():
                 part.type = "hardbreak" if part.type == "softbreak" else part.type

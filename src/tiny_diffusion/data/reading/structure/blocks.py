@@ -111,10 +111,14 @@ def _split_block(block: Block, width: int, gapless: bool) -> list[Block]:
     if not (gapless or by_indent) and is_verse(lines, width):
         return [block]
     opening = []
+    titled = is_numbered_heading(lines[0])
     for (before, line), (was, now) in zip(pairwise(lines), pairwise(indented), strict=True):
         closed = ends_sentence(before) and not _is_wide(before, width)
-        opens = closed or (by_indent and now and not was)
-        opening.append(opens or is_numbered_heading(before) or is_numbered_heading(line))
+        opens = closed or titled or (by_indent and now and not was) or is_numbered_heading(line)
+        if titled and _is_wide(before, width) and line.strip()[0].islower():
+            opens = False  # the title goes on
+        titled = is_numbered_heading(line) or titled and not opens
+        opening.append(opens)
     return parted(block, opening)
 
 

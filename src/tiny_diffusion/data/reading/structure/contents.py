@@ -24,6 +24,7 @@ _TABLE_PLACE = 0.2  # a table of contents stands in this first part of the block
 _INDEX_SHARE = 0.6  # share of lines that end in page numbers, from which what follows "Index" is one
 _INDEX = re.compile(r"\W*(?:general )?(?:index|register|indice|índice|table analytique)\W*", re.IGNORECASE)
 _ENTRY = re.compile(r"\d(?:\s*\([a-z]\))?\W*(?:passim|n|note|ff?)?\W*$|\bsee\b", re.IGNORECASE)
+_IMPRINT, _WEB = 3_000, re.compile(r"https?:|www\.")  # characters of the longest, and an address
 _ADVERT_SHARE = 0.15  # share of the book that a publisher's lists at its end have at most
 _FEW_WORDS = 4  # of a publisher's heading, which has no capitals
 _PUBLISHER = re.compile(heading_pattern("publisher"), re.IGNORECASE)
@@ -141,9 +142,9 @@ def _is_entry(line: str) -> bool:
 
 
 def mark_back(blocks: list[Block]) -> None:
-    """Mark the index at the end of a book, most lines of which end in page numbers, and a publisher's lists."""
+    """Mark the index at the end of a book, most lines of which end in page numbers, and what a publisher says there."""
     for i in range(len(blocks) // 2, len(blocks)):
-        if _is_index(blocks[i:]) or _is_advertisement(blocks, i):
+        if _is_index(blocks[i:]) or _is_advertisement(blocks, i) or _is_imprint(blocks, i):
             for block in blocks[i:]:
                 block.kind = block.kind or "back"
             return
@@ -166,6 +167,13 @@ def _is_advertisement(blocks: list[Block], at: int) -> bool:
     if not blocks[at].kind and ("," in flat or not (few or is_titled(flat.rstrip(" .:")))):
         return False
     return sum(len(b.flat) for b in blocks[at:]) <= _ADVERT_SHARE * sum(len(b.flat) for b in blocks)
+
+
+def _is_imprint(blocks: list[Block], at: int) -> bool:
+    """Whether a separator parts from the book what begins with an address of the web."""
+    if blocks[at].kind != "separators" or not any(_WEB.search(b.flat) for b in blocks[at + 1 : at + 2]):
+        return False
+    return sum(len(b.flat) for b in blocks[at:]) <= _IMPRINT
 
 
 def _words(line: str) -> list[str]:

@@ -27,7 +27,7 @@ _FIRST = ("1", "one", "eins", "uno")
 _SPELLED = re.compile(ORDINALS, re.IGNORECASE)
 _BARE = re.compile(rf"\d+\.?|{ORDINALS}", re.IGNORECASE)
 _STOPS = ".!?。！？"
-_MOST_TITLE = 250  # characters of a title in a series
+_MOST_TITLE, _MOST_SUMMARY = 250, 600  # characters of a title in a series, and of a summary
 _FRONT_CHARS = 120  # longest paragraph of a title page
 _MADE = re.compile(r"e-?(?:book|text)|https?:|www\.|copyright|publish|print|rights|transcri", re.IGNORECASE)
 _SENTENCE_WORDS = 4  # words from which a line with a full stop is a sentence
@@ -37,6 +37,8 @@ TITLE_TIMES = 3  # how often a title may occur: in the contents, as a heading, a
 _SERIES = 3  # chapters, from which a short line below nearly every number is its title
 _PER_CHAPTER = 3  # lines in capitals to a chapter, from which they are headings where all lines have the same space
 _ALIKE = 3  # words of a title that is like others
+_TOPIC = re.compile(r"(?:--|[—–]|\. ?-) ?(?=[^\W\d_a-zß-öø-ÿа-я])")  # begins in a summary: "The Start--A Storm"
+_HEAD = re.compile(r"[^\W\d_]+ [^\W\d_]+(?=\. [^\W\d_a-zß-öø-ÿ])")  # of such a title
 
 
 def mark_headings(blocks: list[Block]) -> None:
@@ -133,15 +135,17 @@ def _mark_long_titles(blocks: list[Block]) -> None:
 def _mark_alike(blocks: list[Block]) -> None:
     """Mark lines of a few words of which all but one is the same, in any language: "Rozdział pierwszy".
 
-    So are lines that are spelled numbers. None recurs, and text is between any two.
+    So are lines that are spelled numbers. Text is between any two; where they recur, they begin anew in their order. A
+    title may follow: "First Story. The Mill".
     """
     spaced = any(block.blanks >= 2 for block in blocks[1:])
     groups: dict[str, list[int]] = defaultdict(list)
     for i, block in enumerate(blocks):
-        words = block.flat.casefold().split()
+        head = _HEAD.match(block.flat)
+        words = (head[0] if head else block.flat).casefold().split()
         if block.kind or len(words) > _ALIKE or not may_be_title(block) or block.flat[-1] in TERMINAL + QUOTES:
             continue
-        if spaced and i and block.blanks < 2:
+        if spaced and i and block.blanks < 2 and not is_numbered_heading(f"{block.flat.split()[0]} 1"):
             continue
         if _SPELLED.fullmatch(block.flat):
             groups["1"].append(i)
@@ -149,10 +153,26 @@ def _mark_alike(blocks: list[Block]) -> None:
             groups[words[0]].append(i)
             groups[" " + words[-1]].append(i)
     for same in groups.values():
-        distinct = len({blocks[i].flat.casefold() for i in same}) == len(same)
-        if len(same) >= _SERIES and distinct and all(b - a > 1 for a, b in pairwise(same)):
+        in_order = _in_order([blocks[i].flat.casefold() for i in same])
+        if len(same) >= _SERIES and in_order and all(b - a > 1 for a, b in pairwise(same)):
             for i in same:
                 blocks[i].kind = "headings"
+
+
+def _names_chapter(block: Block) -> bool:
+    """Whether a block below a chapter's number may be its title, or a summary in capitals or between dashes."""
+    flat = block.flat
+    if flat.isupper() or len(_TOPIC.findall(flat)) > 1:
+        return len(flat) <= _MOST_SUMMARY
+    if len(block.lines) > 1 or len(flat) > 80 or re.search("[,–—-]$|。", flat):
+        return False
+    return flat[-1] != "." or count_words(flat) < _SENTENCE_WORDS or is_titled(flat[:-1])
+
+
+def _in_order(titles: list[str]) -> bool:
+    """Whether each title follows the same one wherever it recurs, unless it is the first, with which a part begins."""
+    order = {title: place for place, title in enumerate(dict.fromkeys(titles))}
+    return all(order[b] in (0, order[a] + 1) for a, b in pairwise(titles)) and len(order) >= _SERIES
 
 
 def _mark_titles(blocks: list[Block]) -> None:
@@ -167,8 +187,7 @@ def _mark_titles(blocks: list[Block]) -> None:
     ]
     # Where nearly every chapter's number is followed by one short line, that is its title, unless it is a sentence.
     bare = [block for block, number in after if lacks_title(number)]
-    short = [b for b in bare if len(b.lines) == 1 and len(b.flat) <= 80 and not re.search("[,–—-]$|。", b.flat)]
-    named = [b for b in short if b.flat[-1] != "." or count_words(b.flat) < _SENTENCE_WORDS or is_titled(b.flat[:-1])]
+    named = [block for block in bare if _names_chapter(block)]
     titles = [block for block, _ in after if is_title_line(block) and is_titled(block.flat)]
     for block in [*titles, *(named if len(bare) >= _SERIES and len(named) >= 0.8 * len(bare) else [])]:
         block.kind = "headings"

@@ -1,6 +1,7 @@
 """Lines of a text: joining wrapped ones to a paragraph, and what their ends tell."""
 
 import re
+from collections import Counter
 
 from ...language.words import HYPHENATED_WORD
 
@@ -12,12 +13,18 @@ _DASHED = re.compile(r"(?<! )(?:--|—)\n|\d[-–]\n\d")  # a dash without a spa
 _CLOSERS = "\"'”’»)]_*」』"
 _HAN_SIGNS = "“”‘’—…―─"  # punctuation of Chinese and Japanese that other scripts use too
 HAN_QUOTES = "「『（〈《【“‘—―─"  # what opens a paragraph of Chinese or Japanese where it is not indented
+_SEVERAL = 3  # words that have the same tail behind a hyphen, from which another has it
 _SENTENCE_END = ".!?…。．｡！？:："
 
 
 def known_words(text: str) -> frozenset[str]:
-    """The words and hyphenated words of the text, without the halves of words that a line end breaks."""
-    return frozenset(word.casefold() for word in HYPHENATED_WORD.findall(BROKEN_WORD.sub(" ", text)))
+    """The words and hyphenated words of the text, without the halves of words that a line end breaks.
+
+    With its hyphen, what follows several words: "-moi", "-t-il".
+    """
+    words = {word.casefold() for word in HYPHENATED_WORD.findall(BROKEN_WORD.sub(" ", text))}
+    tails = Counter(word[word.index("-") :] for word in words if "-" in word)
+    return frozenset(words | {tail for tail, count in tails.items() if count >= _SEVERAL})
 
 
 def fold(text: str) -> str:
@@ -67,7 +74,7 @@ def _keeps_hyphen(left: str, line: str, known: frozenset[str]) -> bool:
         return True
     if left + right in known:
         return False
-    return "-" in left or (left in known and right in known and len(left) > 1)
+    return "-" in left or f"-{right}" in known or (left in known and right in known and len(left) > 1)
 
 
 def _both_han(before: str, line: str) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from itertools import pairwise
 
-from ..document import Block, Removed
+from ..document import PART, Block, Removed
 from .blocks import parted
 from .titles import is_capitals, is_named_heading, is_numbered_heading
 
@@ -26,16 +26,20 @@ _JOINED = re.compile(
 _REST = 2  # paragraphs of the last note of a list
 _LOST = 3  # numbers that may lack between one list of notes and the next
 _CLOSED, _CLOSED_MARK = re.compile(r"^[ \t]*\*{1,3}\)[ \t]", re.MULTILINE), re.compile(r"(\*{1,3})\)")
-_EMPHASIS = re.compile(r"(?<![^\s(\"“])\*[^\W_]")  # *so*: the book marks emphasis by stars
-_WORD = r"\[(?:Foot ?note|Fußnote|Side ?note|Note)\s*"
+_EMPHASIS = re.compile(r"(?<![^\s(\"“])\*[^\W_](?:[^*\n]*\S)?\*(?!\w)")  # *so*: the book marks emphasis by stars
+_WORD = r"\[(?:Foot ?note|Fußnote|Side ?note|Note|FN)\s*"
 _IN_BRACKETS = re.compile(
-    rf"{_WORD}([^\[\]:]{{0,12}}):\s*((?:[^\[\]]|\[[^\[\]]{{0,200}}\]){{0,20000}})\]"
+    rf"{_WORD}([^\[\]:]{{0,12}}(?=:)|\d{{1,3}}(?=[.)]))[:.)]\s*((?:[^\[\]]|\[[^\[\]]{{0,200}}\]){{0,20000}})\]"
     r"|^\[(?:Foot ?note|Fußnote|Note)\s*([^\[\]:]{1,12})\]:?[ \t]+((?:.+\n?)+)",
     re.IGNORECASE | re.MULTILINE,
 )
+_BRACKETED_SIGN = re.compile(r"(?:(?<=\S) )?\[([*†‡]{1,3})\]")
 _BRACKETED_MARK = re.compile(r"[ \n]?\[([^\[\]\s]{1,6})\]")
 _BY_SIGN = re.compile(r"^[ \t]*\[([*†‡]{1,3})\s+([^\[\]]{1,2000})\]", re.MULTILINE)
-_NAMED_MARK = re.compile(r"(?<=\S) ?\[(?:foot ?)?note \d{1,3}\]", re.IGNORECASE)
+_ENCLOSED = re.compile(
+    r"^[ \t]*\((\*{1,3}) ?(?:foot ?)?note\b[.:]?((?:[^()]|\([^()]{0,200}\)){1,3000})\)", re.IGNORECASE | re.MULTILINE
+)
+_NAMED_MARK = re.compile(r"(?<=\S) ?\[(?:(?:foot ?)?note|fn) \d{1,3}\]", re.IGNORECASE)
 _RULE = re.compile(r"[-_=*—–]{3,}")  # a line above the notes of a page
 _MANY = 3  # notes in brackets, from which every mark with one of their labels is taken out
 
@@ -44,6 +48,7 @@ def drop_bracketed_notes(text: str, keep: bool, removed: Removed) -> str:
     """``text`` without ``[Footnote 1: ...]``; with ``keep`` only the brackets go."""
     if _CLOSED.search(text):  # "*)" for "*", as German printers wrote
         text = _CLOSED_MARK.sub(r"\1", text)
+    text = _ENCLOSED.sub(r"\n\n\1 \2\n\n", text)
     labels: set[str] = set()
 
     def without(match: re.Match[str]) -> str:
@@ -52,16 +57,16 @@ def drop_bracketed_notes(text: str, keep: bool, removed: Removed) -> str:
         if keep:
             return note
         removed.add("notes", note)
-        return ""
+        return PART * note.count(PART)
 
     text, count = _IN_BRACKETS.subn(without, text)
     text = _NAMED_MARK.sub("", text)
     if signs := set() if keep else {note[1] for note in _BY_SIGN.finditer(text)}:
         text = removed.cut("notes", _BY_SIGN, text)
     labels = signs | {label for label in labels if count >= _MANY or not label.isdecimal()}
-    if not labels:
-        return text
-    return _BRACKETED_MARK.sub(lambda mark: "" if mark[1] in labels else mark[0], text)
+    if labels:
+        text = _BRACKETED_MARK.sub(lambda mark: "" if mark[1] in labels else mark[0], text)
+    return _BRACKETED_SIGN.sub(r"\1", text)
 
 
 def mark_notes(blocks: list[Block]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..document import Block
+from .lines import ends_sentence
 
 ROMAN = r"(?=[IVXLC])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -12,9 +13,11 @@ _NUMBER = rf"(?:(\d{{1,3}}(?:\.\d{{1,2}}){{0,3}})|({ROMAN})|([一二三四五六
 _LETTER = re.compile(r"([A-ZΑ-ΩА-Я])(?:[.)] (?=[^\W\d_a-zα-ωа-я].*\w$)|\.?$)")
 _FIRST_LETTERS = "АΑA"  # of three alphabets, the last in Unicode first
 _TITLED = re.compile(rf"([§#№]+ ?)?{_NUMBER}(?:(?:[.):]? ?[.):—–-]* |、)(?=\W*\w)|(?(1)[.:]?$|(?!)))")
+_BARE = re.compile(rf"(?:(\d{{1,3}})|({ROMAN}))\.?")
 _WORDED = re.compile(rf"\W?([^\W\d_]+)[.:]? {_NUMBER}(?:\W* (?=\W*\w)|\W*$)")
 _HAN = "一二三四五六七八九"
-_TITLE_WORDS = 12
+_TITLE_WORDS, _TITLE_LINES = 12, 2
+_ROMAN = "%"  # stands for the system of a number
 _SERIES = 3  # numbers that count on, from which they are taken for those of headings
 
 
@@ -22,7 +25,8 @@ _SERIES = 3  # numbers that count on, from which they are taken for those of hea
 class _Numbered:
     """A short line that begins with a number: where it is, and the number, (2, 1) for "2.1".
 
-    word: what stands before the number, or after it: "Capitolul II", "2. fejezet"; of letters, the first that counts.
+    word: what stands before the number, or after it: "Capitolul II", "2. fejezet"; of letters, the first that counts;
+    with a sign for Roman numbers, which count by themselves.
     """
 
     place: int
@@ -69,25 +73,32 @@ def _mark(blocks: list[Block], series: list[_Numbered]) -> None:
 
 
 def _numbered(place: int, block: Block) -> Iterator[_Numbered]:
-    """The block's number, if it is one line as short as a title and not yet anything else; "I." may be a letter too."""
-    if block.kind or len(block.lines) != 1 or len(block.flat.split()) > _TITLE_WORDS + 1 or block.flat[-1] == ",":
-        return
+    """The block's number, if it is as short as a title; "I." may be a letter too.
+
+    Only a bare number may be taken for a heading already: titles may stand below some numbers and behind others.
+    """
     line = block.flat.strip("*=~ ")
+    bare = _BARE.fullmatch(line)
+    if len(block.lines) > _TITLE_LINES or len(line.split()) > _TITLE_WORDS + 1 or line[-1:] == ",":
+        return
+    if block.kind and not (block.kind == "headings" and bare):
+        return
+    if len(block.lines) > 1 and ends_sentence(line):
+        return
     if letter := _LETTER.match(line):
         first = next(sign for sign in _FIRST_LETTERS if sign <= letter[1])
         yield _Numbered(place, (ord(letter[1]) - ord(first) + 1,), first)
+    found = [("", *bare.groups(""), "")] if bare else []
     if worded := _WORDED.match(line):
-        word, *figures = worded.groups()
-    elif found := _TITLED.match(line):
-        title, figures = line[found.end() :].lstrip("\"“‘'«„ "), list(found.groups()[1:])
+        found.append(worded.groups(""))
+    if not bare and (titled := _TITLED.match(line)):
+        title = line[titled.end() :].lstrip("\"“‘'«„ ")
         word = title if title[:1].islower() and title.isalpha() else ""
-        if title[:1].islower() and not word:
-            return
-    else:
-        return
-    arabic, roman, han = figures
-    numbers = arabic.split(".") if arabic else [_value(roman) if roman else _han_value(han)]
-    yield _Numbered(place, tuple(map(int, numbers)), word.casefold())
+        if word or not title[:1].islower():
+            found.append((word, *titled.groups("")[1:]))
+    for word, arabic, roman, han in found:
+        numbers = arabic.split(".") if arabic else [_value(roman) if roman else _han_value(han)]
+        yield _Numbered(place, tuple(map(int, numbers)), word.casefold() + _ROMAN * bool(roman))
 
 
 def _han_value(signs: str) -> int:

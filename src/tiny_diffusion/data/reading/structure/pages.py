@@ -56,13 +56,17 @@ def mark_page_ends(text: str) -> str:
 
 def drop_page_marks(text: str, removed: Removed) -> str:
     """``text`` without ``[Pg 12]``, pictures, and with only the number of each running head, on a line of its own."""
-    text = removed.cut("pictures", _ILLUSTRATION, text)
     text = _LONE_MARK.sub(lambda m: _on_its_own(m, PAGE), text)  # a paragraph goes on about it
-    text = removed.cut("pages", _PAGE_MARK, text)
+    text = drop_bracketed_marks(text, removed)
     numbers = [int(found) for found in _BRACED_NUMBER.findall(text)]
     if len(numbers) >= _MANY and rising(numbers):
         text = removed.cut("pages", _BRACED_NUMBER, text)
     return _without_running_heads(_without_line_numbers(text, removed), removed)
+
+
+def drop_bracketed_marks(text: str, removed: Removed) -> str:
+    """``text`` without ``[Pg 12]`` and ``[Illustration]``."""
+    return removed.cut("pages", _PAGE_MARK, removed.cut("pictures", _ILLUSTRATION, text))
 
 
 def mark_furniture(blocks: list[Block], removed: Removed) -> None:

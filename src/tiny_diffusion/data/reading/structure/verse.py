@@ -16,6 +16,7 @@ _STANZA = 4  # lines from which lines with a paragraph each, or longer than thos
 _COMMAS = 0.2  # share of such lines that end in a comma or semicolon
 _BREAKS = 0.1  # share of lines that end within a word, from which they are prose if it is more than one
 _MANY = 20  # lines from which a narrow book tells whether it is verse
+_LONGER = 1.25  # times the longest line of one stanza that that of the next may have
 _LITTLE = 0.1  # in a book of verse, a block with a larger share than this is verse
 _STOPPED = 0.9  # share of lines that end in a sign of punctuation in Chinese and Japanese verse
 _HAN_LINE = 16  # signs in the longest line of verse without punctuation
@@ -43,19 +44,33 @@ def mark_verse(blocks: Sequence[Block]) -> None:
     width = _wrap_width(blocks)
     speeches = [block for block in blocks if block.kind == "speech"]
     several = [block for block in blocks if len(block.lines) > 1 and not block.kind]
-    ends = [early for block in several for early in _early_ends(block.lines, width)]
-    verse_book = bool(ends) and sum(ends) / len(ends) > _VERSE_BOOK
-    if len(ends) >= _MANY and width <= _NARROW:
-        full = [early for block in several for early in _early_ends(block.lines, width / _EARLY)]
-        verse_book = verse_book or sum(full) / len(full) > _SHORT_LINES
+    verse_book = is_verse_book([block.lines for block in several], width)
     for block in several:
         if is_verse(block.lines, width, verse_book):
             block.kind, block.lines = "verse", _unturned(block.lines, width, verse_book)
+    for before, block, after in zip(blocks, blocks[1:], blocks[2:], strict=False):
+        alike = before.kind == after.kind == "verse" and _alike(block, before) and _alike(block, after)
+        if alike and not block.kind and len(_unturned(block.lines, width, verse_book)) == len(block.lines):
+            block.kind = "verse"
     for block in speeches:  # of one alone, the width of the book tells little
         columns = width if verse_book else max(width, _COLUMNS)
         name, spoken = block.lines[0], block.lines[1:]
         if is_verse(spoken, columns, verse_book):
             block.kind, block.lines = "verse", [name, *_unturned(spoken, columns, verse_book)]
+
+
+def is_verse_book(paragraphs: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether so many lines of a book's paragraphs of several lines end early that it is one of verse."""
+    ends = [early for lines in paragraphs for early in _early_ends(lines, width)]
+    if len(ends) >= _MANY and width <= _NARROW:
+        full = [early for lines in paragraphs for early in _early_ends(lines, width / _EARLY)]
+        return max(sum(ends) / _VERSE_BOOK, sum(full) / _SHORT_LINES) > len(ends)
+    return sum(ends) > _VERSE_BOOK * len(ends)
+
+
+def _alike(one: Block, other: Block) -> bool:
+    """Whether two stanzas have as many lines, and about as long ones."""
+    return len(one.lines) == len(other.lines) and max(map(len, one.lines)) <= _LONGER * max(map(len, other.lines))
 
 
 def joined_lines(blocks: Sequence[Block]) -> list[Block]:
