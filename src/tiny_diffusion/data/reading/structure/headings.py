@@ -162,9 +162,11 @@ def _mark_alike(blocks: list[Block]) -> None:
 def _names_chapter(block: Block) -> bool:
     """Whether a block below a chapter's number may be its title, or a summary in capitals or between dashes."""
     flat = block.flat
+    if re.search("[,–—-]$|。", flat):
+        return False
     if flat.isupper() or len(_TOPIC.findall(flat)) > 1:
         return len(flat) <= _MOST_SUMMARY
-    if len(block.lines) > 1 or len(flat) > 80 or re.search("[,–—-]$|。", flat):
+    if len(block.lines) > 1 or len(flat) > 80:
         return False
     return flat[-1] != "." or count_words(flat) < _SENTENCE_WORDS or is_titled(flat[:-1])
 
