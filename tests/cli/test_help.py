@@ -104,3 +104,11 @@ def test_a_script_of_a_checkout_says_how_to_install_what_is_missing(script: str)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "-m pip install -e" in done.stderr and str(ROOT) in done.stderr
+
+
+def test_a_closed_standard_input_reads_as_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # what a shell's "<&-" leaves
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert sys.stdin is not None and sys.stdin.buffer.read() == b""
+    sys.stdin.close()

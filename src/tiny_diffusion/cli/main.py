@@ -144,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # slower on a quiet machine (docs/performance.md). GCC's OpenMP reads the variable when torch loads.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    if sys.stdin is None:  # where the shell closed it (<&-): it reads as empty
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug-errors" in given
     given = [a for a in given if a != "--debug-errors"]
