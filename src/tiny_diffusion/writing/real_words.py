@@ -3,6 +3,7 @@
 Shapes: V text vocabulary.
 """
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from copy import copy
@@ -27,10 +28,15 @@ _KEPT = 4096  # beginnings of words whose masks are kept
 
 @cache
 def _beginnings() -> frozenset[bytes]:
-    """Incomplete characters that can become one that is part of no word."""
+    """Incomplete characters that can become one that is part of no word and no symbol."""
     characters = (chr(code) for code in (*range(0x80, 0xD800), *range(0xE000, 0x20000)))
-    spelled = (each.encode() for each in characters if not WORD_RUN.match(each))
+    spelled = (each.encode() for each in characters if not WORD_RUN.match(each) and not _is_symbol(each))
     return frozenset(bytes_[:cut] for bytes_ in spelled for cut in range(1, len(bytes_)))
+
+
+def _is_symbol(character: str) -> bool:
+    """Whether it is a symbol such as ``÷``, or no character at all; marks of punctuation are none."""
+    return unicodedata.category(character)[0] in "SC"
 
 
 @dataclass
@@ -150,7 +156,9 @@ class RealWords:
             spelled = self.tokenizer.token_bytes(NUM_RESERVED + token)
             text, rest = read_bytes(pending + spelled)
             if (bool(pending) == (spelled[0] & 0xC0 == 0x80)) and (pending or rest):
-                found[text, rest].append(token)
+                # A symbol that the book uses often is a token. One of bytes is a slip, and some begin like letters.
+                if not (pending and text and _is_symbol(text[0])):
+                    found[text, rest].append(token)
         return [(text, rest, tokens) for (text, rest), tokens in found.items()]
 
     def _next_words(self, after_letter: bool) -> BoolArray:
