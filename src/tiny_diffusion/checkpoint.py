@@ -86,7 +86,9 @@ class Checkpoint:
     def punctuation(self) -> Punctuation | None:
         """How the training text uses its marks; None in older checkpoints."""
         found = self.meta.get("punctuation") or {}
-        return Punctuation(tuple(found["joints"]), tuple(found["brackets"])) if "joints" in found else None
+        if "letters" not in found:
+            return None
+        return Punctuation(tuple(found["joints"]), tuple(found["brackets"]), found["letters"])
 
     @property
     def lengths(self) -> dict[str, list[int]]:

@@ -7,6 +7,7 @@ import pytest
 
 from tiny_diffusion.data.reading.cleaning import Cleaned, clean_book, first_pieces, unlike_a_book
 from tiny_diffusion.data.reading.document import REMOVABLE
+from tiny_diffusion.data.reading.loading import parse_book
 
 from .made_up import FLAT, PROSE, added, book, counts
 
@@ -346,3 +347,23 @@ def test_a_note_of_several_paragraphs_goes_as_a_whole() -> None:
 def test_rare_signs_of_aozora_are_the_signs_themselves() -> None:
     text = "※［＃「土へん＋巳」、第3水準1-15-36］の夜な／＼、※［＃「魚」、U+9B7A、1-2］の［＃「の」に傍点］《ルビ》空。"
     assert clean_book(text).paragraphs == ["圯の夜な〳〵、魺の空。"]
+
+
+@pytest.mark.parametrize("name", ["b.md", "b.html"])
+def test_brackets_that_close_in_another_paragraph_cut_nothing_loose(name: str) -> None:
+    """A note keeps the number of paragraphs; a picture and a note by a sign end where their paragraph does."""
+    lines = [PROSE[0], "[Illustration: A mill", PROSE[1], "seen from afar]", "[* A note", PROSE[2], "ends]"]
+    lines += [f"{PROSE[3]}[1]", "[Footnote 1: One", PROSE[4], "ends]", PROSE[5]]
+    marked = "\n\n".join(lines) if name == "b.md" else "".join(f"<p>{line}</p>" for line in lines)
+    found = read_as(marked, name).paragraphs
+    assert {FLAT[i] for i in (0, 1, 2, 5)} <= set(found) and FLAT[4] not in found
+
+
+def test_a_book_of_headings_alone_has_no_text() -> None:
+    assert read_as("# The mill\n", "b.md").paragraphs == []
+
+
+def read_as(text: str, name: str) -> Cleaned:
+    """What a file of this name is cleaned to."""
+    book = parse_book(text.encode(), name)
+    return clean_book(book.text if book.blocks is None else book.blocks)

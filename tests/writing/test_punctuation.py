@@ -19,6 +19,7 @@ from .parrot import parrot
 # Bytes, and ".." as a token of its own.
 BYTES = BookTokenizer([(46, 46)], "bpe")
 GOOD = [" a", " A", ", a", ", A", ". A", "... a", "... A", ".” A", "--a", "--A", "! A"]
+BOOK = Punctuation(tuple(GOOD), (), "éÆ")
 
 
 def test_the_joints_of_a_book() -> None:
@@ -26,7 +27,8 @@ def test_the_joints_of_a_book() -> None:
     both = [" ", ", ", "-", "...” ", "’", ") "]
     other = [". ", "。」", "। "]
     found = [*(joint + letter for joint in both for letter in "aA"), *(joint + "A" for joint in other)]
-    assert Punctuation.of(texts) == Punctuation(tuple(sorted(found)), ("()",))
+    letters = "".join(sorted(set("静かにと言った" + "नमस्ते" + "क")))
+    assert Punctuation.of(texts) == Punctuation(tuple(sorted(found)), ("()",), letters)
 
 
 def test_a_small_letter_that_hardly_ever_stands_behind_a_joint_is_a_slip() -> None:
@@ -50,7 +52,7 @@ def is_right(joint: str, *, open_end: bool) -> bool:
 @pytest.mark.parametrize("behind", [None, "b", "B", " b", ".", "..", ".” B", "?"])
 def test_a_token_is_allowed_if_the_joints_about_it_can_be_those_of_the_book(behind: str | None) -> None:
     """By enumeration: what follows an open joint may complete it."""
-    rule, barred, allowed = Joints.of_book(BYTES, GOOD), 0, 0
+    rule, barred, allowed = Joints.of_book(BYTES, BOOK), 0, 0
     for before in map("".join, itertools.product(("b", "b,"), ("", " ", ",", ".", ". ", "..", "-", "--"))):
         mask = rule.allowed(Place(before, behind=behind))
         for token in range(BYTES.text_vocab_size):
@@ -80,20 +82,28 @@ def test_a_token_is_allowed_if_the_joints_about_it_can_be_those_of_the_book(behi
     ],
 )
 def test_what_diffusion_wrote_amiss_is_drawn_again(text: str, wrong: list[str]) -> None:
-    rule, ids = Joints.of_book(BYTES, GOOD), BYTES.encode(text)
+    rule, ids = Joints.of_book(BYTES, BOOK), BYTES.encode(text)
     spans = rule.places(ids, [True] * len(ids))
     assert [BYTES.decode(ids[a:b]) for a, b in spans] == wrong
     assert rule.places(ids, [False] * len(ids)) == []
 
 
+def test_a_character_begins_like_one_of_the_book() -> None:
+    rule = Joints.of_book(BYTES, BOOK)
+    for before, wide in (("a", "é"), ("a.", "”")):
+        mask = rule.allowed(Place(before))
+        assert [byte for byte in range(0xC2, 0xF5) if mask[byte]] == [wide.encode()[0]]
+    assert Joints.white_space(BYTES, lines=False).allowed(Place("a"))[0xC2:0xF5].all()
+
+
 def test_only_free_tokens_of_a_wrong_joint_are_drawn_again() -> None:
-    rule, ids = Joints.of_book(BYTES, GOOD), BYTES.encode("Yes,, no")
+    rule, ids = Joints.of_book(BYTES, BOOK), BYTES.encode("Yes,, no")
     given = [BYTES.decode([i]) != "," for i in ids]
     assert [BYTES.decode(ids[a:b]) for a, b in rule.places(ids, given)] == [" "]
 
 
 def test_a_mark_of_several_tokens_is_seen_when_it_is_complete() -> None:
-    rule = Joints.of_book(BYTES, GOOD)
+    rule = Joints.of_book(BYTES, BOOK)
     known, unknown, letter = "”".encode(), "“".encode(), "é".encode()
     assert rule.allowed(Place("a."))[known[0]]
     assert not rule.allowed(Place("a-"))[known[0]]  # only "--" is right: neither a letter nor a wide mark may follow
@@ -103,6 +113,8 @@ def test_a_mark_of_several_tokens_is_seen_when_it_is_complete() -> None:
         ("a,", known, False),
         ("a, ", letter, True),
         ("a,", letter, False),
+        ("a", letter, True),
+        ("a", "ï".encode(), False),  # no letter of the book
     ):
         assert bool(rule.allowed(Place(before, pending=spelled[:-1]))[spelled[-1]]) == right, (before, spelled)
 
@@ -137,5 +149,7 @@ def test_no_text_has_marks_that_the_book_has_not(writer: Writer, data: Processed
 def test_a_checkpoint_keeps_the_marks_of_its_book(data: Processed, config: ProjectConfig) -> None:
     weights = new_model(config, data.tokenizer).state_dict()
     old = Checkpoint(config, data.tokenizer, weights, {})
-    new = Checkpoint(config, data.tokenizer, weights, {"punctuation": {"joints": [".” A"], "brackets": ["()"]}})
-    assert (old.punctuation, new.punctuation) == (None, Punctuation((".” A",), ("()",)))
+    new = Checkpoint(
+        config, data.tokenizer, weights, {"punctuation": {"joints": [".” A"], "brackets": ["()"], "letters": "é"}}
+    )
+    assert (old.punctuation, new.punctuation) == (None, Punctuation((".” A",), ("()",), "é"))

@@ -4,6 +4,7 @@ Shapes: V text vocabulary.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Self
@@ -11,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..data.language.punctuation import OTHER, SMALL, shape_of
+from ..data.language.punctuation import OTHER, SMALL, Punctuation, shape_of
 from ..data.language.words import WORD_CHARACTER
 from ..data.tokenizer import NUM_RESERVED, BookTokenizer
 from .rules import BREAK, Place, Span, read_bytes, token_spans, tokens_of
@@ -28,8 +29,11 @@ class Joints:
     At either end of a text, a part of a joint is right too.
     """
 
-    def __init__(self, tokenizer: BookTokenizer, word: str, good: Collection[str]) -> None:
-        """``word``: pattern of a character between joints; ``good``: the joints, see ``Punctuation``."""
+    def __init__(self, tokenizer: BookTokenizer, word: str, good: Collection[str], letters: str | None = None) -> None:
+        """``word``: pattern of a character between joints; ``good``: the joints, see ``Punctuation``.
+
+        ``letters``: the characters of words beyond ASCII, which no others are put together from bytes; None means any.
+        """
         self.tokenizer, self.good = tokenizer, frozenset(good)
         self._beginnings = {joint[:end] for joint in self.good for end in range(1, len(joint))}
         self._endings = {joint[start:] for joint in self.good for start in range(1, len(joint))}
@@ -38,10 +42,15 @@ class Joints:
         self._marks = re.compile(f"(?:(?!{word}).)*\\Z", re.DOTALL)
         self._head = re.compile(f"(?:(?!{word}).)*(?:{word})?", re.DOTALL)
         # Tokens whose words begin alike are alike to the rule.
-        letters = re.compile(f"(?:{word})+", re.DOTALL)
-        self._shape = cache(lambda text: letters.sub(lambda match: shape_of(match.group()[0]), text))
+        runs = re.compile(f"(?:{word})+", re.DOTALL)
+        self._shape = cache(lambda text: runs.sub(lambda match: shape_of(match.group()[0]), text))
         self._tokens = [tokenizer.token_bytes(NUM_RESERVED + i) for i in range(tokenizer.text_vocab_size)]
-        self._wide = sorted({mark for joint in self.good for mark in joint if not mark.isascii()})
+        marks = {mark for joint in self.good for mark in joint if not mark.isascii()}
+        self._known = None if letters is None else marks | set(letters)
+        self._ends = defaultdict[bytes, set[str]](set if letters is not None else lambda: {SMALL, OTHER} | marks)
+        for each in marks | set(letters or ""):
+            for cut in range(1, len(each.encode())):
+                self._ends[each.encode()[:cut]].add(each if each in marks else shape_of(each))
         self._masks: dict[tuple[bytes, Between], Tensor] = {}
 
     @classmethod
@@ -54,9 +63,9 @@ class Joints:
         return cls(tokenizer, r"\S", [space + letter for space in spaces for letter in (SMALL, OTHER)])
 
     @classmethod
-    def of_book(cls, tokenizer: BookTokenizer, good: Collection[str]) -> Self:
-        """Words are joined only as in ``good``, see ``Punctuation.joints``: no ",," and no small letter after ". "."""
-        return cls(tokenizer, WORD_CHARACTER, good)
+    def of_book(cls, tokenizer: BookTokenizer, book: Punctuation) -> Self:
+        """Words are joined only as in ``book``: no ",," and no small letter after ". "; and none has other letters."""
+        return cls(tokenizer, WORD_CHARACTER, book.joints, book.letters)
 
     def places(self, ids: Sequence[int], free: Sequence[bool]) -> list[Span]:
         """Joints that the book does not have, as far as their tokens are ``free``."""
@@ -74,13 +83,17 @@ class Joints:
         if (key := (place.pending, between)) not in self._masks:
             joins = cache(lambda shape: self._joins(between, shape))
             spelled = (read_bytes(place.pending + token) for token in self._tokens)
-            verdicts = [any(joins(self._shape(text + end)) for end in self._ends(rest)) for text, rest in spelled]
+            verdicts = [
+                self._has_known(text)
+                and any(joins(self._shape(text + end)) for end in (self._ends[rest] if rest else [""]))
+                for text, rest in spelled
+            ]
             self._masks[key] = torch.tensor(verdicts)
         return self._masks[key]
 
-    def _ends(self, rest: bytes) -> list[str]:
-        """What an incomplete character may become: nothing if it is none, else a letter or a mark of a good joint."""
-        return [SMALL, OTHER, *(m for m in self._wide if m.encode().startswith(rest))] if rest else [""]
+    def _has_known(self, text: str) -> bool:
+        """Whether all characters of ``text`` are the book's."""
+        return text.isascii() or self._known is None or all(each.isascii() or each in self._known for each in text)
 
     def _joins(self, between: Between, token: str) -> bool:
         """Whether ``token`` may stand ``between`` two joints."""

@@ -84,7 +84,7 @@ class Writer:
         self.lengths, self.book = lengths or {}, book
         brackets = () if punctuation is None else punctuation.brackets
         self._doubled: list[Rule] = [] if doubled is None else [DoubledWords(doubled, tokenizer)]
-        self._joints: list[Rule] = [] if punctuation is None else [Joints.of_book(tokenizer, punctuation.joints)]
+        self._joints: list[Rule] = [] if punctuation is None else [Joints.of_book(tokenizer, punctuation)]
         self.device = model.device
         # Rules are made once, those with large tables when a setting first asks for them.
         spaces = self._joints or [Joints.white_space(tokenizer, lines=lines)]

@@ -1,4 +1,4 @@
-"""How a book uses its punctuation marks: what stands between two words, and which brackets come in pairs."""
+"""How a book uses its characters: what stands between two words, which brackets come in pairs, and rare letters."""
 
 import re
 from collections import Counter
@@ -14,6 +14,7 @@ BRACKETS = ("()", "[]", "（）")
 PAIRED = 0.95  # share of the paragraphs with a bracket in which it has its other one; lists by "1)" have none
 RARELY = 0.01  # share of the places of a joint up to which small letters behind it are slips, as after a full stop
 
+_WORD = re.compile(WORD_CHARACTER)
 _JOINT = re.compile(f"((?!{WORD_CHARACTER}).)+({WORD_CHARACTER})", re.DOTALL)
 
 
@@ -21,11 +22,12 @@ _JOINT = re.compile(f"((?!{WORD_CHARACTER}).)+({WORD_CHARACTER})", re.DOTALL)
 class Punctuation:
     """``joints``: what stands between two words, with ``SMALL`` or ``OTHER`` at its end; ``brackets``: pairs of them.
 
-    A joint may be `` a``, ``, A`` or ``.”\\n\\n“A``, and comes once.
+    ``letters``: the characters of words beyond ASCII. All come once. A joint may be `` a``, ``, A`` or ``.”\\n\\n“A``.
     """
 
     joints: tuple[str, ...]
     brackets: tuple[str, ...]
+    letters: str
 
     @classmethod
     def of(cls, texts: Collection[str]) -> Self:
@@ -36,7 +38,9 @@ class Punctuation:
             small, other = (seen[joint + letter] for letter in (SMALL, OTHER))
             joints |= {joint + OTHER} | ({joint + SMALL} if small > RARELY * (small + other) else set())
         paragraphs = [paragraph for text in texts for paragraph in text.split("\n\n")]
-        return cls(tuple(sorted(joints)), tuple(pair for pair in BRACKETS if _is_paired(pair, paragraphs)))
+        pairs = tuple(pair for pair in BRACKETS if _is_paired(pair, paragraphs))
+        letters = {each for each in set("".join(texts)) if each > "\x7f" and _WORD.match(each)}
+        return cls(tuple(sorted(joints)), pairs, "".join(sorted(letters)))
 
 
 def shape_of(joint: str) -> str:

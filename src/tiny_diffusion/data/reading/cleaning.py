@@ -110,9 +110,11 @@ def _text_blocks(text: str, strip: bool, unwrap: bool, keep: frozenset[str], rem
 def _unmarked(blocks: list[Block], keep: frozenset[str], removed: Removed) -> list[Block]:
     """``blocks`` without the notes, pictures and pages in brackets that a book has from an edition in plain text."""
     free = [block for block in blocks if stays(block.kind, ())]
+    if not free:
+        return blocks
     text = drop_bracketed_notes(PART.join("\n".join(block.lines) for block in free), "notes" in keep, removed)
-    for block, part in zip(free, drop_bracketed_marks(text, removed).split(PART), strict=True):
-        block.lines = _filled(part)
+    for block, part in zip(free, text.split(PART), strict=True):
+        block.lines = _filled(drop_bracketed_marks(part, removed))
     return [block for block in blocks if block.lines]
 
 

@@ -35,7 +35,7 @@ _IN_BRACKETS = re.compile(
 )
 _BRACKETED_SIGN = re.compile(r"(?:(?<=\S) )?\[([*†‡]{1,3})\]")
 _BRACKETED_MARK = re.compile(r"[ \n]?\[([^\[\]\s]{1,6})\]")
-_BY_SIGN = re.compile(r"^[ \t]*\[([*†‡]{1,3})\s+([^\[\]]{1,2000})\]", re.MULTILINE)
+_BY_SIGN = re.compile(r"^[ \t]*\[([*†‡]{1,3})\s+([^\[\]\x1e]{1,2000})\]", re.MULTILINE)  # within a part
 _ENCLOSED = re.compile(
     r"^[ \t]*\((\*{1,3}) ?(?:foot ?)?note\b[.:]?((?:[^()]|\([^()]{0,200}\)){1,3000})\)", re.IGNORECASE | re.MULTILINE
 )
