@@ -32,7 +32,7 @@ class Joints:
     def __init__(self, tokenizer: BookTokenizer, word: str, good: Collection[str], letters: str | None = None) -> None:
         """``word``: pattern of a character between joints; ``good``: the joints, see ``Punctuation``.
 
-        ``letters``: the characters of words beyond ASCII, which no others are put together from bytes; None means any.
+        ``letters``: the only ones beyond ASCII that may be put together from bytes; None allows any.
         """
         self.tokenizer, self.good = tokenizer, frozenset(good)
         self._beginnings = {joint[:end] for joint in self.good for end in range(1, len(joint))}

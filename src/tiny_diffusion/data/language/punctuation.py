@@ -1,4 +1,4 @@
-"""How a book uses its characters: what stands between two words, which brackets come in pairs, and rare letters."""
+"""How a book uses its characters: what joins two words, which brackets come in pairs, which letters are not ASCII."""
 
 import re
 from collections import Counter
@@ -9,10 +9,10 @@ from typing import Self
 from .words import WORD_CHARACTER
 
 SMALL, OTHER = "aA"
-"""What stands for the first character of a word: a small letter, and any other (of most scripts, or a digit)."""
+"""Signs for the first character of a word: a small letter; any other letter, or a digit."""
 BRACKETS = ("()", "[]", "（）")
 PAIRED = 0.95  # share of the paragraphs with a bracket in which it has its other one; lists by "1)" have none
-RARELY = 0.01  # share of the places of a joint up to which small letters behind it are slips, as after a full stop
+RARELY = 0.01  # where at most this share of a joint's places has a small letter behind it, those are slips
 
 _WORD = re.compile(WORD_CHARACTER)
 _JOINT = re.compile(f"((?!{WORD_CHARACTER}).)+({WORD_CHARACTER})", re.DOTALL)
